@@ -1,0 +1,32 @@
+"""Errors that say whose move it is. The class docstring is the default message.
+
+Foreign exceptions are translated at the edge into one of these, with the cause kept. What Asterisk, a CRM or a
+person sends is never asserted on.
+"""
+
+from __future__ import annotations
+
+
+class SwitchhookError(Exception):
+    """Something went wrong in Switchhook."""
+
+    def __init__(self, message: str | None = None, *, remedy: str | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+        self.remedy = remedy
+        """What the person on duty can do about it, in one sentence; shown wherever the error is shown."""
+
+
+class TryLater(SwitchhookError):
+    """The other side cannot answer just now; the same request may succeed later."""
+
+
+class NeedsPerson(SwitchhookError):
+    """Nothing will change until a person changes a setting, a right or a network."""
+
+
+class PeerMistake(SwitchhookError):
+    """The other side sent something that its own rules do not allow."""
+
+
+class OurMistake(SwitchhookError):
+    """Switchhook did something it should not have; please report it with a capture."""

@@ -1,0 +1,61 @@
+"""What the core needs of the outside, and what the outside may rely on. Protocols; wired in `switchhook.assembly`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from telephony.events import CallEvent
+from telephony.facts import CallFacts
+
+
+@dataclass(frozen=True, slots=True)
+class CallChange:
+    """Everything that became known of one call since the last change: the unit the journal keeps atomically."""
+
+    facts: CallFacts
+    events: tuple[CallEvent, ...]
+    """What happened, in order; an outbox row is owed for each kind in `telephony.events.OWED`."""
+    aliases: tuple[str, ...]
+    """All channel uniqueids known to belong to the call (unique per PBX)."""
+    absorbed: tuple[UUID, ...] = ()
+    """Ids of calls that turned out to be this one; they become redirects."""
+    trace: tuple[Mapping[str, Any], ...] = ()
+    """The raw messages behind this change (capture lines), so that the call can be told again from them."""
+
+
+class Journal(Protocol):
+    """The call journal: rows and outbox rows in one transaction."""
+
+    async def record(self, changes: Sequence[CallChange]) -> None:
+        """Keep the changes, all or none; repeating the same changes changes nothing. Raises TryLater."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """How the link to one PBX is."""
+
+    pbx: str
+    connected: bool
+    since: datetime
+    lag_seconds: float
+    """Now minus the newest event's own timestamp; 0 when idle."""
+    problem: str | None
+    """One sentence for the page when not connected, with what to do; None when all is well."""
+
+
+class LiveCalls(Protocol):
+    """The calls of this moment, from memory: pages and cards read this, never the database."""
+
+    def calls(self) -> Sequence[CallFacts]:
+        """All calls that have not ended, oldest first."""
+
+    def links(self) -> Sequence[LinkState]:
+        """One entry per configured PBX."""
+
+    def changes(self) -> AbstractAsyncContextManager[AsyncIterator[CallFacts | LinkState]]:
+        """Every change from the moment of entering; a slow reader is dropped (the iterator ends), never waited for."""

@@ -1,0 +1,40 @@
+"""Our people and the extensions their phones answer to. An account or a CRM user is never needed to be told of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class PopPreference(StrEnum):
+    """When a person wants a card to open."""
+
+    NEVER = "never"
+    ON_RING = "on_ring"
+    ON_ANSWER = "on_answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody with a phone. `extensions` may be several handsets of one person."""
+
+    name: str
+    extensions: frozenset[str]
+    team: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Who answers to which extension. Unknown extensions are shown by their number."""
+
+    people: tuple[Person, ...] = ()
+    by_extension: dict[str, Person] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        table = {extension: person for person in self.people for extension in person.extensions}
+        object.__setattr__(self, "by_extension", table)
+
+    def name_of(self, extension: str) -> str | None:
+        """The person's name, or None."""
+        person = self.by_extension.get(extension)
+        return person.name if person else None
