@@ -38,3 +38,11 @@ class Directory:
         """The person's name, or None."""
         person = self.by_extension.get(extension)
         return person.name if person else None
+
+
+class Role(StrEnum):
+    """What an account may see and do. Finer rights come with recordings and teams."""
+
+    MANAGER = "manager"
+    SUPERVISOR = "supervisor"
+    ADMINISTRATOR = "administrator"

@@ -1,0 +1,167 @@
+"""What the store hands out and takes in: plain frozen values, no SQL. Pages and tests are written against these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from telephony.facts import CallFacts, Direction, Disposition
+from telephony.staff import Directory, PopPreference, Role
+
+
+@dataclass(frozen=True, slots=True)
+class CallFilter:
+    """Which calls to list; None means any."""
+
+    direction: Direction | None = None
+    disposition: Disposition | None = None
+    party: str | None = None
+    """An extension of ours that took part."""
+    number: str | None = None
+    """Any spelling of an outside number, whole or its last digits (at least 3)."""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallPage:
+    """One page of the list, newest first. `older` is passed back as `cursor` for the next page; None at the end."""
+
+    calls: tuple[CallFacts, ...]
+    older: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody who may sign in. `extensions` are his handsets; an account without one never gets a card."""
+
+    id: UUID
+    login: str
+    name: str
+    role: Role
+    extensions: tuple[str, ...]
+    pop: PopPreference
+    password_hash: str
+    active: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A signed-in browser. Only the hash of its token is kept."""
+
+    id: UUID
+    account_id: UUID
+    created_at: datetime
+    seen_at: datetime
+    expires_at: datetime
+    browser: str
+
+
+@dataclass(frozen=True, slots=True)
+class ApiToken:
+    """A personal token for programs. Only the hash is kept; the token is shown once."""
+
+    id: UUID
+    account_id: UUID
+    name: str
+    created_at: datetime
+    used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What somebody typed during or after a call."""
+
+    call_id: UUID
+    account_id: UUID
+    author: str
+    text: str
+    updated_at: datetime
+
+
+class CallQueries(Protocol):
+    """Reading the journal."""
+
+    async def page(self, wanted: CallFilter, *, limit: int = 50, cursor: str | None = None) -> CallPage: ...
+
+    async def one(self, call_id: UUID) -> CallFacts | None:
+        """The call with this id, or the one it was merged into; None when there is none."""
+
+    async def last_with(self, number: str, *, before: datetime) -> CallFacts | None:
+        """The newest ended call with that outside number: the card's 'last conversation' line."""
+
+
+class Accounts(Protocol):
+    """People who sign in."""
+
+    async def any_exist(self) -> bool: ...
+    async def create(
+        self, *, login: str, name: str, role: Role, password_hash: str, extensions: Sequence[str], pop: PopPreference
+    ) -> Account:
+        """Raises PeerMistake when the login is taken."""
+
+    async def create_first(self, *, login: str, name: str, password_hash: str) -> Account | None:
+        """The first administrator; None when somebody was quicker (decided by the database)."""
+
+    async def by_login(self, login: str) -> Account | None: ...
+    async def by_id(self, account_id: UUID) -> Account | None: ...
+    async def all(self) -> Sequence[Account]: ...
+    async def update(self, account: Account) -> Account:
+        """Store every field of the account. Raises PeerMistake when its login is taken."""
+
+
+class Sessions(Protocol):
+    """Signed-in browsers, revocable one by one."""
+
+    async def open(self, *, account_id: UUID, token_hash: bytes, expires_at: datetime, browser: str) -> Session: ...
+    async def find(self, token_hash: bytes) -> tuple[Session, Account] | None:
+        """The live session and its active account; None when unknown, expired, revoked or the account is off."""
+
+    async def of_account(self, account_id: UUID) -> Sequence[Session]: ...
+    async def revoke(self, session_id: UUID) -> None: ...
+    async def revoke_all(self, account_id: UUID, *, keep: UUID | None = None) -> None: ...
+
+
+class ApiTokens(Protocol):
+    """Tokens for programs."""
+
+    async def create(self, *, account_id: UUID, name: str, token_hash: bytes) -> ApiToken: ...
+    async def find(self, token_hash: bytes) -> tuple[ApiToken, Account] | None: ...
+    async def of_account(self, account_id: UUID) -> Sequence[ApiToken]: ...
+    async def revoke(self, token_id: UUID, *, account_id: UUID) -> None: ...
+
+
+class Notes(Protocol):
+    """Notes on calls; one text per call and author."""
+
+    async def of_call(self, call_id: UUID) -> Sequence[Note]: ...
+    async def save(self, *, call_id: UUID, account_id: UUID, text: str) -> Note:
+        """Store the author's text (an empty one removes it), following redirects of merged calls."""
+
+
+class StaffBook(Protocol):
+    """People and their extensions, with or without an account."""
+
+    async def directory(self) -> Directory:
+        """Accounts and people without one, together."""
+
+    async def put_person(self, *, name: str, extensions: Sequence[str], team: str | None = None) -> None:
+        """Add or rename a person without an account, found by extension."""
+
+
+class Records(Protocol):
+    """The opened store, as `call_records.database.open_records` hands it out."""
+
+    calls: CallQueries
+    accounts: Accounts
+    sessions: Sessions
+    tokens: ApiTokens
+    notes: Notes
+    staff: StaffBook
+
+    async def ready(self) -> str | None:
+        """None when the database answers and its schema is current; else one sentence with the remedy."""
