@@ -1,0 +1,314 @@
+"""Asterisk's channel event log (CEL): the durable second source, told in the same signals as AMI.
+
+CEL survives an outage of the bridge: a CSV file (`cel_custom`) or a table. It knows channels, answers, bridges,
+transfers, parking and hang-ups with their source; it does not know dial attempts or ringing, so a dial is inferred from
+a channel that began under another's linked id. Facts: docs.asterisk.org, "CEL Specification"; measured on 16 and 22.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from ami_bridge.translate import NAME_LIMIT, SERVICE_APPS, clean_name, clean_number
+from telephony import signals as s
+
+COLUMNS = [
+    "eventtype",
+    "eventtime",
+    "cidname",
+    "cidnum",
+    "cidani",
+    "cidrdnis",
+    "ciddnid",
+    "exten",
+    "context",
+    "channame",
+    "appname",
+    "appdata",
+    "amaflags",
+    "accountcode",
+    "uniqueid",
+    "linkedid",
+    "peer",
+    "userfield",
+    "eventextra",
+]
+"""The order in which our `cel_custom.conf` writes; a header line with other columns in another order wins."""
+FIELD_LIMIT = 65_536  # characters; csv's own default is 131 072, and no honest field of Asterisk comes near either
+
+
+class CelRow(NamedTuple):
+    """One row, parsed; `extra` is the decoded `eventextra`."""
+
+    kind: str
+    at: float
+    look: s.Look
+    app: str
+    data: str
+    extra: dict[str, Any]
+
+
+class CelReader:
+    """Reads rows and counts what it cannot read."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.broken = 0
+
+    def read(self, lines: Iterable[str]) -> Iterator[CelRow]:
+        """Rows in file order. A broken row is counted and passed over."""
+        csv.field_size_limit(FIELD_LIMIT)
+        columns = {name: index for index, name in enumerate(COLUMNS)}
+        reader = csv.reader(lines)
+        while True:
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error:
+                self.broken += 1
+                continue
+            lowered = [cell.strip().lower() for cell in cells]
+            if "eventtype" in lowered and "uniqueid" in lowered:
+                columns = {name: index for index, name in enumerate(lowered)}
+                continue
+            row = _row(cells, columns)
+            if row is None:
+                self.broken += bool(cells)
+            else:
+                self.rows += 1
+                yield row
+
+
+def _row(cells: list[str], columns: dict[str, int]) -> CelRow | None:
+    def cell(name: str) -> str:
+        index = columns.get(name)
+        return cells[index] if index is not None and index < len(cells) else ""
+
+    at = _time(cell("eventtime"))
+    uid, channel = cell("uniqueid"), cell("channame")
+    if at is None or not uid or not channel or len(channel) > NAME_LIMIT:
+        return None
+    look = s.Look(
+        uid,
+        cell("linkedid"),
+        channel,
+        "",
+        clean_number(cell("cidnum")),
+        clean_name(cell("cidname")),
+        cell("exten"),
+    )
+    return CelRow(cell("eventtype"), at, look, cell("appname"), cell("appdata"), _extra(cell("eventextra")))
+
+
+def _time(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _extra(text: str) -> dict[str, Any]:
+    try:
+        told = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+class CelTranslator:
+    """Rows in time order → signals. Remembers names and dial strings of channels that have not ended."""
+
+    def __init__(self) -> None:
+        self._looks: dict[str, s.Look] = {}
+        self._by_name: dict[str, str] = {}
+        self._dialling: dict[str, str] = {}
+        self._callees: set[str] = set()
+
+    def translate(self, row: CelRow) -> Iterator[s.Signal]:
+        """The signals in one row."""
+        if row.kind == "CHAN_START":
+            yield from self._start(row)
+            return
+        function = _ROWS.get(row.kind)
+        if function is not None:
+            yield from function(self, row)
+
+    def _start(self, row: CelRow) -> Iterator[s.Signal]:
+        look = row.look._replace(state="Ring" if row.look.uid == row.look.linked else "Down")
+        self._looks[look.uid] = look
+        self._by_name[look.name] = look.uid
+        yield s.ChannelBegan(row.at, look)
+        source = self._looks.get(look.linked)
+        if look.uid == look.linked or look.name.startswith("Local/"):
+            return
+        dialler = self._dialler(look)
+        source = self._looks.get(dialler) if dialler else source
+        if source is not None:
+            self._callees.add(look.uid)
+            yield s.DialBegan(row.at, source._replace(state=""), look, self._dialling.get(source.uid, ""))
+
+    def _dialler(self, look: s.Look) -> str | None:
+        """The channel of the same call whose Dial names this endpoint; the newest first."""
+        endpoint = look.name.rpartition("-")[0]
+        for uid, data in reversed(self._dialling.items()):
+            known = self._looks.get(uid)
+            if known is not None and known.linked == look.linked and _names(data, endpoint):
+                return uid
+        return None
+
+    def _app(self, row: CelRow) -> Iterator[s.Signal]:
+        look = self._known(row)
+        if row.app == "Dial":
+            self._dialling.pop(look.uid, None)
+            self._dialling[look.uid] = row.data
+        elif row.app == "Queue":
+            yield s.QueueJoined(row.at, look, clean_name(row.data.partition(",")[0]))
+        elif row.app in SERVICE_APPS:
+            yield s.AppEntered(row.at, look, row.app)
+
+    def _app_ended(self, row: CelRow) -> Iterator[s.Signal]:
+        if row.app == "Queue":
+            yield s.QueueLeft(row.at, self._known(row), clean_name(row.data.partition(",")[0]), False)
+
+    def _answer(self, row: CelRow) -> Iterator[s.Signal]:
+        look = self._known(row)._replace(state="Up")
+        yield s.ChannelChanged(row.at, look)
+        if look.uid in self._callees:
+            self._callees.discard(look.uid)
+            yield s.DialEnded(row.at, None, look, "ANSWER", "")
+
+    def _enter(self, row: CelRow) -> Iterator[s.Signal]:
+        bridge = str(row.extra.get("bridge_id", ""))
+        technology = str(row.extra.get("bridge_technology", ""))
+        kind = "holding" if technology.startswith("holding") else "conference" if row.app == "ConfBridge" else "basic"
+        if bridge:
+            yield s.BridgeEntered(row.at, self._known(row), bridge, kind)
+
+    def _exit(self, row: CelRow) -> Iterator[s.Signal]:
+        bridge = str(row.extra.get("bridge_id", ""))
+        if bridge:
+            yield s.BridgeLeft(row.at, self._known(row), bridge)
+
+    def _hangup(self, row: CelRow) -> Iterator[s.Signal]:
+        look = self._known(row)
+        cause = row.extra.get("hangupcause")
+        cause = cause if isinstance(cause, int) else 0
+        asker = self._by_name.get(str(row.extra.get("hangupsource", "")))
+        if asker is not None and asker in self._looks:
+            yield s.HangupAsked(row.at, self._looks[asker]._replace(state=""))
+        if look.uid in self._callees:
+            yield s.DialEnded(row.at, None, look, _STATUS_OF_CAUSE.get(cause, "NOANSWER" if cause == 0 else ""), "")
+        yield s.ChannelEnded(row.at, look, cause)
+
+    def _gone(self, row: CelRow) -> Iterator[s.Signal]:
+        self._callees.discard(row.look.uid)
+        self._dialling.pop(row.look.uid, None)
+        yield s.ChannelEnded(row.at, self._known(row), 0)
+
+    def _linked_gone(self, row: CelRow) -> Iterator[s.Signal]:
+        for uid, look in list(self._looks.items()):
+            if look.linked == row.look.linked:
+                del self._looks[uid]
+                self._by_name.pop(look.name, None)
+        yield from ()
+
+    def _blind(self, row: CelRow) -> Iterator[s.Signal]:
+        transferee = self._other(row.extra, "transferee_channel")
+        exten = str(row.extra.get("extension", ""))
+        yield s.BlindTransferred(row.at, self._known(row), transferee, exten, True, True)
+
+    def _attended(self, row: CelRow) -> Iterator[s.Signal]:
+        second = self._other(row.extra, "channel2", name="channel2_name") or self._known(row)
+        app = str(row.extra.get("app", ""))
+        yield s.AttendedTransferred(
+            row.at,
+            self._known(row),
+            second,
+            self._other(row.extra, "transferee_channel"),
+            self._other(row.extra, "transfer_target_channel"),
+            True,
+            "app" if app else "bridge",
+            app,
+        )
+
+    def _pickup(self, row: CelRow) -> Iterator[s.Signal]:
+        taker = self._other(row.extra, "pickup_channel", name="pickup_channel")
+        if taker is not None:
+            yield s.PickedUp(row.at, taker, self._known(row))
+
+    def _park(self, row: CelRow) -> Iterator[s.Signal]:
+        yield s.Parked(row.at, self._known(row), str(row.extra.get("parker_dial_string", "")), "")
+
+    def _unpark(self, row: CelRow) -> Iterator[s.Signal]:
+        how = _UNPARKED.get(str(row.extra.get("reason", "")), "gave_up")
+        retriever = self._looks.get(self._by_name.get(str(row.extra.get("retriever", "")), ""))
+        yield s.Unparked(row.at, self._known(row), retriever._replace(state="") if retriever else None, how)
+
+    def _forward(self, row: CelRow) -> Iterator[s.Signal]:
+        """The source's row: the phone that sent the call on is the newest one it dials."""
+        for uid in reversed(list(self._looks)):
+            if uid in self._callees and self._looks[uid].linked == row.look.linked:
+                forward = str(row.extra.get("forward", "")) or "forwarded"
+                yield s.DialEnded(row.at, None, self._looks[uid]._replace(state=""), "CANCEL", forward)
+                return
+
+    def _known(self, row: CelRow) -> s.Look:
+        """The row's look; numbers of a callee's row are the caller's at times, so the first look is kept."""
+        known = self._looks.get(row.look.uid)
+        if known is None:
+            self._looks[row.look.uid] = row.look
+            self._by_name[row.look.name] = row.look.uid
+            return row.look
+        if row.look.linked != known.linked or (row.look.number and not known.number):
+            known = known._replace(
+                linked=row.look.linked or known.linked,
+                number=known.number or row.look.number,
+                caller_name=known.caller_name or row.look.caller_name,
+            )
+            self._looks[known.uid] = known
+        return known._replace(state="", number=known.number, caller_name=known.caller_name)
+
+    def _other(self, extra: dict[str, Any], prefix: str, *, name: str | None = None) -> s.Look | None:
+        uid = str(extra.get(f"{prefix}_uniqueid", ""))
+        if uid in self._looks:
+            return self._looks[uid]._replace(state="")
+        channel = str(extra.get(name or f"{prefix}_name", ""))
+        return s.Look(uid, "", channel, "", "", "", "") if uid and channel else None
+
+
+def _names(dial: str, endpoint: str) -> bool:
+    tech, _, who = endpoint.partition("/")
+    return any(
+        part.partition(",")[0].startswith(f"{tech}/") and who in part.partition(",")[0].split("/", 1)[1].split("@")
+        for part in dial.split("&")
+    )
+
+
+_STATUS_OF_CAUSE = {17: "BUSY", 26: "CANCEL", 127: "CANCEL", 3: "CHANUNAVAIL", 20: "CHANUNAVAIL", 34: "CONGESTION"}
+_UNPARKED = {"ParkedCallUnparked": "retrieved", "ParkedCallTimeOut": "timed_out", "ParkedCallGiveUp": "gave_up"}
+_ROWS: dict[str, Callable[[CelTranslator, CelRow], Iterator[s.Signal]]] = {
+    "APP_START": CelTranslator._app,
+    "APP_END": CelTranslator._app_ended,
+    "ANSWER": CelTranslator._answer,
+    "BRIDGE_ENTER": CelTranslator._enter,
+    "BRIDGE_EXIT": CelTranslator._exit,
+    "HANGUP": CelTranslator._hangup,
+    "CHAN_END": CelTranslator._gone,
+    "LINKEDID_END": CelTranslator._linked_gone,
+    "BLINDTRANSFER": CelTranslator._blind,
+    "ATTENDEDTRANSFER": CelTranslator._attended,
+    "PICKUP": CelTranslator._pickup,
+    "PARK_START": CelTranslator._park,
+    "PARK_END": CelTranslator._unpark,
+    "FORWARD": CelTranslator._forward,
+}

@@ -1,0 +1,72 @@
+"""One PBX's stream of messages, over all its links, as one stream of signals.
+
+Live observation and `switchhook replay` both go through here, so that a capture tells what the live service told.
+A new login means that a link was lost before it; a start of the PBX after the last message means that it was restarted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ami_bridge.message import Message
+from ami_bridge.snapshot_reading import SnapshotAssembler
+from ami_bridge.translate import TRANSLATIONS, moment_of, translate
+from telephony import signals as s
+
+RESTART_SLACK = 2.0  # s; Uptime is whole seconds and the clocks of two hosts differ
+
+
+class Interpreter:
+    """Feed it every message in wire order."""
+
+    def __init__(self) -> None:
+        self.last_at = 0.0
+        """Time of the newest event understood, Unix seconds."""
+        self._assembler: SnapshotAssembler | None = None
+        self._logins = 0
+
+    def message(self, message: Message) -> Iterator[s.Signal]:
+        """The signals one message gives rise to."""
+        if message.kind in TRANSLATIONS and "Privilege" in message.fields:
+            yield from self._news(message)
+        elif message.kind == "Response":
+            if message.get("Message") == "Authentication accepted":
+                yield from self.link_up(message.arrived_at)
+        elif message.kind == "FullyBooted":
+            yield from self._booted(message)
+        elif self._assembler is not None and self._assembler.take(message):
+            return
+        elif message.kind in TRANSLATIONS:
+            yield from self._news(message)
+
+    def link_up(self, at: float) -> Iterator[s.Signal]:
+        """A login succeeded; what was known before is no longer certain."""
+        self._logins += 1
+        if self._logins > 1 and self.last_at:
+            yield from self.link_down(self.last_at)
+        self._assembler = SnapshotAssembler(at)
+
+    def link_down(self, at: float) -> Iterator[s.Signal]:
+        """The link broke."""
+        self._assembler = None
+        yield s.LinkLost(min(at, self.last_at) if self.last_at else at)
+
+    def snapshot_done(self) -> Iterator[s.Signal]:
+        """All list answers are in (or will not come)."""
+        assembler, self._assembler = self._assembler, None
+        if assembler is not None and assembler.complete:
+            yield assembler.finish()
+
+    def _news(self, message: Message) -> Iterator[s.Signal]:
+        if self._assembler is not None and self._assembler.complete and message.arrived_at > self._assembler.began_at:
+            if message.arrived_at > self._assembler._last_at + 0.5:  # a replay has no end-of-snapshot mark
+                yield from self.snapshot_done()
+        at = moment_of(message)
+        if at > self.last_at:
+            self.last_at = at
+        yield from translate(message)
+
+    def _booted(self, message: Message) -> Iterator[s.Signal]:
+        uptime = message.get("Uptime")
+        if self.last_at and uptime.isdigit() and message.arrived_at - float(uptime) > self.last_at + RESTART_SLACK:
+            yield s.PbxStopped(self.last_at)

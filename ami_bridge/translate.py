@@ -1,0 +1,266 @@
+"""One table: AMI message kind → the small function that makes signals of it. The only place that knows AMI's headers.
+
+Adding a message is one function and one row in `TRANSLATIONS`. A message that lacks what its function needs gives no
+signal; it is counted by the caller, never an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from ami_bridge.message import Message
+from telephony import signals as s
+
+NAME_LIMIT = 300  # characters; Asterisk cuts names at 79 bytes, so anything longer is somebody's joke
+BRIDGE_KINDS = {"basic": "basic", "parking": "holding", "holding": "holding", "base": "conference"}
+"""`basic` is a conversation; whatever is unknown is treated as a room of strangers, which joins nobody."""
+_CONTROL = dict.fromkeys(range(32)) | {127: None}
+_DIALABLE = frozenset("0123456789+*#ABCDabcd")
+
+
+def clean_number(raw: str) -> str:
+    """A caller id without what cannot be dialled; words such as `anonymous` are kept whole."""
+    text = raw.translate(_CONTROL).strip()[:NAME_LIMIT]
+    return "" if text == "<unknown>" else text
+
+
+def clean_name(raw: str) -> str:
+    """A display name without control characters."""
+    text = raw.translate(_CONTROL).strip()[:NAME_LIMIT]
+    return "" if text == "<unknown>" else text
+
+
+def moment_of(message: Message) -> float:
+    """The event's own time in Unix seconds; its arrival when the PBX does not stamp events."""
+    stamp = message.fields.get("Timestamp")
+    if stamp:
+        try:
+            at = float(stamp)
+        except ValueError:
+            return message.arrived_at
+        if 0.0 < at < 4e9:
+            return at
+    return message.arrived_at
+
+
+def look(fields: dict[str, str], prefix: str = "") -> s.Look | None:
+    """How a channel looks in a message; None when the message names none."""
+    uid = fields.get(prefix + "Uniqueid", "")
+    name = fields.get(prefix + "Channel", "")
+    if not uid or not name:
+        return None
+    return s.Look(
+        uid,
+        fields.get(prefix + "Linkedid", ""),
+        name,
+        fields.get(prefix + "ChannelStateDesc", ""),
+        clean_number(fields.get(prefix + "CallerIDNum", "")),
+        clean_name(fields.get(prefix + "CallerIDName", "")),
+        fields.get(prefix + "Exten", ""),
+    )
+
+
+def _one(make: Callable[[float, s.Look], s.Signal]) -> Callable[[Message], Iterator[s.Signal]]:
+    def function(message: Message) -> Iterator[s.Signal]:
+        seen = look(message.fields)
+        if seen is not None:
+            yield make(moment_of(message), seen)
+
+    return function
+
+
+def _hangup(message: Message) -> Iterator[s.Signal]:
+    seen = look(message.fields)
+    if seen is not None:
+        yield s.ChannelEnded(moment_of(message), seen, _integer(message.get("Cause")))
+
+
+def _dial_begin(message: Message) -> Iterator[s.Signal]:
+    dest = look(message.fields, "Dest")
+    if dest is not None:
+        yield s.DialBegan(moment_of(message), look(message.fields), dest, message.get("DialString"))
+
+
+def _dial_end(message: Message) -> Iterator[s.Signal]:
+    dest = look(message.fields, "Dest")
+    if dest is not None:
+        source = look(message.fields)
+        yield s.DialEnded(moment_of(message), source, dest, message.get("DialStatus"), message.get("Forward"))
+
+
+def _bridge_enter(message: Message) -> Iterator[s.Signal]:
+    seen = look(message.fields)
+    bridge = message.get("BridgeUniqueid")
+    if seen is not None and bridge:
+        kind = BRIDGE_KINDS.get(message.get("BridgeType"), "conference")
+        yield s.BridgeEntered(moment_of(message), seen, bridge, kind)
+
+
+def _bridge_leave(message: Message) -> Iterator[s.Signal]:
+    seen = look(message.fields)
+    bridge = message.get("BridgeUniqueid")
+    if seen is not None and bridge:
+        yield s.BridgeLeft(moment_of(message), seen, bridge)
+
+
+def _local_bridge(message: Message) -> Iterator[s.Signal]:
+    one, two = look(message.fields, "LocalOne"), look(message.fields, "LocalTwo")
+    if one is not None and two is not None:
+        yield s.LocalPaired(moment_of(message), one, two)
+
+
+def _blind_transfer(message: Message) -> Iterator[s.Signal]:
+    transferer = look(message.fields, "Transferer")
+    if transferer is not None:
+        yield s.BlindTransferred(
+            moment_of(message),
+            transferer,
+            look(message.fields, "Transferee"),
+            message.get("Extension"),
+            message.get("Result") == "Success",
+            message.get("IsExternal") == "Yes",
+        )
+
+
+def _attended_transfer(message: Message) -> Iterator[s.Signal]:
+    first = look(message.fields, "OrigTransferer")
+    second = look(message.fields, "SecondTransferer")
+    if first is not None and second is not None:
+        yield s.AttendedTransferred(
+            moment_of(message),
+            first,
+            second,
+            look(message.fields, "Transferee"),
+            look(message.fields, "TransferTarget"),
+            message.get("Result") == "Success",
+            message.get("DestType").lower(),
+            message.get("DestApp"),
+        )
+
+
+def _pickup(message: Message) -> Iterator[s.Signal]:
+    seen, target = look(message.fields), look(message.fields, "Target")
+    if seen is not None and target is not None:
+        yield s.PickedUp(moment_of(message), seen, target)
+
+
+def _parked(message: Message) -> Iterator[s.Signal]:
+    seen = look(message.fields, "Parkee")
+    if seen is not None:
+        parker = message.get("ParkerChannel") or message.get("ParkerDialString")
+        yield s.Parked(moment_of(message), seen, parker, message.get("ParkingSpace"))
+
+
+def _unparked(how: str) -> Callable[[Message], Iterator[s.Signal]]:
+    def function(message: Message) -> Iterator[s.Signal]:
+        seen = look(message.fields, "Parkee")
+        if seen is not None:
+            yield s.Unparked(moment_of(message), seen, look(message.fields, "Retriever"), how)
+
+    return function
+
+
+def _queue_join(message: Message) -> Iterator[s.Signal]:
+    seen = look(message.fields)
+    if seen is not None:
+        yield s.QueueJoined(moment_of(message), seen, clean_name(message.get("Queue")))
+
+
+def _queue_leave(abandoned: bool) -> Callable[[Message], Iterator[s.Signal]]:
+    def function(message: Message) -> Iterator[s.Signal]:
+        seen = look(message.fields)
+        if seen is not None:
+            yield s.QueueLeft(moment_of(message), seen, clean_name(message.get("Queue")), abandoned)
+
+    return function
+
+
+def _variable(message: Message) -> Iterator[s.Signal]:
+    """VarSet matters for four variables; every other is a state of the dialplan that is none of our business."""
+    make = _VARIABLES.get(message.get("Variable").lstrip("_"))
+    seen = look(message.fields) if make else None
+    if make is not None and seen is not None:
+        yield make(moment_of(message), seen, message.get("Value"))
+
+
+_VARIABLES: dict[str, Callable[[float, s.Look, str], s.Signal]] = {
+    "MIXMONITOR_FILENAME": s.RecordingStarted,
+    "QUEUESTATUS": s.QueueResult,
+    "SIPTRANSFER": lambda at, seen, value: s.ReferSeen(at, seen, value == "yes"),
+    "BLINDTRANSFER": lambda at, seen, _: s.ReferSeen(at, seen, False),
+}
+
+
+def _extension(message: Message) -> Iterator[s.Signal]:
+    seen = look(message.fields)
+    if seen is not None and message.get("Application") in SERVICE_APPS:
+        yield s.AppEntered(moment_of(message), seen, message.get("Application"))
+
+
+SERVICE_APPS = frozenset({"VoiceMail", "VoiceMailMain", "MinivmRecord"})
+
+
+def _cdr(message: Message) -> Iterator[s.Signal]:
+    """A CDR is no truth of a call, but its last application tells voicemail to a user who is not told of Newexten."""
+    if message.get("LastApplication") in SERVICE_APPS:
+        uid, name = message.get("UniqueID"), message.get("Channel")
+        if uid and name:
+            seen = s.Look(uid, message.get("LinkedID"), name, "", "", "", "")
+            yield s.AppEntered(moment_of(message), seen, message.get("LastApplication"))
+
+
+def _conference(make: Callable[[float, s.Look, str], s.Signal]) -> Callable[[Message], Iterator[s.Signal]]:
+    def function(message: Message) -> Iterator[s.Signal]:
+        seen = look(message.fields)
+        if seen is not None:
+            yield make(moment_of(message), seen, clean_name(message.get("Conference")))
+
+    return function
+
+
+def _shutdown(message: Message) -> Iterator[s.Signal]:
+    yield s.PbxStopped(moment_of(message))
+
+
+TRANSLATIONS: dict[str, Callable[[Message], Iterator[s.Signal]]] = {
+    "Newchannel": _one(s.ChannelBegan),
+    "Newstate": _one(s.ChannelChanged),
+    "NewCallerid": _one(s.ChannelChanged),
+    "Rename": _one(s.ChannelChanged),
+    "HangupRequest": _one(s.HangupAsked),
+    "Hangup": _hangup,
+    "DialBegin": _dial_begin,
+    "DialEnd": _dial_end,
+    "BridgeEnter": _bridge_enter,
+    "BridgeLeave": _bridge_leave,
+    "LocalBridge": _local_bridge,
+    "BlindTransfer": _blind_transfer,
+    "AttendedTransfer": _attended_transfer,
+    "Pickup": _pickup,
+    "ParkedCall": _parked,
+    "UnParkedCall": _unparked("retrieved"),
+    "ParkedCallTimeOut": _unparked("timed_out"),
+    "ParkedCallGiveUp": _unparked("gave_up"),
+    "ParkedCallSwap": _parked,
+    "Hold": _one(s.Held),
+    "Unhold": _one(s.Resumed),
+    "QueueCallerJoin": _queue_join,
+    "QueueCallerLeave": _queue_leave(abandoned=False),
+    "QueueCallerAbandon": _queue_leave(abandoned=True),
+    "VarSet": _variable,
+    "Newexten": _extension,
+    "Cdr": _cdr,
+    "ConfbridgeJoin": _conference(s.ConferenceJoined),
+    "ConfbridgeLeave": _conference(s.ConferenceLeft),
+    "Shutdown": _shutdown,
+}
+
+
+def translate(message: Message) -> Iterator[s.Signal]:
+    """The signals in one event; none for a kind that says nothing of calls."""
+    function = TRANSLATIONS.get(message.kind)
+    return function(message) if function is not None else iter(())
+
+
+def _integer(text: str) -> int:
+    return int(text) if text.isdigit() and len(text) < 6 else 0

@@ -1,0 +1,228 @@
+"""What was observed of a call: channels, their stays in bridges, dial attempts. Mutable, owned by the tracker alone.
+
+Nothing here is a conclusion. `telephony.telling` folds these observations into call facts, and folding the same
+observations again gives the same facts.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from telephony.endpoints import Kind
+from telephony.events import CallEvent
+from telephony.facts import Certainty, TransferKind, TransferVia
+
+
+class Stay:
+    """A channel's time in one bridge."""
+
+    __slots__ = ("bridge", "entered_at", "kind", "left_at")
+
+    def __init__(self, bridge: str, kind: str, entered_at: float) -> None:
+        self.bridge = bridge
+        self.kind = kind
+        self.entered_at = entered_at
+        self.left_at: float | None = None
+
+
+class Dial:
+    """One attempt to ring a channel. `source` is the uid that dials, None when the PBX originates."""
+
+    __slots__ = ("began_at", "dial_string", "ended_at", "exten", "forward", "source", "status")
+
+    def __init__(self, source: str | None, began_at: float, dial_string: str, exten: str) -> None:
+        self.source = source
+        self.began_at = began_at
+        self.dial_string = dial_string
+        self.exten = exten
+        self.ended_at: float | None = None
+        self.status = ""
+        self.forward = ""
+
+
+class HoldSpan:
+    """A hold by the channel it is kept on. `machinery`: part of a feature-code transfer, not a hold of its own."""
+
+    __slots__ = ("at", "machinery", "until")
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+        self.until: float | None = None
+        self.machinery = False
+
+
+class Channel:
+    """One channel of the PBX and everything seen of it."""
+
+    __slots__ = (
+        "app",
+        "asked_at",
+        "began_at",
+        "call",
+        "caller_name",
+        "cause",
+        "conferences",
+        "counts_from",
+        "dial",
+        "ended_at",
+        "endpoint",
+        "exten",
+        "half",
+        "holds",
+        "kind",
+        "last_at",
+        "linked",
+        "name",
+        "number",
+        "party",
+        "ringing_at",
+        "rung",
+        "stays",
+        "uid",
+        "up_at",
+    )
+
+    def __init__(self, uid: str, linked: str, began_at: float, call: CallRecord) -> None:
+        self.uid = uid
+        self.linked = linked
+        self.began_at = began_at
+        self.last_at = began_at
+        self.call = call
+        self.name = ""
+        self.endpoint = ""
+        self.half = ""
+        self.kind = Kind.MACHINERY
+        self.party = ""
+        self.number = ""
+        self.caller_name = ""
+        self.exten = ""
+        self.app = ""
+        self.ringing_at: float | None = None
+        self.up_at: float | None = None
+        self.asked_at: float | None = None
+        self.ended_at: float | None = None
+        self.cause = 0
+        self.rung = False
+        """Made by the PBX to ring somebody, first of its linked id: nobody has called yet."""
+        self.dial: Dial | None = None
+        self.stays: list[Stay] = []
+        self.holds: list[HoldSpan] = []
+        self.conferences: list[list[float | None]] = []
+        self.counts_from = 0.0
+        """Conversations before this moment belong to a consultation and are not the client's talk."""
+
+    @property
+    def real(self) -> bool:
+        """Whether a person or a line stands behind it, not a Local half."""
+        return self.kind is Kind.EXTENSION or self.kind is Kind.TRUNK
+
+    def stay(self) -> Stay | None:
+        """Where it is now."""
+        return self.stays[-1] if self.stays and self.stays[-1].left_at is None else None
+
+    def open_hold(self) -> HoldSpan | None:
+        """The hold it keeps somebody in now."""
+        return self.holds[-1] if self.holds and self.holds[-1].until is None else None
+
+
+class SeenTransfer:
+    """A hand-over as it happened."""
+
+    __slots__ = ("at", "by", "by_uid", "kind", "succeeded", "three_way", "to", "transferee", "via")
+
+    def __init__(self, kind: TransferKind, via: TransferVia, by: str, by_uid: str, to: str, at: float) -> None:
+        self.kind = kind
+        self.via = via
+        self.by = by
+        self.by_uid = by_uid
+        self.to = to
+        self.at = at
+        self.transferee = ""
+        self.succeeded = True
+        self.three_way = False
+
+
+class SeenQueue:
+    """A stay in a queue. `left_at` is when the queue let the caller go."""
+
+    __slots__ = ("abandoned", "joined_at", "left_at", "name", "result", "uid")
+
+    def __init__(self, name: str, uid: str, joined_at: float) -> None:
+        self.name = name
+        self.uid = uid
+        self.joined_at = joined_at
+        self.left_at: float | None = None
+        self.abandoned = False
+        self.result = ""
+
+
+class SeenParking:
+    """A stay in a parking lot."""
+
+    __slots__ = ("at", "how", "parker", "retriever", "slot", "uid", "until")
+
+    def __init__(self, uid: str, at: float, parker: str, slot: str) -> None:
+        self.uid = uid
+        self.at = at
+        self.parker = parker
+        self.slot = slot
+        self.until: float | None = None
+        self.how = ""
+        self.retriever = ""
+
+
+class CallRecord:
+    """Everything observed that belongs to one call."""
+
+    __slots__ = (
+        "absorbed",
+        "announced",
+        "caller_uid",
+        "certainty",
+        "channels",
+        "consultation_of",
+        "conversing",
+        "ended_at",
+        "events",
+        "guests",
+        "id",
+        "linked",
+        "live",
+        "parkings",
+        "queues",
+        "recordings",
+        "requested",
+        "revision",
+        "started_at",
+        "transfers",
+        "unverified",
+    )
+
+    def __init__(self, call_id: UUID, linked: str, started_at: float) -> None:
+        self.id = call_id
+        self.linked = linked
+        self.started_at = started_at
+        self.ended_at: float | None = None
+        self.channels: dict[str, Channel] = {}
+        self.guests: dict[str, Channel] = {}
+        """Channels of another call that take part: the colleague who asks, while a feature-code consultation lasts."""
+        self.caller_uid: str | None = None
+        self.requested: str | None = None
+        self.consultation_of: UUID | None = None
+        self.transfers: list[SeenTransfer] = []
+        self.queues: list[SeenQueue] = []
+        self.parkings: list[SeenParking] = []
+        self.recordings: list[str] = []
+        self.certainty = Certainty.OBSERVED
+        self.unverified = False
+        self.announced = False
+        self.conversing = False
+        self.live = 0
+        """Own channels that have not ended."""
+        self.events: list[CallEvent] = []
+        self.absorbed: list[UUID] = []
+        self.revision = 0
+
+    def everyone(self) -> list[Channel]:
+        """Own channels and guests."""
+        return [*self.channels.values(), *self.guests.values()]

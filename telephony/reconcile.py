@@ -1,0 +1,85 @@
+"""What a snapshot changes: start, restart and reconnect are this one path.
+
+A known channel that is present is live again; a known one that is absent ended in the gap, at a time known only within
+limits; an unknown one is adopted with what the snapshot can say of it. Nothing is flushed and nothing is invented.
+"""
+
+from __future__ import annotations
+
+from telephony import signals as s
+from telephony.facts import Certainty
+from telephony.grouping import Grouping
+from telephony.ids import uid_order
+from telephony.observations import Channel, Dial, SeenParking, SeenQueue
+
+
+def reconcile(tracker: Grouping, snapshot: s.Snapshot) -> None:
+    """Bring the tracker in line with what lives on the PBX."""
+    present = {shown.look.uid: shown for shown in snapshot.channels}
+    for channel in sorted(tracker.channels.values(), key=lambda c: uid_order(c.uid)):
+        if channel.ended_at is None and channel.uid not in present and channel.last_at < snapshot.began_at:
+            channel.call.certainty = Certainty.BOUNDED
+            tracker.end_channel(channel, channel.last_at, 0)
+    for shown in sorted(snapshot.channels, key=lambda c: uid_order(c.look.uid)):
+        _align(tracker, shown, snapshot)
+    for queue, who, waited in snapshot.queued:
+        _align_queue(tracker, queue, who, snapshot.at - waited)
+    for uid, slot, parker, seconds in snapshot.parked:
+        _align_parking(tracker, uid, slot, parker, snapshot.at - seconds)
+    for call in tracker.live():
+        if call.unverified:
+            call.unverified = False
+            tracker.touch(call)
+
+
+def _align(tracker: Grouping, shown: s.SnapshotChannel, snapshot: s.Snapshot) -> None:
+    known = shown.look.uid in tracker.channels
+    channel = tracker.see(shown.began_at if not known else snapshot.at, shown.look)
+    if channel is None or channel.ended_at is not None:
+        return
+    if not known:
+        _adopt(tracker, channel, shown)
+    if shown.look.state == "Up" and channel.up_at is None:
+        channel.up_at = shown.answered_at or (shown.began_at if not known else snapshot.at)
+    stay = channel.stay()
+    if shown.bridge and (stay is None or stay.bridge != shown.bridge):
+        if known:
+            channel.call.certainty = Certainty.RECONSTRUCTED
+        entered = shown.answered_at or channel.up_at or shown.began_at
+        if known:
+            entered = max(entered, channel.last_at if stay is None else snapshot.began_at)
+            entered = min(entered, snapshot.at)
+        tracker.enter(channel, shown.bridge, snapshot.bridges.get(shown.bridge, "basic"), entered)
+    elif not shown.bridge and stay is not None and stay.entered_at < snapshot.began_at:
+        channel.call.certainty = Certainty.BOUNDED
+        tracker.leave_stay(channel, stay, snapshot.began_at)
+    tracker.touch(channel.call)
+
+
+def _adopt(tracker: Grouping, channel: Channel, shown: s.SnapshotChannel) -> None:
+    """A channel we did not see begin: its call is told as reconstructed."""
+    channel.call.certainty = Certainty.RECONSTRUCTED
+    if shown.dialled:
+        channel.exten = shown.dialled
+    if channel.uid != channel.linked and channel.dial is None:
+        channel.dial = Dial(channel.linked, shown.began_at, "", "")
+    if shown.recording and shown.recording not in channel.call.recordings:
+        channel.call.recordings.append(shown.recording)
+
+
+def _align_queue(tracker: Grouping, queue: str, who: str, joined_at: float) -> None:
+    channel = _find(tracker, who)
+    if channel is not None and not any(v.name == queue and v.left_at is None for v in channel.call.queues):
+        channel.call.queues.append(SeenQueue(queue, channel.uid, joined_at))
+        tracker.touch(channel.call)
+
+
+def _align_parking(tracker: Grouping, uid: str, slot: str, parker: str, since: float) -> None:
+    channel = _find(tracker, uid)
+    if channel is not None and not any(p.uid == channel.uid and p.until is None for p in channel.call.parkings):
+        channel.call.parkings.append(SeenParking(channel.uid, since, parker, slot))
+        tracker.touch(channel.call)
+
+
+def _find(tracker: Grouping, who: str) -> Channel | None:
+    return tracker.channels.get(who) or next((c for c in tracker.channels.values() if c.name == who), None)

@@ -1,0 +1,311 @@
+"""Signals in, call facts out. The tracker never waits, logs or reads a clock.
+
+One small function a signal, found through the table at the end. What belongs to which call is decided in
+`telephony.grouping`, how a transfer is recognised in `telephony.transfers`, what a snapshot changes in
+`telephony.reconcile`; `telephony.telling` folds what was observed into call facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from telephony import signals as s
+from telephony.endpoints import Kind, kind_of, parse_name
+from telephony.events import EventKind
+from telephony.grouping import SAME_MOMENT, Grouping
+from telephony.ids import uid_order
+from telephony.observations import Channel, Dial, HoldSpan, SeenParking, SeenQueue
+from telephony.reconcile import reconcile
+from telephony.transfers import attended_transferred, blind_transferred, note_redirect
+
+
+class Tracker(Grouping):
+    """All calls of one PBX. Feed it signals in the order they come; drain it for what changed."""
+
+    def feed(self, signal: s.Signal) -> None:
+        """Take one signal in. Never raises on anything a PBX can say."""
+        at = signal.at
+        if at > self.now:
+            self.now = at
+            if self._ending:
+                self._forget_ended(at)
+        HANDLERS[type(signal)](self, signal)
+
+
+def _began(tracker: Tracker, signal: s.ChannelBegan) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    if channel is not None and signal.at < channel.began_at:
+        channel.began_at = signal.at
+
+
+def _changed(tracker: Tracker, signal: s.ChannelChanged) -> None:
+    look = signal.look
+    channel = tracker.see(signal.at, look)
+    if channel is None:
+        return
+    if look.name != channel.name and look.name:
+        _rename(tracker, channel, look.name)
+    if look.state == "Up" and channel.up_at is None:
+        channel.up_at = signal.at
+        tracker.touch(channel.call)
+    elif look.state == "Ringing" and channel.ringing_at is None:
+        channel.ringing_at = signal.at
+        tracker.say(channel.call, EventKind.RANG, signal.at, channel.party)
+    if not channel.number and look.number:
+        channel.number = look.number
+    if not channel.caller_name and look.caller_name:
+        channel.caller_name = look.caller_name
+
+
+def _rename(tracker: Tracker, channel: Channel, name: str) -> None:
+    parsed = parse_name(name)
+    kind = kind_of(parsed, tracker.numbering)
+    if kind in (Kind.MACHINERY, Kind.LOCAL):
+        return
+    channel.name = name
+    if parsed.endpoint != channel.endpoint:
+        channel.endpoint = parsed.endpoint
+        channel.kind = kind
+        channel.party = parsed.endpoint if kind is Kind.EXTENSION else channel.party
+        tracker.touch(channel.call)
+
+
+def _ended(tracker: Tracker, signal: s.ChannelEnded) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    if channel is not None:
+        tracker.end_channel(channel, signal.at, signal.cause)
+
+
+def _asked(tracker: Tracker, signal: s.HangupAsked) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    if channel is not None and channel.asked_at is None:
+        channel.asked_at = signal.at
+        tracker.touch(channel.call)
+
+
+def _dial_began(tracker: Tracker, signal: s.DialBegan) -> None:
+    source = tracker.see(signal.at, signal.source) if signal.source else None
+    dest = tracker.see(signal.at, signal.dest)
+    if dest is None:
+        return
+    if source is not None:
+        note_redirect(tracker, source, signal.source.exten if signal.source else "", signal.at)
+    if dest.dial is None:
+        if source is not None:
+            tracker.join(source, dest, signal.at)
+        exten = signal.source.exten if signal.source else ""
+        dest.dial = Dial(source.uid if source else None, signal.at, signal.dial_string, exten)
+        tracker.touch(dest.call)
+    elif source is not None and dest.dial.ended_at is None:
+        dest.dial.source = source.uid
+
+
+def _dial_ended(tracker: Tracker, signal: s.DialEnded) -> None:
+    source = tracker.see(signal.at, signal.source) if signal.source else None
+    dest = tracker.see(signal.at, signal.dest)
+    if dest is None:
+        return
+    if dest.dial is None:  # a pickup, or a dial that began before we looked
+        if source is not None:
+            tracker.join(source, dest, signal.at)
+        dest.dial = Dial(source.uid if source else None, dest.began_at, "", "")
+    if source is not None:
+        dest.dial.source = source.uid
+    if not dest.dial.status:
+        dest.dial.status = signal.status
+        dest.dial.forward = signal.forward
+        dest.dial.ended_at = signal.at
+        tracker.touch(dest.call)
+
+
+def _entered(tracker: Tracker, signal: s.BridgeEntered) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    if channel is not None:
+        tracker.enter(channel, signal.bridge, signal.kind, signal.at)
+
+
+def _left(tracker: Tracker, signal: s.BridgeLeft) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    if channel is None:
+        return
+    for stay in reversed(channel.stays):
+        if stay.bridge == signal.bridge and stay.left_at is None and signal.at >= stay.entered_at - SAME_MOMENT:
+            tracker.leave_stay(channel, stay, signal.at)
+            tracker.touch(channel.call)
+            return
+        if stay.bridge == signal.bridge and channel.ended_at == stay.left_at and signal.at < (stay.left_at or 0.0):
+            stay.left_at = max(signal.at, stay.entered_at)  # the hang-up arrived before it
+            return
+
+
+def _paired(tracker: Tracker, signal: s.LocalPaired) -> None:
+    one = tracker.see(signal.at, signal.one)
+    two = tracker.see(signal.at, signal.two)
+    if one is not None and two is not None:
+        tracker.join(one, two, signal.at)
+
+
+def _held(tracker: Tracker, signal: s.Held) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    if channel is None or channel.open_hold() is not None or channel.ended_at is not None:
+        return
+    if channel.holds and signal.at <= (channel.holds[-1].until or 0.0):
+        return
+    channel.holds.append(HoldSpan(signal.at))
+    tracker.say(channel.call, EventKind.HELD, signal.at, channel.party)
+
+
+def _resumed(tracker: Tracker, signal: s.Resumed) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    hold = channel.open_hold() if channel else None
+    if channel is not None and hold is not None and signal.at >= hold.at:
+        hold.until = signal.at
+        tracker.say(channel.call, EventKind.RESUMED, signal.at, channel.party)
+
+
+def _queue_joined(tracker: Tracker, signal: s.QueueJoined) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    if channel is None:
+        return
+    call = channel.call
+    if any(q.uid == channel.uid and abs(q.joined_at - signal.at) < SAME_MOMENT for q in call.queues):
+        return
+    note_redirect(tracker, channel, signal.look.exten or signal.queue, signal.at)
+    call.queues.append(SeenQueue(signal.queue, channel.uid, signal.at))
+    tracker.say(call, EventKind.QUEUED, signal.at)
+
+
+def _queue_left(tracker: Tracker, signal: s.QueueLeft) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    if channel is None:
+        return
+    for visit in reversed(channel.call.queues):
+        if visit.name == signal.queue and signal.at >= visit.joined_at:
+            visit.abandoned = visit.abandoned or signal.abandoned
+            if visit.left_at is None:
+                visit.left_at = signal.at
+            tracker.touch(channel.call)
+            return
+
+
+def _queue_result(tracker: Tracker, signal: s.QueueResult) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    if channel is not None and channel.call.queues and signal.status:
+        channel.call.queues[-1].result = signal.status
+        tracker.touch(channel.call)
+
+
+def _recording(tracker: Tracker, signal: s.RecordingStarted) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    if channel is not None and signal.file and signal.file not in channel.call.recordings:
+        channel.call.recordings.append(signal.file)
+        tracker.touch(channel.call)
+
+
+def _app(tracker: Tracker, signal: s.AppEntered) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    if channel is not None:
+        channel.app = signal.app
+        tracker.touch(channel.call)
+
+
+def _conference_joined(tracker: Tracker, signal: s.ConferenceJoined) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    if channel is None or (channel.conferences and channel.conferences[-1][1] is None):
+        return
+    channel.conferences.append([signal.at, None])
+    if not channel.call.conversing:
+        channel.call.conversing = True
+        tracker.say(channel.call, EventKind.ANSWERED, signal.at, signal.room)
+    tracker.touch(channel.call)
+
+
+def _conference_left(tracker: Tracker, signal: s.ConferenceLeft) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    if channel is not None and channel.conferences and channel.conferences[-1][1] is None:
+        channel.conferences[-1][1] = signal.at
+        tracker.touch(channel.call)
+
+
+def _refer_seen(tracker: Tracker, signal: s.ReferSeen) -> None:
+    tracker.knows_refers = True
+    channel = tracker.see(signal.at, signal.look)
+    if channel is not None and signal.by_handset:
+        tracker.refers[channel.uid] = (signal.at, True)
+
+
+def _parked(tracker: Tracker, signal: s.Parked) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    if channel is None:
+        return
+    call = channel.call
+    if any(p.uid == channel.uid and abs(p.at - signal.at) < SAME_MOMENT for p in call.parkings):
+        return
+    call.parkings.append(SeenParking(channel.uid, signal.at, parse_name(signal.parker).endpoint, signal.slot))
+    tracker.say(call, EventKind.PARKED, signal.at, signal.slot)
+
+
+def _unparked(tracker: Tracker, signal: s.Unparked) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    retriever = tracker.see(signal.at, signal.retriever) if signal.retriever else None
+    if channel is None:
+        return
+    for stay in reversed(channel.call.parkings):
+        if stay.uid == channel.uid and stay.until is None:
+            stay.until = signal.at
+            stay.how = signal.how
+            stay.retriever = retriever.party if retriever else ""
+            break
+    if retriever is not None:
+        tracker.merge(channel.call, retriever.call, signal.at)
+    tracker.touch(channel.call)
+
+
+def _picked_up(tracker: Tracker, signal: s.PickedUp) -> None:
+    target = tracker.see(signal.at, signal.target)
+    channel = tracker.see(signal.at, signal.look)
+    if target is not None and channel is not None:
+        tracker.merge(target.call, channel.call, signal.at)
+
+
+def _link_lost(tracker: Tracker, signal: s.LinkLost) -> None:
+    for call in tracker.live():
+        call.unverified = True
+        tracker.touch(call)
+
+
+def _stopped(tracker: Tracker, signal: s.PbxStopped) -> None:
+    for channel in sorted(tracker.channels.values(), key=lambda c: uid_order(c.uid)):
+        tracker.end_channel(channel, max(signal.at, channel.last_at), 0)
+
+
+HANDLERS: dict[type[Any], Callable[[Tracker, Any], None]] = {
+    s.ChannelBegan: _began,
+    s.ChannelChanged: _changed,
+    s.ChannelEnded: _ended,
+    s.HangupAsked: _asked,
+    s.DialBegan: _dial_began,
+    s.DialEnded: _dial_ended,
+    s.BridgeEntered: _entered,
+    s.BridgeLeft: _left,
+    s.LocalPaired: _paired,
+    s.ReferSeen: _refer_seen,
+    s.BlindTransferred: blind_transferred,
+    s.AttendedTransferred: attended_transferred,
+    s.PickedUp: _picked_up,
+    s.Parked: _parked,
+    s.Unparked: _unparked,
+    s.Held: _held,
+    s.Resumed: _resumed,
+    s.QueueJoined: _queue_joined,
+    s.QueueLeft: _queue_left,
+    s.QueueResult: _queue_result,
+    s.RecordingStarted: _recording,
+    s.AppEntered: _app,
+    s.ConferenceJoined: _conference_joined,
+    s.ConferenceLeft: _conference_left,
+    s.LinkLost: _link_lost,
+    s.Snapshot: reconcile,
+    s.PbxStopped: _stopped,
+}
