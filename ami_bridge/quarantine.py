@@ -137,12 +137,7 @@ class LinkSession:
     def clock_plausible(self, stamp: float, arrived_at: float) -> bool:
         """Whether an event may bear this time, by the events before it; a clock that was set is believed
         after five."""
-        expected_until = (
-            self.clock_seconds + max(0.0, arrived_at - self.clock_read_at) + CLOCK_TOLERANCE_SECONDS
-        )
-        if not self.clock_seconds or self.clock_seconds - CLOCK_TOLERANCE_SECONDS <= stamp <= expected_until:
-            self._strange_count = 0
-            self._read_clock(stamp, arrived_at)
+        if self.fits_clock(stamp, arrived_at):
             return True
         agrees = abs(stamp - self._strange_clock) <= CLOCK_TOLERANCE_SECONDS
         self._strange_count = self._strange_count + 1 if agrees else 1
@@ -150,6 +145,16 @@ class LinkSession:
         if self._strange_count < CLOCK_STEPPED_AFTER:
             return False
         self.clock_seconds = 0.0
+        self._read_clock(stamp, arrived_at)
+        return True
+
+    def fits_clock(self, stamp: float, arrived_at: float) -> bool:
+        """Whether the time follows from the events before it; if so it becomes the link's newest time."""
+        waited = max(0.0, arrived_at - self.clock_read_at)
+        latest = self.clock_seconds + waited + CLOCK_TOLERANCE_SECONDS
+        if self.clock_seconds and not self.clock_seconds - CLOCK_TOLERANCE_SECONDS <= stamp <= latest:
+            return False
+        self._strange_count = 0
         self._read_clock(stamp, arrived_at)
         return True
 
@@ -174,7 +179,8 @@ def _no_beginning(message: Message, _session: LinkSession) -> bool:
 
 
 def _two_beginnings(message: Message, _session: LinkSession) -> bool:
-    return message.kind != "Response" and "Response" in message.fields
+    """An answer's line in an event; only OriginateResponse, which tells a result later, has both."""
+    return message.kind not in ("Response", "OriginateResponse") and "Response" in message.fields
 
 
 def _no_origin(message: Message, session: LinkSession) -> bool:
@@ -246,7 +252,9 @@ def judge(message: Message, session: LinkSession) -> Verdict:
     """Whether to believe a message, given what this link showed so far; `session` learns from it. Never
     raises."""
     _learn_stamps(message, session)
-    verdict = _verdict(message, session)
+    verdict = (
+        Verdict(Judgement.ACCEPT, "", message) if _plain(message, session) else _verdict(message, session)
+    )
     if session.unsettled:
         session.unsettled -= 1
         verdict = _with_confirmation(verdict, session)
@@ -255,6 +263,20 @@ def judge(message: Message, session: LinkSession) -> Verdict:
     elif message.kind in LEARNED_FROM and not verdict.confirm_channel:
         session.learn_channel(verdict.message)
     return verdict
+
+
+def _plain(message: Message, session: LinkSession) -> bool:
+    """Whether a message shows nothing odd at all: most of them, and the rules need not be asked one by one."""
+    if message.repeated or not session.system_name:
+        return False
+    fields = message.fields
+    if fields.get("SystemName") != session.system_name or "Response" in fields or "Event" not in fields:
+        return False
+    names = tuple(fields)
+    if names[1] != "Privilege" or ("ChannelState" in fields and "Uniqueid" not in fields):
+        return False
+    stamp = fields.get("Timestamp", "")
+    return bool(_STAMP.fullmatch(stamp)) and session.fits_clock(float(stamp), message.arrived_at)
 
 
 def _learn_stamps(message: Message, session: LinkSession) -> None:
