@@ -266,7 +266,8 @@ def judge(message: Message, session: LinkSession) -> Verdict:
 
 
 def _plain(message: Message, session: LinkSession) -> bool:
-    """Whether a message shows nothing odd at all: most of them, and the rules need not be asked one by one."""
+    """Whether a message shows nothing odd at all: most of them, and the rules need not be asked one by
+    one."""
     if message.repeated or not session.system_name:
         return False
     fields = message.fields
