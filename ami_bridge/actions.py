@@ -34,7 +34,7 @@ class OutcomeUnknown(NeedsPerson):
     """Asterisk did not answer; the action may or may not have been carried out."""
 
 
-class ChannelGone(SwitchhookError):  # noqa: N818 - named as its neighbours in telephony.errors
+class ChannelGone(SwitchhookError):
     """The call or the phone is no longer there."""
 
 
@@ -261,8 +261,7 @@ class ActionChannel:
         if answer[0].response != "Success":
             raise NeedsPerson(
                 f"Asterisk at {self.link.address} refused the AMI user {self.link.username}.",
-                remedy="Make user name and secret equal to manager.conf and allow our address there "
-                "(permit).",
+                remedy="Make user name and secret equal to manager.conf and allow our address there (permit).",
             )
 
     async def _keep_awake(self) -> None:
@@ -291,9 +290,7 @@ def _unanswered(link: PbxLink, name: str, rule: Rule) -> SwitchhookError:
             f"Asterisk at {link.address} did not answer {name}; it may have been carried out.",
             remedy="Look at the live call before trying again.",
         )
-    return TryLater(
-        f"Asterisk at {link.address} did not answer {name} in time.", remedy="Try again in a moment."
-    )
+    return TryLater(f"Asterisk at {link.address} did not answer {name} in time.", remedy="Try again in a moment.")
 
 
 def _unreachable(link: PbxLink) -> TryLater:
@@ -319,8 +316,7 @@ def _refusal(action: Action, rule: Rule, text: str, link: PbxLink) -> Switchhook
     if any(word in lowered for word in _FORBIDDEN):
         return NeedsPerson(
             f"The AMI user {link.username} may not do {action.name}.",
-            remedy=f"Add {rule.write_class or 'the class it needs'} to its write line in manager.conf and "
-            "reload.",
+            remedy=f"Add {rule.write_class or 'the class it needs'} to its write line in manager.conf and reload.",
         )
     if any(word in lowered for word in _CHANNEL_GONE):
         return ChannelGone(remedy="Nothing is left to do: the call is over or was taken elsewhere.")

@@ -144,7 +144,8 @@ class CelTranslator:
             yield from function(self, row)
 
     def _start(self, row: CelRow) -> Iterator[s.Signal]:
-        look = row.look._replace(state="Ring" if row.look.uid == row.look.linked else "Down")
+        calls = row.look.uid == row.look.linked and row.look.exten not in ("", "s")  # what the PBX rings begins at `s`
+        look = row.look._replace(state="Ring" if calls else "Down")
         self._looks[look.uid] = look
         self._by_name[look.name] = look.uid
         yield s.ChannelBegan(row.at, look)
@@ -171,6 +172,7 @@ class CelTranslator:
         if row.app == "Dial":
             self._dialling.pop(look.uid, None)
             self._dialling[look.uid] = row.data
+            self._looks[look.uid] = self._looks[look.uid]._replace(exten=row.look.exten)
         elif row.app == "Queue":
             yield s.QueueJoined(row.at, look, clean_name(row.data.partition(",")[0]))
         elif row.app in SERVICE_APPS:

@@ -21,21 +21,15 @@ from ami_bridge.message import Message
 from ami_bridge.wire import action_bytes
 from telephony.errors import NeedsPerson, PeerMistake, SwitchhookError, TryLater
 
-READ_BYTES = (
-    256 * 1024
-)  # one read takes what a busy second brings (7 MB/s at the measured peak) in few wake-ups
+READ_BYTES = 256 * 1024  # one read takes what a busy second brings (7 MB/s at the measured peak) in few wake-ups
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
     """How long to wait for what. The defaults are for the field; tests shorten them."""
 
-    connect_seconds: float = (
-        10.0  # a SYN is repeated after 1, 3 and 7 s; later answers are not worth waiting for
-    )
-    greeting_seconds: float = (
-        5.0  # Asterisk sends its banner at once; a plain connection to a TLS port never does
-    )
+    connect_seconds: float = 10.0  # a SYN is repeated after 1, 3 and 7 s; later answers are not worth waiting for
+    greeting_seconds: float = 5.0  # Asterisk sends its banner at once; a plain connection to a TLS port never does
     login_seconds: float = 10.0  # a PBX under load answered within 0.2 s; ten is a dead one
     booted_seconds: float = 0.5  # FullyBooted follows the login's answer in the same segment on 16 and 22
     ping_after_seconds: float = 5.0  # silence after which we ask; an idle PBX sends nothing for minutes
@@ -218,14 +212,12 @@ async def _connect(link: PbxLink) -> tuple[asyncio.StreamReader, asyncio.StreamW
     except ssl.SSLCertVerificationError as error:
         raise NeedsPerson(
             f"The certificate of the PBX at {link.address} is not trusted: {error.verify_message}.",
-            remedy="Give Switchhook the certificate's CA file, or use the host name that the certificate "
-            "bears.",
+            remedy="Give Switchhook the certificate's CA file, or use the host name that the certificate bears.",
         ) from error
     except ssl.SSLError as error:
         raise NeedsPerson(
             f"No TLS could be set up with {link.address}.",
-            remedy="Use the port of tlsbindaddr in manager.conf (5039 by default), or turn TLS off for the "
-            "plain port.",
+            remedy="Use the port of tlsbindaddr in manager.conf (5039 by default), or turn TLS off for the plain port.",
         ) from error
     except TimeoutError as error:
         raise TryLater(
@@ -235,8 +227,7 @@ async def _connect(link: PbxLink) -> tuple[asyncio.StreamReader, asyncio.StreamW
     except ConnectionRefusedError as error:
         raise TryLater(
             f"Nothing listens on {link.address}.",
-            remedy="Check that Asterisk runs and that manager.conf has enabled = yes, this port and this "
-            "bindaddr.",
+            remedy="Check that Asterisk runs and that manager.conf has enabled = yes, this port and this bindaddr.",
         ) from error
     except socket.gaierror as error:
         raise NeedsPerson(
@@ -260,9 +251,7 @@ def _unreachable(link: PbxLink, error: OSError) -> SwitchhookError:
 
 def _no_greeting(link: PbxLink, what: str) -> SwitchhookError:
     if link.tls is None:
-        remedy = (
-            "Check the port: 5038 is plain AMI, 5039 wants TLS; an ACL (deny/permit) may also close at once."
-        )
+        remedy = "Check the port: 5038 is plain AMI, 5039 wants TLS; an ACL (deny/permit) may also close at once."
     else:
         remedy = "Check the port, and the deny/permit lines of the AMI user in manager.conf."
     return TryLater(f"{link.address} {what}.", remedy=remedy)

@@ -13,6 +13,7 @@ from ami_bridge.snapshot_reading import SnapshotAssembler
 from ami_bridge.translate import TRANSLATIONS, moment_of, translate
 from telephony import signals as s
 
+SNAPSHOT_REST = 0.5  # s of silence after the lists: a capture has no mark that says the snapshot is complete
 RESTART_SLACK = 2.0  # s; Uptime is whole seconds and the clocks of two hosts differ
 
 
@@ -58,9 +59,9 @@ class Interpreter:
             yield assembler.finish()
 
     def _news(self, message: Message) -> Iterator[s.Signal]:
-        if self._assembler is not None and self._assembler.complete and message.arrived_at > self._assembler.began_at:
-            if message.arrived_at > self._assembler._last_at + 0.5:  # a replay has no end-of-snapshot mark
-                yield from self.snapshot_done()
+        assembler = self._assembler
+        if assembler is not None and assembler.complete and message.arrived_at > assembler.last_at + SNAPSHOT_REST:
+            yield from self.snapshot_done()
         at = moment_of(message)
         if at > self.last_at:
             self.last_at = at

@@ -141,8 +141,7 @@ class Observer:
         except asyncio.QueueFull:
             self.counters.overflows += 1
             raise _QueueFull(
-                remedy="If this repeats, look at the machine's load, and add the eventfilter lines of "
-                "asterisk-config."
+                remedy="If this repeats, look at the machine's load, and add the eventfilter lines of asterisk-config."
             ) from None
 
     def went_up(self, uptime_seconds: float | None) -> None:
@@ -288,8 +287,7 @@ class _Watch:
             if now >= self._pinged_at + self._timings.pong_within_seconds:
                 raise TryLater(
                     f"Asterisk at {self._connection.link.address} has gone silent: a ping was not answered.",
-                    remedy="Look at the network between Switchhook and the PBX; Switchhook reconnects by "
-                    "itself.",
+                    remedy="Look at the network between Switchhook and the PBX; Switchhook reconnects by itself.",
                 )
         elif now >= self._heard_at + self._timings.ping_after_seconds:
             self._pinged_at = now
@@ -341,9 +339,7 @@ class _Watch:
         self._observer.snapshot_ended(complete, tuple(self._snapshot.refused))
 
     def _ask_confirmation(self, verdict: Verdict) -> None:
-        if len(self._confirmations) >= CONFIRMATIONS_CAP or any(
-            mark in verdict.confirm_channel for mark in "\n\0"
-        ):
+        if len(self._confirmations) >= CONFIRMATIONS_CAP or any(mark in verdict.confirm_channel for mark in "\n\0"):
             self._observer.quarantine.counts[DENIED_BY_PBX] += 1
             return
         action_id = self._ask("Status", "confirm", ("Channel", verdict.confirm_channel))

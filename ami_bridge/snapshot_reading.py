@@ -42,13 +42,13 @@ class SnapshotAssembler:
         self._bridges: dict[str, str] = {}
         self._queued: list[tuple[str, str, float]] = []
         self._parked: list[tuple[str, str, str, float]] = []
-        self._last_at = began_at
+        self.last_at = began_at
 
     def take(self, message: Message) -> bool:
         """Whether the message was an answer to a list action (and so is no news)."""
         if message.kind not in LISTED and not (message.kind == "ParkedCall" and "Privilege" not in message.fields):
             return False
-        self._last_at = max(self._last_at, message.arrived_at)
+        self.last_at = max(self.last_at, message.arrived_at)
         if message.kind == "Status":
             self._channel(message)
         elif message.kind == "StatusComplete":
@@ -90,7 +90,7 @@ class SnapshotAssembler:
     def finish(self, pbx_started_at: float | None = None) -> s.Snapshot:
         """Everything collected, as one signal."""
         return s.Snapshot(
-            self._last_at,
+            self.last_at,
             self.began_at,
             tuple(self._channels.values()),
             dict(self._bridges),

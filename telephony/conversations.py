@@ -7,6 +7,7 @@ bridges at their two ends, so a conversation through an unoptimised Local channe
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import NamedTuple
 
 from telephony.endpoints import Kind
@@ -35,7 +36,7 @@ def conversations(channels: Iterable[Channel], now: float) -> list[Together]:
         return _of_two(stays[0], stays[1])
     moments = sorted({moment for since, until, _, _ in stays for moment in (since, until)})
     found: list[Together] = []
-    for since, until in zip(moments, moments[1:], strict=False):
+    for since, until in pairwise(moments):
         present = [(bridge, channel) for start, end, bridge, channel in stays if start <= since and end >= until]
         for uids in _connected(present):
             _extend(found, Together(since, until, uids))

@@ -342,8 +342,7 @@ def _leg(told: dict[str, Any]) -> Leg:
         talk_seconds=told["talk_seconds"],
         outcome=LegOutcome(told["outcome"]) if told["outcome"] else None,
         intervals=tuple(
-            Interval(doing=i["doing"], since=_moment(i["since"]), until=_maybe(i["until"]))
-            for i in told["intervals"]
+            Interval(doing=i["doing"], since=_moment(i["since"]), until=_maybe(i["until"])) for i in told["intervals"]
         ),
     )
 

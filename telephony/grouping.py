@@ -25,7 +25,7 @@ from uuid import UUID
 from telephony import signals as s
 from telephony.endpoints import Kind, kind_of, parse_name
 from telephony.events import CallEvent, EventKind
-from telephony.facts import CallFacts
+from telephony.facts import CallFacts, Certainty
 from telephony.ids import call_id
 from telephony.numbers import Numbering
 from telephony.observations import CallRecord, Channel, Stay
@@ -56,6 +56,8 @@ class Grouping:
         self.channels: dict[str, Channel] = {}
         self.now = 0.0
         """The newest `at` seen."""
+        self.reconstructing = False
+        """True while signals from CEL are fed: calls that they change are told as reconstructed."""
         self._identify = identify
         self._by_linked: dict[str, CallRecord] = {}
         self._bridges: dict[str, set[str]] = {}
@@ -141,6 +143,8 @@ class Grouping:
 
     def touch(self, call: CallRecord) -> None:
         """Note that the call has to be told again."""
+        if self.reconstructing and call.certainty is not Certainty.RECONSTRUCTED:
+            call.certainty = Certainty.RECONSTRUCTED
         self._dirty.setdefault(call.id, call)
 
     def _channel(self, at: float, look: s.Look) -> Channel | None:

@@ -38,7 +38,7 @@ def _align(tracker: Grouping, shown: s.SnapshotChannel, snapshot: s.Snapshot) ->
     if channel is None or channel.ended_at is not None:
         return
     if not known:
-        _adopt(tracker, channel, shown)
+        _adopt(channel, shown)
     if shown.look.state == "Up" and channel.up_at is None:
         channel.up_at = shown.answered_at or (shown.began_at if not known else snapshot.at)
     stay = channel.stay()
@@ -56,7 +56,7 @@ def _align(tracker: Grouping, shown: s.SnapshotChannel, snapshot: s.Snapshot) ->
     tracker.touch(channel.call)
 
 
-def _adopt(tracker: Grouping, channel: Channel, shown: s.SnapshotChannel) -> None:
+def _adopt(channel: Channel, shown: s.SnapshotChannel) -> None:
     """A channel we did not see begin: its call is told as reconstructed."""
     channel.call.certainty = Certainty.RECONSTRUCTED
     if shown.dialled:

@@ -13,6 +13,7 @@ from typing import Any
 from telephony import signals as s
 from telephony.endpoints import Kind, kind_of, parse_name
 from telephony.events import EventKind
+from telephony.facts import Certainty
 from telephony.grouping import SAME_MOMENT, Grouping
 from telephony.ids import uid_order
 from telephony.observations import Channel, Dial, HoldSpan, SeenParking, SeenQueue
@@ -204,7 +205,7 @@ def _recording(tracker: Tracker, signal: s.RecordingStarted) -> None:
 
 
 def _app(tracker: Tracker, signal: s.AppEntered) -> None:
-    channel = tracker.see(signal.at, signal.look)
+    channel = tracker.channels.get(signal.look.uid)  # a CDR comes after the end: it must not begin a call
     if channel is not None:
         channel.app = signal.app
         tracker.touch(channel.call)
@@ -256,6 +257,7 @@ def _unparked(tracker: Tracker, signal: s.Unparked) -> None:
             stay.until = signal.at
             stay.how = signal.how
             stay.retriever = retriever.party if retriever else ""
+            stay.slot = stay.slot or (retriever.exten if retriever else "")
             break
     if retriever is not None:
         tracker.merge(channel.call, retriever.call, signal.at)
@@ -269,15 +271,17 @@ def _picked_up(tracker: Tracker, signal: s.PickedUp) -> None:
         tracker.merge(target.call, channel.call, signal.at)
 
 
-def _link_lost(tracker: Tracker, signal: s.LinkLost) -> None:
+def _link_lost(tracker: Tracker, _signal: s.LinkLost) -> None:
     for call in tracker.live():
         call.unverified = True
         tracker.touch(call)
 
 
-def _stopped(tracker: Tracker, signal: s.PbxStopped) -> None:
+def _stopped(tracker: Tracker, _signal: s.PbxStopped) -> None:
     for channel in sorted(tracker.channels.values(), key=lambda c: uid_order(c.uid)):
-        tracker.end_channel(channel, max(signal.at, channel.last_at), 0)
+        if channel.ended_at is None:
+            channel.call.certainty = Certainty.BOUNDED
+            tracker.end_channel(channel, channel.last_at, 0)
 
 
 HANDLERS: dict[type[Any], Callable[[Tracker, Any], None]] = {

@@ -74,7 +74,7 @@ def attended_transferred(tracker: Grouping, signal: s.AttendedTransferred) -> No
     transferee = tracker.see(signal.at, signal.transferee) if signal.transferee else None
     target = tracker.see(signal.at, signal.target) if signal.target else None
     by_code = first is second
-    kind = TransferKind.BLONDE if _unanswered(tracker, signal, second, target) else TransferKind.ATTENDED
+    kind = TransferKind.BLONDE if _unanswered(tracker, signal, target) else TransferKind.ATTENDED
     seen = SeenTransfer(
         kind,
         TransferVia.FEATURE_CODE if by_code else TransferVia.SIP,
@@ -105,7 +105,7 @@ def _absorb_consultation(tracker: Grouping, call: CallRecord, first: Channel, se
     tracker.touch(call)
 
 
-def _unanswered(tracker: Grouping, signal: s.AttendedTransferred, second: Channel, target: Channel | None) -> bool:
+def _unanswered(tracker: Grouping, signal: s.AttendedTransferred, target: Channel | None) -> bool:
     if signal.dest == "app":
         return signal.app in UNANSWERED_APPS
     if target is None:

@@ -1,0 +1,150 @@
+"""`switchhook replay`: the straight line from a file. No database, no configuration, no network.
+
+A bug report is a capture; a capture becomes a test. What is printed here is what the live service would have told.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+from uuid import UUID
+
+from ami_bridge.capture import read_capture
+from ami_bridge.cel import CelReader, CelRow, CelTranslator
+from ami_bridge.interpreter import Interpreter
+from ami_bridge.message import Message
+from ami_bridge.quarantine import LinkSession, judge
+from telephony.facts import CallFacts
+from telephony.numbers import DEFAULT_EXTENSIONS, Numbering
+from telephony.signals import LinkLost, Signal
+from telephony.tracker import Tracker
+
+BEFORE_ANY = float("-inf")
+AFTER_ALL = float("inf")
+
+
+class Replay:
+    """Captured links of one PBX in order, with CEL for the gaps between them."""
+
+    def __init__(self, numbering: Numbering, cel: Sequence[CelRow] = ()) -> None:
+        self.tracker = Tracker(numbering)
+        self.told: dict[UUID, CallFacts] = {}
+        """Every call told so far, by id; absorbed ones are gone."""
+        self._interpreter = Interpreter()
+        self._cel = cel
+        self._cel_from = 0
+        self._translator = CelTranslator()
+        self._linked = False
+
+    def link(self, messages: Iterable[Message]) -> None:
+        """One link's messages; a second one is a reconnect, and what came between is told from CEL."""
+        session = LinkSession()
+        first = True
+        for message in messages:
+            if first:
+                self._begin_link(message.arrived_at)
+                first = False
+            elif _is_login(message):
+                self._begin_link(message.arrived_at)
+                session = LinkSession()
+            verdict = judge(message, session)
+            if verdict.usable:
+                self._feed(self._interpreter.message(verdict.message))
+        self._feed(self._interpreter.snapshot_done())
+
+    def finish(self) -> list[CallFacts]:
+        """What CEL knows after the last message, then all calls in order of start."""
+        self._fill_gap(self._interpreter.last_at if self._linked else BEFORE_ANY, AFTER_ALL)
+        self._collect()
+        return sorted(self.told.values(), key=lambda facts: (facts.started_at, facts.id))
+
+    def _begin_link(self, at: float) -> None:
+        lost_at = self._interpreter.last_at
+        if self._linked and lost_at:
+            self._feed(iter([LinkLost(lost_at)]))
+        self._fill_gap(lost_at if self._linked else BEFORE_ANY, at)
+        self._linked = True
+
+    def _fill_gap(self, since: float, until: float) -> None:
+        self.tracker.reconstructing = True
+        while self._cel_from < len(self._cel) and self._cel[self._cel_from].at < until:
+            row = self._cel[self._cel_from]
+            self._cel_from += 1
+            signals = self._translator.translate(row)
+            self._feed(signals if row.at > since else iter(_drained(signals)))
+        self.tracker.reconstructing = False
+
+    def _feed(self, signals: Iterator[Signal]) -> None:
+        for signal in signals:
+            self.tracker.feed(signal)
+        self._collect()
+
+    def _collect(self) -> None:
+        for change in self.tracker.drain():
+            for gone in change.absorbed:
+                self.told.pop(gone, None)
+            self.told[change.facts.id] = change.facts
+
+
+def _drained(signals: Iterator[Signal]) -> tuple[Signal, ...]:
+    """Run the translator for what it learns, and leave the signals: AMI has told them already."""
+    for _ in signals:
+        pass
+    return ()
+
+
+def _is_login(message: Message) -> bool:
+    return message.kind == "Response" and message.get("Message") == "Authentication accepted"
+
+
+def replay(
+    files: Sequence[Path],
+    *,
+    cel: Path | None = None,
+    extensions: str = DEFAULT_EXTENSIONS,
+    trunks: str | None = None,
+    region: str = "RU",
+) -> list[CallFacts]:
+    """The calls in captured files. Raises PeerMistake when a file is no capture at all."""
+    player = Replay(Numbering(extensions=extensions, trunks=trunks, region=region), read_cel(cel) if cel else ())
+    for file in files:
+        player.link(read_capture(file))
+    return player.finish()
+
+
+def read_cel(path: Path) -> list[CelRow]:
+    """A CEL file's rows in time order."""
+    with path.open(encoding="utf-8", errors="replace", newline="") as lines:
+        return sorted(CelReader().read(lines), key=lambda row: row.at)
+
+
+def print_json(calls: Iterable[CallFacts], out: TextIO) -> None:
+    """One JSON object a line."""
+    for facts in calls:
+        out.write(json.dumps(facts.as_json(), ensure_ascii=False) + "\n")
+
+
+def print_table(calls: Iterable[CallFacts], out: TextIO) -> None:
+    """A table for people: one line a call."""
+    rows = [tuple(title for title, _ in TABLE)]
+    rows += [tuple(cell(facts) for _, cell in TABLE) for facts in calls]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(TABLE))]
+    for row in rows:
+        out.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+
+
+TABLE: tuple[tuple[str, Callable[[CallFacts], str]], ...] = (
+    ("started", lambda f: f.started_at.strftime("%Y-%m-%d %H:%M:%S")),
+    ("direction", lambda f: f.direction.value),
+    ("caller", lambda f: f.caller.number or f.caller.raw or "withheld"),
+    ("requested", lambda f: f.requested or f.did or ""),
+    ("outcome", lambda f: f.disposition.value if f.disposition else f.state.value),
+    ("answered by", lambda f: f.answered_by or ""),
+    ("at the end", lambda f: f.final_party or ""),
+    ("talk s", lambda f: f"{f.talk_seconds:.2f}"),
+    ("transfers", lambda f: ", ".join(f"{t.kind} {t.by}→{t.to} {t.result or ''}".strip() for t in f.transfers)),
+    ("missed by", lambda f: " ".join(f.missed_by)),
+    ("certainty", lambda f: f.certainty.value),
+)
