@@ -17,7 +17,6 @@ keep another part's command from running. Whatever goes wrong is told as one sen
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import os
 import sys
@@ -28,7 +27,6 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
 
-import click
 import typer
 
 from switchhook import __version__
@@ -56,7 +54,8 @@ app = typer.Typer(
 )
 
 Config = Annotated[
-    Path | None, typer.Option("--config", "-c", help="The configuration file (default: ./switchhook.toml, then /etc).")
+    Path | None,
+    typer.Option("--config", "-c", help="The configuration file (default: ./switchhook.toml, then /etc)."),
 ]
 
 
@@ -105,12 +104,13 @@ def run_command(arguments: Sequence[str]) -> int:
     """Carry out one command line and return its exit code; every failure is told in words on standard error."""
     try:
         done = app(list(arguments), prog_name="switchhook", standalone_mode=False)
-    except click.ClickException as mistake:
-        mistake.show()
+    except typer.TyperException as mistake:
+        print(f"switchhook: {_usage_words(mistake)}", file=sys.stderr)
+        print("  See: switchhook --help, or switchhook COMMAND --help.", file=sys.stderr)
         return MISUSED
     except SwitchhookError as mistake:
         return _tell(mistake)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:  # `switchhook replay … | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -118,6 +118,11 @@ def run_command(arguments: Sequence[str]) -> int:
     except Exception as mistake:  # the last line of defence: a person gets a sentence, not a traceback
         return _tell_unexpected(mistake)
     return done if isinstance(done, int) else 0
+
+
+def _usage_words(mistake: typer.TyperException) -> str:
+    told = getattr(mistake, "format_message", mistake.__str__)()
+    return str(told).removeprefix("Invalid value: ")
 
 
 def _tell(mistake: SwitchhookError) -> int:
@@ -143,7 +148,11 @@ def _do(module: str, function: str, *given: Any, **named: Any) -> Any:
     """Import late, call, and await if there is something to await."""
     body: Callable[..., Any] = getattr(import_module(module), function)
     result = body(*given, **named)
-    return asyncio.run(result) if inspect.iscoroutine(result) else result
+    if inspect.iscoroutine(result):
+        import asyncio
+
+        return asyncio.run(result)
+    return result
 
 
 def _finish(result: Any) -> None:
@@ -163,7 +172,9 @@ def _settings(config: Path | None, *, observing: bool = False) -> Any:
 @app.command()
 def run(
     config: Config = None,
-    only: Annotated[Part | None, typer.Option(help="Run one part; the other runs elsewhere over the same database.")] = None,
+    only: Annotated[
+        Part | None, typer.Option(help="Run one part; the other runs elsewhere over the same database.")
+    ] = None,
 ) -> None:
     """Observe the configured PBXes and serve the pages, until told to stop."""
     loaded = _settings(config, observing=only is not Part.WEB)
@@ -172,14 +183,20 @@ def run(
 
 @app.command()
 def init(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The file to write.")] = Path("switchhook.toml"),
+    config: Annotated[Path, typer.Option("--config", "-c", help="The file to write.")] = Path(
+        "switchhook.toml"
+    ),
     pbx: Annotated[str | None, typer.Option(help="Short name of the PBX.")] = None,
     host: Annotated[str | None, typer.Option(help="Where its manager interface is.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of the manager interface.", min=1, max=65535)] = None,
     username: Annotated[str | None, typer.Option(help="AMI user.")] = None,
-    permit: Annotated[str | None, typer.Option(help="Address Switchhook connects from, as Asterisk sees it.")] = None,
+    permit: Annotated[
+        str | None, typer.Option(help="Address Switchhook connects from, as Asterisk sees it.")
+    ] = None,
     region: Annotated[str | None, typer.Option(help="Country of the PBX, two letters.")] = None,
-    variant: Annotated[Variant, typer.Option(help="Which Asterisk the printed lines are for.")] = Variant.PLAIN,
+    variant: Annotated[
+        Variant, typer.Option(help="Which Asterisk the printed lines are for.")
+    ] = Variant.PLAIN,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; take flags and defaults.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     test: Annotated[bool, typer.Option(help="Try to reach the PBX afterwards.")] = True,
@@ -193,7 +210,8 @@ def init(
 
 @app.command()
 def doctor(
-    config: Config = None, form: Annotated[ReportForm, typer.Option("--format", help="text or json.")] = ReportForm.TEXT
+    config: Config = None,
+    form: Annotated[ReportForm, typer.Option("--format", help="text or json.")] = ReportForm.TEXT,
 ) -> None:
     """Try everything that can be reached and name each fault with its remedy."""
     from switchhook.doctor import examine_and_print
@@ -203,15 +221,23 @@ def doctor(
 
 @app.command()
 def replay(
-    files: Annotated[list[Path] | None, typer.Argument(help="Captures, in order; several are one stream.")] = None,
-    form: Annotated[CallForm, typer.Option("--format", help="table or json (one object a line).")] = CallForm.TABLE,
-    extensions: Annotated[str | None, typer.Option(help="Endpoints that are extensions (regular expression).")] = None,
-    trunks: Annotated[str | None, typer.Option(help="Endpoints that are trunks (regular expression).")] = None,
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Captures, in order; several are one stream.")
+    ] = None,
+    form: Annotated[
+        CallForm, typer.Option("--format", help="table or json (one object a line).")
+    ] = CallForm.TABLE,
+    extensions: Annotated[
+        str | None, typer.Option(help="Endpoints that are extensions (regular expression).")
+    ] = None,
+    trunks: Annotated[
+        str | None, typer.Option(help="Endpoints that are trunks (regular expression).")
+    ] = None,
     cel: Annotated[list[Path] | None, typer.Option(help="CEL as CSV, to close gaps.")] = None,
 ) -> None:
     """Tell the calls of captured AMI streams. Needs no configuration, database or network."""
     if not files and not cel:
-        raise click.UsageError("name at least one capture, or --cel FILE.csv")
+        raise typer.BadParameter("name at least one capture, or --cel FILE.csv")
     _finish(_do("switchhook.replay", "main", files or [], form.value, extensions, trunks, cel or []))
 
 
@@ -220,7 +246,9 @@ def capture(
     file: Annotated[Path, typer.Argument(help="The capture to write; must not exist.")],
     config: Config = None,
     pbx: Annotated[str | None, typer.Option(help="Which PBX, where several are configured.")] = None,
-    seconds: Annotated[float | None, typer.Option(help="Stop after so long (default: until Ctrl-C).", min=0.1)] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Stop after so long (default: until Ctrl-C).", min=0.1)
+    ] = None,
 ) -> None:
     """Write what a PBX says to a file that `replay` reads."""
     _finish(_do("switchhook.capture", "main", _settings(config, observing=True), file, pbx, seconds))
@@ -240,7 +268,7 @@ def recompute(
 ) -> None:
     """Tell kept calls again from their raw messages, after a correction of Switchhook."""
     if bool(calls) == bool(since):
-        raise click.UsageError("name calls, or a day with --since; one of them")
+        raise typer.BadParameter("name calls, or a day with --since; one of them")
     _finish(_do("switchhook.trace", "recompute", _settings(config), calls or [], since))
 
 
@@ -249,7 +277,9 @@ def token(
     login: Annotated[str, typer.Argument(help="Whose token.")],
     config: Config = None,
     name: Annotated[str, typer.Option(help="What it is for; shown in the list of tokens.")] = "command line",
-    revoke: Annotated[bool, typer.Option("--revoke", help="Take back the token of that name instead.")] = False,
+    revoke: Annotated[
+        bool, typer.Option("--revoke", help="Take back the token of that name instead.")
+    ] = False,
 ) -> None:
     """Make a personal token for the API; it is printed once."""
     _finish(_do("switchhook.accounts", "token", _settings(config), login, name, revoke=revoke))
@@ -261,8 +291,12 @@ def account(
     config: Config = None,
     role: Annotated[Role | None, typer.Option(help="What the account may see and do.")] = None,
     name: Annotated[str | None, typer.Option(help="The person's name.")] = None,
-    extension: Annotated[list[str] | None, typer.Option(help="Extension of the person; may be repeated.")] = None,
-    password_file: Annotated[Path | None, typer.Option(help="File with the password (default: asked for).")] = None,
+    extension: Annotated[
+        list[str] | None, typer.Option(help="Extension of the person; may be repeated.")
+    ] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="File with the password (default: asked for).")
+    ] = None,
 ) -> None:
     """Make an account, or change its role, extensions or password."""
     _finish(
@@ -286,7 +320,7 @@ def demo(
 ) -> None:
     """A private Asterisk, a small simulated office and Switchhook, ready to look at."""
     if then_exit and calls is None:
-        raise click.UsageError("--then-exit needs --calls N")
+        raise typer.BadParameter("--then-exit needs --calls N")
     _finish(_do("switchhook.demo", "run", calls=calls, then_exit=then_exit))
 
 

@@ -17,13 +17,17 @@ from uuid import UUID
 
 import structlog
 
-SECRET_KEY = re.compile(r"secret|passw|token|cookie|authorization|credential|api_?key|private_?key|session_id", re.IGNORECASE)
+SECRET_KEY = re.compile(
+    r"secret|passw|token|cookie|authorization|credential|api_?key|private_?key|session_id", re.IGNORECASE
+)
 
 PHONE_NUMBER = re.compile(r"(?<![\w.:-])(\+?)(\d{7,15})(?![\w:-]|\.\d)")
 """Seven digits is the shortest number that means a subscriber outside (a local number), fifteen the longest E.164.
 Letters, dots, colons and hyphens beside the digits mean a uniqueid, a time, a UUID or a version: those stay."""
 
-COUNTRY_DIGITS = 2  # kept at the start of an E.164 number: enough to see a routing mistake, not whose number it is
+COUNTRY_DIGITS = (
+    2  # kept at the start of an E.164 number: enough to see a routing mistake, not whose number it is
+)
 LAST_DIGITS = 2  # kept at the end: enough to recognise a number one already knows
 
 NOT_NUMBERS = frozenset({"call_id", "uniqueid", "linkedid", "timestamp", "event_id"})
@@ -56,7 +60,8 @@ def set_up(
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
     root = logging.getLogger()
@@ -74,10 +79,14 @@ def set_up(
     )
 
 
-def bound(*, call_id: UUID | None = None, extension: str | None = None, pbx: str | None = None) -> AbstractContextManager[Any]:
+def bound(
+    *, call_id: UUID | None = None, extension: str | None = None, pbx: str | None = None
+) -> AbstractContextManager[Any]:
     """Every line logged inside carries these; tasks started inside inherit them."""
     given = {"call_id": str(call_id) if call_id else None, "extension": extension, "pbx": pbx}
-    return structlog.contextvars.bound_contextvars(**{key: value for key, value in given.items() if value is not None})
+    return structlog.contextvars.bound_contextvars(
+        **{key: value for key, value in given.items() if value is not None}
+    )
 
 
 def without_secrets(_logger: object, _method: str, event: Event) -> Event:

@@ -1,7 +1,7 @@
 """Every setting, in one place: one TOML file, the environment above it, secrets from files if so wished.
 
 This is the only module that reads the environment. Order of precedence: environment, file, default. A setting
-`[web] port` is `SWITCHHOOK_WEB__PORT` in the environment; the PBX whose id is "hq" is `SWITCHHOOK_PBX__HQ__HOST` and so on.
+`[web] port` is `SWITCHHOOK_WEB__PORT` in the environment; the PBX whose id is "hq" is `SWITCHHOOK_PBX__HQ__HOST`.
 Whatever is wrong with a configuration is told as one sentence with the place and the remedy, as a `BadSettings`.
 
 The page docs/reference/settings.md is written by `reference()` from the fields below; a test keeps it current.
@@ -72,7 +72,11 @@ class PbxSettings(Section):
         min_length=1,
     )
     port: int = setting(
-        5038, "Port of the manager interface.", reason="Asterisk's own default; 5039 with TLS.", ge=1, le=65535
+        5038,
+        "Port of the manager interface.",
+        reason="Asterisk's own default; 5039 with TLS.",
+        ge=1,
+        le=65535,
     )
     username: str = setting(
         "switchhook",
@@ -89,7 +93,9 @@ class PbxSettings(Section):
         reason="Without either, the systemd credential `ami_secret.ID`, then `ami_secret`, is used.",
     )
     tls: bool = setting(
-        False, "Speak TLS with the manager interface.", reason="Off, because on loopback nobody listens in between."
+        False,
+        "Speak TLS with the manager interface.",
+        reason="Off, because on loopback nobody listens in between.",
     )
     tls_ca: Path | None = setting(
         None,
@@ -149,7 +155,9 @@ class WebSettings(Section):
         reason="Only this machine, until a proxy with TLS stands in front; 0.0.0.0 opens it to the network.",
         min_length=1,
     )
-    port: int = setting(8088, "Port to listen on; 0 takes any free one.", reason="8080 is too often taken.", ge=0, le=65535)
+    port: int = setting(
+        8088, "Port to listen on; 0 takes any free one.", reason="8080 is too often taken.", ge=0, le=65535
+    )
     public_url: str | None = setting(
         None,
         "The address as people type it, for example https://calls.example.com.",
@@ -165,7 +173,9 @@ class LogSettings(Section):
         "info", "How much is said.", reason="info is one line per thing that happened, not per message."
     )
     format: Literal["console", "json"] = setting(
-        "console", "console for people, json for a log store.", reason="Somebody usually reads the first run by eye."
+        "console",
+        "console for people, json for a log store.",
+        reason="Somebody usually reads the first run by eye.",
     )
     mask_numbers: bool = setting(
         True,
@@ -230,7 +240,8 @@ def find_file(named: Path | None) -> Path | None:
     if named is not None:
         if not named.exists():
             raise BadSettings(
-                f"There is no configuration file {named}.", remedy="Write one with: switchhook init --config " + str(named)
+                f"There is no configuration file {named}.",
+                remedy="Write one with: switchhook init --config " + str(named),
             )
         return named
     return next((file for file in DEFAULT_FILES if file.exists()), None)
@@ -260,7 +271,8 @@ def load_for_observing(named: Path | None = None) -> Settings:
     if not settings.pbx:
         where = str(find_file(named) or " or ".join(map(str, DEFAULT_FILES)))
         raise BadSettings(
-            f"No PBX is configured in {where}: there is no [[pbx]] table.", remedy="Write one with: switchhook init"
+            f"No PBX is configured in {where}: there is no [[pbx]] table.",
+            remedy="Write one with: switchhook init",
         )
     for pbx in settings.pbx:
         if pbx.secret is None:
@@ -292,7 +304,7 @@ def _parse(file: Path | None, text: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as mistake:
         place = re.search(r"line (\d+)", str(mistake))
-        line = int(place[1]) if place else max(1, text.count("\n"))  # "at end of document" has no number
+        line = int(place[1]) if place else len(text.splitlines())  # "at end of document" has no number
         reason = re.sub(r"\s*\(at .*\)$", "", str(mistake))
         raise BadSettings(
             f"{file}, line {line}: this is not TOML ({reason[:1].lower()}{reason[1:]}).",
@@ -303,14 +315,20 @@ def _parse(file: Path | None, text: str) -> dict[str, Any]:
 def _key_pbxes_by_id(file: Path | None, values: dict[str, Any]) -> None:
     listed = values.get("pbx", [])
     if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
-        raise BadSettings(f"{file}: pbx is not a list of tables.", remedy="Begin each PBX with [[pbx]], in double brackets.")
+        raise BadSettings(
+            f"{file}: pbx is not a list of tables.", remedy="Begin each PBX with [[pbx]], in double brackets."
+        )
     by_id: dict[str, Any] = {}
     for number, entry in enumerate(listed, 1):
         pbx_id = entry.get("id")
         if not isinstance(pbx_id, str):
-            raise BadSettings(f"{file}: the [[pbx]] table number {number} has no id.", remedy='Add, for example: id = "hq"')
+            raise BadSettings(
+                f"{file}: the [[pbx]] table number {number} has no id.", remedy='Add, for example: id = "hq"'
+            )
         if pbx_id in by_id:
-            raise BadSettings(f'{file}: two [[pbx]] tables have the id "{pbx_id}".', remedy="Give each PBX its own id.")
+            raise BadSettings(
+                f'{file}: two [[pbx]] tables have the id "{pbx_id}".', remedy="Give each PBX its own id."
+            )
         by_id[pbx_id] = {key: value for key, value in entry.items() if key != "id"}
     values["pbx"] = by_id
 
@@ -321,7 +339,13 @@ def _told(error: ErrorDetails, file: Path | None, text: str) -> BadSettings:
     name = _spelled(place)
     variable = ENVIRONMENT_PREFIX + "__".join(str(part) for part in place).upper()
     line = _line_of(text, place)
-    where = f"{file}, line {line}" if file and line else f"environment, {variable}" if _in_environment(place) else str(file)
+    where = (
+        f"{file}, line {line}"
+        if file and line
+        else f"environment, {variable}"
+        if _in_environment(place)
+        else str(file)
+    )
     if error["type"] == "extra_forbidden":
         return BadSettings(
             f"{where}: there is no setting {name}.",
@@ -330,7 +354,8 @@ def _told(error: ErrorDetails, file: Path | None, text: str) -> BadSettings:
     if error["type"] == "missing":
         return BadSettings(f"{where}: the setting {name} is missing.", remedy=f"Add it: {place[-1]} = …")
     return BadSettings(
-        f"{where}: {name} cannot be used: {_plainly(error)}.", remedy="See docs/reference/settings.md for what it may be."
+        f"{where}: {name} cannot be used: {_plainly(error)}.",
+        remedy="See docs/reference/settings.md for what it may be.",
     )
 
 
@@ -370,40 +395,49 @@ def _line_of(text: str, place: tuple[int | str, ...]) -> int | None:
             if section == wanted:
                 seen += 1
                 heading = number if seen == nth else heading
-        elif section == wanted and seen == nth and re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line):
-            return number
-        elif not section and re.match(rf"\s*\"?{re.escape(wanted)}\"?\s*=", line):
+        elif (_assigns(line, key) and section == wanted and seen == nth) or (_assigns(line, wanted) and not section):
             return number
     return heading
+
+
+def _assigns(line: str, key: str) -> bool:
+    return re.match(rf"\s*\"?{re.escape(key)}\"?\s*=", line) is not None
 
 
 def _first_line(mistake: Exception) -> str:
     return str(mistake).splitlines()[0].rstrip(".")
 
 
-# --- secrets -----------------------------------------------------------------------------------------------------------
+# --- secrets ------------------------------------------------------------
 
 
 def _with_secrets(settings: Settings, beside: Path) -> Settings:
     """The same settings with every secret that stands in a file read from it."""
     pbxes = tuple(pbx.model_copy(update={"secret": _pbx_secret(pbx, beside)}) for pbx in settings.pbx)
-    url = settings.database.url or _secret_from(settings.database.url_file, beside, "[database] url_file", ("database_url",))
+    url = settings.database.url or _secret_from(
+        settings.database.url_file, beside, "[database] url_file", ("database_url",)
+    )
     if url is not None:
         _check_database_url(url)
-    database = settings.database.model_copy(update={"url": url, "state_dir": settings.database.state_dir or default_state_dir()})
+    database = settings.database.model_copy(
+        update={"url": url, "state_dir": settings.database.state_dir or default_state_dir()}
+    )
     return settings.model_copy(update={"pbx": pbxes, "database": database})
 
 
 def _pbx_secret(pbx: PbxSettings, beside: Path) -> SecretStr | None:
     if pbx.secret is not None and pbx.secret_file is not None:
         raise BadSettings(
-            f'The PBX "{pbx.id}" has both secret and secret_file.', remedy="Keep one of them, preferably secret_file."
+            f'The PBX "{pbx.id}" has both secret and secret_file.',
+            remedy="Keep one of them, preferably secret_file.",
         )
     credentials = (f"ami_secret.{pbx.id}", "ami_secret")
     return pbx.secret or _secret_from(pbx.secret_file, beside, "[[pbx]] secret_file", credentials)
 
 
-def _secret_from(file: Path | None, beside: Path, name: str, credentials: tuple[str, ...]) -> SecretStr | None:
+def _secret_from(
+    file: Path | None, beside: Path, name: str, credentials: tuple[str, ...]
+) -> SecretStr | None:
     if file is None:
         folder = os.environ.get("CREDENTIALS_DIRECTORY")
         found = [Path(folder, credential) for credential in credentials] if folder else []
@@ -424,7 +458,8 @@ def _secret_from(file: Path | None, beside: Path, name: str, credentials: tuple[
         raise BadSettings(f"{name}: {path} is not text.", remedy="Check the path.") from mistake
     if not secret or len(content) > SECRET_FILE_BYTES or "\n" in secret:
         raise BadSettings(
-            f"{name}: {path} does not hold one line with a secret.", remedy="Write the secret as its only line."
+            f"{name}: {path} does not hold one line with a secret.",
+            remedy="Write the secret as its only line.",
         )
     return SecretStr(secret)
 
@@ -432,7 +467,9 @@ def _secret_from(file: Path | None, beside: Path, name: str, credentials: tuple[
 def _check_database_url(url: SecretStr) -> None:
     try:
         parts = urlsplit(url.get_secret_value())
-        well_formed = parts.scheme in {"postgresql", "postgres"} and len(parts.path) > 1 and (parts.port or 1) > 0
+        well_formed = (
+            parts.scheme in {"postgresql", "postgres"} and len(parts.path) > 1 and (parts.port or 1) > 0
+        )
     except ValueError:
         well_formed = False
     if not well_formed:
@@ -453,7 +490,7 @@ def default_state_dir() -> Path:
         return Path("/var/lib/switchhook")
 
 
-# --- the reference page ------------------------------------------------------------------------------------------------
+# --- the reference page ------------------------------------------------------------
 
 
 def _sections() -> Iterator[tuple[str, type[Section]]]:
@@ -473,8 +510,8 @@ def reference() -> str:
         "`./dev run settings-reference > docs/reference/settings.md`",
         "",
         "One TOML file: the one named by `--config`, else `./switchhook.toml`, else `/etc/switchhook/switchhook.toml`.",
-        "The environment stands above the file: `[web] port` is `SWITCHHOOK_WEB__PORT`, and a field of the PBX whose id is",
-        "`hq` is `SWITCHHOOK_PBX__HQ__HOST`. A key that is not listed here is refused, with its line.",
+        "The environment stands above it: `[web] port` is `SWITCHHOOK_WEB__PORT`, and a field of the PBX whose id",
+        "is `hq` is `SWITCHHOOK_PBX__HQ__HOST`. A key that is not listed here is refused, with its line.",
     ]
     for name, section in _sections():
         heading = f"[[{name}]]" if name == "pbx" else f"[{name}]"
@@ -495,4 +532,10 @@ def _row(key: str, field: Any) -> str:  # pydantic's FieldInfo keeps our notes i
 def _toml(value: object) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
-    return f"`'{value}'`" if isinstance(value, str) and "\\" in value else f'`"{value}"`' if isinstance(value, str) else f"`{value}`"
+    return (
+        f"`'{value}'`"
+        if isinstance(value, str) and "\\" in value
+        else f'`"{value}"`'
+        if isinstance(value, str)
+        else f"`{value}`"
+    )
