@@ -395,7 +395,9 @@ def _line_of(text: str, place: tuple[int | str, ...]) -> int | None:
             if section == wanted:
                 seen += 1
                 heading = number if seen == nth else heading
-        elif (_assigns(line, key) and section == wanted and seen == nth) or (_assigns(line, wanted) and not section):
+        elif (_assigns(line, key) and section == wanted and seen == nth) or (
+            _assigns(line, wanted) and not section
+        ):
             return number
     return heading
 
