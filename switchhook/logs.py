@@ -21,9 +21,14 @@ SECRET_KEY = re.compile(
     r"secret|passw|token|cookie|authorization|credential|api_?key|private_?key|session_id", re.IGNORECASE
 )
 
-PHONE_NUMBER = re.compile(r"(?<![\w.:-])(\+?)(\d{7,15})(?![\w:-]|\.\d)")
+PHONE_NUMBER = re.compile(r"(?<![\w.-])(\+?)(\d{7,15})(?![\w-]|\.\d)")
 """Seven digits is the shortest number that means a subscriber outside (a local number), fifteen the longest E.164.
-Letters, dots, colons and hyphens beside the digits mean a uniqueid, a time, a UUID or a version: those stay."""
+Letters, dots and hyphens beside the digits mean a uniqueid, a UUID or a version: those stay."""
+
+NUMBER_KEY = re.compile(r"(^|_)(caller|callee|did|number|phone|raw|requested|dialled)(_|$)")
+"""Keys whose text is a number however it is written: `8 (916) 111-00-05` is recognised by nothing else."""
+
+SHORTEST_OUTSIDE = 7  # digits; what is shorter is an extension, a feature code or an emergency number
 
 COUNTRY_DIGITS = (
     2  # kept at the start of an E.164 number: enough to see a routing mistake, not whose number it is
@@ -106,17 +111,25 @@ def _secretless(key: str, value: Any) -> Any:  # log values are whatever was giv
 
 def with_masked_numbers(_logger: object, _method: str, event: Event) -> Event:
     """Mask outside numbers in every text, at any depth. Extensions are too short to be touched."""
-    return {key: value if key in NOT_NUMBERS else _masked(value) for key, value in event.items()}
+    return {key: _masked(key, value) for key, value in event.items()}
 
 
-def _masked(value: Any) -> Any:
+def _masked(key: str, value: Any) -> Any:
+    if key in NOT_NUMBERS:
+        return value
     if isinstance(value, str):
-        return mask(value)
+        return mask(_digits_joined(value) if NUMBER_KEY.search(key) else value)
     if isinstance(value, Mapping):
-        return {key: value if key in NOT_NUMBERS else _masked(value) for key, value in value.items()}
+        return {inner: _masked(str(inner), each) for inner, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_masked(each) for each in value]
+        return [_masked(key, each) for each in value]
     return value
+
+
+def _digits_joined(text: str) -> str:
+    """`8 (916) 111-00-05` as `89161110005`, so that it can be masked; whatever is too short for a number stays."""
+    joined = re.sub(r"[\s().\-/]", "", text)
+    return joined if re.fullmatch(rf"\+?\d{{{SHORTEST_OUTSIDE},}}", joined) else text
 
 
 def mask(text: str) -> str:

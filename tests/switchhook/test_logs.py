@@ -35,6 +35,7 @@ def _logging_as_before() -> Iterator[None]:
         ("call from +44 or +442071838750 to 101", "call from +44 or +44…50 to 101"),
         ("extension 101, queue 700", "extension 101, queue 700"),
         ("uniqueid 1795311120.42", "uniqueid 1795311120.42"),
+        ("sip:89161110005@10.0.0.1:5060", "sip:…05@10.0.0.1:5060"),
         ("hq-1795311120.42", "hq-1795311120.42"),
         ("0199f6d2-0000-7000-8000-000000000001", "0199f6d2-0000-7000-8000-000000000001"),
         ("2026-11-22T01:32:00.144Z", "2026-11-22T01:32:00.144Z"),
@@ -101,3 +102,11 @@ def test_masking_can_be_switched_off() -> None:
     log.info("call", caller="+79161110005", password="alpha")
     assert "+79161110005" in stream.getvalue()
     assert "alpha" not in stream.getvalue()
+
+
+def test_a_number_with_spaces_is_masked_under_a_key_that_means_a_number() -> None:
+    """A carrier that sends its numbers nicely written gives nothing away; an extension under the same key stays."""
+    stream, log = logged("json")
+    log.info("ring", caller_number="8 (916) 111-00-05", requested="101", did="+7 495 100-00-01")
+    line = json.loads(stream.getvalue())
+    assert (line["caller_number"], line["requested"], line["did"]) == ("…05", "101", "+74…01")
