@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import ipaddress
 import os
 import socket
 from collections.abc import Iterator
@@ -32,7 +33,13 @@ def is_local(address: Any) -> bool:  # a socket address is a tuple, a path or by
     if not isinstance(address, tuple):
         return True
     host = str(address[0])
-    return host in {"", "localhost", "::1", "0.0.0.0", "::"} or host.startswith(("127.", "::ffff:127."))
+    if host in {"", "localhost"}:
+        return True
+    try:
+        place = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return place.is_loopback or place.is_unspecified
 
 
 @pytest.fixture(autouse=True, scope="session")
