@@ -290,7 +290,9 @@ def _unanswered(link: PbxLink, name: str, rule: Rule) -> SwitchhookError:
             f"Asterisk at {link.address} did not answer {name}; it may have been carried out.",
             remedy="Look at the live call before trying again.",
         )
-    return TryLater(f"Asterisk at {link.address} did not answer {name} in time.", remedy="Try again in a moment.")
+    return TryLater(
+        f"Asterisk at {link.address} did not answer {name} in time.", remedy="Try again in a moment."
+    )
 
 
 def _unreachable(link: PbxLink) -> TryLater:

@@ -40,7 +40,9 @@ def read_capture(path: Path, counters: CaptureCounters | None = None) -> Iterato
     Messages of a raw file bear their event's `Timestamp` as time of arrival, 0 where there is none.
     """
     counters = counters if counters is not None else CaptureCounters()
-    messages = _raw_messages(path, counters) if _plain_suffix(path) == ".raw" else _json_messages(path, counters)
+    messages = (
+        _raw_messages(path, counters) if _plain_suffix(path) == ".raw" else _json_messages(path, counters)
+    )
     for message in messages:
         counters.messages += 1
         yield message

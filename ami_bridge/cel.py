@@ -38,7 +38,9 @@ COLUMNS = [
     "eventextra",
 ]
 """The order in which our `cel_custom.conf` writes; a header line with other columns in another order wins."""
-FIELD_LIMIT = 65_536  # characters; csv's own default is 131 072, and no honest field of Asterisk comes near either
+FIELD_LIMIT = (
+    65_536  # characters; csv's own default is 131 072, and no honest field of Asterisk comes near either
+)
 
 
 class CelRow(NamedTuple):
@@ -144,7 +146,10 @@ class CelTranslator:
             yield from function(self, row)
 
     def _start(self, row: CelRow) -> Iterator[s.Signal]:
-        calls = row.look.uid == row.look.linked and row.look.exten not in ("", "s")  # what the PBX rings begins at `s`
+        calls = row.look.uid == row.look.linked and row.look.exten not in (
+            "",
+            "s",
+        )  # what the PBX rings begins at `s`
         look = row.look._replace(state="Ring" if calls else "Down")
         self._looks[look.uid] = look
         self._by_name[look.name] = look.uid
@@ -192,7 +197,13 @@ class CelTranslator:
     def _enter(self, row: CelRow) -> Iterator[s.Signal]:
         bridge = str(row.extra.get("bridge_id", ""))
         technology = str(row.extra.get("bridge_technology", ""))
-        kind = "holding" if technology.startswith("holding") else "conference" if row.app == "ConfBridge" else "basic"
+        kind = (
+            "holding"
+            if technology.startswith("holding")
+            else "conference"
+            if row.app == "ConfBridge"
+            else "basic"
+        )
         if bridge:
             yield s.BridgeEntered(row.at, self._known(row), bridge, kind)
 
@@ -209,7 +220,9 @@ class CelTranslator:
         if asker is not None and asker in self._looks:
             yield s.HangupAsked(row.at, self._looks[asker]._replace(state=""))
         if look.uid in self._callees:
-            yield s.DialEnded(row.at, None, look, _STATUS_OF_CAUSE.get(cause, "NOANSWER" if cause == 0 else ""), "")
+            yield s.DialEnded(
+                row.at, None, look, _STATUS_OF_CAUSE.get(cause, "NOANSWER" if cause == 0 else ""), ""
+            )
         yield s.ChannelEnded(row.at, look, cause)
 
     def _gone(self, row: CelRow) -> Iterator[s.Signal]:
@@ -291,13 +304,25 @@ class CelTranslator:
 def _names(dial: str, endpoint: str) -> bool:
     tech, _, who = endpoint.partition("/")
     return any(
-        part.partition(",")[0].startswith(f"{tech}/") and who in part.partition(",")[0].split("/", 1)[1].split("@")
+        part.partition(",")[0].startswith(f"{tech}/")
+        and who in part.partition(",")[0].split("/", 1)[1].split("@")
         for part in dial.split("&")
     )
 
 
-_STATUS_OF_CAUSE = {17: "BUSY", 26: "CANCEL", 127: "CANCEL", 3: "CHANUNAVAIL", 20: "CHANUNAVAIL", 34: "CONGESTION"}
-_UNPARKED = {"ParkedCallUnparked": "retrieved", "ParkedCallTimeOut": "timed_out", "ParkedCallGiveUp": "gave_up"}
+_STATUS_OF_CAUSE = {
+    17: "BUSY",
+    26: "CANCEL",
+    127: "CANCEL",
+    3: "CHANUNAVAIL",
+    20: "CHANUNAVAIL",
+    34: "CONGESTION",
+}
+_UNPARKED = {
+    "ParkedCallUnparked": "retrieved",
+    "ParkedCallTimeOut": "timed_out",
+    "ParkedCallGiveUp": "gave_up",
+}
 _ROWS: dict[str, Callable[[CelTranslator, CelRow], Iterator[s.Signal]]] = {
     "APP_START": CelTranslator._app,
     "APP_END": CelTranslator._app_ended,

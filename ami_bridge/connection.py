@@ -21,15 +21,21 @@ from ami_bridge.message import Message
 from ami_bridge.wire import action_bytes
 from telephony.errors import NeedsPerson, PeerMistake, SwitchhookError, TryLater
 
-READ_BYTES = 256 * 1024  # one read takes what a busy second brings (7 MB/s at the measured peak) in few wake-ups
+READ_BYTES = (
+    256 * 1024
+)  # one read takes what a busy second brings (7 MB/s at the measured peak) in few wake-ups
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
     """How long to wait for what. The defaults are for the field; tests shorten them."""
 
-    connect_seconds: float = 10.0  # a SYN is repeated after 1, 3 and 7 s; later answers are not worth waiting for
-    greeting_seconds: float = 5.0  # Asterisk sends its banner at once; a plain connection to a TLS port never does
+    connect_seconds: float = (
+        10.0  # a SYN is repeated after 1, 3 and 7 s; later answers are not worth waiting for
+    )
+    greeting_seconds: float = (
+        5.0  # Asterisk sends its banner at once; a plain connection to a TLS port never does
+    )
     login_seconds: float = 10.0  # a PBX under load answered within 0.2 s; ten is a dead one
     booted_seconds: float = 0.5  # FullyBooted follows the login's answer in the same segment on 16 and 22
     ping_after_seconds: float = 5.0  # silence after which we ask; an idle PBX sends nothing for minutes
@@ -251,7 +257,9 @@ def _unreachable(link: PbxLink, error: OSError) -> SwitchhookError:
 
 def _no_greeting(link: PbxLink, what: str) -> SwitchhookError:
     if link.tls is None:
-        remedy = "Check the port: 5038 is plain AMI, 5039 wants TLS; an ACL (deny/permit) may also close at once."
+        remedy = (
+            "Check the port: 5038 is plain AMI, 5039 wants TLS; an ACL (deny/permit) may also close at once."
+        )
     else:
         remedy = "Check the port, and the deny/permit lines of the AMI user in manager.conf."
     return TryLater(f"{link.address} {what}.", remedy=remedy)

@@ -18,7 +18,9 @@ from dataclasses import dataclass
 
 from ami_bridge.message import Message, message_from_headers
 
-MESSAGE_CAP_BYTES = 64 * 1024  # the largest real message seen is 3 kB; a Status with many variables may reach 20 kB
+MESSAGE_CAP_BYTES = (
+    64 * 1024
+)  # the largest real message seen is 3 kB; a Status with many variables may reach 20 kB
 NAME_CAP_CHARACTERS = 300  # real header names stay under 40; a longer one is no header
 SHAPES_CAP = 4_096  # distinct header sequences remembered as sound; a whole lab run shows fewer than 200
 FRAGMENT = ""

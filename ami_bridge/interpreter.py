@@ -60,7 +60,11 @@ class Interpreter:
 
     def _news(self, message: Message) -> Iterator[s.Signal]:
         assembler = self._assembler
-        if assembler is not None and assembler.complete and message.arrived_at > assembler.last_at + SNAPSHOT_REST:
+        if (
+            assembler is not None
+            and assembler.complete
+            and message.arrived_at > assembler.last_at + SNAPSHOT_REST
+        ):
             yield from self.snapshot_done()
         at = moment_of(message)
         if at > self.last_at:
@@ -69,5 +73,9 @@ class Interpreter:
 
     def _booted(self, message: Message) -> Iterator[s.Signal]:
         uptime = message.get("Uptime")
-        if self.last_at and uptime.isdigit() and message.arrived_at - float(uptime) > self.last_at + RESTART_SLACK:
+        if (
+            self.last_at
+            and uptime.isdigit()
+            and message.arrived_at - float(uptime) > self.last_at + RESTART_SLACK
+        ):
             yield s.PbxStopped(self.last_at)

@@ -339,7 +339,9 @@ class _Watch:
         self._observer.snapshot_ended(complete, tuple(self._snapshot.refused))
 
     def _ask_confirmation(self, verdict: Verdict) -> None:
-        if len(self._confirmations) >= CONFIRMATIONS_CAP or any(mark in verdict.confirm_channel for mark in "\n\0"):
+        if len(self._confirmations) >= CONFIRMATIONS_CAP or any(
+            mark in verdict.confirm_channel for mark in "\n\0"
+        ):
             self._observer.quarantine.counts[DENIED_BY_PBX] += 1
             return
         action_id = self._ask("Status", "confirm", ("Channel", verdict.confirm_channel))

@@ -27,7 +27,9 @@ from ami_bridge.framing import FRAGMENT
 from ami_bridge.message import Message
 
 MAY_REPEAT = frozenset({"ChanVariable", "Variable", "Output"})  # several of a name are Asterisk's own way
-REPEATS_BY_KIND = {"TestEvent": frozenset({"State"})}  # test_framework.c writes State twice; 218 in the captures
+REPEATS_BY_KIND = {
+    "TestEvent": frozenset({"State"})
+}  # test_framework.c writes State twice; 218 in the captures
 UNSTAMPED = frozenset({"FullyBooted"})  # written at login without the event queue: no Timestamp on 16 and 22
 DESTRUCTIVE = frozenset({"Hangup", "BridgeLeave"})  # what ends a leg or a talk in the tracker
 LEARNED_FROM = frozenset({"Newchannel", "Hangup", "Status", "CoreShowChannel"})  # tell whose uniqueid it is
@@ -36,8 +38,12 @@ IDENTITY = (
     "Linkedid",
 )  # come after CallerIDNum: the first of the name may be the caller's, not Asterisk's
 CAPTURED_BLOCKS = 200  # enough for a day of one persistent attacker's calls; 200 × 64 kB at worst is 13 MB
-UNSETTLED_MESSAGES = 4  # cut head, forged block and tail follow each other; two more for a second forged block
-KNOWN_CHANNELS = 5_000  # live channels whose ids are remembered; 900 concurrent calls (1,800) were the most measured
+UNSETTLED_MESSAGES = (
+    4  # cut head, forged block and tail follow each other; two more for a second forged block
+)
+KNOWN_CHANNELS = (
+    5_000  # live channels whose ids are remembered; 900 concurrent calls (1,800) were the most measured
+)
 CLOCK_TOLERANCE_SECONDS = 30.0  # stamps step back by at most 4 ms; a paused virtual machine jumps by seconds
 CLOCK_STEPPED_AFTER = 5  # so many events in a row agree on another time: the PBX's clock was set, not forged
 
@@ -246,7 +252,9 @@ def judge(message: Message, session: LinkSession) -> Verdict:
     """Whether to believe a message, given what this link showed so far; `session` learns from it. Never
     raises."""
     _learn_stamps(message, session)
-    verdict = Verdict(Judgement.ACCEPT, "", message) if _plain(message, session) else _verdict(message, session)
+    verdict = (
+        Verdict(Judgement.ACCEPT, "", message) if _plain(message, session) else _verdict(message, session)
+    )
     if session.unsettled:
         session.unsettled -= 1
         verdict = _with_confirmation(verdict, session)

@@ -46,7 +46,9 @@ class SnapshotAssembler:
 
     def take(self, message: Message) -> bool:
         """Whether the message was an answer to a list action (and so is no news)."""
-        if message.kind not in LISTED and not (message.kind == "ParkedCall" and "Privilege" not in message.fields):
+        if message.kind not in LISTED and not (
+            message.kind == "ParkedCall" and "Privilege" not in message.fields
+        ):
             return False
         self.last_at = max(self.last_at, message.arrived_at)
         if message.kind == "Status":

@@ -108,7 +108,9 @@ def replay(
     region: str = "RU",
 ) -> list[CallFacts]:
     """The calls in captured files. Raises PeerMistake when a file is no capture at all."""
-    player = Replay(Numbering(extensions=extensions, trunks=trunks, region=region), read_cel(cel) if cel else ())
+    player = Replay(
+        Numbering(extensions=extensions, trunks=trunks, region=region), read_cel(cel) if cel else ()
+    )
     for file in files:
         player.link(read_capture(file))
     return player.finish()
@@ -132,7 +134,9 @@ def print_table(calls: Iterable[CallFacts], out: TextIO) -> None:
     rows += [tuple(cell(facts) for _, cell in TABLE) for facts in calls]
     widths = [max(len(row[index]) for row in rows) for index in range(len(TABLE))]
     for row in rows:
-        out.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+        out.write(
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n"
+        )
 
 
 TABLE: tuple[tuple[str, Callable[[CallFacts], str]], ...] = (
@@ -144,7 +148,10 @@ TABLE: tuple[tuple[str, Callable[[CallFacts], str]], ...] = (
     ("answered by", lambda f: f.answered_by or ""),
     ("at the end", lambda f: f.final_party or ""),
     ("talk s", lambda f: f"{f.talk_seconds:.2f}"),
-    ("transfers", lambda f: ", ".join(f"{t.kind} {t.by}→{t.to} {t.result or ''}".strip() for t in f.transfers)),
+    (
+        "transfers",
+        lambda f: ", ".join(f"{t.kind} {t.by}→{t.to} {t.result or ''}".strip() for t in f.transfers),
+    ),
     ("missed by", lambda f: " ".join(f.missed_by)),
     ("certainty", lambda f: f.certainty.value),
 )

@@ -37,13 +37,17 @@ def conversations(channels: Iterable[Channel], now: float) -> list[Together]:
     moments = sorted({moment for since, until, _, _ in stays for moment in (since, until)})
     found: list[Together] = []
     for since, until in pairwise(moments):
-        present = [(bridge, channel) for start, end, bridge, channel in stays if start <= since and end >= until]
+        present = [
+            (bridge, channel) for start, end, bridge, channel in stays if start <= since and end >= until
+        ]
         for uids in _connected(present):
             _extend(found, Together(since, until, uids))
     return found
 
 
-def _of_two(one: tuple[float, float, str, Channel], other: tuple[float, float, str, Channel]) -> list[Together]:
+def _of_two(
+    one: tuple[float, float, str, Channel], other: tuple[float, float, str, Channel]
+) -> list[Together]:
     since, until = max(one[0], other[0]), min(one[1], other[1])
     if one[2] != other[2] or until < since or one[3] is other[3]:
         return []
@@ -97,7 +101,9 @@ def union(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     return joined
 
 
-def without(spans: list[tuple[float, float]], holes: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+def without(
+    spans: list[tuple[float, float]], holes: Iterable[tuple[float, float]]
+) -> list[tuple[float, float]]:
     """The spans less the holes."""
     left = spans
     for start, end in union(holes):

@@ -12,7 +12,9 @@ from telephony.facts import Direction, Disposition, LegOutcome
 ANSWERED_ELSEWHERE_CAUSE = 26
 BUSY_CAUSES = frozenset({17})
 DECLINED_CAUSES = frozenset({21})
-UNREACHABLE_CAUSES = frozenset({1, 2, 3, 20, 22, 27, 28, 29, 34, 38, 41, 42, 44, 47, 50, 57, 58, 65, 66, 79, 88, 102})
+UNREACHABLE_CAUSES = frozenset(
+    {1, 2, 3, 20, 22, 27, 28, 29, 34, 38, 41, 42, 44, 47, 50, 57, 58, 65, 66, 79, 88, 102}
+)
 """No route, unassigned, unregistered (20), out of order, congestion, refused media, timer expiry."""
 
 _BY_STATUS = {
@@ -76,7 +78,9 @@ def outbound_disposition(rung: list[LegOutcome]) -> Disposition:
     return table.get(rung[-1], Disposition.NO_ANSWER) if rung else Disposition.FAILED
 
 
-MISSED_OUTCOMES = frozenset({LegOutcome.NO_ANSWER, LegOutcome.CANCELLED, LegOutcome.BUSY, LegOutcome.DECLINED})
+MISSED_OUTCOMES = frozenset(
+    {LegOutcome.NO_ANSWER, LegOutcome.CANCELLED, LegOutcome.BUSY, LegOutcome.DECLINED}
+)
 """A phone of ours with one of these missed the call, when nobody took it."""
 
 

@@ -34,5 +34,7 @@ class CallEvent:
     party: str | None = None
 
 
-OWED = frozenset({EventKind.STARTED, EventKind.ANSWERED, EventKind.TRANSFERRED, EventKind.MERGED, EventKind.ENDED})
+OWED = frozenset(
+    {EventKind.STARTED, EventKind.ANSWERED, EventKind.TRANSFERRED, EventKind.MERGED, EventKind.ENDED}
+)
 """Kinds of which a CRM must be told: each gets an outbox row in the journal's transaction."""

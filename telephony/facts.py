@@ -270,7 +270,7 @@ def _plain(value: object) -> Any:  # JSON is untyped; it stops here
 
 
 def facts_from_json(told: dict[str, Any]) -> CallFacts:
-    """The inverse of `CallFacts.as_json`: reads what this program wrote. Raises KeyError or ValueError on anything else."""
+    """The inverse of `CallFacts.as_json`: reads what this program wrote. Else raises KeyError or ValueError."""
     return CallFacts(
         id=UUID(told["id"]),
         pbx=told["pbx"],
@@ -342,7 +342,8 @@ def _leg(told: dict[str, Any]) -> Leg:
         talk_seconds=told["talk_seconds"],
         outcome=LegOutcome(told["outcome"]) if told["outcome"] else None,
         intervals=tuple(
-            Interval(doing=i["doing"], since=_moment(i["since"]), until=_maybe(i["until"])) for i in told["intervals"]
+            Interval(doing=i["doing"], since=_moment(i["since"]), until=_maybe(i["until"]))
+            for i in told["intervals"]
         ),
     )
 

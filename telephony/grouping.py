@@ -32,9 +32,7 @@ from telephony.observations import CallRecord, Channel, Stay
 from telephony.telling import tell
 
 LINGER_SECONDS = 3.0  # CDRs follow the last hang-up within 0.1 s on an idle box, 1-2 s on a loaded one
-REMEMBERED = (
-    20_000  # ended channels; half an hour of a very busy PBX, so that repeats of old messages are known as such
-)
+REMEMBERED = 20_000  # ended channels; half an hour of a very busy PBX, so that repeats of old messages are known as such
 SAME_MOMENT = 0.006  # s; two messages of one moment may arrive swapped (measured: up to 3.6 ms)
 
 
@@ -227,7 +225,11 @@ class Grouping:
 
     def _note_consultation(self, channel: Channel, look: s.Look) -> None:
         """A colleague who is in a conversation and dials somebody else is asking: the new call is a consultation."""
-        if channel.kind is not Kind.EXTENSION or look.state not in ("Ring", "Up") or channel.uid != channel.linked:
+        if (
+            channel.kind is not Kind.EXTENSION
+            or look.state not in ("Ring", "Up")
+            or channel.uid != channel.linked
+        ):
             return
         for uid in self._by_endpoint.get(channel.endpoint, ()):
             other = self.channels[uid]
@@ -275,7 +277,9 @@ class Grouping:
         kept.live += gone.live
         if gone.live:
             kept.ended_at = None
-        kept.started_at = min(kept.started_at, gone.started_at) if gone.consultation_of is None else kept.started_at
+        kept.started_at = (
+            min(kept.started_at, gone.started_at) if gone.consultation_of is None else kept.started_at
+        )
         kept.transfers += gone.transfers
         kept.queues += gone.queues
         kept.parkings += gone.parkings
@@ -355,7 +359,9 @@ class Grouping:
         self.touch(call)
 
     def _end_call(self, call: CallRecord, at: float) -> None:
-        first_end = not any(event.kind is EventKind.ENDED for event in call.events) and call.id not in self._ending
+        first_end = (
+            not any(event.kind is EventKind.ENDED for event in call.events) and call.id not in self._ending
+        )
         call.ended_at = max(at, *(channel.ended_at or 0.0 for channel in call.channels.values()))
         self._ending[call.id] = call
         if first_end:
@@ -484,7 +490,9 @@ def _begun(channel: Channel) -> bool:
     if not channel.real:
         return False
     return (
-        not channel.rung or channel.up_at is not None or (channel.dial is not None and channel.dial.source is not None)
+        not channel.rung
+        or channel.up_at is not None
+        or (channel.dial is not None and channel.dial.source is not None)
     )
 
 

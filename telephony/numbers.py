@@ -12,9 +12,13 @@ from functools import lru_cache
 
 import phonenumbers
 
-SHORTEST_OUTSIDE = 7  # digits; anything shorter is a service number, an extension of somebody else, or a mistake
+SHORTEST_OUTSIDE = (
+    7  # digits; anything shorter is a service number, an extension of somebody else, or a mistake
+)
 _DIALABLE = re.compile(r"[^0-9+*#]")
-_WITHHELD = frozenset({"", "anonymous", "unknown", "restricted", "private", "unavailable", "withheld", "<unknown>"})
+_WITHHELD = frozenset(
+    {"", "anonymous", "unknown", "restricted", "private", "unavailable", "withheld", "<unknown>"}
+)
 DEFAULT_EXTENSIONS = r"\d{2,6}"
 
 

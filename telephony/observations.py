@@ -130,7 +130,9 @@ class SeenTransfer:
 
     __slots__ = ("at", "by", "by_uid", "kind", "succeeded", "three_way", "to", "transferee", "via")
 
-    def __init__(self, kind: TransferKind, via: TransferVia, by: str, by_uid: str, to: str, at: float) -> None:
+    def __init__(
+        self, kind: TransferKind, via: TransferVia, by: str, by_uid: str, to: str, at: float
+    ) -> None:
         self.kind = kind
         self.via = via
         self.by = by

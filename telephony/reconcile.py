@@ -76,7 +76,9 @@ def _align_queue(tracker: Grouping, queue: str, who: str, joined_at: float) -> N
 
 def _align_parking(tracker: Grouping, uid: str, slot: str, parker: str, since: float) -> None:
     channel = _find(tracker, uid)
-    if channel is not None and not any(p.uid == channel.uid and p.until is None for p in channel.call.parkings):
+    if channel is not None and not any(
+        p.uid == channel.uid and p.until is None for p in channel.call.parkings
+    ):
         channel.call.parkings.append(SeenParking(channel.uid, since, parker, slot))
         tracker.touch(channel.call)
 

@@ -23,7 +23,9 @@ from telephony.ids import uid_order
 from telephony.numbers import Numbering, is_withheld
 from telephony.observations import CallRecord, Channel, SeenQueue, SeenTransfer
 
-END_WINDOW = 1.0  # s; whoever hung up within this time of the end ended the call (Local chains take 0.1 s to collapse)
+END_WINDOW = (
+    1.0  # s; whoever hung up within this time of the end ended the call (Local chains take 0.1 s to collapse)
+)
 FIRST_RING_WINDOW = 0.3  # s; phones of one group start to ring together (measured 5-20 ms apart)
 ANSWER_WINDOW = 1.0  # s between an answer and the end of the other attempts it cancelled
 VOICEMAIL_APPS = frozenset({"VoiceMail", "VoiceMailMain", "MinivmRecord", "Voicemail"})
@@ -87,7 +89,9 @@ def tell(call: CallRecord, numbering: Numbering, now: float) -> f.CallFacts:
         ring_seconds=_ring_seconds(scene, answered_at),
         wait_seconds=queue.wait_seconds if queue else None,
         talk_seconds=_talk_seconds(scene),
-        hold_seconds=total((h.at, h.until or scene.now) for c in _own(scene) for h in c.holds if not h.machinery),
+        hold_seconds=total(
+            (h.at, h.until or scene.now) for c in _own(scene) for h in c.holds if not h.machinery
+        ),
         ended_by=_ended_by(scene) if ended else None,
         hangup_cause=scene.caller.cause if ended else None,
         legs=legs,
@@ -186,7 +190,9 @@ def _own(scene: _Scene) -> list[Channel]:
 
 
 def _in_order(scene: _Scene) -> list[_Part]:
-    return sorted(scene.parts.values(), key=lambda p: (not p.caller, _rang_at(p) or p.channels[0].began_at, p.party))
+    return sorted(
+        scene.parts.values(), key=lambda p: (not p.caller, _rang_at(p) or p.channels[0].began_at, p.party)
+    )
 
 
 # -- talk ----------------------------------------------------------------------------------------------------------
@@ -202,7 +208,9 @@ def _share_out(scene: _Scene) -> None:
         with_client = bool(span.uids & client_uids)
         if not with_client and since < client_end:
             continue
-        others = [by_uid[uid] for uid in span.uids if uid in by_uid and scene.part_of[uid] is not scene.client]
+        others = [
+            by_uid[uid] for uid in span.uids if uid in by_uid and scene.part_of[uid] is not scene.client
+        ]
         if not others or (not with_client and len({scene.part_of[c.uid].party for c in others}) < 2):
             continue
         for channel in others:
@@ -252,7 +260,11 @@ def _queue_end(scene: _Scene, visit: SeenQueue) -> float:
     ends = ([visit.left_at] if visit.left_at is not None else []) + talked[:1]
     if not ends:
         return scene.now
-    return min(ends) if not talked else (talked[0] if visit.left_at is None else min(talked[0], visit.left_at + 0.5))
+    return (
+        min(ends)
+        if not talked
+        else (talked[0] if visit.left_at is None else min(talked[0], visit.left_at + 0.5))
+    )
 
 
 # -- the fields ----------------------------------------------------------------------------------------------------
@@ -335,7 +347,11 @@ def _service_answer(scene: _Scene) -> float | None:
 def _answered_by(scene: _Scene) -> str | None:
     if scene.direction is f.Direction.OUTBOUND:
         return scene.client.party if scene.conversed else None
-    first = [(part.heard[0][0], part.party) for part in scene.parts.values() if part.heard and part is not scene.client]
+    first = [
+        (part.heard[0][0], part.party)
+        for part in scene.parts.values()
+        if part.heard and part is not scene.client
+    ]
     return min(first)[1] if first else None
 
 
@@ -367,7 +383,11 @@ def _rang_at(part: _Part) -> float | None:
     """When the party was first rung. The dial is the moment the phone is told; ringing confirms it a few ms later."""
     if part.caller:
         return None
-    rung = [at for c in part.channels if (at := c.dial.began_at if c.dial is not None else c.ringing_at) is not None]
+    rung = [
+        at
+        for c in part.channels
+        if (at := c.dial.began_at if c.dial is not None else c.ringing_at) is not None
+    ]
     return min(rung) if rung else None
 
 
@@ -428,10 +448,14 @@ def _rung_outcome(scene: _Scene, part: _Part) -> f.LegOutcome:
         for since, _ in other.heard
     )
     forwarded = any(c.dial is not None and c.dial.forward for c in part.channels)
-    consulted = any(c.up_at is not None for c in part.channels) and not (last.dial and last.dial.status != "ANSWER")
+    consulted = any(c.up_at is not None for c in part.channels) and not (
+        last.dial and last.dial.status != "ANSWER"
+    )
     if consulted:
         return f.LegOutcome.ANSWERED
-    return rung_outcome(last.dial.status if last.dial else "", last.cause, taken_elsewhere=taken, forwarded=forwarded)
+    return rung_outcome(
+        last.dial.status if last.dial else "", last.cause, taken_elsewhere=taken, forwarded=forwarded
+    )
 
 
 def _intervals(scene: _Scene, part: _Part, ended_at: float | None) -> tuple[f.Interval, ...]:
@@ -455,7 +479,9 @@ def _intervals(scene: _Scene, part: _Part, ended_at: float | None) -> tuple[f.In
         spans += [(since, until, "waiting") for since, until in without(life, [(a, b) for a, b, _ in spans])]
     alive = ended_at is None
     return tuple(
-        f.Interval(doing=doing, since=_time(since), until=None if alive and until >= scene.now else _time(until))
+        f.Interval(
+            doing=doing, since=_time(since), until=None if alive and until >= scene.now else _time(until)
+        )
         for since, until, doing in sorted(spans)
         if until > since or (alive and until >= scene.now)
     )
@@ -584,7 +610,9 @@ def _left_waiting(scene: _Scene) -> bool:
         return False
     visit = scene.call.queues[-1]
     if visit.result in ("TIMEOUT", "FULL", "JOINEMPTY", "LEAVEEMPTY", "JOINUNAVAIL", "LEAVEUNAVAIL"):
-        return not any(part.kind is f.PartyKind.EXTENSION and not part.caller for part in scene.parts.values())
+        return not any(
+            part.kind is f.PartyKind.EXTENSION and not part.caller for part in scene.parts.values()
+        )
     end = scene.call.ended_at or scene.now
     return visit.left_at is None or end - visit.left_at <= END_WINDOW or _ended_by(scene) == "caller"
 
@@ -592,7 +620,9 @@ def _left_waiting(scene: _Scene) -> bool:
 def _ended_by(scene: _Scene) -> str:
     """`caller`, `callee` or `pbx`: whose phone (or line) hung up, else what the dial attempts say."""
     end = scene.call.ended_at if scene.call.ended_at is not None else scene.now
-    asked = [(c.asked_at, c) for c in _own(scene) if c.asked_at is not None and c.asked_at >= end - END_WINDOW]
+    asked = [
+        (c.asked_at, c) for c in _own(scene) if c.asked_at is not None and c.asked_at >= end - END_WINDOW
+    ]
     if asked:
         return _side(scene, min(asked, key=lambda pair: pair[0] or 0.0)[1])
     if scene.conversed and scene.conversed[-1][1] >= end - END_WINDOW:
@@ -629,5 +659,7 @@ def _missed_by(scene: _Scene, legs: tuple[f.Leg, ...], disposition: f.Dispositio
     return tuple(
         leg.party
         for leg in legs
-        if leg.role is f.LegRole.CALLEE and leg.kind is f.PartyKind.EXTENSION and leg.outcome in MISSED_OUTCOMES
+        if leg.role is f.LegRole.CALLEE
+        and leg.kind is f.PartyKind.EXTENSION
+        and leg.outcome in MISSED_OUTCOMES
     )

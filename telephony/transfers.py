@@ -96,7 +96,9 @@ def attended_transferred(tracker: Grouping, signal: s.AttendedTransferred) -> No
     _record(tracker, call, seen)
 
 
-def _absorb_consultation(tracker: Grouping, call: CallRecord, first: Channel, second: Channel, at: float) -> None:
+def _absorb_consultation(
+    tracker: Grouping, call: CallRecord, first: Channel, second: Channel, at: float
+) -> None:
     """The second channel of the transferer was in the consultation: what it talked before is not the client's talk."""
     for channel in (first, second):
         if channel is second and first is not second and channel.counts_from == 0.0:
@@ -113,14 +115,20 @@ def _unanswered(tracker: Grouping, signal: s.AttendedTransferred, target: Channe
     if target.kind is Kind.LOCAL:
         peer = tracker.peer_half(target)
         reached = _dialled_by(target.call, peer)
-        return not any(c.up_at is not None and c.ended_at is None for c in reached) if reached else target.up_at is None
+        return (
+            not any(c.up_at is not None and c.ended_at is None for c in reached)
+            if reached
+            else target.up_at is None
+        )
     return target.up_at is None
 
 
 def _dialled_by(call: CallRecord, source: Channel | None) -> list[Channel]:
     if source is None:
         return []
-    return [c for c in call.channels.values() if c.real and c.dial is not None and c.dial.source == source.uid]
+    return [
+        c for c in call.channels.values() if c.real and c.dial is not None and c.dial.source == source.uid
+    ]
 
 
 def _target_party(tracker: Grouping, first: Channel, second: Channel, target: Channel | None) -> str:
@@ -165,7 +173,9 @@ def note_redirect(tracker: Grouping, source: Channel, exten: str, at: float) -> 
                 if other.asked_at is not None and other.asked_at <= last.left_at + SAME_MOMENT:
                     return
                 to = tracker.numbering.party(exten)
-                seen = SeenTransfer(TransferKind.BLIND, TransferVia.AMI, _party_of(other), other.uid, to, last.left_at)
+                seen = SeenTransfer(
+                    TransferKind.BLIND, TransferVia.AMI, _party_of(other), other.uid, to, last.left_at
+                )
                 seen.transferee = source.uid
                 _record(tracker, call, seen)
                 return

@@ -1,0 +1,338 @@
+"""The command line: which words exist and which module carries each out. Nothing is done here.
+
+Modules are imported inside the commands, so that `switchhook --help` answers at once and a fault in one part cannot
+keep another part's command from running. Whatever goes wrong is told as one sentence with its remedy.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | the doctor found a fault, or a replay found nothing to tell |
+| 2 | the command line or the configuration cannot be used |
+| 3 | cannot start or go on until a person changes something |
+| 4 | the other side cannot answer just now; try again later |
+| 5 | the other side broke its own rules |
+| 70 | a mistake of Switchhook; please report it |
+| 130 | interrupted |
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from switchhook import __version__
+from telephony.errors import NeedsPerson, OurMistake, PeerMistake, SwitchhookError, TryLater
+
+INTERRUPTED = 130
+MISUSED = 2
+OUR_MISTAKE = 70  # EX_SOFTWARE of sysexits.h
+
+EXIT_CODES: tuple[tuple[type[SwitchhookError], int], ...] = (
+    (NeedsPerson, 3),
+    (TryLater, 4),
+    (PeerMistake, 5),
+    (OurMistake, OUR_MISTAKE),
+)
+
+app = typer.Typer(
+    name="switchhook",
+    help="Observes an Asterisk PBX and tells the truth about every call.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="The configuration file (default: ./switchhook.toml, then /etc)."),
+]
+
+
+class Part(StrEnum):
+    """A part of the service that can run alone, over one shared database."""
+
+    BRIDGE = "bridge"
+    WEB = "web"
+
+
+class ReportForm(StrEnum):
+    """How the doctor's report is printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class CallForm(StrEnum):
+    """How replayed calls are printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class Variant(StrEnum):
+    """Which kind of Asterisk the lines are for."""
+
+    PLAIN = "plain"
+    FREEPBX = "freepbx"
+
+
+class Role(StrEnum):
+    """What an account may see and do (as `telephony.staff.Role`)."""
+
+    MANAGER = "manager"
+    SUPERVISOR = "supervisor"
+    ADMINISTRATOR = "administrator"
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: Sequence[str]) -> int:
+    """Carry out one command line and return its exit code; every failure is told in words on standard error."""
+    try:
+        done = app(list(arguments), prog_name="switchhook", standalone_mode=False)
+    except typer.TyperException as mistake:
+        print(f"switchhook: {_usage_words(mistake)}", file=sys.stderr)
+        print("  See: switchhook --help, or switchhook COMMAND --help.", file=sys.stderr)
+        return MISUSED
+    except SwitchhookError as mistake:
+        return _tell(mistake)
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:  # `switchhook replay … | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as mistake:  # the last line of defence: a person gets a sentence, not a traceback
+        return _tell_unexpected(mistake)
+    return done if isinstance(done, int) else 0
+
+
+def _usage_words(mistake: typer.TyperException) -> str:
+    told = getattr(mistake, "format_message", mistake.__str__)()
+    return str(told).removeprefix("Invalid value: ")
+
+
+def _tell(mistake: SwitchhookError) -> int:
+    from switchhook.settings import BadSettings
+
+    print(f"switchhook: {mistake}", file=sys.stderr)
+    if mistake.remedy:
+        print(f"  {mistake.remedy}", file=sys.stderr)
+    if isinstance(mistake, BadSettings):
+        return MISUSED
+    return next((code for kind, code in EXIT_CODES if isinstance(mistake, kind)), OUR_MISTAKE)
+
+
+def _tell_unexpected(mistake: Exception) -> int:
+    if os.environ.get("SWITCHHOOK_TRACEBACK"):
+        raise mistake
+    print(f"switchhook: something unforeseen happened: {type(mistake).__name__}: {mistake}", file=sys.stderr)
+    print("  Run it again with SWITCHHOOK_TRACEBACK=1 and report what it prints.", file=sys.stderr)
+    return OUR_MISTAKE
+
+
+def _do(module: str, function: str, *given: Any, **named: Any) -> Any:
+    """Import late, call, and await if there is something to await."""
+    body: Callable[..., Any] = getattr(import_module(module), function)
+    result = body(*given, **named)
+    if inspect.iscoroutine(result):
+        import asyncio
+
+        return asyncio.run(result)
+    return result
+
+
+def _finish(result: Any) -> None:
+    """A body that returns a number ends the command with it."""
+    if isinstance(result, int) and result:
+        raise typer.Exit(result)
+
+
+def _settings(config: Path | None, *, observing: bool = False) -> Any:
+    from switchhook import logs, settings
+
+    loaded = settings.load_for_observing(config) if observing else settings.load(config)
+    logs.set_up(level=loaded.logs.level, form=loaded.logs.format, mask_numbers=loaded.logs.mask_numbers)
+    return loaded
+
+
+@app.command()
+def run(
+    config: Config = None,
+    only: Annotated[
+        Part | None, typer.Option(help="Run one part; the other runs elsewhere over the same database.")
+    ] = None,
+) -> None:
+    """Observe the configured PBXes and serve the pages, until told to stop."""
+    loaded = _settings(config, observing=only is not Part.WEB)
+    _finish(_do("switchhook.assembly", "run", loaded, only=only and only.value))
+
+
+@app.command()
+def init(
+    config: Annotated[Path, typer.Option("--config", "-c", help="The file to write.")] = Path(
+        "switchhook.toml"
+    ),
+    pbx: Annotated[str | None, typer.Option(help="Short name of the PBX.")] = None,
+    host: Annotated[str | None, typer.Option(help="Where its manager interface is.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the manager interface.", min=1, max=65535)] = None,
+    username: Annotated[str | None, typer.Option(help="AMI user.")] = None,
+    permit: Annotated[
+        str | None, typer.Option(help="Address Switchhook connects from, as Asterisk sees it.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Country of the PBX, two letters.")] = None,
+    variant: Annotated[
+        Variant, typer.Option(help="Which Asterisk the printed lines are for.")
+    ] = Variant.PLAIN,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; take flags and defaults.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    test: Annotated[bool, typer.Option(help="Try to reach the PBX afterwards.")] = True,
+) -> None:
+    """Ask a few questions, write the configuration, print the lines Asterisk needs."""
+    from switchhook.init import Answers, write
+
+    given = Answers(pbx=pbx, host=host, port=port, username=username, permit=permit, region=region)
+    write(config, given, variant=variant.value, ask=not yes and sys.stdin.isatty(), force=force, test=test)
+
+
+@app.command()
+def doctor(
+    config: Config = None,
+    form: Annotated[ReportForm, typer.Option("--format", help="text or json.")] = ReportForm.TEXT,
+) -> None:
+    """Try everything that can be reached and name each fault with its remedy."""
+    from switchhook.doctor import examine_and_print
+
+    _finish(examine_and_print(config, as_json=form is ReportForm.JSON))
+
+
+@app.command()
+def replay(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Captures, in order; several are one stream.")
+    ] = None,
+    form: Annotated[
+        CallForm, typer.Option("--format", help="table or json (one object a line).")
+    ] = CallForm.TABLE,
+    extensions: Annotated[
+        str | None, typer.Option(help="Endpoints that are extensions (regular expression).")
+    ] = None,
+    trunks: Annotated[
+        str | None, typer.Option(help="Endpoints that are trunks (regular expression).")
+    ] = None,
+    cel: Annotated[list[Path] | None, typer.Option(help="CEL as CSV, to close gaps.")] = None,
+) -> None:
+    """Tell the calls of captured AMI streams. Needs no configuration, database or network."""
+    if not files and not cel:
+        raise typer.BadParameter("name at least one capture, or --cel FILE.csv")
+    _finish(_do("switchhook.replay", "main", files or [], form.value, extensions, trunks, cel or []))
+
+
+@app.command()
+def capture(
+    file: Annotated[Path, typer.Argument(help="The capture to write; must not exist.")],
+    config: Config = None,
+    pbx: Annotated[str | None, typer.Option(help="Which PBX, where several are configured.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Stop after so long (default: until Ctrl-C).", min=0.1)
+    ] = None,
+) -> None:
+    """Write what a PBX says to a file that `replay` reads."""
+    _finish(_do("switchhook.capture", "main", _settings(config, observing=True), file, pbx, seconds))
+
+
+@app.command()
+def trace(call: Annotated[UUID, typer.Argument(help="The call's id.")], config: Config = None) -> None:
+    """Print the raw messages kept behind one call, as a capture."""
+    _finish(_do("switchhook.trace", "main", _settings(config), call))
+
+
+@app.command()
+def recompute(
+    calls: Annotated[list[UUID] | None, typer.Argument(help="The calls' ids.")] = None,
+    config: Config = None,
+    since: Annotated[str | None, typer.Option(help="All calls since this day (YYYY-MM-DD, UTC).")] = None,
+) -> None:
+    """Tell kept calls again from their raw messages, after a correction of Switchhook."""
+    if bool(calls) == bool(since):
+        raise typer.BadParameter("name calls, or a day with --since; one of them")
+    _finish(_do("switchhook.trace", "recompute", _settings(config), calls or [], since))
+
+
+@app.command()
+def token(
+    login: Annotated[str, typer.Argument(help="Whose token.")],
+    config: Config = None,
+    name: Annotated[str, typer.Option(help="What it is for; shown in the list of tokens.")] = "command line",
+    revoke: Annotated[
+        bool, typer.Option("--revoke", help="Take back the token of that name instead.")
+    ] = False,
+) -> None:
+    """Make a personal token for the API; it is printed once."""
+    _finish(_do("switchhook.accounts", "token", _settings(config), login, name, revoke=revoke))
+
+
+@app.command()
+def account(
+    login: Annotated[str, typer.Argument(help="The name to sign in with.")],
+    config: Config = None,
+    role: Annotated[Role | None, typer.Option(help="What the account may see and do.")] = None,
+    name: Annotated[str | None, typer.Option(help="The person's name.")] = None,
+    extension: Annotated[
+        list[str] | None, typer.Option(help="Extension of the person; may be repeated.")
+    ] = None,
+    password_file: Annotated[
+        Path | None, typer.Option(help="File with the password (default: asked for).")
+    ] = None,
+) -> None:
+    """Make an account, or change its role, extensions or password."""
+    _finish(
+        _do(
+            "switchhook.accounts",
+            "account",
+            _settings(config),
+            login,
+            role=role and role.value,
+            name=name,
+            extensions=extension,
+            password_file=password_file,
+        )
+    )
+
+
+@app.command()
+def demo(
+    calls: Annotated[int | None, typer.Option(help="Place so many calls.", min=1)] = None,
+    then_exit: Annotated[bool, typer.Option("--then-exit", help="Stop after them.")] = False,
+) -> None:
+    """A private Asterisk, a small simulated office and Switchhook, ready to look at."""
+    if then_exit and calls is None:
+        raise typer.BadParameter("--then-exit needs --calls N")
+    _finish(_do("switchhook.demo", "run", calls=calls, then_exit=then_exit))
+
+
+@app.command("settings-reference", hidden=True)
+def settings_reference() -> None:
+    """Print docs/reference/settings.md."""
+    from switchhook.settings import reference
+
+    print(reference(), end="")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(f"switchhook {__version__}")

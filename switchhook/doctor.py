@@ -1,0 +1,345 @@
+"""`switchhook doctor`: try everything that can be reached, and name each fault with its remedy.
+
+Each examination yields findings and none may raise: what one of them stumbles over becomes a finding of its own, so
+that a person with three faults hears of three faults.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+from switchhook import settings as settings_module
+from switchhook.settings import BadSettings, DatabaseSettings, PbxSettings, Settings, WebSettings
+from telephony.errors import SwitchhookError
+
+OLDEST_PYTHON = (3, 11)  # StrEnum, TaskGroup, tomllib
+OLDEST_POSTGRESQL = 150000  # server_version_num; 15 is what Debian 12 brings and the oldest that is tried
+
+LOW_DISK_BYTES = 1 << 30  # 1 GiB: a busy office of 100 people writes about that in a month, recordings apart
+FULL_DISK_BYTES = 100 << 20  # 100 MiB: PostgreSQL stops when its next log segments (16 MiB each) do not fit
+
+PBX_SECONDS = 30  # connect, log in and a dozen actions; a healthy PBX takes one
+DATABASE_SECONDS = 10  # connect and three queries; a healthy server takes a tenth of a second
+
+NEEDED = (
+    "panoramisk",
+    "sqlalchemy",
+    "asyncpg",
+    "alembic",
+    "fastapi",
+    "uvicorn",
+    "jinja2",
+    "phonenumberslite",
+    "pydantic",
+)
+
+
+class Level(StrEnum):
+    """How bad it is. Only faults make the command fail."""
+
+    FINE = "fine"
+    NOTICE = "notice"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    level: Level
+    area: str
+    """Where: settings, machine, state, database, web, or a PBX by its id."""
+    what: str
+    """What was found, one sentence."""
+    remedy: str | None = None
+    """What to do about it, one sentence."""
+
+
+def examine_and_print(config: Path | None, *, as_json: bool = False) -> int:
+    """Examine, print the report to standard output, return the exit code: 1 when there is a fault."""
+    findings = asyncio.run(examine(config))
+    print(_as_json(findings) if as_json else _as_text(findings))
+    return int(any(finding.level is Level.FAULT for finding in findings))
+
+
+async def examine(config: Path | None) -> list[Finding]:
+    """Everything that can be reached, in the order in which a person would mend it."""
+    findings = list(_guarded("machine", _machine))
+    try:
+        settings = settings_module.load(config)
+    except BadSettings as mistake:
+        return [*findings, Finding(Level.FAULT, "settings", str(mistake), mistake.remedy)]
+    findings += _settings(settings, config)
+    findings += _guarded("state", lambda: _state(settings.database))
+    findings += [finding async for finding in _database(settings.database)]
+    findings += _guarded("web", lambda: _web(settings.web))
+    for report in await asyncio.gather(*(examine_pbx(pbx) for pbx in settings.pbx)):
+        findings += report
+    return findings
+
+
+def _guarded(area: str, examination: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from examination()
+    except Exception as mistake:  # the doctor must finish his round
+        yield _stumbled(area, mistake)
+
+
+def _stumbled(area: str, mistake: BaseException) -> Finding:
+    if isinstance(mistake, SwitchhookError):
+        return Finding(Level.FAULT, area, str(mistake), mistake.remedy)
+    if isinstance(mistake, TimeoutError):
+        return Finding(
+            Level.FAULT,
+            area,
+            "It did not answer in time.",
+            "Check the address, the network and the firewall.",
+        )
+    return Finding(
+        Level.FAULT,
+        area,
+        f"{type(mistake).__name__}: {mistake}",
+        "See the message; report it if it says nothing.",
+    )
+
+
+def _machine() -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < OLDEST_PYTHON:
+        yield Finding(Level.FAULT, "machine", f"Python {version} is too old.", "Use Python 3.11 or later.")
+    else:
+        yield Finding(Level.FINE, "machine", f"Python {version}.")
+    missing = [name for name in NEEDED if not _installed(name)]
+    if missing:
+        yield Finding(
+            Level.FAULT,
+            "machine",
+            f"Not installed: {', '.join(missing)}.",
+            "Install Switchhook again: pip install switchhook",
+        )
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _settings(settings: Settings, config: Path | None) -> Iterator[Finding]:
+    file = settings_module.find_file(config)
+    yield Finding(
+        Level.FINE,
+        "settings",
+        f"Read {file}." if file else "No configuration file; defaults and environment.",
+    )
+    if not settings.pbx:
+        yield Finding(
+            Level.FAULT, "settings", "No PBX is configured.", "Write a configuration with: switchhook init"
+        )
+    for pbx in settings.pbx:
+        if pbx.secret is None:
+            yield Finding(
+                Level.FAULT,
+                "settings",
+                f'The PBX "{pbx.id}" has no secret.',
+                "Set secret_file in its [[pbx]] table.",
+            )
+    for pbx in settings.pbx:
+        if pbx.secret_file is not None:
+            yield from _secret_file((file.parent if file else Path()) / pbx.secret_file.expanduser())
+
+
+def _secret_file(path: Path) -> Iterator[Finding]:
+    try:
+        open_to_others = path.stat().st_mode & 0o004
+    except OSError:
+        return  # that it cannot be read has been told by the settings
+    if open_to_others:
+        yield Finding(
+            Level.NOTICE,
+            "settings",
+            f"Everybody on this machine can read {path}.",
+            f"Close it with: chmod 600 {path}",
+        )
+
+
+def _state(database: DatabaseSettings) -> Iterator[Finding]:
+    directory = database.state_dir or settings_module.default_state_dir()
+    existing = next(place for place in (directory, *directory.parents) if place.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        yield Finding(
+            Level.FAULT,
+            "state",
+            f"The state directory {directory} cannot be written.",
+            "Give it to the user who runs Switchhook, or set [database] state_dir.",
+        )
+        return
+    free = shutil.disk_usage(existing).free
+    if free < LOW_DISK_BYTES:
+        yield Finding(
+            Level.FAULT if free < FULL_DISK_BYTES else Level.NOTICE,
+            "state",
+            f"Only {free >> 20} MiB are free at {directory}.",
+            "Free some space, or set [database] state_dir to another disk.",
+        )
+    else:
+        yield Finding(Level.FINE, "state", f"{directory} can be written; {free >> 30} GiB are free.")
+
+
+async def _database(database: DatabaseSettings) -> AsyncIterator[Finding]:
+    if database.url is None:
+        yield Finding(
+            Level.FINE, "database", "Switchhook starts its own PostgreSQL; nothing to reach beforehand."
+        )
+        return
+    try:
+        async with asyncio.timeout(DATABASE_SECONDS):
+            for finding in await _server(database.url.get_secret_value()):
+                yield finding
+    except Exception as mistake:  # asyncpg has some forty kinds; all mean that the database cannot be used
+        told = _stumbled("database", mistake)
+        yield Finding(
+            told.level, "database", told.what, told.remedy if _is_ours(mistake) else _database_remedy(mistake)
+        )
+
+
+def _is_ours(mistake: BaseException) -> bool:
+    return isinstance(mistake, SwitchhookError | TimeoutError)
+
+
+def _database_remedy(mistake: BaseException) -> str:
+    if isinstance(mistake, OSError):
+        return "Start PostgreSQL, or correct the host and port in [database] url."
+    return "Correct the user, password or database name in [database] url."
+
+
+async def _server(url: str) -> list[Finding]:
+    import asyncpg
+
+    connection: Any = await asyncpg.connect(url.replace("postgresql+asyncpg://", "postgresql://"))
+    try:
+        number = int(await connection.fetchval("SHOW server_version_num"))
+        has_schema = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
+        may_create = await connection.fetchval("SELECT has_schema_privilege(current_schema(), 'CREATE')")
+    finally:
+        await connection.close(timeout=1)
+    return list(_server_findings(number, has_schema=has_schema, may_create=may_create))
+
+
+def _server_findings(number: int, *, has_schema: bool, may_create: bool) -> Iterator[Finding]:
+    major = number // 10000
+    if number < OLDEST_POSTGRESQL:
+        yield Finding(
+            Level.FAULT, "database", f"PostgreSQL {major} is too old.", "Use PostgreSQL 15 or later."
+        )
+    else:
+        yield Finding(Level.FINE, "database", f"PostgreSQL {major} answers.")
+    if not may_create:
+        yield Finding(
+            Level.FAULT,
+            "database",
+            "The database user may not create tables.",
+            "As its owner: GRANT CREATE ON SCHEMA public TO that user.",
+        )
+    if not has_schema:
+        yield Finding(Level.NOTICE, "database", "The tables do not exist yet; the first start makes them.")
+
+
+def _web(web: WebSettings) -> Iterator[Finding]:
+    family = socket.AF_INET6 if ":" in web.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((web.host, web.port))
+        except OSError as mistake:
+            yield Finding(
+                Level.NOTICE,
+                "web",
+                f"{web.host}:{web.port} cannot be listened on: {mistake.strerror}.",
+                "All is well if that is Switchhook itself, running; otherwise set [web] port or host.",
+            )
+            return
+    yield Finding(Level.FINE, "web", f"{web.host}:{web.port} is free.")
+
+
+async def examine_pbx(pbx: PbxSettings) -> list[Finding]:
+    """What the bridge's own examination finds: login, classes, events, clock."""
+    if pbx.secret is None:
+        return []
+    try:
+        async with asyncio.timeout(PBX_SECONDS):
+            told = await import_module("ami_bridge.doctor").check(link_to(pbx))
+    except Exception as mistake:  # the doctor must finish his round
+        return [_stumbled(pbx.id, mistake)]
+    return [Finding(_level(each.level), pbx.id, each.what, each.remedy) for each in told]
+
+
+LEVELS = {
+    "fine": Level.FINE,
+    "ok": Level.FINE,
+    "good": Level.FINE,
+    "notice": Level.NOTICE,
+    "warning": Level.NOTICE,
+    "info": Level.NOTICE,
+}
+
+
+def _level(told: object) -> Level:
+    return LEVELS.get(str(told).lower(), Level.FAULT)
+
+
+def link_to(pbx: PbxSettings) -> Any:
+    """The `ami_bridge.connection.PbxLink` of these settings. Raises BadSettings for an unusable certificate."""
+    return import_module("ami_bridge.connection").PbxLink(
+        pbx_id=pbx.id,
+        host=pbx.host,
+        port=pbx.port,
+        username=pbx.username,
+        secret=pbx.secret.get_secret_value() if pbx.secret else "",
+        tls=_tls(pbx),
+    )
+
+
+def _tls(pbx: PbxSettings) -> Any:
+    if not pbx.tls:
+        return None
+    import ssl
+
+    try:
+        return ssl.create_default_context(cafile=str(pbx.tls_ca) if pbx.tls_ca else None)
+    except (OSError, ssl.SSLError) as mistake:
+        raise BadSettings(
+            f'The certificate {pbx.tls_ca} of the PBX "{pbx.id}" cannot be used: {mistake}.',
+            remedy="Set tls_ca to a readable PEM file with the authority that signed the PBX's certificate.",
+        ) from mistake
+
+
+SIGNS = {Level.FINE: "ok    ", Level.NOTICE: "notice", Level.FAULT: "FAULT "}
+
+
+def _as_text(findings: list[Finding]) -> str:
+    lines = []
+    for finding in findings:
+        lines.append(f"{SIGNS[finding.level]}  {finding.area}: {finding.what}")
+        if finding.remedy:
+            lines.append(f"        → {finding.remedy}")
+    faults = sum(finding.level is Level.FAULT for finding in findings)
+    lines.append("No faults found." if not faults else "1 fault." if faults == 1 else f"{faults} faults.")
+    return "\n".join(lines)
+
+
+def _as_json(findings: list[Finding]) -> str:
+    return json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2)

@@ -1,0 +1,40 @@
+"""The tests' own fence: nothing reaches beyond this machine."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from tests.conftest import RealNetworkForbidden, is_local
+
+
+def test_a_test_cannot_reach_the_outside() -> None:
+    """192.0.2.1 is reserved for documentation: without the fence this would wait for nobody's answer."""
+    with socket.socket() as outside:
+        outside.settimeout(1)  # should the fence be down, the test fails soon
+        with pytest.raises(RealNetworkForbidden):
+            outside.connect(("192.0.2.1", 80))
+
+
+def test_a_test_can_reach_this_machine() -> None:
+    """Servers that tests start listen on loopback."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
+        client.connect(server.getsockname())
+        assert client.getpeername() == server.getsockname()
+
+
+@pytest.mark.parametrize(
+    ("address", "local"),
+    [
+        (("127.0.0.2", 1), True),
+        (("::1", 1, 0, 0), True),
+        ("/run/postgresql/.s.PGSQL.5432", True),
+        (("10.0.0.1", 1), False),
+        (("127.example.com", 1), False),
+        (("2001:db8::1", 1, 0, 0), False),
+    ],
+)
+def test_what_counts_as_this_machine(address: object, local: bool) -> None:
+    """Loopback in both families and Unix sockets; nothing else."""
+    assert is_local(address) is local
