@@ -46,7 +46,9 @@ def plain_errors() -> Iterator[None]:
         raise
     except PoolTimeout as cause:
         raise TryLater(_SLOW[0], remedy=_SLOW[1]) from cause
-    except (OSError, TimeoutError, asyncpg.InterfaceError, InterfaceError) as cause:
+    except (asyncpg.InterfaceError, InterfaceError) as cause:
+        raise _misuse_or_away(cause) from cause
+    except (OSError, TimeoutError) as cause:
         raise TryLater(_AWAY[0], remedy=_AWAY[1]) from cause
     except (SQLAlchemyError, asyncpg.PostgresError) as cause:
         raise _translated(cause) from cause
@@ -61,6 +63,16 @@ def sqlstate(error: BaseException) -> str | None:
             return told
         seen = getattr(seen, "orig", None) or seen.__cause__
     return None
+
+
+def _misuse_or_away(error: Exception) -> SwitchhookError:
+    """asyncpg uses one class for a closed connection and for a value it cannot encode; the latter is a ValueError."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ValueError):
+            return OurMistake("The database could not be given a value it was sent.")
+        seen = getattr(seen, "orig", None) or seen.__cause__
+    return TryLater(_AWAY[0], remedy=_AWAY[1])
 
 
 def _translated(error: Exception) -> SwitchhookError:
