@@ -38,7 +38,14 @@ class AccountBook:
                 return bool(await connection.scalar(select(exists().select_from(accounts))))
 
     async def create(
-        self, *, login: str, name: str, role: Role, password_hash: str, extensions: Sequence[str], pop: PopPreference
+        self,
+        *,
+        login: str,
+        name: str,
+        role: Role,
+        password_hash: str,
+        extensions: Sequence[str],
+        pop: PopPreference,
     ) -> Account:
         """A new active account. Raises PeerMistake when the login is taken."""
         values = _new_account(login, name, role, password_hash, extensions, pop)
@@ -52,7 +59,9 @@ class AccountBook:
         values = _new_account(login, name, Role.ADMINISTRATOR, password_hash, (), PopPreference.ON_RING)
         with plain_errors():
             async with self._engine.begin() as connection:
-                await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": FIRST_ACCOUNT_LOCK})
+                await connection.execute(
+                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": FIRST_ACCOUNT_LOCK}
+                )
                 if await connection.scalar(select(exists().select_from(accounts))):
                     return None
                 row = (await connection.execute(insert(accounts).values(values).returning(accounts))).one()
@@ -109,7 +118,9 @@ class SessionBook:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def open(self, *, account_id: UUID, token_hash: bytes, expires_at: datetime, browser: str) -> Session:
+    async def open(
+        self, *, account_id: UUID, token_hash: bytes, expires_at: datetime, browser: str
+    ) -> Session:
         """A new session; sessions that ran out are swept on the way."""
         values = {"id": uuid4(), "account_id": account_id, "token_hash": token_hash, "expires_at": expires_at}
         kept = wire.clean(browser)[:BROWSER_LENGTH]
@@ -135,7 +146,9 @@ class SessionBook:
 
     async def of_account(self, account_id: UUID) -> Sequence[Session]:
         """The account's live sessions, newest first."""
-        wanted = select(sessions).where(sessions.c.account_id == account_id, sessions.c.expires_at > func.now())
+        wanted = select(sessions).where(
+            sessions.c.account_id == account_id, sessions.c.expires_at > func.now()
+        )
         with plain_errors():
             async with self._engine.connect() as connection:
                 rows = await connection.execute(wanted.order_by(sessions.c.created_at.desc(), sessions.c.id))
@@ -167,12 +180,16 @@ class TokenBook:
         values = {"id": uuid4(), "account_id": account_id, "name": wire.clean(name), "token_hash": token_hash}
         with plain_errors():
             async with self._engine.begin() as connection:
-                return _token((await connection.execute(insert(tokens).values(values).returning(tokens))).one())
+                return _token(
+                    (await connection.execute(insert(tokens).values(values).returning(tokens))).one()
+                )
 
     async def find(self, token_hash: bytes) -> tuple[ApiToken, Account] | None:
         """The token and its active account; None when unknown, revoked or the account is off."""
         same = tokens.c.token_hash == token_hash
-        stale = tokens.c.used_at.is_(None) | (tokens.c.used_at < func.now() - text(f"interval '{SEEN_EVERY}'"))
+        stale = tokens.c.used_at.is_(None) | (
+            tokens.c.used_at < func.now() - text(f"interval '{SEEN_EVERY}'")
+        )
         wanted = select(accounts).join(tokens).where(same, accounts.c.active)
         with plain_errors():
             async with self._engine.begin() as connection:
@@ -213,7 +230,11 @@ class StaffPages:
                 active = (await connection.execute(select(accounts).where(accounts.c.active))).all()
                 others = (
                     await connection.execute(
-                        select(people.c.name, people.c.team, func.array_agg(extensions.c.extension).label("phones"))
+                        select(
+                            people.c.name,
+                            people.c.team,
+                            func.array_agg(extensions.c.extension).label("phones"),
+                        )
                         .join(extensions)
                         .group_by(people.c.id)
                     )
@@ -236,7 +257,8 @@ class StaffPages:
                 putting = insert(people).values(values)
                 await connection.execute(
                     putting.on_conflict_do_update(
-                        index_elements=["id"], set_={"name": putting.excluded.name, "team": putting.excluded.team}
+                        index_elements=["id"],
+                        set_={"name": putting.excluded.name, "team": putting.excluded.team},
                     )
                 )
                 await connection.execute(_GIVE_BACK, {"person": values["id"]})
@@ -246,13 +268,17 @@ class StaffPages:
                 await connection.execute(_WITHOUT_PHONE)
 
 
-_OWNER = text("SELECT person_id FROM extensions WHERE extension = ANY(CAST(:phones AS text[])) ORDER BY extension LIMIT 1")
+_OWNER = text(
+    "SELECT person_id FROM extensions WHERE extension = ANY(CAST(:phones AS text[])) ORDER BY extension LIMIT 1"
+)
 _GIVE_BACK = text("DELETE FROM extensions WHERE person_id = :person")
 _HAND_OUT = text("""
     INSERT INTO extensions (extension, person_id) SELECT phone, :person FROM unnest(CAST(:phones AS text[])) AS phone
     ON CONFLICT (extension) DO UPDATE SET person_id = excluded.person_id
 """)
-_WITHOUT_PHONE = text("DELETE FROM people p WHERE NOT EXISTS (SELECT 1 FROM extensions e WHERE e.person_id = p.id)")
+_WITHOUT_PHONE = text(
+    "DELETE FROM people p WHERE NOT EXISTS (SELECT 1 FROM extensions e WHERE e.person_id = p.id)"
+)
 
 
 @contextmanager

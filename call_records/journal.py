@@ -138,7 +138,10 @@ async def _record(connection: AsyncConnection, changes: Sequence[CallChange]) ->
     told = _by_call(changes, redirects)
     await _keep_facts(connection, [one.change for one in told.values() if one.facts_stand])
     for target, one in told.items():
-        named_and_where_they_went = {*one.change.absorbed, *(_follow(redirects, old) for old in one.change.absorbed)}
+        named_and_where_they_went = {
+            *one.change.absorbed,
+            *(_follow(redirects, old) for old in one.change.absorbed),
+        }
         absorbed = [old for old in named_and_where_they_went if _follow(redirects, old) != target]
         await _absorb(connection, target, absorbed)
     await _keep_aliases(connection, told)
@@ -161,7 +164,9 @@ _LOCK = text("""
 
 
 async def redirects_of(connection: AsyncConnection, ids: Iterable[UUID]) -> dict[UUID, UUID]:
-    wanted = select(call_redirects.c.old_id, call_redirects.c.new_id).where(call_redirects.c.old_id.in_(list(ids)))
+    wanted = select(call_redirects.c.old_id, call_redirects.c.new_id).where(
+        call_redirects.c.old_id.in_(list(ids))
+    )
     return {row.old_id: row.new_id for row in await connection.execute(wanted)}
 
 
@@ -327,7 +332,10 @@ async def _keep_aliases(connection: AsyncConnection, told: Mapping[UUID, _Told])
             set_={"call_id": adding.excluded.call_id},
             where=call_aliases.c.call_id != adding.excluded.call_id,
         ),
-        [{"pbx": pbx, "uniqueid": uniqueid, "call_id": rows[pbx, uniqueid]} for pbx, uniqueid in sorted(rows)],
+        [
+            {"pbx": pbx, "uniqueid": uniqueid, "call_id": rows[pbx, uniqueid]}
+            for pbx, uniqueid in sorted(rows)
+        ],
     )
 
 
@@ -399,4 +407,3 @@ async def _traces_of(connection: AsyncConnection, ids: Sequence[UUID]) -> dict[U
     for row in await connection.execute(wanted.order_by(call_trace.c.at, call_trace.c.ordinal)):
         found.setdefault(row.call_id, []).append(row.line)
     return found
-

@@ -62,7 +62,9 @@ calls = Table(
     Index("calls_by_direction", "direction", text("started_at DESC"), text("id DESC")),
     Index("calls_by_disposition", "disposition", text("started_at DESC"), text("id DESC")),
     Index("calls_by_outside", "outside_last10", text("started_at DESC"), text("id DESC")),
-    Index("calls_by_last_digits", "outside_reversed", postgresql_ops={"outside_reversed": "text_pattern_ops"}),
+    Index(
+        "calls_by_last_digits", "outside_reversed", postgresql_ops={"outside_reversed": "text_pattern_ops"}
+    ),
     Index("calls_by_parties", "parties", postgresql_using="gin"),
     Index("calls_by_other", "other_last10", postgresql_using="gin"),
     Index("calls_unfinished", "pbx", postgresql_where=text("state <> 'ended'")),

@@ -19,7 +19,9 @@ from call_records.models import outbox
 from call_records.troubles import plain_errors
 from telephony.events import EventKind
 
-LEASE = timedelta(minutes=5)  # longer than any CRM request with its retries; a killed process delays a duty by this
+LEASE = timedelta(
+    minutes=5
+)  # longer than any CRM request with its retries; a killed process delays a duty by this
 REASON_LENGTH = 500  # characters kept of what the CRM answered
 
 
@@ -49,7 +51,15 @@ class Outbox:
             async with self._engine.begin() as connection:
                 rows = (await connection.execute(_CLAIM, {"limit": limit, "lease": LEASE})).all()
         duties = [
-            Duty(row.id, row.call_id, EventKind(row.kind), row.party, row.happened_at, row.owed_at, row.attempts)
+            Duty(
+                row.id,
+                row.call_id,
+                EventKind(row.kind),
+                row.party,
+                row.happened_at,
+                row.owed_at,
+                row.attempts,
+            )
             for row in rows
         ]
         return sorted(duties, key=lambda duty: duty.id)

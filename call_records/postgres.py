@@ -50,7 +50,9 @@ OLDEST_MAJOR = 14  # the oldest one its makers still supported when this was wri
 UNPRIVILEGED_USERS = ("switchhook", "postgres", "nobody")
 SOCKET_PATH_LIMIT = 107  # bytes in sockaddr_un on Linux, without the closing zero
 PORT = 5432  # only names the socket file; no TCP port is opened
-START_SECONDS = 60.0  # crash recovery after kill -9 replays the log; measured 0.2 s, an old disk may need long
+START_SECONDS = (
+    60.0  # crash recovery after kill -9 replays the log; measured 0.2 s, an old disk may need long
+)
 STOP_SECONDS = 20.0  # a fast shutdown writes one checkpoint
 INITDB_SECONDS = 120.0  # measured 0.5 s; a small ARM board takes 20 s
 POLL_SECONDS = 0.01  # the server tells its readiness only through a file
@@ -166,7 +168,9 @@ class EmbeddedPostgres:
 
     def _sockets(self) -> Path:
         if self._socket_dir is None:
-            raise NeedsPerson("The database has not been started.", remedy="Start it before asking for its address.")
+            raise NeedsPerson(
+                "The database has not been started.", remedy="Start it before asking for its address."
+            )
         return self._socket_dir
 
     def _take_lock(self) -> None:
@@ -277,9 +281,13 @@ class EmbeddedPostgres:
         return False
 
     async def _ensure_database(self) -> None:
-        connection = await asyncpg.connect(host=str(self._sockets()), user=NAME, database="postgres", timeout=10)
+        connection = await asyncpg.connect(
+            host=str(self._sockets()), user=NAME, database="postgres", timeout=10
+        )
         try:
-            known = await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", NAME, timeout=10)
+            known = await connection.fetchval(
+                "SELECT 1 FROM pg_database WHERE datname = $1", NAME, timeout=10
+            )
             if not known:
                 await connection.execute(f'CREATE DATABASE "{NAME}"', timeout=30)
         finally:
@@ -292,7 +300,9 @@ class EmbeddedPostgres:
         directory.mkdir(mode=0o700, exist_ok=True)
         if os.geteuid() == 0:
             self._give(directory)
-        if directory.is_symlink() or directory.stat().st_uid != (self._user.uid if self._user else os.geteuid()):
+        if directory.is_symlink() or directory.stat().st_uid != (
+            self._user.uid if self._user else os.geteuid()
+        ):
             raise NeedsPerson(
                 f"{directory} is in the way: it belongs to somebody else.",
                 remedy="Remove it, or choose a state directory with a shorter path.",
@@ -302,7 +312,9 @@ class EmbeddedPostgres:
 
     def _short_socket_dir(self) -> Path:
         name = f"switchhook-{_short_name(self._home)}"
-        runtime = os.environ.get("XDG_RUNTIME_DIR")  # the one exception to "settings read the environment": a path
+        runtime = os.environ.get(
+            "XDG_RUNTIME_DIR"
+        )  # the one exception to "settings read the environment": a path
         if runtime and self._user is None and _fits(Path(runtime) / name) and os.access(runtime, os.W_OK):
             return Path(runtime) / name
         return Path("/tmp") / name  # noqa: S108 - made 0700 and its owner checked

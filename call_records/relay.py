@@ -145,4 +145,3 @@ def _plain_address(url: URL) -> dict[str, Any]:
     query = dict(url.query)
     known: dict[str, Any] = {"user": url.username, "password": url.password, "database": url.database}
     return {**known, "host": url.host or query.pop("host", None), "port": url.port, "ssl": query.get("ssl")}
-

@@ -100,7 +100,14 @@ class Accounts(Protocol):
 
     async def any_exist(self) -> bool: ...
     async def create(
-        self, *, login: str, name: str, role: Role, password_hash: str, extensions: Sequence[str], pop: PopPreference
+        self,
+        *,
+        login: str,
+        name: str,
+        role: Role,
+        password_hash: str,
+        extensions: Sequence[str],
+        pop: PopPreference,
     ) -> Account:
         """Raises PeerMistake when the login is taken."""
 
@@ -117,7 +124,9 @@ class Accounts(Protocol):
 class Sessions(Protocol):
     """Signed-in browsers, revocable one by one."""
 
-    async def open(self, *, account_id: UUID, token_hash: bytes, expires_at: datetime, browser: str) -> Session: ...
+    async def open(
+        self, *, account_id: UUID, token_hash: bytes, expires_at: datetime, browser: str
+    ) -> Session: ...
     async def find(self, token_hash: bytes) -> tuple[Session, Account] | None:
         """The live session and its active account; None when unknown, expired, revoked or the account is off."""
 

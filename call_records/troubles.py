@@ -15,7 +15,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from telephony.errors import NeedsPerson, OurMistake, SwitchhookError, TryLater
 
 _AWAY = ("The database does not answer.", "Check that PostgreSQL runs and that DATABASE_URL names it.")
-_SLOW = ("The database took too long to answer.", "Look at its load and its disk; the request can be repeated.")
+_SLOW = (
+    "The database took too long to answer.",
+    "Look at its load and its disk; the request can be repeated.",
+)
 _AGAIN = ("Two writers met in the database.", "Nothing to do: the same request is repeated.")
 
 TROUBLES: tuple[tuple[str, type[SwitchhookError], str, str], ...] = (
@@ -24,12 +27,27 @@ TROUBLES: tuple[tuple[str, type[SwitchhookError], str, str], ...] = (
     ("57014", TryLater, *_SLOW),
     ("55P03", TryLater, *_SLOW),
     ("40", TryLater, *_AGAIN),
-    ("53100", TryLater, "The database's disk is full.", "Free space on it or add some; nothing is lost meanwhile."),
-    ("53300", TryLater, "The database has no connection left.", "Raise max_connections or stop other programs."),
+    (
+        "53100",
+        TryLater,
+        "The database's disk is full.",
+        "Free space on it or add some; nothing is lost meanwhile.",
+    ),
+    (
+        "53300",
+        TryLater,
+        "The database has no connection left.",
+        "Raise max_connections or stop other programs.",
+    ),
     ("53", TryLater, "The database is short of memory or disk.", "Look at the machine it runs on."),
     ("58", TryLater, "The database cannot read or write its files.", "Look at its log and its disk."),
     ("28", NeedsPerson, "The database refuses our name or password.", "Correct them in DATABASE_URL."),
-    ("3D000", NeedsPerson, "The database named in DATABASE_URL does not exist.", "Create it with `createdb`."),
+    (
+        "3D000",
+        NeedsPerson,
+        "The database named in DATABASE_URL does not exist.",
+        "Create it with `createdb`.",
+    ),
     ("42501", NeedsPerson, "The database does not give us the right to do this.", "Make our role its owner."),
     ("25006", NeedsPerson, "The database is read-only.", "Point DATABASE_URL at the primary server."),
     ("42", NeedsPerson, "The database's tables are not those of this release.", "Run `switchhook migrate`."),
@@ -79,7 +97,9 @@ def _translated(error: Exception) -> SwitchhookError:
     state = sqlstate(error)
     if state is None:
         gone = isinstance(error, DBAPIError) and error.connection_invalidated
-        away = gone or isinstance(getattr(error, "orig", None), OSError | TimeoutError | asyncpg.InterfaceError)
+        away = gone or isinstance(
+            getattr(error, "orig", None), OSError | TimeoutError | asyncpg.InterfaceError
+        )
         if away:
             return TryLater(_AWAY[0], remedy=_AWAY[1])
         return OurMistake(f"The database could not be used: {type(error).__name__}.")

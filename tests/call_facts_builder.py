@@ -45,7 +45,9 @@ def leg(party: str, **different: Any) -> Leg:
     return replace(plain, **different)
 
 
-def call(number: str | None = CLIENT, *, to: str = "101", started_at: datetime = MONDAY, **different: Any) -> CallFacts:
+def call(
+    number: str | None = CLIENT, *, to: str = "101", started_at: datetime = MONDAY, **different: Any
+) -> CallFacts:
     """A ringing inbound call from `number` to extension `to`."""
     facts = CallFacts(
         id=uuid4(),
@@ -90,7 +92,9 @@ def outbound(number: str, *, by: str = "101", **different: Any) -> CallFacts:
 def answered(facts: CallFacts, *, by: str = "101", after_seconds: float = 5.0) -> CallFacts:
     """The same call a moment later, somebody talking."""
     at = facts.started_at + timedelta(seconds=after_seconds)
-    return replace(facts, state=State.TALKING, disposition=Disposition.ANSWERED, answered_by=by, answered_at=at)
+    return replace(
+        facts, state=State.TALKING, disposition=Disposition.ANSWERED, answered_by=by, answered_at=at
+    )
 
 
 def ended(facts: CallFacts, *, after_seconds: float = 65.0) -> CallFacts:
@@ -102,7 +106,10 @@ def ended(facts: CallFacts, *, after_seconds: float = 65.0) -> CallFacts:
 
 def line(facts: CallFacts, seconds: float, kind: str = "Newstate") -> dict[str, Any]:
     """A captured message that arrived so long after the call's start."""
-    return {"t": facts.started_at.timestamp() + seconds, "h": [["Event", kind], ["Uniqueid", f"u-{facts.id}"]]}
+    return {
+        "t": facts.started_at.timestamp() + seconds,
+        "h": [["Event", kind], ["Uniqueid", f"u-{facts.id}"]],
+    }
 
 
 def change(

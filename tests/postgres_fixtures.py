@@ -99,7 +99,9 @@ def url_of(server: str, database: str) -> str:
 
 
 async def _admin(server: str, statement: str) -> None:
-    connection = await asyncpg.connect(host=server.partition("host=")[2], user="switchhook", database="postgres")
+    connection = await asyncpg.connect(
+        host=server.partition("host=")[2], user="switchhook", database="postgres"
+    )
     try:
         await connection.execute(statement)
     finally:

@@ -106,4 +106,6 @@ def _key_of(cursor: str) -> tuple[datetime, UUID]:
             raise ValueError(moment)
         return started_at, UUID(call_id)
     except (ValueError, binascii.Error) as cause:
-        raise PeerMistake("This page mark is not one of ours.", remedy="Start again from the first page.") from cause
+        raise PeerMistake(
+            "This page mark is not one of ours.", remedy="Start again from the first page."
+        ) from cause

@@ -27,7 +27,9 @@ async def everything(records: RecordsStore) -> dict[str, list[str]]:
     """All rows of the journal as text, for "nothing changed"."""
     async with records.engine.connect() as connection:
         return {
-            table: [str(row) for row in await connection.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2"))]
+            table: [
+                str(row) for row in await connection.execute(text(f"SELECT * FROM {table} ORDER BY 1, 2"))
+            ]
             for table in TABLES
         }
 
@@ -117,7 +119,11 @@ async def test_an_absorbed_call_leads_to_the_survivor(records: RecordsStore, cut
     known = await records.journal.known("hq", [f"u-{client.id}", f"u-{consultation.id}", "never seen"])
     assert known == {f"u-{client.id}": client.id, f"u-{consultation.id}": client.id}
     assert len(await records.journal.trace_of(consultation.id)) == 3
-    assert sorted(await kinds_owed(records, client.id)) == ["call_started", "call_started", "call_transferred"]
+    assert sorted(await kinds_owed(records, client.id)) == [
+        "call_started",
+        "call_started",
+        "call_transferred",
+    ]
 
 
 async def test_late_news_of_an_absorbed_call_goes_to_the_survivor(records: RecordsStore) -> None:
@@ -176,7 +182,9 @@ async def write_in_batches(store: RecordsStore, told: list[CallChange]) -> None:
 async def test_a_restarted_bridge_learns_what_was_open(records: RecordsStore) -> None:
     """One call talks, one has ended, one is on another PBX: only the first is handed out, with its messages."""
     open_call, closed, elsewhere = call(), call(), replace(call(), pbx="branch")
-    await records.journal.record([change(open_call), change(answered(open_call), at_seconds=5), change(elsewhere)])
+    await records.journal.record(
+        [change(open_call), change(answered(open_call), at_seconds=5), change(elsewhere)]
+    )
     await records.journal.record(life(closed))
     (found,) = await records.journal.unfinished("hq")
     assert (found.id, found.aliases) == (open_call.id, (f"u-{open_call.id}",))
