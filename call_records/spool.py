@@ -36,11 +36,19 @@ from telephony.ports import CallChange, Journal
 
 log = structlog.get_logger(__name__)
 
-LIMIT_CHANGES = 20_000  # an office of 100 phones makes 2000 an hour at its busiest: ten hours without a database
+LIMIT_CHANGES = (
+    20_000  # an office of 100 phones makes 2000 an hour at its busiest: ten hours without a database
+)
 LIMIT_BYTES = 64_000_000  # at 3 kB a change about the same; the idle service stays below its memory target
 BATCH_CHANGES = 100  # one transaction of about 50 ms: nobody's page waits long for the locks
 RECORD_SECONDS = 30.0  # a batch that takes longer is tried again; a statement itself is bounded at 10 s
-RETRY_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)  # the last one repeats: the journal is current 5 s after the database is back
+RETRY_SECONDS = (
+    0.2,
+    0.5,
+    1.0,
+    2.0,
+    5.0,
+)  # the last one repeats: the journal is current 5 s after the database is back
 REWRITE_BYTES = 4_000_000  # a file smaller than this is never rewritten while changes flow
 FULL_DISK = "Free space for the state directory; changes are kept in memory only until then."
 

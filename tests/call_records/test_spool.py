@@ -177,7 +177,9 @@ async def test_a_full_disk_is_stated_and_memory_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.postgres
-async def test_postgres_is_killed_in_the_middle(short_dir: Path, tmp_path: Path, postgres_server: str) -> None:
+async def test_postgres_is_killed_in_the_middle(
+    short_dir: Path, tmp_path: Path, postgres_server: str
+) -> None:
     """kill -9 of PostgreSQL under sixty calls, started again seconds later: each call, event and message once."""
     server = EmbeddedPostgres(short_dir, durable=False)
     told = [part for _ in range(60) for part in life(call())]
@@ -191,7 +193,12 @@ async def test_postgres_is_killed_in_the_middle(short_dir: Path, tmp_path: Path,
                         await server.kill()
                 await server.start()
                 assert await spool.emptied(within_seconds=30)
-            assert await counts(records) == {"calls": 60, "call_aliases": 60, "call_trace": 180, "outbox": 180}
+            assert await counts(records) == {
+                "calls": 60,
+                "call_aliases": 60,
+                "call_trace": 180,
+                "outbox": 180,
+            }
             page = await records.calls.page(CallFilter(), limit=100)
             assert all(facts.ended for facts in page.calls)
     finally:
