@@ -1,0 +1,338 @@
+"""People who sign in, their browsers and programs, and the directory of everybody with a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, delete, exists, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from call_records import wire
+from call_records.models import accounts, extensions, people, sessions, tokens
+from call_records.shapes import Account, ApiToken, Session
+from call_records.troubles import plain_errors
+from telephony.errors import PeerMistake
+from telephony.staff import Directory, Person, PopPreference, Role
+
+FIRST_ACCOUNT_LOCK = 0x4669_7273_74  # "First"; two browsers at the first-run page take turns by it
+SEEN_EVERY = "60 seconds"  # how exactly "last seen" is kept; without it every request would write a row
+BROWSER_LENGTH = 200  # characters of the User-Agent that are kept
+
+
+class AccountBook:
+    """Accounts. A login is the same in any letter case."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def any_exist(self) -> bool:
+        """Whether the first-run page is over."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                return bool(await connection.scalar(select(exists().select_from(accounts))))
+
+    async def create(
+        self,
+        *,
+        login: str,
+        name: str,
+        role: Role,
+        password_hash: str,
+        extensions: Sequence[str],
+        pop: PopPreference,
+    ) -> Account:
+        """A new active account. Raises PeerMistake when the login is taken."""
+        values = _new_account(login, name, role, password_hash, extensions, pop)
+        with plain_errors(), _login_taken():
+            async with self._engine.begin() as connection:
+                row = (await connection.execute(insert(accounts).values(values).returning(accounts))).one()
+        return _account(row)
+
+    async def create_first(self, *, login: str, name: str, password_hash: str) -> Account | None:
+        """The first administrator; None when somebody was quicker (decided by the database)."""
+        values = _new_account(login, name, Role.ADMINISTRATOR, password_hash, (), PopPreference.ON_RING)
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await connection.execute(
+                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": FIRST_ACCOUNT_LOCK}
+                )
+                if await connection.scalar(select(exists().select_from(accounts))):
+                    return None
+                row = (await connection.execute(insert(accounts).values(values).returning(accounts))).one()
+        return _account(row)
+
+    async def by_login(self, login: str) -> Account | None:
+        """The account, active or not."""
+        return await self._one(func.lower(accounts.c.login) == func.lower(wire.clean(login)))
+
+    async def by_id(self, account_id: UUID) -> Account | None:
+        """The account, active or not."""
+        return await self._one(accounts.c.id == account_id)
+
+    async def all(self) -> Sequence[Account]:
+        """Everybody, by name."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                rows = await connection.execute(select(accounts).order_by(accounts.c.name, accounts.c.id))
+        return [_account(row) for row in rows]
+
+    async def update(self, account: Account) -> Account:
+        """Store every field of the account. Raises PeerMistake when its login is taken or it does not exist."""
+        changed = (
+            update(accounts)
+            .where(accounts.c.id == account.id)
+            .values(
+                login=wire.clean(account.login),
+                name=wire.clean(account.name),
+                role=account.role.value,
+                extensions=list(account.extensions),
+                pop=account.pop.value,
+                password_hash=account.password_hash,
+                active=account.active,
+            )
+            .returning(accounts)
+        )
+        with plain_errors(), _login_taken():
+            async with self._engine.begin() as connection:
+                row = (await connection.execute(changed)).one_or_none()
+        if row is None:
+            raise PeerMistake("Nobody with this account exists.", remedy="Load the page again.")
+        return _account(row)
+
+    async def _one(self, which: Any) -> Account | None:
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                row = (await connection.execute(select(accounts).where(which))).one_or_none()
+        return _account(row) if row else None
+
+
+class SessionBook:
+    """Signed-in browsers, revocable one by one. A revoked one is gone, not marked."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def open(
+        self, *, account_id: UUID, token_hash: bytes, expires_at: datetime, browser: str
+    ) -> Session:
+        """A new session; sessions that ran out are swept on the way."""
+        values = {"id": uuid4(), "account_id": account_id, "token_hash": token_hash, "expires_at": expires_at}
+        kept = wire.clean(browser)[:BROWSER_LENGTH]
+        adding = insert(sessions).values(**values, browser=kept).returning(sessions)
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await connection.execute(delete(sessions).where(sessions.c.expires_at <= func.now()))
+                return _session((await connection.execute(adding)).one())
+
+    async def find(self, token_hash: bytes) -> tuple[Session, Account] | None:
+        """The live session and its active account; None when unknown, expired, revoked or the account is off."""
+        live = (sessions.c.token_hash == token_hash) & (sessions.c.expires_at > func.now())
+        stale = sessions.c.seen_at < func.now() - text(f"interval '{SEEN_EVERY}'")
+        wanted = select(accounts).join(sessions).where(live, accounts.c.active)
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                owner = (await connection.execute(wanted)).one_or_none()
+                if owner is None:
+                    return None
+                await connection.execute(update(sessions).where(live, stale).values(seen_at=func.now()))
+                session = (await connection.execute(select(sessions).where(live))).one_or_none()
+        return (_session(session), _account(owner)) if session else None
+
+    async def of_account(self, account_id: UUID) -> Sequence[Session]:
+        """The account's live sessions, newest first."""
+        wanted = select(sessions).where(
+            sessions.c.account_id == account_id, sessions.c.expires_at > func.now()
+        )
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                rows = await connection.execute(wanted.order_by(sessions.c.created_at.desc(), sessions.c.id))
+        return [_session(row) for row in rows]
+
+    async def revoke(self, session_id: UUID) -> None:
+        """End one session at once."""
+        await self._forget(sessions.c.id == session_id)
+
+    async def revoke_all(self, account_id: UUID, *, keep: UUID | None = None) -> None:
+        """End every session of the account, except the one to keep."""
+        others = sessions.c.account_id == account_id
+        await self._forget(others if keep is None else others & (sessions.c.id != keep))
+
+    async def _forget(self, which: Any) -> None:
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await connection.execute(delete(sessions).where(which))
+
+
+class TokenBook:
+    """Tokens for programs."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def create(self, *, account_id: UUID, name: str, token_hash: bytes) -> ApiToken:
+        """A new token; only its hash is kept."""
+        values = {"id": uuid4(), "account_id": account_id, "name": wire.clean(name), "token_hash": token_hash}
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                return _token(
+                    (await connection.execute(insert(tokens).values(values).returning(tokens))).one()
+                )
+
+    async def find(self, token_hash: bytes) -> tuple[ApiToken, Account] | None:
+        """The token and its active account; None when unknown, revoked or the account is off."""
+        same = tokens.c.token_hash == token_hash
+        stale = tokens.c.used_at.is_(None) | (
+            tokens.c.used_at < func.now() - text(f"interval '{SEEN_EVERY}'")
+        )
+        wanted = select(accounts).join(tokens).where(same, accounts.c.active)
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                owner = (await connection.execute(wanted)).one_or_none()
+                if owner is None:
+                    return None
+                await connection.execute(update(tokens).where(same, stale).values(used_at=func.now()))
+                token = (await connection.execute(select(tokens).where(same))).one_or_none()
+        return (_token(token), _account(owner)) if token else None
+
+    async def of_account(self, account_id: UUID) -> Sequence[ApiToken]:
+        """The account's tokens, newest first."""
+        wanted = select(tokens).where(tokens.c.account_id == account_id)
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                rows = await connection.execute(wanted.order_by(tokens.c.created_at.desc(), tokens.c.id))
+        return [_token(row) for row in rows]
+
+    async def revoke(self, token_id: UUID, *, account_id: UUID) -> None:
+        """Remove the account's token; somebody else's is left alone."""
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await connection.execute(
+                    delete(tokens).where(tokens.c.id == token_id, tokens.c.account_id == account_id)
+                )
+
+
+class StaffPages:
+    """People and their extensions, with or without an account."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def directory(self) -> Directory:
+        """Accounts and people without one, together; where both claim an extension, the account has it."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                active = (await connection.execute(select(accounts).where(accounts.c.active))).all()
+                others = (
+                    await connection.execute(
+                        select(
+                            people.c.name,
+                            people.c.team,
+                            func.array_agg(extensions.c.extension).label("phones"),
+                        )
+                        .join(extensions)
+                        .group_by(people.c.id)
+                    )
+                ).all()
+        with_account = [Person(row.name, frozenset(row.extensions)) for row in active if row.extensions]
+        taken = frozenset[str]().union(*(person.extensions for person in with_account))
+        without = [Person(row.name, frozenset(row.phones) - taken, row.team) for row in others]
+        everybody = [*with_account, *(person for person in without if person.extensions)]
+        return Directory(tuple(sorted(everybody, key=lambda one: (one.name, sorted(one.extensions)))))
+
+    async def put_person(self, *, name: str, extensions: Sequence[str], team: str | None = None) -> None:
+        """Add or rename a person without an account, found by extension. Extensions move to whom they are given."""
+        if not extensions:
+            raise PeerMistake("A person needs at least one extension.", remedy="Name the phone he answers.")
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await connection.execute(text("LOCK TABLE extensions IN SHARE ROW EXCLUSIVE MODE"))
+                found = await connection.scalar(_OWNER, {"phones": list(extensions)})
+                values = {"id": found or uuid4(), "name": wire.clean(name), "team": team}
+                putting = insert(people).values(values)
+                await connection.execute(
+                    putting.on_conflict_do_update(
+                        index_elements=["id"],
+                        set_={"name": putting.excluded.name, "team": putting.excluded.team},
+                    )
+                )
+                await connection.execute(_GIVE_BACK, {"person": values["id"]})
+                await connection.execute(
+                    _HAND_OUT, {"person": values["id"], "phones": sorted(set(extensions))}
+                )
+                await connection.execute(_WITHOUT_PHONE)
+
+
+_OWNER = text(
+    "SELECT person_id FROM extensions WHERE extension = ANY(CAST(:phones AS text[])) ORDER BY extension LIMIT 1"
+)
+_GIVE_BACK = text("DELETE FROM extensions WHERE person_id = :person")
+_HAND_OUT = text("""
+    INSERT INTO extensions (extension, person_id) SELECT phone, :person FROM unnest(CAST(:phones AS text[])) AS phone
+    ON CONFLICT (extension) DO UPDATE SET person_id = excluded.person_id
+""")
+_WITHOUT_PHONE = text(
+    "DELETE FROM people p WHERE NOT EXISTS (SELECT 1 FROM extensions e WHERE e.person_id = p.id)"
+)
+
+
+@contextmanager
+def _login_taken() -> Iterator[None]:
+    """Turns the unique index on logins into a sentence."""
+    try:
+        yield
+    except IntegrityError as error:
+        if "accounts_login" in str(error.orig):
+            raise PeerMistake("This login is taken.", remedy="Choose another one.") from error
+        raise
+
+
+def _new_account(
+    login: str, name: str, role: Role, password_hash: str, phones: Sequence[str], pop: PopPreference
+) -> dict[str, Any]:
+    return {
+        "id": uuid4(),
+        "login": wire.clean(login),
+        "name": wire.clean(name),
+        "role": role.value,
+        "extensions": list(phones),
+        "pop": pop.value,
+        "password_hash": password_hash,
+        "active": True,
+    }
+
+
+def _account(row: Row[Any]) -> Account:
+    return Account(
+        id=row.id,
+        login=row.login,
+        name=row.name,
+        role=Role(row.role),
+        extensions=tuple(row.extensions),
+        pop=PopPreference(row.pop),
+        password_hash=row.password_hash,
+        active=row.active,
+        created_at=row.created_at,
+    )
+
+
+def _session(row: Row[Any]) -> Session:
+    return Session(
+        id=row.id,
+        account_id=row.account_id,
+        created_at=row.created_at,
+        seen_at=row.seen_at,
+        expires_at=row.expires_at,
+        browser=row.browser,
+    )
+
+
+def _token(row: Row[Any]) -> ApiToken:
+    return ApiToken(
+        id=row.id, account_id=row.account_id, name=row.name, created_at=row.created_at, used_at=row.used_at
+    )

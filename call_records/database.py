@@ -1,0 +1,135 @@
+"""Open the store and hand out its parts. Everything that waits for the database waits for a bounded time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import make_url, text
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from call_records import schema, wire
+from call_records.accounts import AccountBook, SessionBook, StaffPages, TokenBook
+from call_records.journal import CallJournal
+from call_records.notes import NoteBook
+from call_records.outbox import Outbox
+from call_records.queries.calls import CallList
+from call_records.relay import CallRelay
+from call_records.troubles import plain_errors
+from telephony.errors import NeedsPerson, SwitchhookError
+
+CONNECT_SECONDS = 5.0  # a database that takes longer is as good as away; the spool keeps what comes meanwhile
+STATEMENT_SECONDS = 10.0  # the slowest page query at a million calls measured far below one second
+LOCK_SECONDS = 5.0  # two writers of one call hold it for milliseconds
+POOL_SIZE = 5
+POOL_EXTRA = 10  # 50 people open pages at once; PostgreSQL's default allows 100 connections
+POOL_WAIT_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsStore:
+    """The opened store: what `call_records.shapes.Records` promises, and what the bridge writes with."""
+
+    engine: AsyncEngine
+    calls: CallList
+    accounts: AccountBook
+    sessions: SessionBook
+    tokens: TokenBook
+    notes: NoteBook
+    staff: StaffPages
+    journal: CallJournal
+    outbox: Outbox
+    relay: CallRelay
+
+    async def ready(self) -> str | None:
+        """None when the database answers and its schema is current; else one sentence with the remedy."""
+        try:
+            with plain_errors():
+                async with self.engine.connect() as connection:
+                    await connection.execute(text("SELECT 1"))
+                    present = await connection.run_sync(schema.present_revision)
+        except SwitchhookError as trouble:
+            return f"{trouble} {trouble.remedy or ''}".strip()
+        if present != schema.newest_revision():
+            return "The database's tables are not those of this release. Run `switchhook migrate`."
+        return None
+
+
+@asynccontextmanager
+async def open_records(url: str, *, migrate: bool = True) -> AsyncIterator[RecordsStore]:
+    """The store at that address (`postgresql://…`), its tables brought up to date first unless told not to.
+
+    Raises TryLater when the database is away and NeedsPerson when somebody must correct something.
+    """
+    address = address_of(url)
+    engine = _engine(address)
+    try:
+        if migrate:
+            with plain_errors():
+                await schema.upgrade(engine)
+        yield _store(engine, address)
+    finally:
+        await engine.dispose()
+
+
+def _store(engine: AsyncEngine, address: URL) -> RecordsStore:
+    return RecordsStore(
+        engine=engine,
+        calls=CallList(engine),
+        accounts=AccountBook(engine),
+        sessions=SessionBook(engine),
+        tokens=TokenBook(engine),
+        notes=NoteBook(engine),
+        staff=StaffPages(engine),
+        journal=CallJournal(engine),
+        outbox=Outbox(engine),
+        relay=CallRelay(engine),
+    )
+
+
+def address_of(url: str) -> URL:
+    """The address as our driver wants it: `postgres://` and libpq's `sslmode` are understood too."""
+    try:
+        address = make_url(url)
+    except (ArgumentError, ValueError):
+        raise _bad_address() from None  # the cause would repeat the password
+    if address.get_backend_name() not in ("postgresql", "postgres"):
+        raise _bad_address()
+    query = {name: value for name, value in address.query.items() if name != "sslmode"}
+    if "sslmode" in address.query:
+        query["ssl"] = address.query["sslmode"]
+    return address.set(drivername="postgresql+asyncpg", query=query)
+
+
+def _bad_address() -> NeedsPerson:
+    return NeedsPerson(
+        "DATABASE_URL is not the address of a PostgreSQL database.",
+        remedy="Write it as postgresql://user:password@host/database, special characters percent-encoded.",
+    )
+
+
+def _engine(address: URL) -> AsyncEngine:
+    return create_async_engine(
+        address,
+        pool_size=POOL_SIZE,
+        max_overflow=POOL_EXTRA,
+        pool_timeout=POOL_WAIT_SECONDS,
+        pool_pre_ping=True,  # 0.1 ms each; a restarted database costs nobody an error page
+        json_serializer=wire.dumps,
+        hide_parameters=True,  # errors end up in logs; numbers and hashes must not
+        connect_args={
+            "timeout": CONNECT_SECONDS,
+            "command_timeout": None,  # migrations may take minutes; the server bounds each statement
+            "server_settings": {
+                "application_name": "switchhook",
+                "statement_timeout": f"{STATEMENT_SECONDS:.0f}s",
+                "lock_timeout": f"{LOCK_SECONDS:.0f}s",
+                "idle_in_transaction_session_timeout": "30s",
+                "jit": "off",
+                "timezone": "UTC",
+            },
+        },
+    )

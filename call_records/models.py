@@ -1,0 +1,198 @@
+"""The tables, as SQLAlchemy Core sees them. `migrations/` makes them; a test holds the two together.
+
+A call is one row: its facts as JSON, and beside them the few columns the list is searched by. Rows that belong to a
+call (aliases, trace, outbox, notes) carry its id without a foreign key: they may be known before the call itself
+(a note typed on a live card) and move when two calls turn out to be one.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Sequence,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
+
+metadata = MetaData()
+MOMENT = TIMESTAMP(timezone=True)
+_NOW = text("now()")
+
+call_revisions = Sequence("call_revisions", metadata=metadata)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("pbx", Text, nullable=False),
+    Column("direction", Text, nullable=False),
+    Column("disposition", Text),
+    Column("state", Text, nullable=False),
+    Column("started_at", MOMENT, nullable=False),
+    Column("answered_at", MOMENT),
+    Column("ended_at", MOMENT),
+    Column("caller_number", Text),
+    Column("did", Text),
+    # The number outside: E.164, or what the PBX said. Its digits reversed find "ends with"; the last ten find it whole.
+    Column("outside_number", Text),
+    Column("outside_last10", Text),
+    Column("outside_reversed", Text),
+    # Last ten digits of every further outside party (a transfer to a mobile).
+    Column("other_last10", ARRAY(Text), nullable=False),
+    Column("parties", ARRAY(Text), nullable=False),
+    Column("facts", JSONB, nullable=False),
+    # Arrival of the newest raw message behind the facts (our clock): older news never overwrites newer.
+    Column("told_until", Float),
+    Column("revision", BigInteger, nullable=False, server_default=text("nextval('call_revisions')")),
+    Index("calls_by_time", text("started_at DESC"), text("id DESC")),
+    Index("calls_by_direction", "direction", text("started_at DESC"), text("id DESC")),
+    Index("calls_by_disposition", "disposition", text("started_at DESC"), text("id DESC")),
+    Index("calls_by_outside", "outside_last10", text("started_at DESC"), text("id DESC")),
+    Index(
+        "calls_by_last_digits", "outside_reversed", postgresql_ops={"outside_reversed": "text_pattern_ops"}
+    ),
+    Index("calls_by_parties", "parties", postgresql_using="gin"),
+    Index("calls_by_other", "other_last10", postgresql_using="gin"),
+    Index("calls_unfinished", "pbx", postgresql_where=text("state <> 'ended'")),
+)
+
+call_aliases = Table(
+    "call_aliases",
+    metadata,
+    Column("pbx", Text, nullable=False),
+    Column("uniqueid", Text, nullable=False),
+    Column("call_id", Uuid, nullable=False),
+    PrimaryKeyConstraint("pbx", "uniqueid"),
+    Index("call_aliases_by_call", "call_id"),
+)
+
+call_redirects = Table(
+    "call_redirects",
+    metadata,
+    Column("old_id", Uuid, primary_key=True),
+    Column("new_id", Uuid, nullable=False),
+    Index("call_redirects_by_new", "new_id"),
+)
+
+call_trace = Table(
+    "call_trace",
+    metadata,
+    Column("call_id", Uuid, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("line", JSONB, nullable=False),
+    Column("at", MOMENT, nullable=False),
+    PrimaryKeyConstraint("call_id", "ordinal"),
+    UniqueConstraint("call_id", "digest", name="call_trace_once"),
+    Index("call_trace_by_age", "at", postgresql_using="brin"),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("call_id", Uuid, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("party", Text),
+    Column("happened_at", MOMENT, nullable=False),
+    Column("owed_at", MOMENT, nullable=False, server_default=_NOW),
+    Column("state", Text, nullable=False, server_default="owed"),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("due_at", MOMENT, nullable=False, server_default=_NOW),
+    Column("reason", Text),
+    UniqueConstraint("call_id", "kind", "key", name="outbox_once"),
+    Index("outbox_due", "due_at", "id", postgresql_where=text("state <> 'done'")),
+    Index("outbox_lane", "call_id", "id", postgresql_where=text("state <> 'done'")),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("login", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("extensions", ARRAY(Text), nullable=False),
+    Column("pop", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("active", Boolean, nullable=False),
+    Column("created_at", MOMENT, nullable=False, server_default=_NOW),
+    Index("accounts_login", text("lower(login)"), unique=True),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("created_at", MOMENT, nullable=False, server_default=_NOW),
+    Column("seen_at", MOMENT, nullable=False, server_default=_NOW),
+    Column("expires_at", MOMENT, nullable=False),
+    Column("browser", Text, nullable=False),
+    Index("sessions_by_account", "account_id"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("created_at", MOMENT, nullable=False, server_default=_NOW),
+    Column("used_at", MOMENT),
+    Index("tokens_by_account", "account_id"),
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("team", Text),
+)
+
+extensions = Table(
+    "extensions",
+    metadata,
+    Column("extension", Text, primary_key=True),
+    Column("person_id", Uuid, ForeignKey("people.id", ondelete="CASCADE"), nullable=False),
+    Index("extensions_by_person", "person_id"),
+)
+
+notes = Table(
+    "notes",
+    metadata,
+    Column("call_id", Uuid, nullable=False),
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("updated_at", MOMENT, nullable=False, server_default=_NOW),
+    PrimaryKeyConstraint("call_id", "account_id"),
+)
+
+pbx_links = Table(
+    "pbx_links",
+    metadata,
+    Column("pbx", Text, primary_key=True),
+    Column("connected", Boolean, nullable=False),
+    Column("since", MOMENT, nullable=False),
+    Column("lag_seconds", Float, nullable=False),
+    Column("problem", Text),
+    Column("told_at", MOMENT, nullable=False, server_default=_NOW),
+)

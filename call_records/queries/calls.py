@@ -1,0 +1,111 @@
+"""The list of calls and one call, as the pages and the API read them.
+
+Pages are cut by key (start, id), not by offset: nothing is shown twice or left out while new calls arrive, and the
+hundredth page costs what the first does.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from call_records.models import call_redirects, calls
+from call_records.outside import WHOLE, last_ten, typed_digits
+from call_records.shapes import CallFilter, CallPage
+from call_records.troubles import plain_errors
+from telephony.errors import PeerMistake
+from telephony.facts import CallFacts, facts_from_json
+
+MOST_ON_A_PAGE = 500  # 2 kB of facts each; the export walks pages
+
+
+class CallList:
+    """Reading the journal."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def page(self, wanted: CallFilter, *, limit: int = 50, cursor: str | None = None) -> CallPage:
+        """Calls newest first. Raises PeerMistake for a cursor we did not make or fewer than three digits."""
+        size = max(1, min(limit, MOST_ON_A_PAGE))
+        query = select(calls.c.facts, calls.c.started_at, calls.c.id).where(*_conditions(wanted))
+        if cursor is not None:
+            query = query.where(tuple_(calls.c.started_at, calls.c.id) < tuple_(*_key_of(cursor)))
+        rows = await self._rows(query, size + 1)
+        older = _cursor(rows[size - 1][1], rows[size - 1][2]) if len(rows) > size else None
+        return CallPage(tuple(facts for facts, _, _ in rows[:size]), older)
+
+    async def one(self, call_id: UUID) -> CallFacts | None:
+        """The call with this id, or the one it was merged into; None when there is none."""
+        moved = select(call_redirects.c.new_id).where(call_redirects.c.old_id == call_id).scalar_subquery()
+        query = select(calls.c.facts, calls.c.started_at, calls.c.id)
+        rows = await self._rows(query.where(or_(calls.c.id == call_id, calls.c.id == moved)), 1)
+        return rows[0][0] if rows else None
+
+    async def last_with(self, number: str, *, before: datetime) -> CallFacts | None:
+        """The newest ended call with that outside number: the card's 'last conversation' line."""
+        digits = last_ten(number)
+        if not digits:
+            return None
+        same = calls.c.outside_last10 == digits
+        if number.startswith("+"):  # the same ten digits in another country are somebody else
+            same &= or_(calls.c.outside_number == number, ~calls.c.outside_number.startswith("+"))
+        query = select(calls.c.facts, calls.c.started_at, calls.c.id)
+        rows = await self._rows(query.where(same, calls.c.state == "ended", calls.c.started_at < before), 1)
+        return rows[0][0] if rows else None
+
+    async def _rows(
+        self, query: Select[tuple[dict[str, object], datetime, UUID]], limit: int
+    ) -> list[tuple[CallFacts, datetime, UUID]]:
+        newest_first = query.order_by(calls.c.started_at.desc(), calls.c.id.desc()).limit(limit)
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                found = (await connection.execute(newest_first)).all()
+        return [(facts_from_json(facts), started_at, call_id) for facts, started_at, call_id in found]
+
+
+def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
+    given: list[ColumnElement[bool]] = []
+    if wanted.direction is not None:
+        given.append(calls.c.direction == wanted.direction.value)
+    if wanted.disposition is not None:
+        given.append(calls.c.disposition == wanted.disposition.value)
+    if wanted.party is not None:
+        given.append(calls.c.parties.contains([wanted.party]))
+    if wanted.number is not None and wanted.number.strip():
+        given.append(_with_number(typed_digits(wanted.number)))
+    if wanted.since is not None:
+        given.append(calls.c.started_at >= wanted.since)
+    if wanted.until is not None:
+        given.append(calls.c.started_at < wanted.until)
+    return given
+
+
+def _with_number(digits: str) -> ColumnElement[bool]:
+    """`digits` are only digits: nothing in them means anything to LIKE."""
+    if len(digits) == WHOLE:
+        return or_(calls.c.outside_last10 == digits, calls.c.other_last10.contains([digits]))
+    return calls.c.outside_reversed.like(f"{digits[::-1]}%")
+
+
+def _cursor(started_at: datetime, call_id: UUID) -> str:
+    return base64.urlsafe_b64encode(f"{started_at.isoformat()} {call_id}".encode()).decode().rstrip("=")
+
+
+def _key_of(cursor: str) -> tuple[datetime, UUID]:
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        moment, call_id = base64.urlsafe_b64decode(padded.encode()).decode().split(" ")
+        started_at = datetime.fromisoformat(moment)
+        if started_at.tzinfo is None:
+            raise ValueError(moment)
+        return started_at, UUID(call_id)
+    except (ValueError, binascii.Error) as cause:
+        raise PeerMistake(
+            "This page mark is not one of ours.", remedy="Start again from the first page."
+        ) from cause

@@ -1,0 +1,108 @@
+"""A real PostgreSQL for tests: one server a session, one database a test, cloned from a migrated template."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from call_records.database import RecordsStore, open_records
+from call_records.postgres import EmbeddedPostgres
+from telephony.errors import SwitchhookError
+
+TEMPLATE = "template_switchhook"
+
+
+def required(what: str) -> bool:
+    """Whether the run must not skip tests that need this (`SWITCHHOOK_REQUIRE=postgres,asterisk` or `all`)."""
+    named = os.environ.get("SWITCHHOOK_REQUIRE", "").replace(",", " ").split()
+    return what in named or "all" in named
+
+
+def unavailable(what: str, reason: str) -> None:
+    """Skip with the reason, or fail where the run demands it."""
+    if required(what):
+        pytest.fail(f"{what} is required here: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def short_dir() -> Iterator[Path]:
+    """A directory of its own that an unprivileged server can enter: pytest's are closed to others when root runs it."""
+    directory = Path(tempfile.mkdtemp(prefix="switchhook-test-"))
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The socket directory of the session's server, the migrated template inside."""
+    with asyncio.Runner() as runner:
+        directory = Path(tempfile.mkdtemp(prefix="switchhook-postgres-"))
+        server = EmbeddedPostgres(directory, durable=False)
+        try:
+            try:
+                url = runner.run(server.start())
+            except SwitchhookError as trouble:
+                unavailable("postgres", f"{trouble} {trouble.remedy or ''}")
+            runner.run(_make_template(url))
+            yield url
+        finally:
+            runner.run(server.stop())
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+async def empty_database_url(postgres_server: str) -> AsyncIterator[str]:
+    """A database without tables."""
+    async for url in _own_database(postgres_server, "template0"):
+        yield url
+
+
+@pytest.fixture
+async def database_url(postgres_server: str) -> AsyncIterator[str]:
+    """A database with the tables of this release and nothing in them."""
+    async for url in _own_database(postgres_server, TEMPLATE):
+        yield url
+
+
+@pytest.fixture
+async def records(database_url: str) -> AsyncIterator[RecordsStore]:
+    """The opened, empty store."""
+    async with open_records(database_url, migrate=False) as store:
+        yield store
+
+
+async def _make_template(url: str) -> None:
+    await _admin(url, f'CREATE DATABASE "{TEMPLATE}"')
+    async with open_records(url_of(url, TEMPLATE)):
+        pass
+
+
+async def _own_database(server: str, template: str) -> AsyncIterator[str]:
+    name = f"test_{uuid4().hex}"
+    await _admin(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    yield url_of(server, name)
+    await _admin(server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def url_of(server: str, database: str) -> str:
+    """The same server, another database."""
+    return server.replace("@/switchhook?", f"@/{database}?")
+
+
+async def _admin(server: str, statement: str) -> None:
+    connection = await asyncpg.connect(
+        host=server.partition("host=")[2], user="switchhook", database="postgres"
+    )
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
