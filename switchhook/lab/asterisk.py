@@ -16,6 +16,7 @@ import os
 import secrets
 import shutil
 import signal
+import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,7 +70,7 @@ class PrivateAsterisk:
         self._timestamp_events = timestamp_events
         self._transfers = ami_write_all
         self._ports: LabPorts | None = None
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: subprocess.Popen[bytes] | None = None  # of no event loop: tests have one each
 
     @property
     def ports(self) -> LabPorts:
@@ -91,7 +92,7 @@ class PrivateAsterisk:
     @property
     def pid(self) -> int | None:
         """The process id while it runs."""
-        return self._process.pid if self._process and self._process.returncode is None else None
+        return self._process.pid if self._process and self._process.poll() is None else None
 
     @staticmethod
     def password_of(extension: str) -> str:
@@ -127,7 +128,7 @@ class PrivateAsterisk:
             self._write_configuration()
         finally:
             held.release()
-        self._process = await self._spawn()
+        self._process = self._spawn()
         try:
             async with asyncio.timeout(START_SECONDS):
                 await self._until_ours_answers()
@@ -157,7 +158,7 @@ class PrivateAsterisk:
             return
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        await self._exited()
         self._process = None
 
     async def cli(self, command: str, *, timeout: float = 10) -> str:  # noqa: ASYNC109 - a bound, not a cancel scope
@@ -196,20 +197,20 @@ class PrivateAsterisk:
         return self.state / "etc"
 
     async def _exited(self) -> None:
-        if self._process is not None:
-            await self._process.wait()
+        while self.pid is not None:
+            await asyncio.sleep(PROBE_PAUSE)
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
+    def _spawn(self) -> subprocess.Popen[bytes]:
         command: Sequence[str | Path] = (self.install.program, "-f", "-C", self._etc / "asterisk.conf")
         # Should this process die without a word, the kernel ends Asterisk with it.
         guard = shutil.which("setpriv")
         if guard:
             command = (guard, "--pdeathsig", "KILL", "--", *command)
-        return await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
+        return subprocess.Popen(  # noqa: S603
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,  # its own group: ended as a whole, and Ctrl-C reaches only us
             cwd=self.state,
             env={**os.environ, "LC_ALL": "C.UTF-8"},

@@ -182,22 +182,21 @@ class Call:
 
     async def hang_up(self) -> None:
         """End it, whatever state it is in: hang up, give up dialling, or decline."""
-        if self.state is CallState.ENDED:
-            return
         if self.state is CallState.UP:
             self._end(self.code, by_us=True)
             await self._ask("BYE")
-        elif not self.outgoing:
+        elif self.state is not CallState.ENDED and not self.outgoing:
             self.refuse(603)
-        else:
-            self._cancelled = True
-            if self.rang_at is None:  # a CANCEL before any answer could overtake its INVITE
-                await self.until(lambda: self.state is not CallState.DIALLING, ANSWER_SECONDS, "the PBX's first word")
-            if self.state is CallState.RINGING:
-                await self.phone.transact(self._cancel(), self._invite_branch, "CANCEL")
-                await self.ended(ANSWER_SECONDS)
-            elif self.state is CallState.UP:
-                await self.hang_up()
+        elif self.state is not CallState.ENDED:
+            await self._give_up_dialling()
+
+    async def _give_up_dialling(self) -> None:
+        self._cancelled = True
+        # A CANCEL before the PBX's first word could overtake its INVITE.
+        await self.until(lambda: self.state is not CallState.DIALLING, ANSWER_SECONDS, "the PBX's first word")
+        if self.state is CallState.RINGING:
+            await self.phone.transact(self._cancel(), self._invite_branch, "CANCEL")
+            await self.ended(ANSWER_SECONDS)
 
     async def hold(self) -> None:
         """Put the other side on hold."""

@@ -12,6 +12,7 @@ One phone is one UDP socket on loopback with any number of calls. Silent unless 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -35,7 +36,7 @@ from switchhook.lab.sip_message import (
 from telephony.errors import PeerMistake, TryLater
 
 INCOMING_LIMIT = 100  # calls nobody has looked at; more than any test makes
-RECEIVE_BUFFER = 1 << 20  # bytes; a ring group on ten phones of one process arrives in one burst
+LEAVE_SECONDS = 1.0  # for the last words of a phone that is put away; the PBX may be gone already
 
 Policy = Callable[[Call], Awaitable[None]]
 """What a phone does by itself with an incoming call."""
@@ -109,6 +110,7 @@ class Phone(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._registration = new_token(24)
         self._register_sequence = 0
+        self._registered = False
 
     @classmethod
     def handset(cls, extension: str, pbx: Pbx) -> Phone:
@@ -144,13 +146,17 @@ class Phone(asyncio.DatagramProtocol):
         self.port = self._transport.get_extra_info("sockname")[1]
 
     async def close(self) -> None:
-        """Hang up everything and give the port back. Never waits for a PBX that is gone."""
+        """Hang up everything and give the port back. Waits at most two seconds for a PBX that is gone."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         live = [call for call in self.calls if call.state is not CallState.ENDED]
         if live:
-            await asyncio.wait([asyncio.create_task(_hang_up_quietly(call)) for call in live], timeout=1)
+            await asyncio.wait([asyncio.create_task(_hang_up_quietly(c)) for c in live], timeout=LEAVE_SECONDS)
+        if self._registered:
+            with contextlib.suppress(TryLater, PeerMistake, TimeoutError):
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await self.register(expires=0)
         for call in self.calls:
             call.audio.close()
         for timer in self._unanswered.values():
@@ -169,6 +175,7 @@ class Phone(asyncio.DatagramProtocol):
             response = await self._register(expires, [proof])
         if response.code != 200:
             raise PeerMistake(f"The PBX refused to register {self.number} with {response.code}.")
+        self._registered = expires > 0
 
     async def dial(
         self, target: str, *, caller: str | None = None, name: str | None = None, headers: Headers = ()
