@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -20,24 +21,29 @@ TONES = {"carrier": 400, "101": 1000, "102": 1500, "103": 700}  # Hz; none is a 
 
 
 def give_voice(*phones: Phone) -> None:
+    """Each phone speaks with its own tone in every call from now on."""
     for phone in phones:
-        hz = TONES[phone.number]
-        phone.voice = lambda hz=hz: tone(hz)  # type: ignore[misc]
+        phone.voice = partial(tone, TONES[phone.number])
 
 
 async def talking(dialler: Phone, dialled: str, callee: Phone, **how: str) -> tuple[Call, Call]:
-    """A conversation: the end of who dialled and the end of who was called."""
+    """A conversation: the end of who dialled and the end of who was called.
+
+    It is one only when they hear each other: the PBX joins the two a moment after the answer, and refuses to transfer
+    before that.
+    """
+    give_voice(dialler, callee)
     outgoing = await dialler.dial(dialled, **how)
     incoming = await callee.incoming()
     await incoming.answer()
     await outgoing.answered()
+    await incoming.hears(TONES[dialler.number])
     return outgoing, incoming
 
 
 async def test_a_customer_calls_anna_and_both_hear_each_other(phones: PhoneRoom) -> None:
     """An outside call reaches the handset with number and name, and audio flows both ways until one hangs up."""
     anna, carrier = await phones.handset("101"), await phones.carrier()
-    give_voice(anna, carrier)
     outside, inside = await talking(carrier, "74951000001", anna, caller=CUSTOMER, name="Пётр Ильин")
     assert (inside.other_number, inside.other_name) == (CUSTOMER, "Пётр Ильин")
     await outside.hears(TONES["101"])
@@ -101,7 +107,6 @@ async def test_a_withheld_number_is_not_shown(phones: PhoneRoom) -> None:
 async def test_hold_and_resume(phones: PhoneRoom) -> None:
     """On hold the customer no longer hears Anna; resumed he does."""
     anna, carrier = await phones.handset("101"), await phones.carrier()
-    give_voice(anna, carrier)
     outside, inside = await talking(carrier, "74951000001", anna, caller=CUSTOMER)
     await outside.hears(TONES["101"])
     await inside.hold()
@@ -116,7 +121,7 @@ async def test_blind_transfer_by_handset(phones: PhoneRoom) -> None:
     """Anna sends the customer to Boris without asking; she is out, they talk."""
     anna, boris = await phones.handsets("101", "102")
     carrier = await phones.carrier()
-    give_voice(anna, boris, carrier)
+    give_voice(boris)
     outside, inside = await talking(carrier, "74951000001", anna, caller=CUSTOMER)
     await inside.transfer("102")
     at_boris = await boris.incoming()
@@ -140,7 +145,7 @@ async def test_attended_transfer_by_handset(phones: PhoneRoom) -> None:
     """Anna asks Boris first, then connects the two."""
     anna, boris = await phones.handsets("101", "102")
     carrier = await phones.carrier()
-    give_voice(anna, boris, carrier)
+    give_voice(boris)
     outside, inside = await talking(carrier, "74951000001", anna, caller=CUSTOMER)
     await inside.hold()
     asking, at_boris = await talking(anna, "102", boris)
@@ -157,7 +162,7 @@ async def test_blonde_transfer_by_handset(phones: PhoneRoom) -> None:
     """Anna lets go while Boris still rings; he picks up and has the customer."""
     anna, boris = await phones.handsets("101", "102")
     carrier = await phones.carrier()
-    give_voice(boris, carrier)
+    give_voice(boris)
     outside, inside = await talking(carrier, "74951000001", anna, caller=CUSTOMER)
     await inside.hold()
     asking = await anna.dial("102")
@@ -174,7 +179,7 @@ async def test_blind_transfer_by_keys(phones: PhoneRoom) -> None:
     """##102 on an old handset does the same as the transfer key."""
     anna, boris = await phones.handsets("101", "102")
     carrier = await phones.carrier()
-    give_voice(boris, carrier)
+    give_voice(boris)
     outside, inside = await talking(carrier, "74951000001", anna, caller=CUSTOMER)
     await inside.press("##102")
     await (await boris.incoming()).answer()
@@ -186,7 +191,7 @@ async def test_attended_transfer_by_keys(phones: PhoneRoom) -> None:
     """*2 102, a word with Boris, then Anna hangs up: the customer talks to Boris."""
     anna, boris = await phones.handsets("101", "102")
     carrier = await phones.carrier()
-    give_voice(anna, boris, carrier)
+    give_voice(boris)
     outside, inside = await talking(carrier, "74951000001", anna, caller=CUSTOMER)
     await inside.press("*2102")
     at_boris = await boris.incoming()
@@ -248,7 +253,7 @@ async def test_parked_and_taken_back_by_somebody_else(phones: PhoneRoom) -> None
     """Anna parks the customer with *7; Vera dials the place and has him."""
     anna, vera = await phones.handsets("101", "103")
     carrier = await phones.carrier()
-    give_voice(vera, carrier)
+    give_voice(vera)
     outside, inside = await talking(carrier, "74951000001", anna, caller=CUSTOMER)
     await inside.press("*7")
     taking = await retrieve(vera, "701")
