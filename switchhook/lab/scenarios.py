@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from switchhook.lab.phone_call import Call
-from switchhook.lab.phones import Phone
-
 if TYPE_CHECKING:
     from switchhook.lab.office import Scene
 
@@ -262,5 +259,3 @@ SCENARIOS = (
     Scenario("blind_transfer", blind_transfer, 2, others=1),
     Scenario("attended_transfer", attended_transfer, 2, others=1),
 )
-
-__all__ = ["SCENARIOS", "Call", "CallTruth", "Phone", "Scenario", "TransferTruth"]
