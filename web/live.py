@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-import structlog
 
 from call_records.shapes import Account, Records
 from telephony.desk import Card, CardState, card_for
@@ -35,8 +34,6 @@ QUEUE_MOST = 256  # chunks; some ten seconds of a very busy office. A reader fur
 NAMES_EVERY = 30.0  # s; a person added by hand in the database shows up half a minute later
 STORE_TIMEOUT = 5.0  # s; longer than any healthy answer, shorter than the interval between checks
 STALE_AFTER = 5.0  # s of lag behind the PBX before the page says so: below it nobody could tell
-
-_log = structlog.get_logger(__name__)
 
 
 class Flavour(StrEnum):
@@ -100,7 +97,6 @@ class Hub:
     ) -> None:
         self.names = Names(region=settings.region)
         self.store_problem: str | None = None
-        self.failed: asyncio.Future[None] | None = None
         self._store_problem_since = datetime.now(UTC)
         self._live = live
         self._records = records
@@ -166,7 +162,7 @@ class Hub:
 
     async def _look_around(self) -> None:
         while True:
-            problem = await self._ask_store()
+            problem = await self.check_store()
             if (problem is None) != (self.store_problem is None):
                 self._store_problem_since = datetime.now(UTC)
             self.store_problem = problem
@@ -174,7 +170,8 @@ class Hub:
             await asyncio.sleep(NAMES_EVERY if problem is None else STORE_TIMEOUT)
             await self.refresh_names()
 
-    async def _ask_store(self) -> str | None:
+    async def check_store(self) -> str | None:
+        """None when the database is well, else a sentence with what to do."""
         try:
             async with asyncio.timeout(STORE_TIMEOUT):
                 return await self._records.ready()
@@ -376,9 +373,17 @@ class Hub:
         self._metrics.streams.inc()
         return stream
 
-    async def chunks(self, stream: Stream, still_allowed: Callable[[], Any]) -> AsyncIterator[bytes]:
+    def leave(self, stream: Stream) -> None:
+        """The reader has gone."""
+        self._streams.discard(stream)
+        self._metrics.streams.dec()
+
+    async def chunks(
+        self, viewer: Viewer, flavour: Flavour, still_allowed: Callable[[], Awaitable[object]]
+    ) -> AsyncIterator[bytes]:
         """The bytes of a stream until it ends; a beat when nothing happens, so that a dead link is noticed."""
         checked = time.monotonic()
+        stream = self.open(viewer, flavour)
         try:
             while True:
                 try:
@@ -394,10 +399,9 @@ class Hub:
                     if not await self._allowed(still_allowed):
                         stream.end("signed_out")
         finally:
-            self._streams.discard(stream)
-            self._metrics.streams.dec()
+            self.leave(stream)
 
-    async def _allowed(self, still_allowed: Callable[[], Any]) -> bool:
+    async def _allowed(self, still_allowed: Callable[[], Awaitable[object]]) -> bool:
         """With the store away nobody is thrown out: the calls of this moment do not come from it."""
         try:
             async with asyncio.timeout(STORE_TIMEOUT):

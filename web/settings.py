@@ -34,8 +34,8 @@ class WebSettings:
     """(login, password) shown on the sign-in page of the demo; empty everywhere else."""
     heartbeat_seconds: float = 10.0
     """A live stream says something at least this often, so that a dead link is noticed by both sides."""
-    session_check_seconds: float = 25.0
-    """A stream looks up its session this often; a revocation elsewhere ends it within 30 s."""
+    session_check_seconds: float = 18.0
+    """A stream looks up its session this often; with a heartbeat between, a revocation elsewhere ends it within 30 s."""
 
     @property
     def https(self) -> bool:
