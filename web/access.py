@@ -1,0 +1,308 @@
+"""Who is asking: passwords, sessions, tokens, and the guards every route names.
+
+A browser holds an opaque random token in a cookie; the store holds only its hash, so a stolen database signs nobody in.
+Every change from a browser needs the session's CSRF token and, where the browser sends one, our own Origin. Programs
+use a personal token in the Authorization header, on the API only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+from fastapi import Request
+from fastapi.responses import Response
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import MovingWindowRateLimiter
+
+from call_records.shapes import Account, Records, Session
+from telephony.errors import SwitchhookError
+from telephony.staff import Role
+from web.settings import WebSettings
+from web.visibility import View, view_of
+
+PASSWORD_LEAST = 10  # characters; NIST SP 800-63B asks for 8 at least, we have no second factor yet
+PASSWORD_MOST = 256  # characters; argon2 takes any length, a form field should not
+TOKEN_BYTES = 32  # 256 bits of randomness: cannot be guessed, so a plain SHA-256 of it is enough in the store
+TRIES_PER_ACCOUNT = RateLimitItemPerMinute(5, 5)  # 5 wrong passwords in 5 minutes for one login and address
+TRIES_PER_ADDRESS = RateLimitItemPerMinute(30, 5)  # an office behind one address may mistype; a script may not
+HASHINGS_AT_ONCE = 2  # each takes 64 MiB and a core for ~300 ms; a flood of sign-ins must not eat the machine
+
+
+class NotSignedIn(SwitchhookError):
+    """Please sign in first."""
+
+
+class NotAllowed(SwitchhookError):
+    """Your account may not open this page."""
+
+
+class FormExpired(SwitchhookError):
+    """This form was not sent from a page of ours that is still valid. Please reload the page and try again."""
+
+
+class TooManyTries(SwitchhookError):
+    """Too many tries. Please wait five minutes and try again."""
+
+
+class Passwords:
+    """Argon2id in a thread, a few at a time."""
+
+    def __init__(self, hasher: PasswordHasher | None = None) -> None:
+        self._hasher = hasher or PasswordHasher()
+        self._nobody = self._hasher.hash(secrets.token_urlsafe(16))
+        self._room = asyncio.Semaphore(HASHINGS_AT_ONCE)
+
+    async def hash(self, password: str) -> str:
+        """The hash to store."""
+        async with self._room:
+            return await asyncio.to_thread(self._hasher.hash, password)
+
+    async def matches(self, password: str, stored: str | None) -> bool:
+        """Whether it is the right password. None (no such account) takes as long as a wrong one."""
+        async with self._room:
+            return await asyncio.to_thread(self._verify, password, stored)
+
+    def outdated(self, stored: str) -> bool:
+        """Whether the hash was made with weaker parameters than today's."""
+        return self._hasher.check_needs_rehash(stored)
+
+    def _verify(self, password: str, stored: str | None) -> bool:
+        try:
+            right = self._hasher.verify(stored or self._nobody, password)
+        except (VerificationError, InvalidHashError):
+            return False
+        return right and stored is not None
+
+
+def password_problem(password: str, login: str) -> str | None:
+    """Why this password will not do, in one sentence, or None."""
+    if len(password) < PASSWORD_LEAST:
+        return f"Please choose a password of at least {PASSWORD_LEAST} characters. A short sentence is easy to remember."
+    if len(password) > PASSWORD_MOST:
+        return f"Please choose a password of at most {PASSWORD_MOST} characters."
+    if login and login.casefold() in password.casefold():
+        return "Please choose a password that does not contain the sign-in name."
+    return None
+
+
+def new_token() -> tuple[str, bytes]:
+    """A fresh secret for a cookie or a program, and what the store keeps of it."""
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    return token, token_hash(token)
+
+
+def token_hash(token: str) -> bytes:
+    """What the store keeps of a token."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def csrf_of(token: str) -> str:
+    """The session's CSRF token: derived from the cookie, so nothing more is stored and it dies with the session."""
+    return hmac.new(token.encode(), b"switchhook csrf", hashlib.sha256).hexdigest()
+
+
+class SignInLimits:
+    """Counts wrong passwords by account and address, and by address alone. Per process; a restart forgives."""
+
+    def __init__(self) -> None:
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+
+    def check(self, login: str, address: str) -> None:
+        """Raises TooManyTries when this login or address has failed too often."""
+        if not self._limiter.test(TRIES_PER_ADDRESS, "address", address):
+            raise TooManyTries
+        if not self._limiter.test(TRIES_PER_ACCOUNT, "login", login.casefold(), address):
+            raise TooManyTries
+
+    def failed(self, login: str, address: str) -> None:
+        """One more wrong try."""
+        self._limiter.hit(TRIES_PER_ADDRESS, "address", address)
+        self._limiter.hit(TRIES_PER_ACCOUNT, "login", login.casefold(), address)
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who is asking. `session` is None for a program with a personal token."""
+
+    account: Account
+    session: Session | None
+    csrf: str
+    view: View
+
+    @property
+    def is_administrator(self) -> bool:
+        """Whether the administrator's pages are open."""
+        return self.account.role is Role.ADMINISTRATOR
+
+
+class Gate:
+    """Lets people and programs in. One per application; the routes' guards ask it."""
+
+    def __init__(self, records: Records, settings: WebSettings, passwords: Passwords) -> None:
+        self.records = records
+        self.settings = settings
+        self.passwords = passwords
+        self.limits = SignInLimits()
+        self._someone_exists = False
+
+    @property
+    def cookie_name(self) -> str:
+        """`__Host-` binds the cookie to this host over TLS; browsers refuse the prefix without it."""
+        return "__Host-switchhook" if self.settings.https else "switchhook"
+
+    async def needs_first_account(self) -> bool:
+        """Whether nobody can sign in yet. Remembered once somebody can."""
+        if not self._someone_exists:
+            self._someone_exists = await self.records.accounts.any_exist()
+        return not self._someone_exists
+
+    def right_setup_code(self, told: str) -> bool:
+        """Whether it is the code from the terminal."""
+        code = self.settings.setup_code
+        return code is not None and hmac.compare_digest(told.strip().encode(), code.encode())
+
+    async def sign_in(self, login: str, password: str, address: str) -> Account | None:
+        """The account, or None. Unknown, switched off and wrong all look the same. Raises TooManyTries."""
+        self.limits.check(login, address)
+        account = await self.records.accounts.by_login(login)
+        usable = account if account and account.active else None
+        right = await self.passwords.matches(password, usable.password_hash if usable else None)
+        if not right or usable is None:
+            self.limits.failed(login, address)
+            return None
+        return usable
+
+    async def open_session(self, account: Account, request: Request, response: Response) -> None:
+        """Sign this browser in."""
+        token, hashed = new_token()
+        await self.records.sessions.open(
+            account_id=account.id,
+            token_hash=hashed,
+            expires_at=datetime.now(UTC) + self.settings.session_lifetime,
+            browser=browser_name(request.headers.get("user-agent", "")),
+        )
+        response.set_cookie(
+            self.cookie_name,
+            token,
+            max_age=int(self.settings.session_lifetime.total_seconds()),
+            httponly=True,
+            samesite="lax",
+            secure=self.settings.https,
+            path="/",
+        )
+
+    def forget(self, response: Response) -> None:
+        """Take the cookie back."""
+        response.delete_cookie(
+            self.cookie_name, path="/", httponly=True, samesite="lax", secure=self.settings.https
+        )
+
+    async def by_cookie(self, request: Request) -> Viewer | None:
+        """Who holds this cookie."""
+        token = request.cookies.get(self.cookie_name)
+        if not token:
+            return None
+        found = await self.records.sessions.find(token_hash(token))
+        if found is None:
+            return None
+        session, account = found
+        return Viewer(account, session, csrf_of(token), view_of(account, self.settings))
+
+    async def by_bearer(self, request: Request) -> Viewer | None:
+        """Whose program this is."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            return None
+        found = await self.records.tokens.find(token_hash(token.strip()))
+        if found is None:
+            return None
+        return Viewer(found[1], None, "", view_of(found[1], self.settings))
+
+    def check_origin(self, request: Request) -> None:
+        """Raises FormExpired when a browser says that another site sent this."""
+        origin = request.headers.get("origin")
+        if origin is None:
+            if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+                raise FormExpired
+            return
+        expected = urlsplit(self.settings.public_url).netloc if self.settings.public_url else None
+        if urlsplit(origin).netloc not in {expected, request.headers.get("host")} - {None}:
+            raise FormExpired
+
+    async def check_change(self, request: Request, viewer: Viewer) -> None:
+        """Raises FormExpired unless this change was made on a page of ours, by this session."""
+        if viewer.session is None:
+            return  # a program's token is not sent along by browsers on their own
+        self.check_origin(request)
+        told = request.headers.get("x-csrf-token")
+        if told is None and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+            value = (await request.form()).get("csrf")
+            told = value if isinstance(value, str) else None
+        if told is None or not hmac.compare_digest(told.encode(), viewer.csrf.encode()):
+            raise FormExpired
+
+
+def gate_of(request: Request) -> Gate:
+    """The application's gate."""
+    gate = request.app.state.gate
+    if not isinstance(gate, Gate):
+        raise TypeError("the application was not made by create_app")
+    return gate
+
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+
+ANYONE_SIGNED_IN = frozenset(Role)
+SUPERVISORS = frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR})
+ADMINISTRATORS = frozenset({Role.ADMINISTRATOR})
+
+
+def guard(roles: frozenset[Role], *, programs: bool = False) -> Callable[[Request], Awaitable[Viewer]]:
+    """A dependency that lets these roles in, checks every change, and hands the route its viewer."""
+
+    async def let_in(request: Request) -> Viewer:
+        gate = gate_of(request)
+        viewer = await gate.by_bearer(request) if programs else None
+        viewer = viewer or await gate.by_cookie(request)
+        if viewer is None:
+            raise NotSignedIn
+        if viewer.account.role not in roles:
+            raise NotAllowed
+        if request.method not in _READING:
+            await gate.check_change(request, viewer)
+        return viewer
+
+    return let_in
+
+
+def address_of(request: Request) -> str:
+    """The peer's address; behind a proxy, uvicorn has already put the forwarded one there."""
+    return request.client.host if request.client else "unknown"
+
+
+_BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+_SYSTEMS = (
+    ("Android", "Android"),
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+def browser_name(agent: str) -> str:
+    """`Firefox on Windows`: enough for a person to know his own browser in a list."""
+    browser = next((name for mark, name in _BROWSERS if mark in agent), "A program")
+    system = next((name for mark, name in _SYSTEMS if mark in agent), None)
+    return f"{browser} on {system}" if system else browser

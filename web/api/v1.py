@@ -1,0 +1,136 @@
+"""API version 1: calls, one call, the live stream, notes. Our own pages use it too.
+
+A program sends a personal token (`Authorization: Bearer …`, made under My settings); our pages send their cookie, and
+with every change the CSRF token. Every call is told as call facts, version 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BaseModel, Field
+
+from call_records.shapes import CallFilter
+from telephony.facts import Direction, Disposition
+from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.live import Flavour
+from web.pages import site_of
+from web.pages.calls import find_call, last_conversation
+from web.visibility import show
+from web.wording import _
+
+NOTE_MOST = 10_000  # characters; about three pages
+
+router = APIRouter(prefix="/api/v1", tags=["calls"])
+Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, programs=True))]
+
+
+class CallList(BaseModel):
+    """One page of calls, newest first."""
+
+    calls: list[dict[str, Any]] = Field(description="Call facts, version 1.")
+    older: str | None = Field(description="Pass it as `cursor` for the next page; null on the last one.")
+
+
+class NoteText(BaseModel):
+    """A note to store."""
+
+    text: str = Field(max_length=NOTE_MOST, description="The whole note; an empty one removes it.")
+
+
+class StoredNote(BaseModel):
+    """A note as it is kept."""
+
+    call_id: UUID
+    author: str
+    text: str
+    updated_at: datetime
+
+
+@router.get("/calls", summary="List calls, newest first", response_model=CallList)
+async def calls(
+    request: Request,
+    viewer: Asking,
+    direction: Annotated[Direction | None, Query(description="Only this direction.")] = None,
+    disposition: Annotated[Disposition | None, Query(description="Only this outcome.")] = None,
+    party: Annotated[str | None, Query(max_length=32, description="An extension of ours that took part.")] = None,
+    number: Annotated[
+        str | None, Query(max_length=64, description="Any spelling of an outside number, or its last digits.")
+    ] = None,
+    since: Annotated[datetime | None, Query(description="Started at or after; ISO 8601 with offset.")] = None,
+    until: Annotated[datetime | None, Query(description="Started before; ISO 8601 with offset.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200, description="Calls per page.")] = 50,
+    cursor: Annotated[str | None, Query(max_length=200, description="`older` of the previous page.")] = None,
+) -> CallList:
+    """Ended and live calls with the given filters."""
+    for moment in (since, until):
+        if moment is not None and moment.tzinfo is None:
+            raise HTTPException(422, _("since and until need an offset, for example 2026-11-22T09:00:00Z."))
+    wanted = CallFilter(direction, disposition, party, number, since, until)
+    page = await site_of(request).records.calls.page(wanted, limit=limit, cursor=cursor)
+    return CallList(calls=[show(facts, viewer.view).as_json() for facts in page.calls], older=page.older)
+
+
+@router.get("/calls/{call_id}", summary="One call")
+async def call(request: Request, call_id: UUID, viewer: Asking) -> JSONResponse:
+    """Call facts, version 1. The id of a merged call gives the call it became part of: compare `id`."""
+    facts = await find_call(site_of(request), call_id)
+    if facts is None:
+        raise HTTPException(404, _("There is no call with this id."))
+    return JSONResponse(show(facts, viewer.view).as_json())
+
+
+@router.put("/calls/{call_id}/note", summary="Write my note on a call", response_model=StoredNote)
+async def write_note(request: Request, call_id: UUID, note: NoteText, viewer: Asking) -> StoredNote:
+    """Store the note of the token's owner. One note per call and author; repeating it changes nothing."""
+    site = site_of(request)
+    if await find_call(site, call_id) is None:
+        raise HTTPException(404, _("There is no call with this id."))
+    text = note.text.replace("\0", "")
+    kept = await site.records.notes.save(call_id=call_id, account_id=viewer.account.id, text=text)
+    return StoredNote(call_id=kept.call_id, author=kept.author, text=kept.text, updated_at=kept.updated_at)
+
+
+@router.get("/calls/{call_id}/card", include_in_schema=False)
+async def card(request: Request, call_id: UUID, viewer: Asking) -> dict[str, Any]:
+    """What a card fills in after it opened: the last conversation and my note. Ours; may change any time."""
+    site = site_of(request)
+    facts = await find_call(site, call_id)
+    if facts is None:
+        return {"last": None, "note": ""}
+    notes = await site.records.notes.of_call(call_id)
+    mine = next((note.text for note in notes if note.account_id == viewer.account.id), "")
+    return {"last": await last_conversation(site, facts, site.hub.names, viewer), "note": mine}
+
+
+@router.get(
+    "/live",
+    summary="The calls of this moment, as server-sent events",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "A stream that stays open."}},
+)
+async def live(
+    request: Request,
+    viewer: Asking,
+    view: Annotated[Flavour, Query(description="`facts` for programs; `page` is for our own pages.")] = Flavour.FACTS,
+) -> StreamingResponse:
+    """First `snapshot` with everything; then `call`, `gone`, `card`, `card_closed`, `link`, and `beat` every 10 s.
+
+    `bye` announces the end: `signed_out`, `slow` (connect again), `changed` (connect again) or `restart`.
+    """
+    site = site_of(request)
+
+    async def still_allowed() -> object:
+        return await site.gate.by_bearer(request) or await site.gate.by_cookie(request)
+
+    async def stream() -> AsyncIterator[bytes]:
+        async for chunk in site.hub.chunks(viewer, view, still_allowed):
+            yield chunk
+
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)

@@ -1,0 +1,88 @@
+"""The application: puts the pages, the API and the live hub together. Opens nothing itself; it is handed its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+from fastapi.responses import Response
+from prometheus_client import CollectorRegistry
+
+from call_records.shapes import Records
+from telephony.ports import LiveCalls
+from web.access import Gate, Passwords
+from web.api import v1, watch
+from web.assets import Assets
+from web.live import Hub
+from web.metrics import WebMetrics
+from web.pages import Site, accounts, calls, connections, live, settings, sign_in
+from web.problems import answer_problems
+from web.rendering import Renderer
+from web.settings import WebSettings
+from web.shield import Shield
+
+DESCRIPTION = """Calls of an Asterisk PBX, as they happen and as they happened.
+
+Make a personal token under My settings and send it as `Authorization: Bearer …`. Errors are RFC 9457 problem details
+with a `remedy`. The fields of a call are described in `docs/reference/call-facts.md`."""
+
+
+def create_app(
+    records: Records,
+    live_calls: LiveCalls,
+    web_settings: WebSettings,
+    *,
+    registry: CollectorRegistry | None = None,
+    passwords: Passwords | None = None,
+) -> FastAPI:
+    """The whole web part over an opened store and the live calls."""
+    assets = Assets()
+    metrics = WebMetrics(registry)
+    renderer = Renderer(web_settings, assets)
+    gate = Gate(records, web_settings, passwords or Passwords())
+    hub = Hub(live_calls, records, web_settings, metrics, renderer.row)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(hub.run(), name="live hub")
+        app.state.hub_task = task
+        try:
+            yield
+        finally:
+            hub.close()
+            task.cancel()
+            await asyncio.wait([task])
+
+    app = FastAPI(
+        title="Switchhook",
+        version=web_settings.version or "1",
+        description=DESCRIPTION,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,  # both viewers load scripts from elsewhere, which our pages never do
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.gate = gate
+    app.state.hub = hub
+    app.state.site = Site(
+        records=records,
+        live=live_calls,
+        settings=web_settings,
+        gate=gate,
+        hub=hub,
+        renderer=renderer,
+        assets=assets,
+        metrics=metrics,
+    )
+
+    @app.get("/static/{version}/{name:path}", include_in_schema=False)
+    async def static(version: str, name: str) -> Response:
+        return assets.answer(version, name)
+
+    for part in (sign_in, live, calls, settings, accounts, connections, v1, watch):
+        app.include_router(part.router)
+    answer_problems(app, renderer)
+    app.add_middleware(Shield, https=web_settings.https)
+    return app

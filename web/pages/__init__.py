@@ -1,0 +1,48 @@
+"""One module per page, each with one router. `Site` is what they share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from call_records.shapes import Records
+from telephony.ports import LiveCalls
+from web.access import Gate
+from web.assets import Assets
+from web.live import Hub
+from web.metrics import WebMetrics
+from web.rendering import Renderer
+from web.settings import WebSettings
+
+FIELD_MOST = 12_000  # characters of one form field; a note holds 10 000
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The parts of one application, made by `create_app`."""
+
+    records: Records
+    live: LiveCalls
+    settings: WebSettings
+    gate: Gate
+    hub: Hub
+    renderer: Renderer
+    assets: Assets
+    metrics: WebMetrics
+
+
+def site_of(request: Request) -> Site:
+    """The application this request belongs to."""
+    site = request.app.state.site
+    if not isinstance(site, Site):
+        raise TypeError("the application was not made by create_app")
+    return site
+
+
+async def fields(request: Request) -> dict[str, str]:
+    """The form's text fields, without NUL (no database keeps it) and cut to a sane length."""
+    form = await request.form(max_files=0, max_fields=50)
+    return {
+        name: value.replace("\0", "")[:FIELD_MOST] for name, value in form.multi_items() if isinstance(value, str)
+    }

@@ -1,0 +1,194 @@
+"""Accounts: who may sign in, as what, and which phones are theirs. For administrators."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import replace
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import RedirectResponse, Response
+
+from call_records.shapes import Account
+from telephony.errors import PeerMistake
+from telephony.staff import PopPreference, Role
+from web.access import ADMINISTRATORS, Viewer, guard, password_problem
+from web.pages import Site, fields, site_of
+from web.wording import _
+
+router = APIRouter(include_in_schema=False)
+Administrator = Annotated[Viewer, Depends(guard(ADMINISTRATORS))]
+
+SAVED = {"made": _("The account was made."), "changed": _("Saved."), "password": _("The password was changed.")}
+
+
+@router.get("/accounts")
+async def accounts(request: Request, viewer: Administrator) -> Response:
+    """The list and the form for a new one."""
+    return await _list(request, viewer, said=SAVED.get(request.query_params.get("saved", "")))
+
+
+@router.post("/accounts")
+async def create(request: Request, viewer: Administrator) -> Response:
+    """Make an account."""
+    site = site_of(request)
+    told = await fields(request)
+    login, name = told.get("login", "").strip()[:200], told.get("name", "").strip()[:200]
+    extensions, wrong = read_extensions(told.get("extensions", ""))
+    problem = wrong or (None if login and name else _("Please fill in the name and the sign-in name."))
+    problem = problem or password_problem(told.get("password", ""), login)
+    problem = problem or await _taken(site, extensions, None)
+    if problem is None:
+        try:
+            await site.records.accounts.create(
+                login=login,
+                name=name,
+                role=_role(told.get("role", "")),
+                password_hash=await site.gate.passwords.hash(told["password"]),
+                extensions=extensions,
+                pop=PopPreference.ON_RING,
+            )
+        except PeerMistake as error:
+            problem = str(error)
+        else:
+            await site.hub.refresh_names()
+            return RedirectResponse("/accounts?saved=made", 303)
+    told.pop("password", None)
+    return await _list(request, viewer, problem=problem, told=told, status=400)
+
+
+@router.get("/accounts/{account_id}")
+async def account(request: Request, account_id: UUID, viewer: Administrator) -> Response:
+    """One account's form."""
+    found = await _found(site_of(request), account_id)
+    return _one(request, viewer, found, said=SAVED.get(request.query_params.get("saved", "")))
+
+
+@router.post("/accounts/{account_id}")
+async def change(request: Request, account_id: UUID, viewer: Administrator) -> Response:
+    """Change role, extensions, name, or switch it off."""
+    site = site_of(request)
+    found = await _found(site, account_id)
+    told = await fields(request)
+    extensions, problem = read_extensions(told.get("extensions", ""))
+    changed = replace(
+        found,
+        name=told.get("name", "").strip()[:200] or found.name,
+        login=told.get("login", "").strip()[:200] or found.login,
+        role=_role(told.get("role", found.role.value)),
+        extensions=extensions,
+        active=told.get("active") == "yes",
+    )
+    problem = problem or await _taken(site, extensions, account_id) or await _last_administrator(site, changed)
+    if problem is None:
+        try:
+            await site.records.accounts.update(changed)
+        except PeerMistake as error:
+            problem = str(error)
+    if problem is not None:
+        return _one(request, viewer, found, problem=problem, status=400)
+    if not changed.active:
+        await site.records.sessions.revoke_all(account_id)
+    await site.hub.account_changed(changed)
+    return RedirectResponse("/accounts?saved=changed", 303)
+
+
+@router.post("/accounts/{account_id}/password")
+async def reset(request: Request, account_id: UUID, viewer: Administrator) -> Response:
+    """A new password, made here and shown once; every sign-in of that account ends."""
+    site = site_of(request)
+    found = await _found(site, account_id)
+    password = "-".join(secrets.token_hex(2) for _step in range(4))  # 64 bits, readable over a telephone
+    changed = replace(found, password_hash=await site.gate.passwords.hash(password))
+    await site.records.accounts.update(changed)
+    keep = viewer.session.id if viewer.session and account_id == viewer.account.id else None
+    await site.records.sessions.revoke_all(account_id, keep=keep)
+    site.hub.end_account(account_id, keep=keep)
+    return _one(request, viewer, changed, new_password=password)
+
+
+def read_extensions(text: str) -> tuple[tuple[str, ...], str | None]:
+    """`101, 102` as a tuple, and what is wrong with it."""
+    parts = tuple(dict.fromkeys(part for part in re.split(r"[\s,;]+", text) if part))
+    wrong = [part for part in parts if not re.fullmatch(r"[0-9]{2,8}", part)]
+    if wrong:
+        return parts, _("An extension has two to eight digits; this was not understood: ") + ", ".join(wrong)[:80]
+    return parts, None
+
+
+async def _taken(site: Site, extensions: tuple[str, ...], owner: UUID | None) -> str | None:
+    """Two people with one phone would both get its cards: say whose it is."""
+    for other in await site.records.accounts.all():
+        shared = set(other.extensions) & set(extensions)
+        if other.id != owner and other.active and shared:
+            return _("Extension {extension} belongs to {name}.").format(extension=min(shared), name=other.name)
+    return None
+
+
+async def _last_administrator(site: Site, changed: Account) -> str | None:
+    if changed.active and changed.role is Role.ADMINISTRATOR:
+        return None
+    others = [a for a in await site.records.accounts.all() if a.id != changed.id]
+    if any(a.active and a.role is Role.ADMINISTRATOR for a in others):
+        return None
+    return _("This is the only administrator. Make somebody else one first.")
+
+
+def _role(told: str) -> Role:
+    return Role(told) if told in list(Role) else Role.MANAGER
+
+
+async def _found(site: Site, account_id: UUID) -> Account:
+    found = await site.records.accounts.by_id(account_id)
+    if found is None:
+        raise HTTPException(404, _("There is no such account."))
+    return found
+
+
+async def _list(
+    request: Request,
+    viewer: Viewer,
+    *,
+    said: str | None = None,
+    problem: str | None = None,
+    told: dict[str, str] | None = None,
+    status: int = 200,
+) -> Response:
+    site = site_of(request)
+    everybody = sorted(await site.records.accounts.all(), key=lambda a: (not a.active, a.name.casefold()))
+    return site.renderer.page(
+        request,
+        viewer,
+        "accounts.html",
+        status=status,
+        accounts=everybody,
+        said=said,
+        problem=problem,
+        told=told or {},
+        roles=Role,
+    )
+
+
+def _one(
+    request: Request,
+    viewer: Viewer,
+    found: Account,
+    *,
+    said: str | None = None,
+    problem: str | None = None,
+    new_password: str | None = None,
+    status: int = 200,
+) -> Response:
+    return site_of(request).renderer.page(
+        request,
+        viewer,
+        "account.html",
+        status=status,
+        account=found,
+        said=said,
+        problem=problem,
+        new_password=new_password,
+        roles=Role,
+    )

@@ -1,0 +1,158 @@
+"""Calls: what happened? A dense list with filters, and each call's own page with its story."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response
+
+from call_records.shapes import CallFilter
+from telephony.errors import TryLater
+from telephony.facts import CallFacts, Direction, Disposition, PartyKind
+from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.pages import Site, site_of
+from web.picture import draw
+from web.story import headline, tell
+from web.visibility import show
+from web.wording import Named, Names, _
+
+router = APIRouter(include_in_schema=False)
+
+PAGE = 50  # rows; two screens, a quarter of a second on a slow line
+
+
+@router.get("/calls")
+async def calls(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]) -> Response:
+    """The list, newest first."""
+    site = site_of(request)
+    asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
+    wanted, problem = read_filter(asked, site)
+    page = await site.records.calls.page(wanted, limit=PAGE, cursor=asked.get("cursor"))
+    filters = {name: asked[name] for name in ("direction", "outcome", "person", "date", "q") if name in asked}
+    names = site.hub.names
+    shown = [show(facts, viewer.view) for facts in page.calls]
+    return site.renderer.page(
+        request,
+        viewer,
+        "calls.html",
+        calls=[(facts, client_of(facts, names), ours_of(facts, names)) for facts in shown],
+        older="/calls?" + urlencode({**filters, "cursor": page.older}) if page.older else None,
+        newest="/calls?" + urlencode(filters) if "cursor" in asked else None,
+        filters=filters,
+        problem=problem,
+        directions=Direction,
+        dispositions=Disposition,
+        people=sorted(names.directory.people, key=lambda person: person.name.casefold()),
+    )
+
+
+def read_filter(asked: dict[str, str], site: Site) -> tuple[CallFilter, str | None]:
+    """The filter a person chose; what cannot be understood is left out and said."""
+    problem = None
+    number = asked.get("q")
+    if number and sum(char.isdigit() for char in number) < 3:
+        problem, number = _("Search needs at least three digits of a number."), None
+    since = until = None
+    if "date" in asked:
+        try:
+            since = datetime.fromisoformat(asked["date"]).replace(tzinfo=site.settings.time_zone)
+            until = since + timedelta(days=1)
+        except (ValueError, OverflowError):
+            problem = _("The date was not understood; it is written like 2026-11-22.")
+    direction, outcome = asked.get("direction"), asked.get("outcome")
+    return (
+        CallFilter(
+            direction=Direction(direction) if direction in list(Direction) else None,
+            disposition=Disposition(outcome) if outcome in list(Disposition) else None,
+            party=asked.get("person"),
+            number=number,
+            since=since.astimezone(UTC) if since else None,
+            until=until.astimezone(UTC) if until else None,
+        ),
+        problem,
+    )
+
+
+def client_of(facts: CallFacts, names: Names) -> Named:
+    """The other side as the list names it: the client, or whom a colleague called."""
+    if facts.direction is Direction.INBOUND:
+        return names.caller(facts)
+    target = facts.answered_by or facts.requested
+    return names.party(target, facts) if target else Named(_("Nobody"), None)
+
+
+def ours_of(facts: CallFacts, names: Names) -> tuple[Named, ...]:
+    """Who of ours: everybody who talked, else whom it rang for, else who dialled."""
+    if facts.direction is not Direction.INBOUND:
+        return (names.caller(facts),)
+    ours = [leg for leg in facts.legs if leg.kind is PartyKind.EXTENSION]
+    talked = [leg.party for leg in ours if leg.answered_at]
+    chosen = list(dict.fromkeys(talked or facts.missed_by or [leg.party for leg in ours]))
+    return tuple(names.party(party, facts) for party in chosen)
+
+
+@router.get("/calls/{call_id}")
+async def call(
+    request: Request, call_id: UUID, viewer: Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
+) -> Response:
+    """One call: its picture, its story, its notes. The id of a merged call leads to the call it became part of."""
+    site = site_of(request)
+    facts = await find_call(site, call_id)
+    if facts is None:
+        return site.renderer.page(
+            request,
+            viewer,
+            "error.html",
+            status=404,
+            title=_("There is no such call."),
+            remedy=_("It may have been removed under the retention rules. The list of calls shows what is kept."),
+        )
+    if facts.id != call_id:
+        return RedirectResponse(f"/calls/{facts.id}", 303)
+    notes = await site.records.notes.of_call(facts.id)
+    mine = next((note.text for note in notes if note.account_id == viewer.account.id), "")
+    seen = show(facts, viewer.view)
+    names = site.hub.names
+    return site.renderer.page(
+        request,
+        viewer,
+        "call.html",
+        call=seen,
+        client=client_of(seen, names),
+        story=tell(seen, names),
+        headline=headline(seen, names),
+        picture=draw(seen, names, datetime.now(UTC)),
+        notes=[note for note in notes if note.account_id != viewer.account.id],
+        mine=mine,
+        names=names,
+    )
+
+
+async def find_call(site: Site, call_id: UUID) -> CallFacts | None:
+    """The call as it is now: from memory while it lasts, else from the journal."""
+    live = next((facts for facts in site.live.calls() if facts.id == call_id), None)
+    if live is not None:
+        return live
+    kept = await site.records.calls.one(call_id)
+    if kept is None or kept.id == call_id:
+        return kept
+    return next((facts for facts in site.live.calls() if facts.id == kept.id), kept)
+
+
+async def last_conversation(site: Site, facts: CallFacts, names: Names, viewer: Viewer) -> dict[str, str] | None:
+    """The card's line about the last time; None when there was none or the store is away."""
+    number = facts.caller.number if facts.direction is Direction.INBOUND else facts.answered_by or facts.requested
+    if not number or not number.startswith("+"):
+        return None
+    try:
+        last = await site.records.calls.last_with(number, before=facts.started_at)
+    except TryLater:
+        return None
+    if last is None:
+        return None
+    seen = show(last, viewer.view)
+    return {"id": str(last.id), "text": headline(seen, names).plain, "at": last.started_at.isoformat()}

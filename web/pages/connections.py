@@ -1,0 +1,57 @@
+"""Connections: is all well? Each link in a plain sentence, with the remedy when it is not. For administrators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+
+from web.access import ADMINISTRATORS, Viewer, guard
+from web.live import STALE_AFTER
+from web.pages import site_of
+from web.wording import _, duration
+
+router = APIRouter(include_in_schema=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One line of the page."""
+
+    name: str
+    well: bool
+    sentence: str
+    remedy: str | None
+    since: datetime | None
+
+
+@router.get("/connections")
+async def connections(
+    request: Request, viewer: Annotated[Viewer, Depends(guard(ADMINISTRATORS))]
+) -> Response:
+    """The page."""
+    site = site_of(request)
+    now = datetime.now(UTC)
+    lines: list[Connection] = []
+    for link in site.live.links():
+        name = _("Phone system {pbx}").format(pbx=link.pbx)
+        if not link.connected:
+            remedy = link.problem or _("Check that the phone system is running and reachable from this machine.")
+            lines.append(Connection(name, False, _("Not connected. We keep trying."), remedy, link.since))
+        elif link.lag_seconds > STALE_AFTER:
+            text = _("Connected, but its news arrives {time} late.").format(time=duration(link.lag_seconds))
+            remedy = _("Check that the clocks of both machines agree, then the load of the phone system.")
+            lines.append(Connection(name, False, text, remedy, link.since))
+        else:
+            lines.append(Connection(name, True, _("Connected. Calls are seen as they happen."), None, link.since))
+    if not lines:
+        remedy = _("Run “switchhook init”; it asks a few questions and prints the lines to add to the phone system.")
+        lines.append(Connection(_("Phone system"), False, _("None is set up yet."), remedy, None))
+    problem = await site.hub.check_store()
+    well = problem is None
+    text = _("Calls and notes are kept.") if well else _("Calls are seen, but cannot be kept for good just now.")
+    lines.append(Connection(_("Database"), well, text, problem, None))
+    return site.renderer.page(request, viewer, "connections.html", connections=lines, now=now)

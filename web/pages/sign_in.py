@@ -1,0 +1,126 @@
+"""Signing in and out, and the very first account."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response
+
+from web.access import ANYONE_SIGNED_IN, NotAllowed, TooManyTries, Viewer, address_of, guard, password_problem
+from web.pages import Site, fields, site_of
+from web.wording import _
+
+router = APIRouter(include_in_schema=False)
+_log = structlog.get_logger(__name__)
+
+
+@router.get("/")
+async def start(_viewer: Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]) -> Response:
+    """The first page is the live one."""
+    return RedirectResponse("/live", 303)
+
+
+@router.get("/sign-in")
+async def form(request: Request) -> Response:
+    """The sign-in form; before anybody can sign in, the welcome page."""
+    site = site_of(request)
+    if await site.gate.needs_first_account():
+        return RedirectResponse("/welcome", 303)
+    return _form(request, site)
+
+
+@router.post("/sign-in")
+async def sign_in(request: Request) -> Response:
+    """Check the password and open a session."""
+    site = site_of(request)
+    site.gate.check_origin(request)
+    told = await fields(request)
+    login, password = told.get("login", "").strip()[:200], told.get("password", "")
+    try:
+        account = await site.gate.sign_in(login, password, address_of(request))
+    except TooManyTries as error:
+        site.metrics.sign_ins.labels("limited").inc()
+        return _form(request, site, status=429, problem=str(error), login=login)
+    if account is None:
+        site.metrics.sign_ins.labels("refused").inc()
+        _log.warning("sign-in refused", address=address_of(request))
+        problem = _("The name or the password is not right. Check capitals, or ask an administrator for a new password.")
+        return _form(request, site, status=401, problem=problem, login=login)
+    site.metrics.sign_ins.labels("ok").inc()
+    if site.gate.passwords.outdated(account.password_hash):
+        renewed = await site.gate.passwords.hash(password)
+        account = await site.records.accounts.update(replace(account, password_hash=renewed))
+    response = RedirectResponse(local_path(told.get("next", "")), 303)
+    await site.gate.open_session(account, request, response)
+    return response
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]) -> Response:
+    """End this session, its live streams with it."""
+    site = site_of(request)
+    if viewer.session:
+        await site.records.sessions.revoke(viewer.session.id)
+        site.hub.end_session(viewer.session.id)
+    response = RedirectResponse("/sign-in", 303)
+    site.gate.forget(response)
+    return response
+
+
+@router.get("/welcome")
+async def welcome(request: Request) -> Response:
+    """The first administrator; only while there is no account at all."""
+    site = site_of(request)
+    if not await site.gate.needs_first_account():
+        return RedirectResponse("/sign-in", 303)
+    return site.renderer.page(request, None, "welcome.html", problem=None, told={})
+
+
+@router.post("/welcome")
+async def make_first(request: Request) -> Response:
+    """Make the first administrator and sign him in."""
+    site = site_of(request)
+    site.gate.check_origin(request)
+    if not await site.gate.needs_first_account():
+        raise NotAllowed(_("There is an administrator already."), remedy=_("Sign in, or ask for an account."))
+    told = await fields(request)
+    login, name = told.get("login", "").strip()[:200], told.get("name", "").strip()[:200]
+    problem, status = await _first_problem(request, site, told, login, name), 400
+    if problem is None:
+        hashed = await site.gate.passwords.hash(told["password"])
+        account = await site.records.accounts.create_first(login=login, name=name, password_hash=hashed)
+        if account is not None:
+            response = RedirectResponse("/connections", 303)
+            await site.gate.open_session(account, request, response)
+            return response
+        problem = _("Somebody else was quicker: there is an administrator now.")
+    shown = {"login": login, "name": name}
+    return site.renderer.page(request, None, "welcome.html", status=status, problem=problem, told=shown)
+
+
+async def _first_problem(request: Request, site: Site, told: dict[str, str], login: str, name: str) -> str | None:
+    site.gate.limits.check("", address_of(request))
+    if not site.gate.right_setup_code(told.get("setup_code", "")):
+        site.gate.limits.failed("", address_of(request))
+        return _("The setup code is not right. It was printed in the terminal and the log when Switchhook started.")
+    if not login or not name:
+        return _("Please fill in your name and a sign-in name.")
+    return password_problem(told.get("password", ""), login)
+
+
+def local_path(wanted: str) -> str:
+    """Where to go after signing in: only a path of ours, never another site."""
+    plain = wanted.startswith("/") and not wanted.startswith(("//", "/\\")) and wanted.isprintable()
+    return wanted if plain and "\\" not in wanted else "/live"
+
+
+def _form(
+    request: Request, site: Site, *, status: int = 200, problem: str | None = None, login: str = ""
+) -> Response:
+    wanted = request.query_params.get("next", "")
+    return site.renderer.page(
+        request, None, "sign_in.html", status=status, problem=problem, login=login, next=local_path(wanted)
+    )

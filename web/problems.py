@@ -1,0 +1,123 @@
+"""What people and programs are told when something cannot be done: a sentence and what to do next.
+
+Programs get RFC 9457 problem details, people a page. Which of the two is decided by the path.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from urllib.parse import quote, urlencode
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from telephony.errors import NeedsPerson, PeerMistake, SwitchhookError, TryLater
+from web.access import FormExpired, NotAllowed, NotSignedIn, TooManyTries, gate_of
+from web.rendering import Renderer
+from web.wording import _
+
+API = "/api/"
+_log = structlog.get_logger(__name__)
+
+STATUS: dict[type[SwitchhookError], int] = {
+    NotSignedIn: 401,
+    NotAllowed: 403,
+    FormExpired: 403,
+    TooManyTries: 429,
+    PeerMistake: 400,
+    TryLater: 503,
+    NeedsPerson: 503,
+}
+
+_REMEDIES = {
+    401: _("Sign in, or send a personal token as “Authorization: Bearer …”."),
+    403: _("Ask an administrator if you need it."),
+    404: _("Check the address, or look in the list of calls."),
+    405: _("This address takes other methods; see the list of what the API can do."),
+    413: _("Send less at once."),
+    422: _("Correct the values named here."),
+    429: _("Wait five minutes, then try again."),
+    503: _("Try again in a moment. If it stays, an administrator finds the reason under Connections."),
+}
+
+
+def problem(
+    status: int, detail: str, *, remedy: str | None = None, errors: list[dict[str, str]] | None = None
+) -> JSONResponse:
+    """An answer in `application/problem+json`."""
+    body: dict[str, object] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+    }
+    remedy = remedy or _REMEDIES.get(status)
+    if remedy:
+        body["remedy"] = remedy
+    if errors:
+        body["errors"] = errors
+    headers = {"WWW-Authenticate": 'Bearer realm="switchhook"'} if status == 401 else {}
+    if status in (429, 503):
+        headers["Retry-After"] = "300" if status == 429 else "5"
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+def answer_problems(app: FastAPI, renderer: Renderer) -> None:
+    """Register the answers to everything that goes wrong."""
+
+    async def tell(
+        request: Request, status: int, detail: str, remedy: str | None = None, errors: list[dict[str, str]] | None = None
+    ) -> Response:
+        if request.url.path.startswith(API):
+            return problem(status, detail, remedy=remedy, errors=errors)
+        return renderer.page(
+            request,
+            None,
+            "error.html",
+            status=status,
+            title=detail,
+            remedy=remedy or _REMEDIES.get(status, ""),
+        )
+
+    async def own(request: Request, error: Exception) -> Response:
+        if not isinstance(error, SwitchhookError):
+            raise error
+        status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
+        if isinstance(error, NotSignedIn) and not request.url.path.startswith(API):
+            return await _to_sign_in(request)
+        return await tell(request, status, str(error), error.remedy)
+
+    async def http(request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        detail = error.detail if isinstance(error, HTTPException) else ""
+        if status == 404 and detail in ("", "Not Found"):
+            detail = _("There is no such page.") if not request.url.path.startswith(API) else _("There is nothing here.")
+        return await tell(request, status, detail)
+
+    async def invalid(request: Request, error: Exception) -> Response:
+        found = error.errors() if isinstance(error, RequestValidationError) else []
+        errors = [{"where": ".".join(str(step) for step in item["loc"]), "what": str(item["msg"])} for item in found]
+        first = f"{errors[0]['where']}: {errors[0]['what']}" if errors else ""
+        return await tell(request, 422, _("Some of the values cannot be used. ") + first, errors=errors)
+
+    async def ours(request: Request, error: Exception) -> Response:
+        _log.error("a page failed", path=request.url.path, error=type(error).__name__)
+        detail = _("Something went wrong on our side. The calls themselves are not affected.")
+        return await tell(request, 500, detail, _("Try again; if it stays, tell your administrator the time it happened."))
+
+    app.add_exception_handler(SwitchhookError, own)
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(Exception, ours)
+
+
+async def _to_sign_in(request: Request) -> Response:
+    if await gate_of(request).needs_first_account():
+        return RedirectResponse("/welcome", 303)
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    if request.method != "GET" or wanted == "/":
+        return RedirectResponse("/sign-in", 303)
+    return RedirectResponse("/sign-in?" + urlencode({"next": wanted}, quote_via=quote), 303)

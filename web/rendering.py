@@ -1,0 +1,159 @@
+"""Pages from templates: one environment, escaping always on, and the few words every template may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from telephony.facts import CallFacts, Direction, LegState, PartyKind, State, iso
+from telephony.staff import Role
+from web import wording
+from web.access import ADMINISTRATORS, ANYONE_SIGNED_IN, Viewer
+from web.assets import Assets
+from web.live import section_of, waiting_since
+from web.settings import WebSettings
+from web.wording import Named, Names, _
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """One entry of the navigation and who may see it."""
+
+    path: str
+    word: str
+    icon: str
+    key: str
+    """Pressed after `g`."""
+    roles: frozenset[Role]
+
+
+NAVIGATION = (
+    Door("/live", _("Live"), "live", "l", ANYONE_SIGNED_IN),
+    Door("/calls", _("Calls"), "calls", "c", ANYONE_SIGNED_IN),
+    Door("/settings", _("My settings"), "settings", "s", ANYONE_SIGNED_IN),
+    Door("/accounts", _("Accounts"), "people", "a", ADMINISTRATORS),
+    Door("/connections", _("Connections"), "link", "o", ADMINISTRATORS),
+)
+
+
+class Renderer:
+    """Fills templates."""
+
+    def __init__(self, settings: WebSettings, assets: Assets) -> None:
+        self._settings = settings
+        self._env = Environment(
+            loader=FileSystemLoader(TEMPLATES),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            auto_reload=settings.debug,
+        )
+        zone = settings.time_zone
+        self._env.globals.update(
+            _=_,
+            asset=assets.url,
+            sprite=Markup(assets.text("icons/sprite.svg")),  # noqa: S704 - our own file, nobody's input
+            icon=icon,
+            settings=settings,
+            navigation=NAVIGATION,
+            wording=wording,
+            duration=wording.duration,
+            iso=iso,
+            clock=lambda moment, seconds=False: wording.clock(moment, zone, seconds=seconds),
+            day=lambda moment: wording.day(moment, zone, datetime.now(UTC)),
+            number=lambda value: wording.display_number(value, settings.region),
+        )
+
+    def row(self, facts: CallFacts, names: Names) -> str:
+        """A call's row on the live page."""
+        return self.part("parts/live_row.html", call=facts, row=live_row(facts, names))
+
+    def part(self, template: str, **context: Any) -> str:
+        """A piece of a page."""
+        return self._env.get_template(template).render(**context)
+
+    def page(
+        self,
+        request: Request,
+        viewer: Viewer | None,
+        template: str,
+        *,
+        status: int = 200,
+        **context: Any,
+    ) -> HTMLResponse:
+        """A whole page."""
+        asked = request.query_params if self._settings.debug else {}
+        theme = asked.get("theme") or request.cookies.get("theme", "auto")
+        html = self.part(
+            template,
+            request=request,
+            path=request.url.path,
+            viewer=viewer,
+            theme=theme if theme in ("light", "dark") else "auto",
+            direction="rtl" if asked.get("dir") == "rtl" else "ltr",
+            **context,
+        )
+        return HTMLResponse(html, status_code=status)
+
+
+def icon(name: str) -> Markup:
+    """One of our icons; decoration only, the word stands beside it."""
+    return Markup('<svg class="icon" aria-hidden="true"><use href="#i-{}"/></svg>').format(name)
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRow:
+    """What a row of the live page says."""
+
+    section: str
+    client: Named
+    ours: tuple[Named, ...]
+    ours_word: str
+    state_word: str
+    state_icon: str
+    via: str | None
+    since: datetime
+
+
+_STATE_ICONS = {
+    State.RINGING: "ring",
+    State.QUEUED: "queue",
+    State.TALKING: "talk",
+    State.HELD: "hold",
+    State.PARKED: "park",
+    State.ENDED: "end",
+    State.UNVERIFIED: "unsure",
+}
+
+
+def live_row(facts: CallFacts, names: Names) -> LiveRow:
+    """Who talks to whom: the one who called first, then who is in it now, else whose phones ring."""
+    callees = [leg for leg in facts.legs if leg.party != facts.caller.number and leg.kind is not PartyKind.SERVICE]
+    in_it = [leg for leg in callees if leg.state in (LegState.TALKING, LegState.HELD)]
+    ringing = [leg for leg in callees if leg.state is LegState.RINGING]
+    parties = list(dict.fromkeys(leg.party for leg in in_it or ringing))
+    via = [facts.queue.name] if facts.queue else []
+    if facts.direction is Direction.INBOUND and facts.did:
+        via.append(wording.display_number(facts.did, names.region))
+    if facts.state is State.PARKED and facts.parked:
+        via.append(_("slot {slot}").format(slot=facts.parked[-1].slot))
+    return LiveRow(
+        section=section_of(facts),
+        client=names.caller(facts),
+        ours=tuple(names.party(party, facts) for party in parties),
+        ours_word=_("with") if in_it else _("rings"),
+        state_word=wording.STATE_WORDS[facts.state],
+        state_icon=_STATE_ICONS[facts.state],
+        via=" · ".join(via) or None,
+        since=waiting_since(facts),
+    )

@@ -1,0 +1,71 @@
+// @ts-check
+/** Begins everything on a page: the stream, the cards, the ticking, the keyboard. */
+import * as cards from "./cards.js";
+import "./keys.js";
+import * as livePage from "./live-page.js";
+import { keep, tidy } from "./notes.js";
+import { elapsed, tick } from "./page.js";
+import { listen } from "./source.js";
+
+const line = document.getElementById("notice");
+/** @type {{text: string, since: string}|null} */ let notice = null;
+/** @type {number|null} when the stream was last heard of; null while it lives */ let lost = null;
+
+/** @type {Record<string, (message: any) => void>} */
+const HEAR = {
+  state: (message) => {
+    notice = message.notice;
+    lost = message.connected || !message.ready ? null : message.heard;
+    if (message.ready) { livePage.all(message.calls); cards.reconcile(message.cards); }
+    document.documentElement.dataset.live = message.connected ? "yes" : "no";
+  },
+  call: ({ call }) => livePage.upsert(call),
+  gone: ({ id }) => livePage.gone(id),
+  card: ({ card }) => cards.show(card),
+  card_closed: (closed) => cards.close(closed),
+  link: (message) => { notice = message.notice; },
+  lost: ({ heard }) => { lost = heard; document.documentElement.dataset.live = "no"; },
+  signed_out: () => { location.href = `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`; },
+};
+
+listen((message) => { HEAR[message.type]?.(message); say(); });
+
+const PATIENCE = 2_000; // ms; a connection that is back within that is nobody's concern
+
+/** The one quiet line. */
+function say() {
+  if (!line) return;
+  let text = "";
+  if (lost !== null && Date.now() - lost > PATIENCE) text = `Not connected to Switchhook. Shown as it was ${elapsed(new Date(lost).toISOString())} ago`;
+  else if (notice) text = `${notice.text} ${elapsed(notice.since)} ago`;
+  line.hidden = !text;
+  if (line.textContent !== text) line.textContent = text;
+}
+
+setInterval(() => { tick(); say(); }, 1000);
+tick();
+tidy();
+
+const own = document.querySelector("[data-note]");
+if (own instanceof HTMLElement) {
+  const area = own.querySelector("textarea");
+  const sign = own.querySelector(".saved");
+  if (area && sign) keep(area, own.dataset.note ?? "", sign);
+}
+
+for (const form of document.querySelectorAll("[data-filters]")) form.addEventListener("change", () => /** @type {HTMLFormElement} */ (form).requestSubmit());
+
+const notify = document.getElementById("notify");
+if (notify && typeof Notification !== "undefined" && Notification.permission !== "granted") {
+  notify.hidden = false;
+  notify.querySelector("button")?.addEventListener("click", async () => {
+    const answer = await Notification.requestPermission();
+    const said = notify.querySelector("[role=status]");
+    if (said) said.textContent = answer === "granted" ? "Notifications are on." : "The browser does not allow it; its settings for this site can change that.";
+  });
+}
+const sound = document.getElementById("sound");
+if (sound instanceof HTMLInputElement) {
+  sound.checked = localStorage.getItem("switchhook sound") === "yes";
+  sound.addEventListener("change", () => localStorage.setItem("switchhook sound", sound.checked ? "yes" : "no"));
+}

@@ -1,0 +1,29 @@
+// @ts-check
+/** What every part of a page needs: values handed over by the server, ticking times, requests with the CSRF token. */
+
+/** @param {string} name */
+export const meta = (name) =>
+  document.querySelector(`meta[name="switchhook-${name}"]`)?.getAttribute("content") ?? "";
+
+/** `3:12` from a moment on. @param {string} since */
+export function elapsed(since) {
+  const all = Math.max(0, Math.round((Date.now() - Date.parse(since)) / 1000));
+  const [hours, minutes, seconds] = [Math.floor(all / 3600), Math.floor(all / 60) % 60, all % 60];
+  const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
+  return hours ? `${hours}:${two(minutes)}:${two(seconds)}` : `${minutes}:${two(seconds)}`;
+}
+
+/** Let every `<time data-since>` tick; called once a second and after each change. */
+export function tick() {
+  for (const time of document.querySelectorAll("time[data-since]")) {
+    const text = elapsed(time.getAttribute("data-since") ?? "");
+    if (time.textContent !== text) time.textContent = text;
+  }
+}
+
+/** @param {string} path @param {object} body */
+export const put = (path, body) =>
+  fetch(path, {
+    method: "PUT", keepalive: true, body: JSON.stringify(body),
+    headers: { "Content-Type": "application/json", "X-CSRF-Token": meta("csrf") },
+  });

@@ -1,0 +1,18 @@
+// @ts-check
+/** One live stream for all tabs of this browser: HTTP/1.1 allows six connections, and seven tabs are not rare. */
+import { Feed } from "./feed.js";
+
+/** @type {Set<MessagePort>} */
+const ports = new Set();
+const feed = new Feed((message) => { for (const port of ports) port.postMessage(message); });
+
+/** @param {MessageEvent} event */
+self.onconnect = (event) => {
+  const port = event.ports[0];
+  ports.add(port);
+  port.onmessage = (told) => {
+    if (told.data === "leave") ports.delete(port);
+    if (told.data === "state") port.postMessage(feed.state());
+  };
+  port.postMessage(feed.state());
+};

@@ -1,0 +1,206 @@
+"""How things are written for people: numbers, durations, times, and the words for what a call is doing.
+
+The words are what somebody in an office says, never what Asterisk says. Every sentence goes through `_`, so that a
+catalogue can be put behind it; there is only English now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from functools import lru_cache
+
+import phonenumbers
+
+from telephony.facts import CallFacts, Direction, Disposition, Leg, LegOutcome, LegRole, PartyKind, State
+from telephony.staff import Directory, PopPreference, Role
+
+
+def _(text: str) -> str:
+    """Mark a sentence for translation."""
+    return text
+
+
+@lru_cache(maxsize=4096)  # a page of 50 calls repeats few numbers; parsing costs ~60 microseconds each
+def display_number(number: str | None, region: str | None = None) -> str:
+    """A number as it is written in the office's country; anything that is no E.164 number stays as it came."""
+    if not number:
+        return _("Number withheld")
+    if not number.startswith("+"):
+        return number
+    try:
+        parsed = phonenumbers.parse(number, None)
+    except phonenumbers.NumberParseException:
+        return number
+    if not phonenumbers.is_possible_number(parsed):
+        return number
+    at_home = region is not None and phonenumbers.region_code_for_number(parsed) == region
+    style = phonenumbers.PhoneNumberFormat.NATIONAL if at_home else phonenumbers.PhoneNumberFormat.INTERNATIONAL
+    return phonenumbers.format_number(parsed, style)
+
+
+def duration(seconds: float | None) -> str:
+    """`3:12`, `1:04:09`; empty when unknown."""
+    if seconds is None:
+        return ""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+def clock(moment: datetime, zone: tzinfo, *, seconds: bool = False) -> str:
+    """`14:05` or `14:05:09` on the office's wall clock."""
+    return moment.astimezone(zone).strftime("%H:%M:%S" if seconds else "%H:%M")
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def day(moment: datetime, zone: tzinfo, now: datetime) -> str:
+    """`Today`, `Yesterday`, `20 Nov`, or `20 Nov 2025` for another year."""
+    local, today = moment.astimezone(zone), now.astimezone(zone)
+    days = (today.date() - local.date()).days
+    if days == 0:
+        return _("Today")
+    if days == 1:
+        return _("Yesterday")
+    text = f"{local.day} {_(_MONTHS[local.month - 1])}"
+    return text if local.year == today.year else f"{text} {local.year}"
+
+
+DIRECTION_WORDS: dict[Direction, str] = {
+    Direction.INBOUND: _("Incoming"),
+    Direction.OUTBOUND: _("Outgoing"),
+    Direction.INTERNAL: _("Internal"),
+}
+
+DISPOSITION_WORDS: dict[Disposition, str] = {
+    Disposition.ANSWERED: _("Answered"),
+    Disposition.MISSED: _("Missed"),
+    Disposition.ABANDONED: _("Gave up waiting"),
+    Disposition.VOICEMAIL: _("Voicemail"),
+    Disposition.BUSY: _("Busy"),
+    Disposition.DECLINED: _("Declined"),
+    Disposition.FAILED: _("Did not go through"),
+    Disposition.NO_ANSWER: _("No answer"),
+}
+
+STATE_WORDS: dict[State, str] = {
+    State.RINGING: _("Ringing"),
+    State.QUEUED: _("Waiting in queue"),
+    State.TALKING: _("Talking"),
+    State.HELD: _("On hold"),
+    State.PARKED: _("Parked"),
+    State.ENDED: _("Ended"),
+    State.UNVERIFIED: _("Not certain"),
+}
+
+OUTCOME_WORDS: dict[LegOutcome, str] = {
+    LegOutcome.ANSWERED: _("Answered"),
+    LegOutcome.ANSWERED_ELSEWHERE: _("Answered by somebody else"),
+    LegOutcome.NO_ANSWER: _("Did not answer"),
+    LegOutcome.BUSY: _("Busy"),
+    LegOutcome.DECLINED: _("Declined"),
+    LegOutcome.CANCELLED: _("Stopped ringing"),
+    LegOutcome.UNREACHABLE: _("Could not be reached"),
+}
+
+DOING_WORDS: dict[str, str] = {
+    "ringing": _("Ringing"),
+    "talking": _("Talking"),
+    "held": _("On hold"),
+    "queued": _("In queue"),
+    "parked": _("Parked"),
+    "waiting": _("Waiting"),
+}
+
+ROLE_WORDS: dict[Role, str] = {
+    Role.MANAGER: _("Manager"),
+    Role.SUPERVISOR: _("Supervisor"),
+    Role.ADMINISTRATOR: _("Administrator"),
+}
+
+POP_WORDS: dict[PopPreference, str] = {
+    PopPreference.ON_RING: _("When my phone rings"),
+    PopPreference.ON_ANSWER: _("When I answer"),
+    PopPreference.NEVER: _("Never"),
+}
+
+SOMEBODY_MUST_ACT = frozenset({Disposition.MISSED, Disposition.ABANDONED})
+"""Outcomes after which a person is owed a call: the only ones shown in red."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A party as it is written: the name first, the number beside it."""
+
+    name: str | None
+    number: str | None
+
+    @property
+    def first(self) -> str:
+        """What stands first: the name, else the number."""
+        return self.name or self.number or _("Number withheld")
+
+    @property
+    def beside(self) -> str | None:
+        """What stands beside it: the number when there is a name."""
+        return self.number if self.name else None
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.number})" if self.name and self.number else self.first
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Puts names to parties: our directory for extensions, what the network sent for callers."""
+
+    directory: Directory = Directory()
+    region: str | None = None
+
+    def extension(self, extension: str) -> Named:
+        """One of ours."""
+        return Named(self.directory.name_of(extension), extension)
+
+    def leg(self, leg: Leg, facts: CallFacts) -> Named:
+        """A party of this call."""
+        if leg.kind is PartyKind.EXTENSION:
+            return Named(self.directory.name_of(leg.party) or leg.name, leg.party)
+        if leg.role is LegRole.CALLER:
+            return self.caller(facts, leg.name)
+        if leg.kind is PartyKind.SERVICE:
+            return Named(leg.name, leg.party)
+        return Named(_useful(leg.name, leg.party), display_number(leg.party, self.region))
+
+    def caller(self, facts: CallFacts, name: str | None = None) -> Named:
+        """Who called, from what the network told."""
+        caller = facts.caller
+        if caller.number is None:
+            return Named(_useful(caller.name, caller.raw), caller.raw if _digits(caller.raw) else None)
+        known = self.directory.name_of(caller.number)
+        number = display_number(caller.number, self.region)
+        return Named(known or _useful(name or caller.name, caller.number), number)
+
+    def party(self, party: str, facts: CallFacts) -> Named:
+        """Whoever `party` names in this call: a leg, the caller, one of ours, or just a number."""
+        leg = facts.leg_of(party)
+        if leg is not None:
+            return self.leg(leg, facts)
+        if party == facts.caller.number:
+            return self.caller(facts)
+        return Named(self.directory.name_of(party), display_number(party, self.region))
+
+
+def _digits(text: str) -> str:
+    return "".join(char for char in text if char.isdigit())
+
+
+def _useful(name: str | None, number: str) -> str | None:
+    """A name that only repeats the number is no name."""
+    if not name or not name.strip():
+        return None
+    digits = _digits(name)
+    if digits and not any(char.isalpha() for char in name) and digits[-7:] == _digits(number)[-7:]:
+        return None
+    return name.strip()
