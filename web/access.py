@@ -34,7 +34,9 @@ PASSWORD_LEAST = 10  # characters; NIST SP 800-63B asks for 8 at least, we have 
 PASSWORD_MOST = 256  # characters; argon2 takes any length, a form field should not
 TOKEN_BYTES = 32  # 256 bits of randomness: cannot be guessed, so a plain SHA-256 of it is enough in the store
 TRIES_PER_ACCOUNT = RateLimitItemPerMinute(5, 5)  # 5 wrong passwords in 5 minutes for one login and address
-TRIES_PER_ADDRESS = RateLimitItemPerMinute(30, 5)  # an office behind one address may mistype; a script may not
+TRIES_PER_ADDRESS = RateLimitItemPerMinute(
+    30, 5
+)  # an office behind one address may mistype; a script may not
 HASHINGS_AT_ONCE = 2  # each takes 64 MiB and a core for ~300 ms; a flood of sign-ins must not eat the machine
 
 
@@ -245,7 +247,9 @@ class Gate:
             return  # a program's token is not sent along by browsers on their own
         self.check_origin(request)
         told = request.headers.get("x-csrf-token")
-        if told is None and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        if told is None and request.headers.get("content-type", "").startswith(
+            "application/x-www-form-urlencoded"
+        ):
             value = (await request.form()).get("csrf")
             told = value if isinstance(value, str) else None
         if told is None or not hmac.compare_digest(told.encode(), viewer.csrf.encode()):
@@ -290,7 +294,13 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
-_BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+_BROWSERS = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)
 _SYSTEMS = (
     ("Android", "Android"),
     ("iPhone", "iPhone"),

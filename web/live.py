@@ -17,7 +17,6 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-
 from call_records.shapes import Account, Records
 from telephony.desk import Card, CardState, card_for
 from telephony.errors import SwitchhookError
@@ -158,7 +157,9 @@ class Hub:
                     self._send(stream, self._snapshot(stream))
                 async for change in changes:
                     self.publish(change)
-            await asyncio.sleep(0)  # we were too slow and were dropped: let others run, then start from a snapshot
+            await asyncio.sleep(
+                0
+            )  # we were too slow and were dropped: let others run, then start from a snapshot
 
     async def _look_around(self) -> None:
         while True:
@@ -318,7 +319,9 @@ class Hub:
             if not link.connected:
                 return {"text": _("No link to the phone system. Shown as it was"), "since": iso(link.since)}
         if self.store_problem is not None:
-            text = _("Calls are shown live, but older calls and notes cannot be read or saved just now, since")
+            text = _(
+                "Calls are shown live, but older calls and notes cannot be read or saved just now, since"
+            )
             return {"text": text, "since": iso(self._store_problem_since)}
         for link in links:
             if link.lag_seconds > STALE_AFTER:

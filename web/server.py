@@ -103,7 +103,11 @@ def _why(host: str, port: int, error: OSError) -> str:
 
 def _remedy(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return "Stop that program, or choose another port in the configuration (web.port; 0 takes a free one)."
+        return (
+            "Stop that program, or choose another port in the configuration (web.port; 0 takes a free one)."
+        )
     if error.errno == errno.EACCES:
         return "Choose a port above 1023, and let a proxy answer on port 80 or 443."
-    return "Choose an address of this machine in the configuration (web.host), for example 127.0.0.1 or 0.0.0.0."
+    return (
+        "Choose an address of this machine in the configuration (web.host), for example 127.0.0.1 or 0.0.0.0."
+    )

@@ -78,7 +78,11 @@ def headline(facts: CallFacts, names: Names) -> Sentence:
         parties = _people_of_ours(facts) if facts.direction is Direction.INBOUND else [facts.answered_by]
         with_whom = " → ".join(str(names.party(party, facts)) for party in parties or [facts.answered_by])
         return _say(
-            at, "talk", _("Talked {time} with {who}"), time=duration(facts.talk_seconds), who=Named(with_whom, None)
+            at,
+            "talk",
+            _("Talked {time} with {who}"),
+            time=duration(facts.talk_seconds),
+            who=Named(with_whom, None),
         )
     return _say(at, "missed", _outcome_sentence(facts))
 
@@ -186,13 +190,17 @@ def _unanswered_rings(facts: CallFacts, names: Names) -> Iterator[Sentence]:
 
 def _held(hold: Hold, facts: CallFacts, names: Names) -> Sentence:
     who = names.party(hold.by, facts)
-    return _say(hold.at, "hold", _("{who} put the call on hold for {time}"), who=who, time=duration(hold.seconds))
+    return _say(
+        hold.at, "hold", _("{who} put the call on hold for {time}"), who=who, time=duration(hold.seconds)
+    )
 
 
 def _parked(stay: Parking, facts: CallFacts, names: Names) -> Iterator[Sentence]:
     slot = Named(None, stay.slot)
     if stay.by:
-        yield _say(stay.at, "park", _("{who} parked the call on {slot}"), who=names.party(stay.by, facts), slot=slot)
+        yield _say(
+            stay.at, "park", _("{who} parked the call on {slot}"), who=names.party(stay.by, facts), slot=slot
+        )
     else:
         yield _say(stay.at, "park", _("The call was parked on {slot}"), slot=slot)
     if stay.retrieved_by and stay.seconds is not None:
@@ -247,9 +255,11 @@ def _ended(facts: CallFacts, names: Names) -> Iterator[Sentence]:
     if facts.disposition in _ENDINGS:
         waited = facts.wait_seconds if facts.wait_seconds is not None else facts.ring_seconds
         if waited is not None and waited >= 1:
-            yield _say(at, "missed", _outcome_sentence(facts) + _(" within {time}"), time=duration(waited)) if (
-                facts.disposition in (Disposition.MISSED, Disposition.NO_ANSWER)
-            ) else _say(at, "missed", _outcome_sentence(facts))
+            yield (
+                _say(at, "missed", _outcome_sentence(facts) + _(" within {time}"), time=duration(waited))
+                if (facts.disposition in (Disposition.MISSED, Disposition.NO_ANSWER))
+                else _say(at, "missed", _outcome_sentence(facts))
+            )
         else:
             yield _say(at, "missed", _outcome_sentence(facts))
     elif facts.ended_by:

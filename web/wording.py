@@ -35,7 +35,9 @@ def display_number(number: str | None, region: str | None = None) -> str:
     if not phonenumbers.is_possible_number(parsed):
         return number
     at_home = region is not None and phonenumbers.region_code_for_number(parsed) == region
-    style = phonenumbers.PhoneNumberFormat.NATIONAL if at_home else phonenumbers.PhoneNumberFormat.INTERNATIONAL
+    style = (
+        phonenumbers.PhoneNumberFormat.NATIONAL if at_home else phonenumbers.PhoneNumberFormat.INTERNATIONAL
+    )
     return phonenumbers.format_number(parsed, style)
 
 

@@ -17,7 +17,12 @@ from tests.asterisk_fixtures import PhoneRoom
 pytestmark = pytest.mark.asterisk
 
 CUSTOMER = "+79161110005"
-TONES = {"carrier": 400, "101": 1000, "102": 1500, "103": 700}  # Hz; none is a harmonic of another that is used with it
+TONES = {
+    "carrier": 400,
+    "101": 1000,
+    "102": 1500,
+    "103": 700,
+}  # Hz; none is a harmonic of another that is used with it
 
 
 def give_voice(*phones: Phone) -> None:
@@ -80,7 +85,9 @@ async def test_the_caller_gives_up(phones: PhoneRoom) -> None:
 
 
 @pytest.mark.parametrize(("carrier_says", "handset_hears"), [(486, 486), (404, 404), (503, 503)])
-async def test_outbound_refusals_reach_the_handset(phones: PhoneRoom, carrier_says: int, handset_hears: int) -> None:
+async def test_outbound_refusals_reach_the_handset(
+    phones: PhoneRoom, carrier_says: int, handset_hears: int
+) -> None:
     """Busy stays busy, no such number stays no such number, no line stays no line."""
     anna, carrier = await phones.handset("101"), await phones.carrier()
     carrier.policy = refuses(carrier_says)

@@ -109,7 +109,9 @@ async def call(
             "error.html",
             status=404,
             title=_("There is no such call."),
-            remedy=_("It may have been removed under the retention rules. The list of calls shows what is kept."),
+            remedy=_(
+                "It may have been removed under the retention rules. The list of calls shows what is kept."
+            ),
         )
     if facts.id != call_id:
         return RedirectResponse(f"/calls/{facts.id}", 303)
@@ -143,9 +145,13 @@ async def find_call(site: Site, call_id: UUID) -> CallFacts | None:
     return next((facts for facts in site.live.calls() if facts.id == kept.id), kept)
 
 
-async def last_conversation(site: Site, facts: CallFacts, names: Names, viewer: Viewer) -> dict[str, str] | None:
+async def last_conversation(
+    site: Site, facts: CallFacts, names: Names, viewer: Viewer
+) -> dict[str, str] | None:
     """The card's line about the last time; None when there was none or the store is away."""
-    number = facts.caller.number if facts.direction is Direction.INBOUND else facts.answered_by or facts.requested
+    number = (
+        facts.caller.number if facts.direction is Direction.INBOUND else facts.answered_by or facts.requested
+    )
     if not number or not number.startswith("+"):
         return None
     try:
