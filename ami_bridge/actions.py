@@ -132,7 +132,7 @@ def checked(action: Action) -> tuple[tuple[str, str], ...]:
     missing = rule.required.difference(names)
     if missing:
         raise OurMistake(f"The AMI action {action.name} lacks {', '.join(sorted(missing))}.")
-    repeated = {name for name in names if names.count(name) > 1} - {"Variable", "Variables"}
+    repeated = {name for name in names if names.count(name) > 1} - {"Variable"}
     if repeated:
         raise OurMistake(f"The AMI action {action.name} repeats {', '.join(sorted(repeated))}.")
     return (("Action", action.name), *headers)

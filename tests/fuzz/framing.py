@@ -106,9 +106,8 @@ def main() -> None:
     try:
         atheris = importlib.import_module("atheris")
     except ImportError:
-        print(
-            f"{by_hypothesis(seconds)} inputs tried, no fault found (atheris is not installed: Hypothesis only)"
-        )
+        tried = by_hypothesis(seconds)
+        print(f"{tried} inputs tried, no fault found (by Hypothesis: atheris is not installed)")
     else:
         by_atheris(atheris, seconds)
 
