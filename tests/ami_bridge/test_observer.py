@@ -312,7 +312,8 @@ async def test_a_hangup_beside_a_malformed_block_is_confirmed(lives: bool) -> No
 
 
 async def test_a_name_that_cannot_be_asked_for_costs_no_link() -> None:
-    """Beside a forged block, a hang-up whose channel's name holds a line break: denied, and the stream goes on."""
+    """Beside a forged block, a hang-up whose channel's name holds a line break: denied, and the stream goes
+    on."""
     fake = FakeAmi()
     async with serving(fake):
         observer = Observer(link_to(fake))
