@@ -70,12 +70,12 @@ async def open_records(url: str, *, migrate: bool = True) -> AsyncIterator[Recor
         if migrate:
             with plain_errors():
                 await schema.upgrade(engine)
-        yield _store(engine, address)
+        yield _store(engine)
     finally:
         await engine.dispose()
 
 
-def _store(engine: AsyncEngine, address: URL) -> RecordsStore:
+def _store(engine: AsyncEngine) -> RecordsStore:
     return RecordsStore(
         engine=engine,
         calls=CallList(engine),

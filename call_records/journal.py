@@ -30,7 +30,7 @@ from call_records.models import call_aliases, call_redirects, call_trace, calls,
 from call_records.outside import digits_of, last_ten, outside_of
 from call_records.troubles import plain_errors
 from telephony.events import OWED, CallEvent
-from telephony.facts import CallFacts, PartyKind, iso
+from telephony.facts import PartyKind, iso
 from telephony.ports import CallChange
 
 CALLS_CHANNEL = "switchhook_calls"

@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 
 from telephony.events import CallEvent, EventKind
 from telephony.facts import (
-    CallFacts,
     Caller,
+    CallFacts,
     Certainty,
     Direction,
     Disposition,

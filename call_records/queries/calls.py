@@ -60,7 +60,7 @@ class CallList:
         return rows[0][0] if rows else None
 
     async def _rows(
-        self, query: Select[tuple[dict[str, object], datetime, UUID]], limit: int
+        self, query: Select[dict[str, object], datetime, UUID], limit: int
     ) -> list[tuple[CallFacts, datetime, UUID]]:
         newest_first = query.order_by(calls.c.started_at.desc(), calls.c.id.desc()).limit(limit)
         with plain_errors():
