@@ -38,7 +38,7 @@ FILL = text("""
         CASE WHEN n % 7 = 0 THEN 'missed' ELSE disposition END, state,
         started_at - n * interval '31 seconds', '+7' || d, did, '+7' || d, d, reverse('7' || d), '{}',
         ARRAY[(100 + n % 300)::text], facts
-    FROM generate_series(1, :rows) n
+    FROM generate_series(1, CAST(:rows AS bigint)) n
     CROSS JOIN LATERAL (SELECT (9000000000 + (n * 7919) % 400000)::text AS d) AS numbers
     CROSS JOIN LATERAL (SELECT * FROM (SELECT * FROM calls LIMIT 1) AS one) AS pattern
 """)
