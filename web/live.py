@@ -313,17 +313,16 @@ class Hub:
             "notice": self._worst(links),
         }
 
-    def _worst(self, links: Sequence[LinkState]) -> dict[str, str] | None:
+    def _worst(self, links: Sequence[LinkState]) -> dict[str, str | None] | None:
         for link in links:
             if not link.connected:
                 return {"text": _("No link to the phone system. Shown as it was"), "since": iso(link.since)}
         if self.store_problem is not None:
-            text = _("Calls are shown live, but older calls and notes cannot be read or saved just now, since")
+            text = _("Calls are shown live, but older calls and notes cannot be read or saved. It began")
             return {"text": text, "since": iso(self._store_problem_since)}
         for link in links:
             if link.lag_seconds > STALE_AFTER:
-                text = _("The phone system is sending its news late")
-                return {"text": text, "since": iso(datetime.now(UTC).replace(microsecond=0))}
+                return {"text": _("The phone system is sending its news several seconds late."), "since": None}
         return None
 
     def _snapshot(self, stream: Stream) -> bytes:
