@@ -1,8 +1,8 @@
 """Who is asking: passwords, sessions, tokens, and the guards every route names.
 
-A browser holds an opaque random token in a cookie; the store holds only its hash, so a stolen database signs nobody in.
-Every change from a browser needs the session's CSRF token and, where the browser sends one, our own Origin. Programs
-use a personal token in the Authorization header, on the API only.
+A browser holds an opaque random token in a cookie; the store holds only its hash, so a stolen database
+signs nobody in. Every change from a browser needs the session's CSRF token and, where the browser sends
+one, our own Origin. Programs use a personal token in the Authorization header, on the API only.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ PASSWORD_LEAST = 10  # characters; NIST SP 800-63B asks for 8 at least, we have 
 PASSWORD_MOST = 256  # characters; argon2 takes any length, a form field should not
 TOKEN_BYTES = 32  # 256 bits of randomness: cannot be guessed, so a plain SHA-256 of it is enough in the store
 TRIES_PER_ACCOUNT = RateLimitItemPerMinute(5, 5)  # 5 wrong passwords in 5 minutes for one login and address
-TRIES_PER_ADDRESS = RateLimitItemPerMinute(30, 5)  # an office behind one address may mistype; a script may not
+TRIES_PER_ADDRESS = RateLimitItemPerMinute(
+    30, 5
+)  # an office behind one address may mistype; a script may not
 HASHINGS_AT_ONCE = 2  # each takes 64 MiB and a core for ~300 ms; a flood of sign-ins must not eat the machine
 
 
@@ -47,7 +49,9 @@ class NotAllowed(SwitchhookError):
 
 
 class FormExpired(SwitchhookError):
-    """This form was not sent from a page of ours that is still valid. Please reload the page and try again."""
+    """This form was not sent from a page of ours that is still valid. Please reload the page and try
+    again.
+    """
 
 
 class TooManyTries(SwitchhookError):
@@ -107,12 +111,16 @@ def token_hash(token: str) -> bytes:
 
 
 def csrf_of(token: str) -> str:
-    """The session's CSRF token: derived from the cookie, so nothing more is stored and it dies with the session."""
+    """The session's CSRF token: derived from the cookie, so nothing more is stored and it dies with the
+    session.
+    """
     return hmac.new(token.encode(), b"switchhook csrf", hashlib.sha256).hexdigest()
 
 
 class SignInLimits:
-    """Counts wrong passwords by account and address, and by address alone. Per process; a restart forgives."""
+    """Counts wrong passwords by account and address, and by address alone. Per process; a restart
+    forgives.
+    """
 
     def __init__(self) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
@@ -245,7 +253,9 @@ class Gate:
             return  # a program's token is not sent along by browsers on their own
         self.check_origin(request)
         told = request.headers.get("x-csrf-token")
-        if told is None and request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        if told is None and request.headers.get("content-type", "").startswith(
+            "application/x-www-form-urlencoded"
+        ):
             value = (await request.form()).get("csrf")
             told = value if isinstance(value, str) else None
         if told is None or not hmac.compare_digest(told.encode(), viewer.csrf.encode()):
@@ -290,7 +300,13 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
-_BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+_BROWSERS = (
+    ("Edg/", "Edge"),
+    ("OPR/", "Opera"),
+    ("Firefox/", "Firefox"),
+    ("Chrome/", "Chrome"),
+    ("Safari/", "Safari"),
+)
 _SYSTEMS = (
     ("Android", "Android"),
     ("iPhone", "iPhone"),

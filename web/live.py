@@ -1,8 +1,8 @@
 """The live stream: one reader of the calls of this moment, any number of browsers behind it.
 
-A stream begins with a complete snapshot and goes on with what changed. A change is encoded once for everybody who may
-see the same; a card only for the account whose phone it is. Nobody waits for anybody: a browser that reads too slowly
-is dropped, reconnects, and gets a snapshot again.
+A stream begins with a complete snapshot and goes on with what changed. A change is encoded once for
+everybody who may see the same; a card only for the account whose phone it is. Nobody waits for anybody: a
+browser that reads too slowly is dropped, reconnects, and gets a snapshot again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-
 from call_records.shapes import Account, Records
 from telephony.desk import Card, CardState, card_for
 from telephony.errors import SwitchhookError
@@ -30,7 +29,8 @@ from web.settings import WebSettings
 from web.visibility import View, mask, show
 from web.wording import Names, _, display_number
 
-QUEUE_MOST = 256  # chunks; some ten seconds of a very busy office. A reader further behind is better off with a snapshot
+# chunks; some ten seconds of a very busy office. A reader further behind is better off with a snapshot
+QUEUE_MOST = 256
 NAMES_EVERY = 30.0  # s; a person added by hand in the database shows up half a minute later
 STORE_TIMEOUT = 5.0  # s; longer than any healthy answer, shorter than the interval between checks
 STALE_AFTER = 5.0  # s of lag behind the PBX before the page says so: below it nobody could tell
@@ -68,7 +68,9 @@ class Stream:
         return True
 
     def end(self, reason: str) -> None:
-        """Say goodbye and finish; what is still queued is dropped, the snapshot after a reconnect brings it all."""
+        """Say goodbye and finish; what is still queued is dropped, the snapshot after a reconnect brings
+        it all.
+        """
         if self.closed:
             return
         self.closed = True
@@ -149,7 +151,8 @@ class Hub:
             return
         self.names = Names(directory, self._settings.region)
 
-    # -- reading -----------------------------------------------------------------------------------------------
+    # -- reading
+    -----------------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
         while True:
@@ -158,7 +161,9 @@ class Hub:
                     self._send(stream, self._snapshot(stream))
                 async for change in changes:
                     self.publish(change)
-            await asyncio.sleep(0)  # we were too slow and were dropped: let others run, then start from a snapshot
+            await asyncio.sleep(
+                0
+            )  # we were too slow and were dropped: let others run, then start from a snapshot
 
     async def _look_around(self) -> None:
         while True:
@@ -178,7 +183,8 @@ class Hub:
         except (SwitchhookError, TimeoutError, OSError) as problem:
             return str(problem) or _("The database does not answer.")
 
-    # -- writing -----------------------------------------------------------------------------------------------
+    # -- writing
+    -----------------------------------------------------------------------------------------------
 
     def publish(self, change: CallFacts | LinkState) -> None:
         """Hand one change to every stream. Never waits."""
@@ -250,7 +256,9 @@ class Hub:
         return changes
 
     def _told_card(self, card: Card, facts: CallFacts, view: View) -> dict[str, Any]:
-        """A card as the page shows it: the number at once, names where we know them, the way the caller came."""
+        """A card as the page shows it: the number at once, names where we know them, the way the caller
+        came.
+        """
         extension_called = card.other_number is not None and not card.other_number.startswith("+")
         name = card.other_name
         if extension_called and card.other_number:
@@ -322,7 +330,10 @@ class Hub:
             return {"text": text, "since": iso(self._store_problem_since)}
         for link in links:
             if link.lag_seconds > STALE_AFTER:
-                return {"text": _("The phone system is sending its news several seconds late."), "since": None}
+                return {
+                    "text": _("The phone system is sending its news several seconds late."),
+                    "since": None,
+                }
         return None
 
     def _snapshot(self, stream: Stream) -> bytes:
@@ -353,7 +364,8 @@ class Hub:
             self._metrics.dropped.inc()
             stream.end("slow")
 
-    # -- serving -----------------------------------------------------------------------------------------------
+    # -- serving
+    -----------------------------------------------------------------------------------------------
 
     def open(self, viewer: Viewer, flavour: Flavour) -> Stream:
         """Begin a stream: from here on it misses nothing."""
@@ -380,7 +392,9 @@ class Hub:
     async def chunks(
         self, viewer: Viewer, flavour: Flavour, still_allowed: Callable[[], Awaitable[object]]
     ) -> AsyncIterator[bytes]:
-        """The bytes of a stream until it ends; a beat when nothing happens, so that a dead link is noticed."""
+        """The bytes of a stream until it ends; a beat when nothing happens, so that a dead link is
+        noticed.
+        """
         checked = time.monotonic()
         stream = self.open(viewer, flavour)
         try:

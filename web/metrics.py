@@ -15,7 +15,9 @@ class WebMetrics:
             "switchhook_web_live_changes", "Changes passed on to live streams", registry=self.registry
         )
         self.dropped = Counter(
-            "switchhook_web_live_dropped", "Live streams dropped because their reader was too slow", registry=self.registry
+            "switchhook_web_live_dropped",
+            "Live streams dropped because their reader was too slow",
+            registry=self.registry,
         )
         self.fan_out = Histogram(
             "switchhook_web_fan_out_seconds",
@@ -23,4 +25,6 @@ class WebMetrics:
             buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1),
             registry=self.registry,
         )
-        self.sign_ins = Counter("switchhook_web_sign_ins", "Sign-ins by result", ["result"], registry=self.registry)
+        self.sign_ins = Counter(
+            "switchhook_web_sign_ins", "Sign-ins by result", ["result"], registry=self.registry
+        )

@@ -1,7 +1,7 @@
 """The call as one picture: a row per party, time to the right, a bar for everything a party was doing.
 
-Only geometry here: the template draws it. The horizontal axis is in percent, so the picture fits any width; rows are
-in pixels. Long silences are not compressed: a minute looks like a minute.
+Only geometry here: the template draws it. The horizontal axis is in percent, so the picture fits any width;
+rows are in pixels. Long silences are not compressed: a minute looks like a minute.
 """
 
 from __future__ import annotations
@@ -14,7 +14,23 @@ from web.wording import DOING_WORDS, Named, Names, duration
 
 ROW_HEIGHT = 32  # px: a finger can still hit it
 LEAST_WIDTH = 0.6  # % of the picture: a one-second ring in an hour's call stays visible
-STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)  # s between marks of the time axis
+STEPS = (
+    1,
+    2,
+    5,
+    10,
+    15,
+    30,
+    60,
+    120,
+    300,
+    600,
+    900,
+    1800,
+    3600,
+    7200,
+    14400,
+)  # s between marks of the time axis
 MOST_MARKS = 7  # labels of `12:00` still apart at 390 px
 
 
@@ -93,7 +109,9 @@ def draw(facts: CallFacts, names: Names, now: datetime) -> Picture:
             width = max(right - left, LEAST_WIDTH)
             seconds = ((interval.until or end) - interval.since).total_seconds()
             word = DOING_WORDS.get(interval.doing, interval.doing)
-            bars.append(Bar(interval.doing, min(left, 100 - LEAST_WIDTH), width, f"{word} {duration(seconds)}"))
+            bars.append(
+                Bar(interval.doing, min(left, 100 - LEAST_WIDTH), width, f"{word} {duration(seconds)}")
+            )
         talked = sum(leg.talk_seconds for leg in legs)
         summary = duration(talked) if talked else ""
         rows.append(Row(names.leg(legs[-1], facts), y, tuple(bars), summary))

@@ -69,7 +69,11 @@ def answer_problems(app: FastAPI, renderer: Renderer) -> None:
     """Register the answers to everything that goes wrong."""
 
     async def tell(
-        request: Request, status: int, detail: str, remedy: str | None = None, errors: list[dict[str, str]] | None = None
+        request: Request,
+        status: int,
+        detail: str,
+        remedy: str | None = None,
+        errors: list[dict[str, str]] | None = None,
     ) -> Response:
         if request.url.path.startswith(API):
             return problem(status, detail, remedy=remedy, errors=errors)
@@ -94,19 +98,27 @@ def answer_problems(app: FastAPI, renderer: Renderer) -> None:
         status = error.status_code if isinstance(error, HTTPException) else 500
         detail = error.detail if isinstance(error, HTTPException) else ""
         if status == 404 and detail in ("", "Not Found"):
-            detail = _("There is no such page.") if not request.url.path.startswith(API) else _("There is nothing here.")
+            detail = (
+                _("There is no such page.")
+                if not request.url.path.startswith(API)
+                else _("There is nothing here.")
+            )
         return await tell(request, status, detail)
 
     async def invalid(request: Request, error: Exception) -> Response:
         found = error.errors() if isinstance(error, RequestValidationError) else []
-        errors = [{"where": ".".join(str(step) for step in item["loc"]), "what": str(item["msg"])} for item in found]
+        errors = [
+            {"where": ".".join(str(step) for step in item["loc"]), "what": str(item["msg"])} for item in found
+        ]
         first = f"{errors[0]['where']}: {errors[0]['what']}" if errors else ""
         return await tell(request, 422, _("Some of the values cannot be used. ") + first, errors=errors)
 
     async def ours(request: Request, error: Exception) -> Response:
         _log.error("a page failed", path=request.url.path, exc_info=error)
         detail = _("Something went wrong on our side. The calls themselves are not affected.")
-        return await tell(request, 500, detail, _("Try again; if it stays, tell your administrator the time it happened."))
+        return await tell(
+            request, 500, detail, _("Try again; if it stays, tell your administrator the time it happened.")
+        )
 
     app.add_exception_handler(SwitchhookError, own)
     app.add_exception_handler(HTTPException, http)

@@ -138,7 +138,9 @@ _STATE_ICONS = {
 
 def live_row(facts: CallFacts, names: Names) -> LiveRow:
     """Who talks to whom: the one who called first, then who is in it now, else whose phones ring."""
-    callees = [leg for leg in facts.legs if leg.party != facts.caller.number and leg.kind is not PartyKind.SERVICE]
+    callees = [
+        leg for leg in facts.legs if leg.party != facts.caller.number and leg.kind is not PartyKind.SERVICE
+    ]
     in_it = [leg for leg in callees if leg.state in (LegState.TALKING, LegState.HELD)]
     ringing = [leg for leg in callees if leg.state is LegState.RINGING]
     parties = list(dict.fromkeys(leg.party for leg in in_it or ringing))

@@ -1,4 +1,6 @@
-"""Serving: binds the port itself, so that a taken one is a sentence, and stops within two seconds with streams open."""
+"""Serving: binds the port itself, so that a taken one is a sentence, and stops within two seconds with
+streams open.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +105,11 @@ def _why(host: str, port: int, error: OSError) -> str:
 
 def _remedy(error: OSError) -> str:
     if error.errno == errno.EADDRINUSE:
-        return "Stop that program, or choose another port in the configuration (web.port; 0 takes a free one)."
+        return (
+            "Stop that program, or choose another port in the configuration (web.port; 0 takes a free one)."
+        )
     if error.errno == errno.EACCES:
         return "Choose a port above 1023, and let a proxy answer on port 80 or 443."
-    return "Choose an address of this machine in the configuration (web.host), for example 127.0.0.1 or 0.0.0.0."
+    return (
+        "Choose an address of this machine in the configuration (web.host), for example 127.0.0.1 or 0.0.0.0."
+    )

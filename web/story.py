@@ -1,7 +1,7 @@
 """A call told in plain sentences: facts in, sentences out, oldest first.
 
-The same story stands under the picture on the call page. A sentence is made of parts, so that the page can set names
-and numbers apart (their writing direction is their own) while programs read `plain`.
+The same story stands under the picture on the call page. A sentence is made of parts, so that the page can
+set names and numbers apart (their writing direction is their own) while programs read `plain`.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ class Sentence:
 
 
 def tell(facts: CallFacts, names: Names) -> tuple[Sentence, ...]:
-    """The story of the call, oldest sentence first; what happened at the same moment stays in the order of causes."""
+    """The story of the call, oldest sentence first; what happened at the same moment stays in the order of
+    causes.
+    """
     told = [
         _began(facts, names),
         *_queued(facts, names),
@@ -78,7 +80,11 @@ def headline(facts: CallFacts, names: Names) -> Sentence:
         parties = _people_of_ours(facts) if facts.direction is Direction.INBOUND else [facts.answered_by]
         with_whom = " → ".join(str(names.party(party, facts)) for party in parties or [facts.answered_by])
         return _say(
-            at, "talk", _("Talked {time} with {who}"), time=duration(facts.talk_seconds), who=Named(with_whom, None)
+            at,
+            "talk",
+            _("Talked {time} with {who}"),
+            time=duration(facts.talk_seconds),
+            who=Named(with_whom, None),
         )
     return _say(at, "missed", _outcome_sentence(facts))
 
@@ -169,7 +175,9 @@ _MANY_RINGS: dict[LegOutcome, str] = {
 
 
 def _unanswered_rings(facts: CallFacts, names: Names) -> Iterator[Sentence]:
-    """Who rang in vain, one sentence per outcome; phones that stopped because a colleague answered are no news."""
+    """Who rang in vain, one sentence per outcome; phones that stopped because a colleague answered are no
+    news.
+    """
     groups: dict[LegOutcome, dict[str, Leg]] = {}
     for leg in _conversations(facts):
         if leg.answered_at is None and leg.outcome in _RING_WORDS:
@@ -186,13 +194,17 @@ def _unanswered_rings(facts: CallFacts, names: Names) -> Iterator[Sentence]:
 
 def _held(hold: Hold, facts: CallFacts, names: Names) -> Sentence:
     who = names.party(hold.by, facts)
-    return _say(hold.at, "hold", _("{who} put the call on hold for {time}"), who=who, time=duration(hold.seconds))
+    return _say(
+        hold.at, "hold", _("{who} put the call on hold for {time}"), who=who, time=duration(hold.seconds)
+    )
 
 
 def _parked(stay: Parking, facts: CallFacts, names: Names) -> Iterator[Sentence]:
     slot = Named(None, stay.slot)
     if stay.by:
-        yield _say(stay.at, "park", _("{who} parked the call on {slot}"), who=names.party(stay.by, facts), slot=slot)
+        yield _say(
+            stay.at, "park", _("{who} parked the call on {slot}"), who=names.party(stay.by, facts), slot=slot
+        )
     else:
         yield _say(stay.at, "park", _("The call was parked on {slot}"), slot=slot)
     if stay.retrieved_by and stay.seconds is not None:
@@ -247,9 +259,11 @@ def _ended(facts: CallFacts, names: Names) -> Iterator[Sentence]:
     if facts.disposition in _ENDINGS:
         waited = facts.wait_seconds if facts.wait_seconds is not None else facts.ring_seconds
         if waited is not None and waited >= 1:
-            yield _say(at, "missed", _outcome_sentence(facts) + _(" within {time}"), time=duration(waited)) if (
-                facts.disposition in (Disposition.MISSED, Disposition.NO_ANSWER)
-            ) else _say(at, "missed", _outcome_sentence(facts))
+            yield (
+                _say(at, "missed", _outcome_sentence(facts) + _(" within {time}"), time=duration(waited))
+                if (facts.disposition in (Disposition.MISSED, Disposition.NO_ANSWER))
+                else _say(at, "missed", _outcome_sentence(facts))
+            )
         else:
             yield _say(at, "missed", _outcome_sentence(facts))
     elif facts.ended_by:

@@ -57,7 +57,9 @@ class Person:
 async def _office(*roles: Role, settings: WebSettings = SETTINGS) -> AsyncIterator[Office]:
     records, live = FakeRecords(), FakeLive()
     for role in roles:
-        await records.add(role.value, role, *(("101",) if role is Role.MANAGER else ()), name=role.value.title())
+        await records.add(
+            role.value, role, *(("101",) if role is Role.MANAGER else ()), name=role.value.title()
+        )
     async with running(records, live, settings, cheap_passwords()) as address:
         yield Office(records, live, address)
 

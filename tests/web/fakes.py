@@ -1,4 +1,6 @@
-"""An office in memory: the store and the live calls as the web part knows them, without a database or a PBX."""
+"""An office in memory: the store and the live calls as the web part knows them, without a database or a
+PBX.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ class FakeCalls:
         found = [
             facts
             for facts in self.kept.values()
-            if facts.ended and facts.started_at < before and number in (facts.caller.number, facts.answered_by)
+            if facts.ended
+            and facts.started_at < before
+            and number in (facts.caller.number, facts.answered_by)
         ]
         return max(found, key=lambda facts: facts.started_at, default=None)
 
@@ -75,12 +79,27 @@ class FakeAccounts:
         return bool(self.kept)
 
     async def create(
-        self, *, login: str, name: str, role: Role, password_hash: str, extensions: Sequence[str], pop: PopPreference
+        self,
+        *,
+        login: str,
+        name: str,
+        role: Role,
+        password_hash: str,
+        extensions: Sequence[str],
+        pop: PopPreference,
     ) -> Account:
         if await self.by_login(login):
             raise PeerMistake(f"The sign-in name {login} is taken.")
         account = Account(
-            uuid4(), login, name, role, tuple(extensions), pop, password_hash, active=True, created_at=datetime.now(UTC)
+            uuid4(),
+            login,
+            name,
+            role,
+            tuple(extensions),
+            pop,
+            password_hash,
+            active=True,
+            created_at=datetime.now(UTC),
         )
         self.kept[account.id] = account
         return account
@@ -114,7 +133,9 @@ class FakeSessions:
         self._accounts = accounts
         self.kept: dict[bytes, Session] = {}
 
-    async def open(self, *, account_id: UUID, token_hash: bytes, expires_at: datetime, browser: str) -> Session:
+    async def open(
+        self, *, account_id: UUID, token_hash: bytes, expires_at: datetime, browser: str
+    ) -> Session:
         now = datetime.now(UTC)
         self.kept[token_hash] = Session(uuid4(), account_id, now, now, expires_at, browser)
         return self.kept[token_hash]
@@ -183,7 +204,9 @@ class FakeStaff:
         self.people: list[Person] = []
 
     async def directory(self) -> Directory:
-        signed = [Person(a.name, frozenset(a.extensions)) for a in self._accounts.kept.values() if a.extensions]
+        signed = [
+            Person(a.name, frozenset(a.extensions)) for a in self._accounts.kept.values() if a.extensions
+        ]
         return Directory((*signed, *self.people))
 
     async def put_person(self, *, name: str, extensions: Sequence[str], team: str | None = None) -> None:
@@ -206,7 +229,12 @@ class FakeRecords:
         return self.problem
 
     async def add(
-        self, login: str, role: Role, *extensions: str, name: str | None = None, password: str = "correct horse"
+        self,
+        login: str,
+        role: Role,
+        *extensions: str,
+        name: str | None = None,
+        password: str = "correct horse",
     ) -> Account:
         """Somebody who may sign in."""
         return await self.accounts.create(

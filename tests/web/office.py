@@ -46,7 +46,17 @@ def ours(extension: str, begin: datetime = NOON, *, rang: float = 0, role: LegRo
     """One of our phones, ringing."""
     ringing = (Interval("ringing", s(rang, begin), None),)
     return Leg(
-        extension, PartyKind.EXTENSION, role, None, LegState.RINGING, s(rang, begin), None, None, 0.0, None, ringing
+        extension,
+        PartyKind.EXTENSION,
+        role,
+        None,
+        LegState.RINGING,
+        s(rang, begin),
+        None,
+        None,
+        0.0,
+        None,
+        ringing,
     )
 
 
@@ -122,9 +132,7 @@ def picked_up(facts: CallFacts, extension: str, after: float = 6) -> CallFacts:
     at = s(after, facts.started_at)
     legs = []
     for leg in facts.legs:
-        if leg.kind is PartyKind.OUTSIDE:
-            legs.append(answered(leg, at))
-        elif leg.party == extension:
+        if leg.kind is PartyKind.OUTSIDE or leg.party == extension:
             legs.append(answered(leg, at))
         else:
             legs.append(stopped(leg, at) if leg.ended_at is None else leg)
@@ -205,7 +213,9 @@ def outgoing(extension: str, to: str = CLIENT, *, begin: datetime = NOON, talk: 
     base = ringing(begin=begin, direction=Direction.OUTBOUND)
     at, end = s(5, begin), s(5 + talk, begin)
     mine = hung_up(answered(ours(extension, begin, role=LegRole.CALLER), at), end)
-    theirs = replace(outside(to, role=LegRole.CALLEE), rang_at=begin, intervals=(Interval("ringing", begin, None),))
+    theirs = replace(
+        outside(to, role=LegRole.CALLEE), rang_at=begin, intervals=(Interval("ringing", begin, None),)
+    )
     return replace(
         base,
         state=State.ENDED,

@@ -1,4 +1,6 @@
-"""`python -m tests.web.preview [FOLDER]`: every page with a fictional office, as pictures in the usual sizes."""
+"""`python -m tests.web.preview [FOLDER]`: every page with a fictional office, as pictures in the usual
+sizes.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ async def fill(records: FakeRecords, live: FakeLive) -> str:
         begin = now - timedelta(minutes=17 * index + 12)
         number = f"+7916000{1000 + index * 37 % 900:04}"
         queue = "support" if index % 4 == 2 else None
-        ring = office.ringing("101", "105", "106", number=number, name=names[index % 6], begin=begin, queue=queue)
+        ring = office.ringing(
+            "101", "105", "106", number=number, name=names[index % 6], begin=begin, queue=queue
+        )
         match index % 7:
             case 0:
                 call = office.picked_up(ring, "101", 7)
@@ -54,9 +58,17 @@ async def fill(records: FakeRecords, live: FakeLive) -> str:
             case _:
                 call = office.over(office.picked_up(ring, "106", 11), 200)
         records.calls.kept[call.id] = call
-    live.publish(office.ringing("105", "106", number="+79160000077", begin=now - timedelta(seconds=95), queue="support"))
-    live.publish(office.ringing("107", number="+79160000055", name="Imagined Bakery", begin=now - timedelta(seconds=8)))
-    call = office.ringing("202", number="+79160000031", name="Dream Tiles", begin=now - timedelta(seconds=200))
+    live.publish(
+        office.ringing(
+            "105", "106", number="+79160000077", begin=now - timedelta(seconds=95), queue="support"
+        )
+    )
+    live.publish(
+        office.ringing("107", number="+79160000055", name="Imagined Bakery", begin=now - timedelta(seconds=8))
+    )
+    call = office.ringing(
+        "202", number="+79160000031", name="Dream Tiles", begin=now - timedelta(seconds=200)
+    )
     live.publish(office.picked_up(call, "202", 9))
     return story
 
@@ -65,7 +77,9 @@ def card_call(live: FakeLive) -> None:
     """A call for Anna, who has spoken with this client before."""
     number = "+79160001000"
     now = datetime.now(UTC)
-    call = office.ringing("202", number=number, name="Fictional Garden Ltd", begin=now - timedelta(seconds=80))
+    call = office.ringing(
+        "202", number=number, name="Fictional Garden Ltd", begin=now - timedelta(seconds=80)
+    )
     live.publish(office.transferred(office.picked_up(call, "202", 5), "202", "101", 77))
 
 
@@ -88,7 +102,9 @@ async def shoot(browser: Browser, address: str, folder: Path, story: str, live: 
         await page.wait_for_selector("html[data-live=yes]", timeout=5000)
         for name, path in pages.items():
             for theme, direction in (("light", "ltr"), ("dark", "ltr"), ("light", "rtl")):
-                if (theme, direction) != ("light", "ltr") and (size == "1024" or name not in ("live", "calls", "call")):
+                if (theme, direction) != ("light", "ltr") and (
+                    size == "1024" or name not in ("live", "calls", "call")
+                ):
                     continue
                 await page.goto(f"{address}{path}?theme={theme}&dir={direction}")
                 await page.wait_for_selector("html[data-live=yes]", timeout=5000)

@@ -90,7 +90,9 @@ async def test_role_matrix(office: Office) -> None:
         for (method, pattern), allowed in MATRIX.items():
             if pattern in ("/sign-out", "/settings/password", "/sign-in"):
                 continue  # they end or begin a session; tested on their own
-            path = pattern.replace("{call_id}", str(call.id)).replace("{version}/{name:path}", "x/css/app.css")
+            path = pattern.replace("{call_id}", str(call.id)).replace(
+                "{version}/{name:path}", "x/css/app.css"
+            )
             path = re.sub(r"\{\w+\}", NAUGHT, path)
             async with office.browser() as http:
                 person = Person(http)
@@ -98,9 +100,13 @@ async def test_role_matrix(office: Office) -> None:
                     assert await person.sign_in(who.value) == 303
                 headers = {"X-CSRF-Token": person.csrf}
                 body = {"json": {"text": "x"}} if method == "PUT" else {}
-                async with http.request(method, path, headers=headers, allow_redirects=False, **body) as answer:
+                async with http.request(
+                    method, path, headers=headers, allow_redirects=False, **body
+                ) as answer:
                     status, where = answer.status, answer.headers.get("location", "")
-            refused = status in (401, 403) or (status == 303 and where.startswith("/sign-in") and path != "/welcome")
+            refused = status in (401, 403) or (
+                status == 303 and where.startswith("/sign-in") and path != "/welcome"
+            )
             may = allowed == "open" or (who is not None and who.value[0] in allowed)
             assert refused != may, (who, method, path, status, where)
 
@@ -177,13 +183,16 @@ async def test_first_account_needs_the_setup_code(empty_office: Office) -> None:
             assert answer.status == 200
         (account,) = empty_office.records.accounts.kept.values()
         assert account.role is Role.ADMINISTRATOR
-    async with empty_office.browser() as http, http.post(
-        "/welcome", data={**form, "login": "two", "setup_code": "blue-heron"}
-    ) as answer:
+    async with (
+        empty_office.browser() as http,
+        http.post("/welcome", data={**form, "login": "two", "setup_code": "blue-heron"}) as answer,
+    ):
         assert answer.status == 403
 
 
-@pytest.mark.parametrize("wanted", ["//evil.example", "https://evil.example", "/\\evil", "javascript:x", "", "/a\nb"])
+@pytest.mark.parametrize(
+    "wanted", ["//evil.example", "https://evil.example", "/\\evil", "javascript:x", "", "/a\nb"]
+)
 def test_next_never_leads_away(wanted: str) -> None:
     """The link that brought somebody to the sign-in form names another site."""
     assert local_path(wanted) == "/live"

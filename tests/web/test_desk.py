@@ -30,7 +30,9 @@ STATES = [
 ]
 
 
-@pytest.mark.parametrize(("facts", "extension", "state"), [row[1:] for row in STATES], ids=[row[0] for row in STATES])
+@pytest.mark.parametrize(
+    ("facts", "extension", "state"), [row[1:] for row in STATES], ids=[row[0] for row in STATES]
+)
 def test_card_states(facts, extension, state) -> None:
     """Each row is one person's phone in one call."""
     card = card_for(facts, extension, ON_RING)

@@ -20,7 +20,12 @@ from web.live import QUEUE_MOST, Flavour, Hub
 from web.metrics import WebMetrics
 from web.visibility import View
 
-NASTY = ['<script>alert(1)</script>', "\"><img src=x onerror='x'>", "a\r\nevent: bye\r\ndata: {}\r\n\r\n", "Ж" * 400]
+NASTY = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror='x'>",
+    "a\r\nevent: bye\r\ndata: {}\r\n\r\n",
+    "Ж" * 400,
+]
 
 
 class Events:
@@ -106,7 +111,10 @@ async def test_the_target_of_a_transfer_reads_from_whom(office: Office) -> None:
         await events.next()
         office.live.publish(transferred(picked_up(ringing("202", name="Garden"), "202"), "202", "101", 30))
         name, card = await events.next()
-        assert (name, card["name"], card["from"]) in (("card", "Garden", "Petrova (202)"), ("card", "Garden", "202"))
+        assert (name, card["name"], card["from"]) in (
+            ("card", "Garden", "Petrova (202)"),
+            ("card", "Garden", "202"),
+        )
 
 
 async def test_a_merged_call_leaves_no_ghost(office: Office) -> None:
@@ -194,7 +202,9 @@ async def test_nasty_names_are_shown_and_do_nothing(office: Office, name: str) -
             assert "<img" not in page
         (event, card), (row, told) = await events.next(), await events.next()
         assert (event, row) == ("card", "call")
-        assert card["name"].replace("\n", "").replace("\r", "") == name.strip().replace("\n", "").replace("\r", "")
+        assert card["name"].replace("\n", "").replace("\r", "") == name.strip().replace("\n", "").replace(
+            "\r", ""
+        )
         assert "<script>" not in told["html"]
         assert "<img" not in told["html"]
 
@@ -223,7 +233,10 @@ async def test_notes_are_kept_by_author(office: Office) -> None:
             headers = {"X-CSRF-Token": person.csrf}
             async with http.put(url, json={"text": f"by {login}"}, headers=headers) as answer:
                 assert answer.status == 200
-    assert {note.text for note in await office.records.notes.of_call(call.id)} == {"by manager", "by supervisor"}
+    assert {note.text for note in await office.records.notes.of_call(call.id)} == {
+        "by manager",
+        "by supervisor",
+    }
 
 
 async def test_merged_ids_lead_to_the_call(office: Office) -> None:

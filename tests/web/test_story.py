@@ -38,9 +38,7 @@ from web.wording import Names, display_number, duration
 NAMES = Names(Directory((Person("Anna", frozenset({"101"})), Person("Warehouse", frozenset({"555"})))), "RU")
 TALK = picked_up(ringing("101", "102"), "101", 6)
 MOVED = over(target_answers(transferred(TALK, "101", "555", 58), "555", 61), 200)
-ATTENDED = Transfer(
-    TransferKind.ATTENDED, TransferVia.SIP, "101", "555", TransferResult.COMPLETED, s(50)
-)
+ATTENDED = Transfer(TransferKind.ATTENDED, TransferVia.SIP, "101", "555", TransferResult.COMPLETED, s(50))
 BEGIN = "8 (916) 000-00-12 called 8 (495) 000-00-01"
 
 TOLD: list[tuple[CallFacts, list[str]]] = [
@@ -104,7 +102,10 @@ def test_told(facts: CallFacts, sentences: list[str]) -> None:
     [
         (ATTENDED, "Anna (101) spoke with Warehouse (555) first, then transferred the call"),
         (replace(ATTENDED, three_way=True), "Anna (101) brought Warehouse (555) into the conversation"),
-        (replace(ATTENDED, result=TransferResult.FAILED), "Anna (101) could not transfer the call to Warehouse (555)"),
+        (
+            replace(ATTENDED, result=TransferResult.FAILED),
+            "Anna (101) could not transfer the call to Warehouse (555)",
+        ),
         (
             replace(ATTENDED, result=TransferResult.RETURNED),
             "Transferred to Warehouse (555), who did not take it; it came back to Anna (101)",
@@ -151,12 +152,17 @@ def test_the_picture_has_a_row_for_everybody_and_an_arrow() -> None:
     picture = draw(MOVED, NAMES, s(500))
     assert [row.who.first for row in picture.rows] == ["8 (916) 000-00-12", "Anna", "102", "Warehouse"]
     assert [(arrow.from_y, arrow.to_y) for arrow in picture.arrows] == [(32, 96)]
-    assert all(0 <= bar.x and bar.x + bar.width <= 101 for row in picture.rows for bar in row.bars)
+    assert all(bar.x >= 0 and bar.x + bar.width <= 101 for row in picture.rows for bar in row.bars)
 
 
 @pytest.mark.parametrize(
     ("number", "shown"),
-    [(CLIENT, "8 (916) 000-00-12"), ("+442079460000", "+44 20 7946 0000"), ("101", "101"), (None, "Number withheld")],
+    [
+        (CLIENT, "8 (916) 000-00-12"),
+        ("+442079460000", "+44 20 7946 0000"),
+        ("101", "101"),
+        (None, "Number withheld"),
+    ],
 )
 def test_numbers(number: str | None, shown: str) -> None:
     """Numbers of the office's country the national way, others with their country, extensions as they are."""

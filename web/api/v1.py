@@ -1,7 +1,7 @@
 """API version 1: calls, one call, the live stream, notes. Our own pages use it too.
 
-A program sends a personal token (`Authorization: Bearer …`, made under My settings); our pages send their cookie, and
-with every change the CSRF token. Every call is told as call facts, version 1.
+A program sends a personal token (`Authorization: Bearer …`, made under My settings); our pages send their
+cookie, and with every change the CSRF token. Every call is told as call facts, version 1.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ async def calls(
     viewer: Asking,
     direction: Annotated[Direction | None, Query(description="Only this direction.")] = None,
     disposition: Annotated[Disposition | None, Query(description="Only this outcome.")] = None,
-    party: Annotated[str | None, Query(max_length=32, description="An extension of ours that took part.")] = None,
+    party: Annotated[
+        str | None, Query(max_length=32, description="An extension of ours that took part.")
+    ] = None,
     number: Annotated[
         str | None, Query(max_length=64, description="Any spelling of an outside number, or its last digits.")
     ] = None,
@@ -117,7 +119,9 @@ async def card(request: Request, call_id: UUID, viewer: Asking) -> dict[str, Any
 async def live(
     request: Request,
     viewer: Asking,
-    view: Annotated[Flavour, Query(description="`facts` for programs; `page` is for our own pages.")] = Flavour.FACTS,
+    view: Annotated[
+        Flavour, Query(description="`facts` for programs; `page` is for our own pages.")
+    ] = Flavour.FACTS,
 ) -> StreamingResponse:
     """First `snapshot` with everything; then `call`, `gone`, `card`, `card_closed`, `link`, and `beat` every 10 s.
 

@@ -44,5 +44,7 @@ async def fields(request: Request) -> dict[str, str]:
     """The form's text fields, without NUL (no database keeps it) and cut to a sane length."""
     form = await request.form(max_files=0, max_fields=50)
     return {
-        name: value.replace("\0", "")[:FIELD_MOST] for name, value in form.multi_items() if isinstance(value, str)
+        name: value.replace("\0", "")[:FIELD_MOST]
+        for name, value in form.multi_items()
+        if isinstance(value, str)
     }

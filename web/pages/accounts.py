@@ -21,7 +21,11 @@ from web.wording import _
 router = APIRouter(include_in_schema=False)
 Administrator = Annotated[Viewer, Depends(guard(ADMINISTRATORS))]
 
-SAVED = {"made": _("The account was made."), "changed": _("Saved."), "password": _("The password was changed.")}
+SAVED = {
+    "made": _("The account was made."),
+    "changed": _("Saved."),
+    "password": _("The password was changed."),
+}
 
 
 @router.get("/accounts")
@@ -81,7 +85,9 @@ async def change(request: Request, account_id: UUID, viewer: Administrator) -> R
         extensions=extensions,
         active=told.get("active") == "yes",
     )
-    problem = problem or await _taken(site, extensions, account_id) or await _last_administrator(site, changed)
+    problem = (
+        problem or await _taken(site, extensions, account_id) or await _last_administrator(site, changed)
+    )
     if problem is None:
         try:
             await site.records.accounts.update(changed)
@@ -114,7 +120,9 @@ def read_extensions(text: str) -> tuple[tuple[str, ...], str | None]:
     parts = tuple(dict.fromkeys(part for part in re.split(r"[\s,;]+", text) if part))
     wrong = [part for part in parts if not re.fullmatch(r"[0-9]{2,8}", part)]
     if wrong:
-        return parts, _("An extension has two to eight digits; this was not understood: ") + ", ".join(wrong)[:80]
+        return parts, _("An extension has two to eight digits; this was not understood: ") + ", ".join(wrong)[
+            :80
+        ]
     return parts, None
 
 
@@ -123,7 +131,9 @@ async def _taken(site: Site, extensions: tuple[str, ...], owner: UUID | None) ->
     for other in await site.records.accounts.all():
         shared = set(other.extensions) & set(extensions)
         if other.id != owner and other.active and shared:
-            return _("Extension {extension} belongs to {name}.").format(extension=min(shared), name=other.name)
+            return _("Extension {extension} belongs to {name}.").format(
+                extension=min(shared), name=other.name
+            )
     return None
 
 

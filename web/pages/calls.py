@@ -22,6 +22,7 @@ from web.wording import Named, Names, _
 
 router = APIRouter(include_in_schema=False)
 
+FILTERS = frozenset({"direction", "outcome", "person", "date", "q"})
 PAGE = 50  # rows; two screens, a quarter of a second on a slow line
 
 
@@ -32,7 +33,7 @@ async def calls(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
     wanted, problem = read_filter(asked, site)
     page = await site.records.calls.page(wanted, limit=PAGE, cursor=asked.get("cursor"))
-    filters = {name: asked[name] for name in ("direction", "outcome", "person", "date", "q") if name in asked}
+    filters = {name: value for name, value in asked.items() if name in FILTERS}
     names = site.hub.names
     shown = [show(facts, viewer.view) for facts in page.calls]
     return site.renderer.page(
@@ -99,7 +100,9 @@ def ours_of(facts: CallFacts, names: Names) -> tuple[Named, ...]:
 async def call(
     request: Request, call_id: UUID, viewer: Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
 ) -> Response:
-    """One call: its picture, its story, its notes. The id of a merged call leads to the call it became part of."""
+    """One call: its picture, its story, its notes. The id of a merged call leads to the call it became
+    part of.
+    """
     site = site_of(request)
     facts = await find_call(site, call_id)
     if facts is None:
@@ -109,7 +112,9 @@ async def call(
             "error.html",
             status=404,
             title=_("There is no such call."),
-            remedy=_("It may have been removed under the retention rules. The list of calls shows what is kept."),
+            remedy=_(
+                "It may have been removed under the retention rules. The list of calls shows what is kept."
+            ),
         )
     if facts.id != call_id:
         return RedirectResponse(f"/calls/{facts.id}", 303)
@@ -143,9 +148,13 @@ async def find_call(site: Site, call_id: UUID) -> CallFacts | None:
     return next((facts for facts in site.live.calls() if facts.id == kept.id), kept)
 
 
-async def last_conversation(site: Site, facts: CallFacts, names: Names, viewer: Viewer) -> dict[str, str] | None:
+async def last_conversation(
+    site: Site, facts: CallFacts, names: Names, viewer: Viewer
+) -> dict[str, str] | None:
     """The card's line about the last time; None when there was none or the store is away."""
-    number = facts.caller.number if facts.direction is Direction.INBOUND else facts.answered_by or facts.requested
+    number = (
+        facts.caller.number if facts.direction is Direction.INBOUND else facts.answered_by or facts.requested
+    )
     if not number or not number.startswith("+"):
         return None
     try:

@@ -1,4 +1,6 @@
-"""Connections: is all well? Each link in a plain sentence, with the remedy when it is not. For administrators."""
+"""Connections: is all well? Each link in a plain sentence, with the remedy when it is not. For
+administrators.
+"""
 
 from __future__ import annotations
 
@@ -39,19 +41,27 @@ async def connections(
     for link in site.live.links():
         name = _("Phone system {pbx}").format(pbx=link.pbx)
         if not link.connected:
-            remedy = link.problem or _("Check that the phone system is running and reachable from this machine.")
+            remedy = link.problem or _(
+                "Check that the phone system is running and reachable from this machine."
+            )
             lines.append(Connection(name, False, _("Not connected. We keep trying."), remedy, link.since))
         elif link.lag_seconds > STALE_AFTER:
             text = _("Connected, but its news arrives {time} late.").format(time=duration(link.lag_seconds))
             remedy = _("Check that the clocks of both machines agree, then the load of the phone system.")
             lines.append(Connection(name, False, text, remedy, link.since))
         else:
-            lines.append(Connection(name, True, _("Connected. Calls are seen as they happen."), None, link.since))
+            lines.append(
+                Connection(name, True, _("Connected. Calls are seen as they happen."), None, link.since)
+            )
     if not lines:
-        remedy = _("Run “switchhook init”; it asks a few questions and prints the lines to add to the phone system.")
+        remedy = _(
+            "Run “switchhook init”; it asks a few questions and prints the lines to add to the phone system."
+        )
         lines.append(Connection(_("Phone system"), False, _("None is set up yet."), remedy, None))
     problem = await site.hub.check_store()
     well = problem is None
-    text = _("Calls and notes are kept.") if well else _("Calls are seen, but cannot be kept for good just now.")
+    text = (
+        _("Calls and notes are kept.") if well else _("Calls are seen, but cannot be kept for good just now.")
+    )
     lines.append(Connection(_("Database"), well, text, problem, None))
     return site.renderer.page(request, viewer, "connections.html", connections=lines, now=now)

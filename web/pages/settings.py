@@ -1,4 +1,6 @@
-"""My settings: when a card opens, how pages look, the password, where I am signed in, and tokens for programs."""
+"""My settings: when a card opens, how pages look, the password, where I am signed in, and tokens for
+programs.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ async def theme(request: Request, _viewer: SignedIn) -> Response:
     response = RedirectResponse("/settings?saved=theme", 303)
     if chosen in ("light", "dark"):
         year = 365 * 24 * 3600
-        response.set_cookie("theme", chosen, max_age=year, samesite="lax", secure=site_of(request).settings.https)
+        response.set_cookie(
+            "theme", chosen, max_age=year, samesite="lax", secure=site_of(request).settings.https
+        )
     else:
         response.delete_cookie("theme")
     return response

@@ -47,7 +47,9 @@ async def sign_in(request: Request) -> Response:
     if account is None:
         site.metrics.sign_ins.labels("refused").inc()
         _log.warning("sign-in refused", address=address_of(request))
-        problem = _("The name or the password is not right. Check capitals, or ask an administrator for a new password.")
+        problem = _(
+            "The name or the password is not right. Check capitals, or ask an administrator for a new password."
+        )
         return _form(request, site, status=401, problem=problem, login=login)
     site.metrics.sign_ins.labels("ok").inc()
     if site.gate.passwords.outdated(account.password_hash):
@@ -101,11 +103,15 @@ async def make_first(request: Request) -> Response:
     return site.renderer.page(request, None, "welcome.html", status=status, problem=problem, told=shown)
 
 
-async def _first_problem(request: Request, site: Site, told: dict[str, str], login: str, name: str) -> str | None:
+async def _first_problem(
+    request: Request, site: Site, told: dict[str, str], login: str, name: str
+) -> str | None:
     site.gate.limits.check("", address_of(request))
     if not site.gate.right_setup_code(told.get("setup_code", "")):
         site.gate.limits.failed("", address_of(request))
-        return _("The setup code is not right. It was printed in the terminal and the log when Switchhook started.")
+        return _(
+            "The setup code is not right. It was printed in the terminal and the log when Switchhook started."
+        )
     if not login or not name:
         return _("Please fill in your name and a sign-in name.")
     return password_problem(told.get("password", ""), login)
