@@ -1,4 +1,6 @@
-"""Serving: binds the port itself, so that a taken one is a sentence, and stops within two seconds with streams open."""
+"""Serving: binds the port itself, so that a taken one is a sentence, and stops within two seconds with
+streams open.
+"""
 
 from __future__ import annotations
 
