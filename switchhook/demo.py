@@ -29,6 +29,8 @@ async def demo_office(
     about half a minute, once; otherwise this takes about a second.
     """
     install = await asyncio.to_thread(find_asterisk, suite)
-    async with PrivateAsterisk(install, state=state, system_name="demo", ami_write_all=True) as asterisk:
-        async with SimulatedOffice(asterisk, seed=seed, pace=pace) as office:
-            yield asterisk, office
+    async with (
+        PrivateAsterisk(install, state=state, system_name="demo", ami_write_all=True) as asterisk,
+        SimulatedOffice(asterisk, seed=seed, pace=pace) as office,
+    ):
+        yield asterisk, office

@@ -63,7 +63,9 @@ class PrivateAsterisk:
         self.capture_user = "capture"
         self.capture_secret = secrets.token_urlsafe(18)
         self._instance = f"lab-{secrets.token_hex(6)}"
-        self._temporary = tempfile.TemporaryDirectory(prefix="switchhook-asterisk-") if state is None else None
+        self._temporary = (
+            tempfile.TemporaryDirectory(prefix="switchhook-asterisk-") if state is None else None
+        )
         self.state = Path(self._temporary.name) if self._temporary else state or Path()
         self.recordings = recordings or self.state / "spool" / "monitor"
         self.system_name = system_name
@@ -121,7 +123,8 @@ class PrivateAsterisk:
             held = await asyncio.to_thread(HeldPorts, self._ports)
         except OSError as taken:
             raise AsteriskDidNotStart(
-                "A port of the private Asterisk is taken by another process.", remedy="Start again on new ports."
+                "A port of the private Asterisk is taken by another process.",
+                remedy="Start again on new ports.",
             ) from taken
         self._ports = held.ports
         try:
@@ -197,7 +200,7 @@ class PrivateAsterisk:
         return self.state / "etc"
 
     async def _exited(self) -> None:
-        while self.pid is not None:
+        while self.pid is not None:  # noqa: ASYNC110 - the process belongs to no event loop that could tell
             await asyncio.sleep(PROBE_PAUSE)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -230,7 +233,16 @@ class PrivateAsterisk:
             await asyncio.sleep(PROBE_PAUSE)
 
     def _write_configuration(self) -> None:
-        for name in ("etc", "lib", "spool/monitor", "run", "log/cel-custom", "log/cdr-csv", "music", "lib/keys"):
+        for name in (
+            "etc",
+            "lib",
+            "spool/monitor",
+            "run",
+            "log/cel-custom",
+            "log/cdr-csv",
+            "music",
+            "lib/keys",
+        ):
             (self.state / name).mkdir(parents=True, exist_ok=True)
         self.recordings.mkdir(parents=True, exist_ok=True)
         self._offer_music()
@@ -257,7 +269,9 @@ class PrivateAsterisk:
             "STATE": str(self.state),
             "MODULES": str(self.install.modules),
             "DATA": str(self.install.data),
-            "SYSTEMNAME_LINE": f"systemname = {self.system_name}" if self.system_name else "; no systemname here",
+            "SYSTEMNAME_LINE": f"systemname = {self.system_name}"
+            if self.system_name
+            else "; no systemname here",
             "TIMESTAMPEVENTS": "yes" if self._timestamp_events else "no",
             "AMI_PORT": str(self.ports.ami),
             "TLS_LINES": "",

@@ -77,7 +77,9 @@ def find_asterisk(suite: str = DEFAULT_SUITE, *, fetch: bool = True) -> Asterisk
         raise NoAsterisk(f"There is no suite {suite!r}.", remedy=f"Use one of: {', '.join(SUITES)}.")
     wanted = SUITES[suite]
     installed = _installed()
-    if installed and (installed.major == wanted.major or (suite == DEFAULT_SUITE and installed.major >= OLDEST_MAJOR)):
+    if installed and (
+        installed.major == wanted.major or (suite == DEFAULT_SUITE and installed.major >= OLDEST_MAJOR)
+    ):
         return installed
     home = cache_directory(suite)
     if (home / "asterisk").exists():
@@ -189,7 +191,12 @@ def _download(suite: Suite, work: Path) -> list[Path]:
         "Acquire::Retries": "2",
         **_sources(suite, work),
     }
-    apt = ["apt-get", "-qq", "-y", *(part for name, value in options.items() for part in ("-o", f"{name}={value}"))]
+    apt = [
+        "apt-get",
+        "-qq",
+        "-y",
+        *(part for name, value in options.items() for part in ("-o", f"{name}={value}")),
+    ]
     packages = suite.packages if _distribution() != "ubuntu" else ("asterisk",)
     _run([*apt, "update"], "The distribution's package lists could not be fetched.")
     _run([*apt, "--download-only", "install", *packages], "The distribution's Asterisk could not be fetched.")
@@ -215,7 +222,9 @@ def _sources(suite: Suite, work: Path) -> dict[str, str]:
         )
     listing = work / "etc" / "sources.list"
     # check-valid-until=no: an old suite's index is no longer re-signed, its signature still holds.
-    listing.write_text(f"deb [signed-by={keyring} check-valid-until=no] {_debian_mirror()} {suite.name} main\n")
+    listing.write_text(
+        f"deb [signed-by={keyring} check-valid-until=no] {_debian_mirror()} {suite.name} main\n"
+    )
     return {
         "Dir::Etc::sourcelist": str(listing),
         "Dir::Etc::sourceparts": "/dev/null",
@@ -257,7 +266,9 @@ def _run(command: list[str], failure: str) -> None:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)  # noqa: S603
     except subprocess.TimeoutExpired as late:
-        raise NoAsterisk(failure, remedy="The mirror did not answer in time; try again, or install asterisk.") from late
+        raise NoAsterisk(
+            failure, remedy="The mirror did not answer in time; try again, or install asterisk."
+        ) from late
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["apt gave no reason"])[-1]
         raise NoAsterisk(

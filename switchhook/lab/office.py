@@ -32,9 +32,9 @@ from telephony.errors import OurMistake, SwitchhookError
 
 log = structlog.get_logger(__name__)
 
-MANAGER_SHARE = 0.6  # of the calls begun while the demo's manager is free are hers: her card is what is looked at
+MANAGER_SHARE = 0.6  # of the calls begun while the demo's manager is free: her card is looked at
 LIVE_LIMIT = 4  # calls at once: an office of ten in which somebody is still free to take the next
-SCENE_SECONDS = 120  # the longest scene takes about 90 s at the demo's pace; a stuck one must not hold people for ever
+SCENE_SECONDS = 120  # the longest takes about 90 s; a stuck one must not hold people for ever
 ARRIVE_SECONDS = 8  # from dialling to ringing; a queue of one phone after the other takes some seconds
 
 Span = tuple[float, float]
@@ -167,7 +167,9 @@ class SimulatedOffice:
             possible = with_manager
         if not possible:
             return None
-        return self._scene(self._random.choices(possible, [scenario.weight for scenario in possible])[0], free)
+        return self._scene(
+            self._random.choices(possible, [scenario.weight for scenario in possible])[0], free
+        )
 
     def _scene(self, scenario: Scenario, free: set[str]) -> Scene:
         people = set(scenario.needs)

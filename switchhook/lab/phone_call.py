@@ -143,7 +143,9 @@ class Call:
 
     async def transferred(self, timeout: float = 5) -> int:  # noqa: ASYNC109
         """Wait for the PBX's last word on our transfer; 200 when it worked."""
-        await self.until(lambda: any(code >= 200 for code in self.transfer_codes), timeout, "the transfer's result")
+        await self.until(
+            lambda: any(code >= 200 for code in self.transfer_codes), timeout, "the transfer's result"
+        )
         return self.transfer_codes[-1]
 
     async def hears(self, hz: float, timeout: float = 3) -> None:  # noqa: ASYNC109
@@ -152,7 +154,7 @@ class Call:
         try:
             async with asyncio.timeout(timeout):
                 while not self.audio.hears(hz):
-                    await asyncio.sleep(0.1)  # audio arrives all the time: looked at now and then, not per packet
+                    await self.audio.more()
         except TimeoutError:
             raise TryLater(f"{self.phone.number} does not hear {hz:g} Hz.") from None
 
@@ -255,7 +257,9 @@ class Call:
             self.remote = _without_tag(request.get("from"))
             self._last_reply = self._reply(request, 200, body=self._describe())
             return
-        self._reply(request, 200, body=self._describe() if request.method == "UPDATE" and request.body else "")
+        self._reply(
+            request, 200, body=self._describe() if request.method == "UPDATE" and request.body else ""
+        )
         if request.method == "BYE":
             self.reason = request.get("reason")
             self._end(self.code)
@@ -327,7 +331,11 @@ class Call:
 
     def _cancel(self) -> bytes:
         return self._compose(
-            "CANCEL", uri=self._invite_uri, branch=self._invite_branch, sequence=self._sequence, to=self.remote
+            "CANCEL",
+            uri=self._invite_uri,
+            branch=self._invite_branch,
+            sequence=self._sequence,
+            to=self.remote,
         )
 
     def _acknowledge_refusal(self, response: SipMessage) -> None:
@@ -362,7 +370,9 @@ class Call:
             await asyncio.sleep(GLARE_PAUSE)
             response = await self._ask("INVITE", body=self._describe())
         if response.code >= 300:
-            raise PeerMistake(f"{self.phone.number}: the PBX refused to change the call with {response.code}.")
+            raise PeerMistake(
+                f"{self.phone.number}: the PBX refused to change the call with {response.code}."
+            )
         self.audio.muted = self.on_hold
 
     async def _refer(self, refer_to: str) -> None:
@@ -398,7 +408,10 @@ class Call:
         return write_sip(
             f"{method} {uri or self.target} SIP/2.0",
             [
-                ("Via", f"SIP/2.0/UDP {phone.host}:{phone.port};branch={branch or 'z9hG4bK' + new_token()};rport"),
+                (
+                    "Via",
+                    f"SIP/2.0/UDP {phone.host}:{phone.port};branch={branch or 'z9hG4bK' + new_token()};rport",
+                ),
                 ("Max-Forwards", "70"),
                 ("From", f"{self.local};tag={self.local_tag}"),
                 ("To", whole_to),
@@ -415,7 +428,10 @@ class Call:
 
     def _reply(self, request: SipMessage, code: int, headers: Headers = (), body: str = "") -> bytes:
         # A 302 names its own Contact: where to go on.
-        extra = [*([] if any(name == "Contact" for name, _ in headers) else [("Contact", self.phone.contact)]), *headers]
+        extra = [
+            *([] if any(name == "Contact" for name, _ in headers) else [("Contact", self.phone.contact)]),
+            *headers,
+        ]
         if body:
             extra.append(("Content-Type", "application/sdp"))
         message = write_reply(request, code, tag=self.local_tag, headers=extra, body=body)

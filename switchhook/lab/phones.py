@@ -142,7 +142,9 @@ class Phone(asyncio.DatagramProtocol):
     async def open(self) -> None:
         """Take a port."""
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(self.host, self.port))
+        self._transport, _ = await loop.create_datagram_endpoint(
+            lambda: self, local_addr=(self.host, self.port)
+        )
         self.port = self._transport.get_extra_info("sockname")[1]
 
     async def close(self) -> None:
@@ -152,7 +154,9 @@ class Phone(asyncio.DatagramProtocol):
         await asyncio.gather(*self._tasks, return_exceptions=True)
         live = [call for call in self.calls if call.state is not CallState.ENDED]
         if live:
-            await asyncio.wait([asyncio.create_task(_hang_up_quietly(c)) for c in live], timeout=LEAVE_SECONDS)
+            await asyncio.wait(
+                [asyncio.create_task(_hang_up_quietly(c)) for c in live], timeout=LEAVE_SECONDS
+            )
         if self._registered:
             with contextlib.suppress(TryLater, PeerMistake, TimeoutError):
                 async with asyncio.timeout(LEAVE_SECONDS):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 
-PROBE_SECONDS = 1.0  # loopback answers in milliseconds; a stranger that accepts and keeps silent is not waited for
+PROBE_SECONDS = 1.0  # loopback answers in milliseconds; a silent stranger is not waited for
 
 
 async def ami_accepts(host: str, port: int, user: str, secret: str) -> bool:
@@ -33,9 +33,7 @@ async def sip_answers_as(address: tuple[str, int], name: str) -> bool:
     """Whether SIP over UDP at that address answers OPTIONS with this server name."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[bytes] = loop.create_future()
-    transport, _ = await loop.create_datagram_endpoint(
-        lambda: _FirstDatagram(answer), remote_addr=address
-    )
+    transport, _ = await loop.create_datagram_endpoint(lambda: _FirstDatagram(answer), remote_addr=address)
     try:
         host, port = transport.get_extra_info("sockname")[:2]
         branch = secrets.token_hex(8)

