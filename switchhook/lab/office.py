@@ -23,7 +23,8 @@ from typing import Self
 import structlog
 
 from switchhook.lab.asterisk import PrivateAsterisk
-from switchhook.lab.phone_call import Call, CallState
+from switchhook.lab.call_progress import CallState
+from switchhook.lab.phone_call import Call
 from switchhook.lab.phone_media import Frames, spoken
 from switchhook.lab.phones import Carrier, Phone
 from switchhook.lab.scenarios import MANAGER, SCENARIOS, CallTruth, Scenario, TransferTruth

@@ -15,7 +15,7 @@ import pytest
 
 from switchhook.lab.asterisk import AsteriskDidNotStart, PrivateAsterisk
 from switchhook.lab.asterisk_binary import AsteriskInstall, NoAsterisk, find_asterisk
-from switchhook.lab.phone_call import CallState
+from switchhook.lab.call_progress import CallState
 from switchhook.lab.ports import LOCALHOST
 from tests.asterisk_fixtures import PhoneRoom
 

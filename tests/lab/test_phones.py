@@ -8,7 +8,8 @@ from functools import partial
 import pytest
 
 from switchhook.lab.asterisk import PrivateAsterisk
-from switchhook.lab.phone_call import Call, CallState
+from switchhook.lab.call_progress import CallState
+from switchhook.lab.phone_call import Call
 from switchhook.lab.phone_media import tone
 from switchhook.lab.phones import Phone, answers, forwards, refuses
 from telephony.errors import PeerMistake
