@@ -329,10 +329,10 @@ class Bridge:
 
     async def tell_link(self, *, also_elsewhere: bool) -> None:
         """Tell the board, and a web process elsewhere, how the link is."""
-        told = None
+        told: tuple[bool, str | None, int] | None = None
         while True:
             state = self._observer.link_state()
-            said = (state.connected, state.problem, round(state.lag_seconds))
+            said: tuple[bool, str | None, int] | None = (state.connected, state.problem, round(state.lag_seconds))
             if said != told:
                 self._service.board.publish(state)
                 if also_elsewhere:

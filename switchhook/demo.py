@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
@@ -93,7 +94,8 @@ async def _with_office(
             ),
             name="service",
         )
-        await asyncio.wait([serving, ready], return_when=asyncio.FIRST_COMPLETED)
+        watched: set[asyncio.Future[Any]] = {serving, ready}
+        await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         if serving.done():
             return
         service = ready.result()
@@ -101,9 +103,9 @@ async def _with_office(
         _greet(service)
         working = tasks.create_task(_work(office, service, calls), name="office")
         stopping = asyncio.ensure_future(stop.wait())
-        await asyncio.wait([working, stopping, serving], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working, stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
         if not then_exit and not stop.is_set() and not serving.done():
-            await asyncio.wait([stopping, serving], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         stopping.cancel()
         working.cancel()
