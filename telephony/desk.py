@@ -131,7 +131,7 @@ def _card_state(facts: CallFacts, leg: Leg | None) -> CardState | None:
     if leg.state is LegState.HELD:
         return CardState.HELD
     # WAITING: the owner's phone is up with nobody. Dialling shows the ringing card; a parked or queued
-    other side # after a conversation shows it as held.
+    # other side after a conversation shows it as held.
     return CardState.HELD if talked else CardState.RINGING
 
 

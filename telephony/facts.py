@@ -1,8 +1,7 @@
-"""Call facts, version 1: how a call, live or ended, is told to the page, the API, the CRM and `switchhook
-replay`.
+"""Call facts, version 1: how a call, live or ended, is told to the page, the API, the CRM and `switchhook replay`.
 
-One frozen value per call and moment. Adding fields is free; renaming one or changing a meaning is a new
-version. The meaning of every field is documented in docs/reference/call-facts.md.
+One frozen value per call and moment. Adding fields is free; renaming one or changing a meaning is a new version.
+The meaning of every field is documented in docs/reference/call-facts.md.
 """
 
 from __future__ import annotations
@@ -58,9 +57,7 @@ class Certainty(StrEnum):
 
 
 class PartyKind(StrEnum):
-    """Extension: one of our phones. Outside: reached through a trunk. Service: something the PBX itself
-    plays.
-    """
+    """Extension: one of our phones. Outside: reached through a trunk. Service: something the PBX itself plays."""
 
     EXTENSION = "extension"
     OUTSIDE = "outside"
@@ -146,9 +143,7 @@ class Leg:
     talk_seconds: float
     outcome: LegOutcome | None
     intervals: tuple[Interval, ...] = ()
-    """What this party was doing from when to when, in order: the picture on the call page is drawn from
-    it.
-    """
+    """What this party was doing from when to when, in order: the picture on the call page is drawn from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,9 +270,7 @@ def _plain(value: object) -> Any:  # JSON is untyped; it stops here
 
 
 def facts_from_json(told: dict[str, Any]) -> CallFacts:
-    """The inverse of `CallFacts.as_json`: reads what this program wrote. Raises KeyError or ValueError on
-    anything else.
-    """
+    """The inverse of `CallFacts.as_json`: reads what this program wrote. Raises KeyError or ValueError on anything else."""
     return CallFacts(
         id=UUID(told["id"]),
         pbx=told["pbx"],

@@ -40,21 +40,21 @@ TRIES_PER_ADDRESS = RateLimitItemPerMinute(
 HASHINGS_AT_ONCE = 2  # each takes 64 MiB and a core for ~300 ms; a flood of sign-ins must not eat the machine
 
 
-class NotSignedIn(SwitchhookError):
+class NotSignedIn(SwitchhookError):  # noqa: N818 - named like the errors of telephony
     """Please sign in first."""
 
 
-class NotAllowed(SwitchhookError):
+class NotAllowed(SwitchhookError):  # noqa: N818 - named like the errors of telephony
     """Your account may not open this page."""
 
 
-class FormExpired(SwitchhookError):
+class FormExpired(SwitchhookError):  # noqa: N818 - named like the errors of telephony
     """This form was not sent from a page of ours that is still valid. Please reload the page and try
     again.
     """
 
 
-class TooManyTries(SwitchhookError):
+class TooManyTries(SwitchhookError):  # noqa: N818 - named like the errors of telephony
     """Too many tries. Please wait five minutes and try again."""
 
 
@@ -91,7 +91,10 @@ class Passwords:
 def password_problem(password: str, login: str) -> str | None:
     """Why this password will not do, in one sentence, or None."""
     if len(password) < PASSWORD_LEAST:
-        return f"Please choose a password of at least {PASSWORD_LEAST} characters. A short sentence is easy to remember."
+        return (
+            f"Please choose a password of at least {PASSWORD_LEAST} characters. "
+            "A short sentence is easy to remember."
+        )
     if len(password) > PASSWORD_MOST:
         return f"Please choose a password of at most {PASSWORD_MOST} characters."
     if login and login.casefold() in password.casefold():

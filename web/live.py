@@ -151,8 +151,7 @@ class Hub:
             return
         self.names = Names(directory, self._settings.region)
 
-    # -- reading
-    -----------------------------------------------------------------------------------------------
+    # -- reading --
 
     async def _read(self) -> None:
         while True:
@@ -183,8 +182,7 @@ class Hub:
         except (SwitchhookError, TimeoutError, OSError) as problem:
             return str(problem) or _("The database does not answer.")
 
-    # -- writing
-    -----------------------------------------------------------------------------------------------
+    # -- writing --
 
     def publish(self, change: CallFacts | LinkState) -> None:
         """Hand one change to every stream. Never waits."""
@@ -364,8 +362,7 @@ class Hub:
             self._metrics.dropped.inc()
             stream.end("slow")
 
-    # -- serving
-    -----------------------------------------------------------------------------------------------
+    # -- serving --
 
     def open(self, viewer: Viewer, flavour: Flavour) -> Stream:
         """Begin a stream: from here on it misses nothing."""

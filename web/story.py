@@ -60,7 +60,7 @@ def tell(facts: CallFacts, names: Names) -> tuple[Sentence, ...]:
     """
     told = [
         _began(facts, names),
-        *_queued(facts, names),
+        *_queued(facts),
         *(s for leg in _conversations(facts) for s in _talked(leg, facts, names)),
         *_unanswered_rings(facts, names),
         *(_held(hold, facts, names) for hold in facts.holds),
@@ -122,7 +122,7 @@ def _began(facts: CallFacts, names: Names) -> Sentence:
             assert_never(facts.direction)
 
 
-def _queued(facts: CallFacts, names: Names) -> Iterator[Sentence]:
+def _queued(facts: CallFacts) -> Iterator[Sentence]:
     visit = facts.queue
     if visit is None:
         return

@@ -123,7 +123,7 @@ async def live(
         Flavour, Query(description="`facts` for programs; `page` is for our own pages.")
     ] = Flavour.FACTS,
 ) -> StreamingResponse:
-    """First `snapshot` with everything; then `call`, `gone`, `card`, `card_closed`, `link`, and `beat` every 10 s.
+    """First `snapshot` with everything; then `call`, `gone`, `card`, `card_closed`, `link`, `beat`.
 
     `bye` announces the end: `signed_out`, `slow` (connect again), `changed` (connect again) or `restart`.
     """
