@@ -107,6 +107,7 @@ async def test_the_keyboard(chromium: Browser, office: Office) -> None:
     await page.keyboard.press("?")
     await expect(page.locator("#keys")).to_be_visible()
     await page.keyboard.press("Escape")
+    await expect(page.locator("#keys")).not_to_be_visible()
     await page.keyboard.press("g")
     await page.keyboard.press("c")
     await page.wait_for_url("**/calls")
