@@ -270,11 +270,7 @@ def _plain(value: object) -> Any:  # JSON is untyped; it stops here
 
 
 def facts_from_json(told: dict[str, Any]) -> CallFacts:
-<<<<<<< HEAD
     """The inverse of `CallFacts.as_json`: reads what this program wrote. Else raises KeyError or ValueError."""
-=======
-    """The inverse of `CallFacts.as_json`: reads what this program wrote. Raises KeyError or ValueError on anything else."""
->>>>>>> web
     return CallFacts(
         id=UUID(told["id"]),
         pbx=told["pbx"],
