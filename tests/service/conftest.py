@@ -63,6 +63,7 @@ def make_service(short_dir: Path) -> Iterator[MakeService]:
     yield make
     for service in made:
         service.kill()
+        print(service.log.read_text(encoding="utf-8", errors="replace"))  # shown when the test failed
 
 
 @pytest.fixture

@@ -180,7 +180,8 @@ async def test_the_wire_to_the_pbx_is_cut_and_calls_come_and_go_meanwhile(
     by_caller = {call.caller.number or call.caller.raw: call for call in calls}
     assert {by_caller[PETER].certainty, by_caller["+79161110006"].certainty} == {Certainty.RECONSTRUCTED}
     gone = by_caller[PETER].ended_at
-    assert gone is not None and ending.ended_at is not None
+    assert gone is not None
+    assert ending.ended_at is not None
     assert abs((gone - ending.ended_at).total_seconds()) < 0.5
 
 
