@@ -14,7 +14,7 @@ from telephony import signals as s
 from telephony.endpoints import Kind, kind_of, parse_name
 from telephony.events import EventKind
 from telephony.facts import Certainty
-from telephony.grouping import SAME_MOMENT, Grouping
+from telephony.grouping import SAME_MOMENT, Grouping, is_rung
 from telephony.ids import uid_order
 from telephony.observations import Channel, Dial, HoldSpan, SeenParking, SeenQueue
 from telephony.reconcile import reconcile
@@ -35,9 +35,16 @@ class Tracker(Grouping):
 
 
 def _began(tracker: Tracker, signal: s.ChannelBegan) -> None:
-    channel = tracker.see(signal.at, signal.look)
-    if channel is not None and signal.at < channel.began_at:
-        channel.began_at = signal.at
+    """What the channel is begun with stands, even where a later event of the same moment was told before it."""
+    look = signal.look
+    channel = tracker.see(signal.at, look)
+    if channel is None or channel.begun:
+        return
+    channel.begun = True
+    if look.exten != channel.exten:
+        channel.exten = look.exten
+        tracker.touch(channel.call)
+    channel.rung = is_rung(look)
 
 
 def _changed(tracker: Tracker, signal: s.ChannelChanged) -> None:

@@ -158,8 +158,10 @@ def note_redirect(tracker: Grouping, source: Channel, exten: str, at: float) -> 
     if not source.stays or not source.real:
         return
     last = source.stays[-1]
-    if last.kind != "basic" or last.left_at is None or at - last.left_at > REDIRECT_WINDOW:
+    if last.kind != "basic" or last.left_at is None:
         return
+    if not -SAME_MOMENT <= at - last.left_at <= REDIRECT_WINDOW:
+        return  # also an old dial that is told again after the conversation it led to
     call = source.call
     if any(abs(t.at - last.left_at) < REFER_WINDOW or t.at > last.left_at for t in call.transfers):
         return
