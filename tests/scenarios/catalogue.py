@@ -1,0 +1,7 @@
+"""Every scenario, in the order of the files."""
+
+from __future__ import annotations
+
+from tests.scenarios.everyday import EVERYDAY
+
+CATALOGUE = EVERYDAY
