@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from tests.scenarios.everyday import EVERYDAY
+from tests.scenarios.transfers import TRANSFERS
 
-CATALOGUE = EVERYDAY
+CATALOGUE = (*EVERYDAY, *TRANSFERS)

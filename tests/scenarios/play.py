@@ -137,8 +137,9 @@ def main() -> None:
     from tests.scenarios.catalogue import CATALOGUE
     from tests.scenarios.truth import differences
 
-    names, directory = sys.argv[1:-1], Path(sys.argv[-1])
-    chosen = [one for one in CATALOGUE if not names or one.name in names]
+    *names, last = sys.argv[1:]
+    directory = Path(last)
+    chosen = [one for one in CATALOGUE if not names or one.name in names or any(n.endswith("*") and one.name.startswith(n[:-1]) for n in names)]
     install = find_asterisk(os.environ.get("SWITCHHOOK_ASTERISK", DEFAULT_SUITE))
     evening = asyncio.run(play_all(install, chosen, capture=directory))
     (directory / "truth.json").write_text(
