@@ -134,6 +134,12 @@ async def open_service(settings: Settings, only: Part | None) -> AsyncIterator[S
             await _hand_over_rest(spool)
 
 
+async def migrate(settings: Settings) -> None:
+    """Bring the tables to this release and stop."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(open_records(await _database(stack, settings)))
+
+
 async def _hand_over_rest(spool: SpoolingJournal) -> None:
     """A last try to empty the spool; what does not get through in time is in its file."""
     last = asyncio.create_task(spool.run(), name="spool: last")
