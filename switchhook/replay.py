@@ -213,7 +213,9 @@ TABLE: tuple[tuple[str, Callable[[CallFacts], str]], ...] = (
     ("talk s", lambda f: f"{f.talk_seconds:.2f}"),
     (
         "transfers",
-        lambda f: ", ".join(f"{t.kind.value} {t.by}→{t.to} {t.result.value if t.result else ''}".strip() for t in f.transfers),
+        lambda f: ", ".join(
+            f"{t.kind.value} {t.by}→{t.to} {t.result.value if t.result else ''}".strip() for t in f.transfers
+        ),
     ),
     ("missed by", lambda f: " ".join(f.missed_by)),
     ("certainty", lambda f: f.certainty.value),

@@ -16,7 +16,9 @@ from telephony.observations import Channel, Dial, SeenParking, SeenQueue
 def reconcile(tracker: Grouping, snapshot: s.Snapshot) -> None:
     """Bring the tracker in line with what lives on the PBX."""
     present = {shown.look.uid: shown for shown in snapshot.channels}
-    known_before = snapshot.began_at - SAME_MOMENT  # what CEL tells of the login's own moment AMI may tell after it
+    known_before = (
+        snapshot.began_at - SAME_MOMENT
+    )  # what CEL tells of the login's own moment AMI may tell after it
     for channel in sorted(tracker.channels.values(), key=lambda c: uid_order(c.uid)):
         if channel.ended_at is None and channel.uid not in present and channel.last_at < known_before:
             channel.call.certainty = Certainty.BOUNDED
