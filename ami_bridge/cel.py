@@ -52,6 +52,8 @@ class CelRow(NamedTuple):
     app: str
     data: str
     extra: dict[str, Any]
+    cells: dict[str, str]
+    """The row as read, by column; empty ones left out. Kept with the call it told of."""
 
 
 class CelReader:
@@ -104,7 +106,15 @@ def _row(cells: list[str], columns: dict[str, int]) -> CelRow | None:
         clean_name(cell("cidname")),
         cell("exten"),
     )
-    return CelRow(cell("eventtype"), at, look, cell("appname"), cell("appdata"), _extra(cell("eventextra")))
+    kept = {name: cells[index] for name, index in columns.items() if index < len(cells) and cells[index]}
+    return CelRow(
+        cell("eventtype"), at, look, cell("appname"), cell("appdata"), _extra(cell("eventextra")), kept
+    )
+
+
+def row_of(cells: dict[str, str]) -> CelRow | None:
+    """A row from its cells by column, as kept with a call; None when it cannot be one."""
+    return _row(list(cells.values()), {name: index for index, name in enumerate(cells)})
 
 
 def _time(text: str) -> float | None:

@@ -18,6 +18,7 @@ from call_records.notes import NoteBook
 from call_records.outbox import Outbox
 from call_records.queries.calls import CallList
 from call_records.relay import CallRelay
+from call_records.shapes import Accounts, ApiTokens, CallQueries, Notes, Sessions, StaffBook
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, SwitchhookError
 
@@ -29,17 +30,17 @@ POOL_EXTRA = 10  # 50 people open pages at once; PostgreSQL's default allows 100
 POOL_WAIT_SECONDS = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RecordsStore:
     """The opened store: what `call_records.shapes.Records` promises, and what the bridge writes with."""
 
     engine: AsyncEngine
-    calls: CallList
-    accounts: AccountBook
-    sessions: SessionBook
-    tokens: TokenBook
-    notes: NoteBook
-    staff: StaffPages
+    calls: CallQueries
+    accounts: Accounts
+    sessions: Sessions
+    tokens: ApiTokens
+    notes: Notes
+    staff: StaffBook
     journal: CallJournal
     outbox: Outbox
     relay: CallRelay
@@ -70,12 +71,12 @@ async def open_records(url: str, *, migrate: bool = True) -> AsyncIterator[Recor
         if migrate:
             with plain_errors():
                 await schema.upgrade(engine)
-        yield _store(engine, address)
+        yield _store(engine)
     finally:
         await engine.dispose()
 
 
-def _store(engine: AsyncEngine, address: URL) -> RecordsStore:
+def _store(engine: AsyncEngine) -> RecordsStore:
     return RecordsStore(
         engine=engine,
         calls=CallList(engine),

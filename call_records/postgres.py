@@ -162,6 +162,9 @@ class EmbeddedPostgres:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+        if self._socket_dir is not None and self._socket_dir.parent != self._home:
+            with suppress(OSError):  # killed, it leaves the socket in it; the next stop takes it away
+                self._socket_dir.rmdir()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None

@@ -124,6 +124,11 @@ class PbxSettings(Section):
         reason="Without it a seven-digit local number stays as it was dialled.",
         pattern=r"^\d{1,6}$",
     )
+    cel_file: Path | None = setting(
+        None,
+        "The CSV file in which Asterisk's cel_custom writes channel events, readable from here.",
+        reason="With it, calls that began and ended while nobody observed are told from CEL; without it they are not.",
+    )
 
 
 class DatabaseSettings(Section):

@@ -65,6 +65,7 @@ class Grouping:
         self._ending: OrderedDict[UUID, CallRecord] = OrderedDict()
         self._forgotten: OrderedDict[str, UUID] = OrderedDict()
         self._calls: dict[UUID, CallRecord] = {}
+        self._consulting: dict[UUID, CallRecord] = {}
         self.refers: dict[str, tuple[float, bool]] = {}
         self.knows_refers = False
         """Whether this PBX's transfer variables are among what we are told: only then their absence means something."""
@@ -104,6 +105,10 @@ class Grouping:
             (call for call in self._calls.values() if call.ended_at is None and call.announced),
             key=lambda call: (call.started_at, call.id),
         )
+
+    def consultations(self) -> list[CallRecord]:
+        """Live consultations by feature code: their asker's channel belongs to the client's call."""
+        return list(self._consulting.values())
 
     def facts(self, call: CallRecord) -> CallFacts:
         """The call as it stands."""
@@ -303,6 +308,7 @@ class Grouping:
         self._calls.pop(gone.id, None)
         self._dirty.pop(gone.id, None)
         self._ending.pop(gone.id, None)
+        self._consulting.pop(gone.id, None)
         for linked, call in list(self._by_linked.items()) if gone.announced else [(gone.linked, gone)]:
             if call is gone:
                 self._by_linked[linked] = into
@@ -330,6 +336,7 @@ class Grouping:
         for channel in moving:
             self.move(channel, call)
         call.guests[asker.uid] = asker
+        self._consulting[call.id] = call
         hold = asker.holds[-1] if asker.holds else None
         if hold is not None and (hold.until is None or at - hold.until < 1.0):
             hold.machinery = True
@@ -401,6 +408,7 @@ class Grouping:
 
     def _forget(self, call: CallRecord) -> None:
         self._calls.pop(call.id, None)
+        self._consulting.pop(call.id, None)
         linkeds = {call.linked}
         for uid, channel in call.channels.items():
             self.channels.pop(uid, None)

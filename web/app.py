@@ -1,4 +1,6 @@
-"""The application: puts the pages, the API and the live hub together. Opens nothing itself; it is handed its parts."""
+"""The application: puts the pages, the API and the live hub together. Opens nothing itself; it is handed
+its parts.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ from web.shield import Shield
 
 DESCRIPTION = """Calls of an Asterisk PBX, as they happen and as they happened.
 
-Make a personal token under My settings and send it as `Authorization: Bearer …`. Errors are RFC 9457 problem details
+Make a personal token under My settings and send it as `Authorization: Bearer …`. Errors are RFC 9457
+problem details
 with a `remedy`. The fields of a call are described in `docs/reference/call-facts.md`."""
 
 

@@ -1,4 +1,6 @@
-"""Connections: is all well? Each link in a plain sentence, with the remedy when it is not. For administrators."""
+"""Connections: is all well? Each link in a plain sentence, with the remedy when it is not. For
+administrators.
+"""
 
 from __future__ import annotations
 
