@@ -107,7 +107,8 @@ def _bridge_leave(message: Message) -> Iterator[s.Signal]:
     seen = look(message.fields)
     bridge = message.get("BridgeUniqueid")
     if seen is not None and bridge:
-        yield s.BridgeLeft(moment_of(message), seen, bridge)
+        kind = BRIDGE_KINDS.get(message.get("BridgeType"), "conference")
+        yield s.BridgeLeft(moment_of(message), seen, bridge, kind)
 
 
 def _local_bridge(message: Message) -> Iterator[s.Signal]:

@@ -14,15 +14,16 @@ from telephony.facts import Certainty, TransferKind, TransferVia
 
 
 class Stay:
-    """A channel's time in one bridge."""
+    """A channel's time in one bridge. `guessed`: nobody told us when it came in."""
 
-    __slots__ = ("bridge", "entered_at", "kind", "left_at")
+    __slots__ = ("bridge", "entered_at", "guessed", "kind", "left_at")
 
     def __init__(self, bridge: str, kind: str, entered_at: float) -> None:
         self.bridge = bridge
         self.kind = kind
         self.entered_at = entered_at
         self.left_at: float | None = None
+        self.guessed = False
 
 
 class Dial:

@@ -102,9 +102,17 @@ def tell(call: CallRecord, numbering: Numbering, now: float) -> f.CallFacts:
         parked=tuple(_parking(scene, index) for index in range(len(call.parkings))),
         missed_by=_missed_by(scene, legs, disposition),
         recordings=tuple(call.recordings),
-        certainty=call.certainty,
+        certainty=_certainty(call),
         consultation_of=call.consultation_of,
     )
+
+
+def _certainty(call: CallRecord) -> f.Certainty:
+    """Observed, unless a beginning or an entry into a conversation was lost on the way and is a guess."""
+    if call.certainty is not f.Certainty.OBSERVED:
+        return call.certainty
+    complete = all(c.begun and not any(stay.guessed for stay in c.stays) for c in call.channels.values())
+    return call.certainty if complete else f.Certainty.BOUNDED
 
 
 # -- who is who ----------------------------------------------------------------------------------------------------

@@ -141,21 +141,15 @@ def _left(tracker: Tracker, signal: s.BridgeLeft) -> None:
     if channel is None:
         return
     for stay in reversed(channel.stays):
-        if (
-            stay.bridge == signal.bridge
-            and stay.left_at is None
-            and signal.at >= stay.entered_at - SAME_MOMENT
-        ):
+        if stay.bridge != signal.bridge:
+            continue
+        if stay.left_at is None and signal.at >= stay.entered_at - SAME_MOMENT:
             tracker.leave_stay(channel, stay, signal.at)
             tracker.touch(channel.call)
-            return
-        if (
-            stay.bridge == signal.bridge
-            and channel.ended_at == stay.left_at
-            and signal.at < (stay.left_at or 0.0)
-        ):
+        elif stay.left_at is not None and channel.ended_at == stay.left_at and signal.at < stay.left_at:
             stay.left_at = max(signal.at, stay.entered_at)  # the hang-up arrived before it
-            return
+        return
+    tracker.enter_unseen(channel, signal.bridge, signal.kind, signal.at)
 
 
 def _paired(tracker: Tracker, signal: s.LocalPaired) -> None:
