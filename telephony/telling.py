@@ -696,7 +696,9 @@ def _ended_by(scene: _Scene) -> str:
         return _side(scene, min(asked, key=lambda pair: pair[0] or 0.0)[1])
     if talking:
         return _first_to_leave(scene, talking, end)
-    statuses = [c.dial for c in _own(scene) if c.dial is not None and c.dial.status and not c.dial.forward]
+    dials = [c.dial for c in scene.call.channels.values() if c.dial is not None and not c.dial.forward]
+    statuses = [dial for dial in dials if dial.status and dial.source == scene.caller.uid]
+    statuses = statuses or [c.dial for c in _own(scene) if c.dial in dials and c.dial and c.dial.status]
     last = max(statuses, key=lambda dial: dial.ended_at or 0.0).status if statuses else ""
     if last in ("BUSY", "CONGESTION", "CHANUNAVAIL"):
         return "callee"
@@ -710,6 +712,10 @@ def _last_to_talk(scene: _Scene, end: float) -> list[Channel]:
     last = [span for span in scene.together if span.until >= end - END_WINDOW]
     if not last or not scene.conversed or scene.conversed[-1][1] < end - END_WINDOW:
         return []
+    after = scene.conversed[-1][1] + MOVE_WINDOW
+    rung_after = any(c.dial and (c.dial.ended_at or end) > after for c in scene.call.channels.values())
+    if rung_after or any((visit.left_at or end) > after for visit in _visits(scene)):
+        return []  # whom they talked to had left; the end came while others were rung
     uids = max(last, key=lambda span: span.until).uids
     return [c for c in _own(scene) if c.uid in uids]
 

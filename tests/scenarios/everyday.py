@@ -672,7 +672,7 @@ async def park_times_out(s: Stage) -> list[Truth]:
     """Nobody takes the parked call: it comes back to who parked it, and he answers."""
     outside, inside = await s.reached()
     await _park(s, inside)
-    again = await s.rings(1)
+    again = await s.phone(1).incoming(LONG + 8)
     await s.pause()
     await again.answer()
     await s.talk()

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 
 from ami_bridge.capture import CaptureWriter
@@ -139,13 +140,7 @@ def main() -> None:
 
     *names, last = sys.argv[1:]
     directory = Path(last)
-    chosen = [
-        one
-        for one in CATALOGUE
-        if not names
-        or one.name in names
-        or any(n.endswith("*") and one.name.startswith(n[:-1]) for n in names)
-    ]
+    chosen = [one for one in CATALOGUE if not names or any(fnmatch(one.name, name) for name in names)]
     install = find_asterisk(os.environ.get("SWITCHHOOK_ASTERISK", DEFAULT_SUITE))
     evening = asyncio.run(play_all(install, chosen, capture=directory))
     (directory / "truth.json").write_text(
