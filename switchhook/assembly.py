@@ -11,7 +11,7 @@ import asyncio
 import secrets
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -95,12 +95,17 @@ async def serve_until(
     settings: Settings,
     *,
     only: Part | None = None,
+    opened: Callable[[Service], Awaitable[None]] | None = None,
     started: Callable[[Service], None] | None = None,
     web_settings: WebSettings | None = None,
 ) -> None:
-    """Everything, until `stop` is set. `started` is called once, when the pages answer and the observers run."""
+    """Everything, until `stop` is set. `opened` is awaited once, when the store can be used and nothing runs yet;
+    `started` is called once, when the pages answer and the observers run.
+    """
     try:
         async with open_service(settings, only) as service, asyncio.TaskGroup() as tasks:
+            if opened is not None:
+                await opened(service)
             running = _start_parts(tasks, service, only, stop, started, web_settings)
             await stop.wait()
             for task in running:
