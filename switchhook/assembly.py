@@ -337,7 +337,11 @@ class Bridge:
         told: tuple[bool, str | None, int] | None = None
         while True:
             state = self._observer.link_state()
-            said: tuple[bool, str | None, int] | None = (state.connected, state.problem, round(state.lag_seconds))
+            said: tuple[bool, str | None, int] | None = (
+                state.connected,
+                state.problem,
+                round(state.lag_seconds),
+            )
             if said != told:
                 self._service.board.publish(state)
                 if also_elsewhere:

@@ -6,6 +6,7 @@ Everything lives in a temporary directory and on free ports of loopback, and is 
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 import tempfile
@@ -67,7 +68,7 @@ async def _run(calls: int | None, then_exit: bool) -> int:
         loop.add_signal_handler(name, stop.set)
     with tempfile.TemporaryDirectory(prefix="switchhook-demo-") as directory:
         state = Path(directory)
-        state.chmod(0o755)  # the own PostgreSQL runs as another user when we are root
+        os.chmod(directory, 0o755)  # noqa: S103 - our own PostgreSQL runs as another user when we are root
         _say("Starting a private Asterisk (fetched once, then cached) and a simulated office …")
         async with demo_office() as (asterisk, office):
             await _with_office(stop, state, asterisk, office, calls, then_exit)
@@ -116,7 +117,7 @@ async def _work(office: SimulatedOffice, service: Service, calls: int | None) ->
         await office.run(calls=calls)
         _say(f"The office has placed its {calls} calls.")
         async with asyncio.timeout(LAST_CALLS_SECONDS):
-            while service.board.calls():
+            while service.board.calls():  # noqa: ASYNC110
                 await asyncio.sleep(0.05)  # a board has no event for becoming empty; the demo alone wants it
             if service.spool is not None:
                 await service.spool.emptied(within_seconds=LAST_CALLS_SECONDS)

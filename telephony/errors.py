@@ -1,7 +1,7 @@
 """Errors that say whose move it is. The class docstring is the default message.
 
-Foreign exceptions are translated at the edge into one of these, with the cause kept. What Asterisk, a CRM
-or a person sends is never asserted on.
+Foreign exceptions are translated at the edge into one of these, with the cause kept. What Asterisk, a CRM or a
+person sends is never asserted on.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""What happened in a call, in past tense. The call facts say how things stand; events say what just
-changed.
-"""
+"""What happened in a call, in past tense. The call facts say how things stand; events say what just changed."""
 
 from __future__ import annotations
 

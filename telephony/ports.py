@@ -1,6 +1,4 @@
-"""What the core needs of the outside, and what the outside may rely on. Protocols; wired in
-`switchhook.assembly`.
-"""
+"""What the core needs of the outside, and what the outside may rely on. Protocols; wired in `switchhook.assembly`."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ from telephony.facts import CallFacts
 
 @dataclass(frozen=True, slots=True)
 class CallChange:
-    """Everything that became known of one call since the last change: the unit the journal keeps
-    atomically.
-    """
+    """Everything that became known of one call since the last change: the unit the journal keeps atomically."""
 
     facts: CallFacts
     events: tuple[CallEvent, ...]
@@ -62,6 +58,4 @@ class LiveCalls(Protocol):
         """One entry per configured PBX."""
 
     def changes(self) -> AbstractAsyncContextManager[AsyncIterator[CallFacts | LinkState]]:
-        """Every change from the moment of entering; a slow reader is dropped (the iterator ends), never
-        waited for.
-        """
+        """Every change from the moment of entering; a slow reader is dropped (the iterator ends), never waited for."""

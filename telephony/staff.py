@@ -1,6 +1,4 @@
-"""Our people and the extensions their phones answer to. An account or a CRM user is never needed to be
-told of.
-"""
+"""Our people and the extensions their phones answer to. An account or a CRM user is never needed to be told of."""
 
 from __future__ import annotations
 

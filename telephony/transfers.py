@@ -1,14 +1,15 @@
 """How a transfer is recognised.
 
-| seen                                                               | kind     | via          |
-|--------------------------------------------------------------------|----------|--------------|
-| BlindTransfer, not external                                        | blind    | feature code |
-| BlindTransfer, external, the handset's REFER was seen (or we are never told of REFERs) | blind | sip |
-| BlindTransfer, external, no REFER although we are told of them     | blind    | ami          |
-| the client leaves his conversation first and then dials anew, and no transfer was told | blind | ami (a Redirect) |
-| AttendedTransfer, both transferer channels are one                 | attended | feature code |
-| AttendedTransfer, two channels                                     | attended | sip          |
-| AttendedTransfer while the target had not answered (it went to Dial or Queue, or the target still rings) | **blonde** | as above |
+| seen                                                                  | kind     | via          |
+|-----------------------------------------------------------------------|----------|--------------|
+| BlindTransfer, not external                                           | blind    | feature code |
+| BlindTransfer, external, and the handset's REFER was seen             | blind    | sip          |
+| the same, where this PBX never tells us of REFERs                     | blind    | sip          |
+| BlindTransfer, external, no REFER although we are told of them        | blind    | ami          |
+| the client leaves first and dials anew, and no transfer was told      | blind    | ami          |
+| AttendedTransfer, both transferer channels are one                    | attended | feature code |
+| AttendedTransfer, two channels                                        | attended | sip          |
+| AttendedTransfer before the target answered (to Dial, Queue, ringing) | blonde   | as above     |
 
 Whether a transfer completed, failed or came back is decided in `telephony.telling`, from who talked afterwards.
 """

@@ -40,21 +40,21 @@ TRIES_PER_ADDRESS = RateLimitItemPerMinute(
 HASHINGS_AT_ONCE = 2  # each takes 64 MiB and a core for ~300 ms; a flood of sign-ins must not eat the machine
 
 
-class NotSignedIn(SwitchhookError):  # noqa: N818 - named like the errors of telephony
+class NotSignedIn(SwitchhookError):
     """Please sign in first."""
 
 
-class NotAllowed(SwitchhookError):  # noqa: N818 - named like the errors of telephony
+class NotAllowed(SwitchhookError):
     """Your account may not open this page."""
 
 
-class FormExpired(SwitchhookError):  # noqa: N818 - named like the errors of telephony
+class FormExpired(SwitchhookError):
     """This form was not sent from a page of ours that is still valid. Please reload the page and try
     again.
     """
 
 
-class TooManyTries(SwitchhookError):  # noqa: N818 - named like the errors of telephony
+class TooManyTries(SwitchhookError):
     """Too many tries. Please wait five minutes and try again."""
 
 
