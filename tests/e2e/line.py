@@ -158,7 +158,8 @@ async def straight_line(
     ready: asyncio.Future[Service] = asyncio.get_running_loop().create_future()
     pages = WebSettings(region="RU", debug=True)
     serving = asyncio.create_task(
-        serve_until(stop, settings, opened=_people, started=ready.set_result, web_settings=pages), name="service"
+        serve_until(stop, settings, opened=_people, started=ready.set_result, web_settings=pages),
+        name="service",
     )
     try:
         watched: set[asyncio.Future[Any]] = {serving, ready}

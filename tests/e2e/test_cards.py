@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import quote
 
 import pytest
 from playwright.async_api import Browser, expect
 
+from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.phones import answers
+from telephony.facts import Direction
 from tests.asterisk_fixtures import PhoneRoom
 from tests.e2e.line import Cable, Line, card_times, until
 
@@ -50,9 +53,7 @@ async def test_a_ring_group_closes_the_others_cards_at_once(
     """
     _anna, boris, *_ = await phones.handsets("101", "102", "103", "104", "105", "106")
     city = await phones.carrier()
-    pages = {
-        login: await line.enter(chromium, login) for login in ("anna", "boris", "vera", "grigory")
-    }
+    pages = {login: await line.enter(chromium, login) for login in ("anna", "boris", "vera", "grigory")}
     outside = await city.dial(GROUP, caller=CLIENT)
     at_boris = await boris.incoming()
     for login in ("anna", "boris"):
@@ -111,9 +112,7 @@ async def test_a_note_outlives_the_call_and_a_reload(
     await expect(page.locator("#my-note")).to_have_value("wants the blue one, by Friday")
 
 
-async def test_hold_and_a_blind_transfer_by_handset(
-    chromium: Browser, line: Line, phones: PhoneRoom
-) -> None:
+async def test_hold_and_a_blind_transfer_by_handset(chromium: Browser, line: Line, phones: PhoneRoom) -> None:
     """Anna holds the customer, takes him back, and sends him to Boris with her handset's key. Card, live page and the
     call's page say so; Boris's card shows the customer and whom he comes from; the journal's seconds are the phones'.
     """
@@ -153,9 +152,7 @@ async def test_hold_and_a_blind_transfer_by_handset(
     await expect(at_anna.locator(".bars .arrow")).to_have_count(1)
 
 
-async def test_an_attended_transfer_by_handset(
-    chromium: Browser, line: Line, phones: PhoneRoom
-) -> None:
+async def test_an_attended_transfer_by_handset(chromium: Browser, line: Line, phones: PhoneRoom) -> None:
     """Anna asks Boris first, then connects him with the customer: his card turns into the customer's, and the journal
     knows one call with one completed attended transfer.
     """
@@ -255,25 +252,38 @@ async def test_names_that_want_to_be_code_are_only_names(
     assert told == []
 
 
-async def test_a_line_break_in_a_number_forges_nothing(line: Line, phones: PhoneRoom) -> None:
-    """A caller smuggles a line break and a hang-up of another call into his number. Both calls are told, as they were."""
-    anna, vera = await phones.handsets("101", "103")
+async def test_a_line_break_in_a_number_forges_nothing(
+    line: Line, asterisk: PrivateAsterisk, phones: PhoneRoom
+) -> None:
+    """A caller smuggles a line break and the hang-up of Anna's present call into his number. Her call goes on being
+    told, and both are told as they were.
+    """
+    anna, ivan, vera = await phones.handsets("101", "109", "103")
     city = await phones.carrier()
     vera.policy = answers()
     honest = await anna.dial("103")
     await honest.answered()
-    forged = "%2B79165550009%0D%0AEvent:%20Hangup%0D%0AChannel:%20PJSIP/101-00000001"
-    nasty = await city.dial("74951000000", caller=forged)
-    await asyncio.sleep(0.3)
+
+    async def talking() -> list[str]:
+        return [leg.party for facts in line.service.board.calls() for leg in facts.legs if leg.answered_at]
+
+    await until(talking, "conversation")
+    channels = (await asterisk.cli("core show channels concise")).splitlines()
+    victim = next(told.partition("!")[0] for told in channels if told.startswith("PJSIP/101-"))
+    forged = f"+79165550009\r\nEvent: Hangup\r\nChannel: {victim}\r\nX: "
+    nasty = await city.dial("74951000000", caller=quote(forged))
+    await ivan.incoming()
 
     async def both() -> bool:
         return len(line.service.board.calls()) == 2
 
     await until(both, "second call")
     await nasty.hang_up()
+    await asyncio.sleep(0.5)  # they go on talking
     await honest.hang_up()
     async with line.program("admin") as api:
         calls = await api.ended(2)
-    assert sorted(facts.direction.value for facts in calls) == ["inbound", "internal"]
-    internal = next(facts for facts in calls if facts.direction.value == "internal")
+    inbound, internal = sorted(calls, key=lambda facts: facts.direction.value)
+    assert (inbound.direction, internal.direction) == (Direction.INBOUND, Direction.INTERNAL)
     assert internal.talk_seconds == pytest.approx(honest.talk_seconds, abs=TOLERANCE)
+    assert inbound.missed_by == ("109",)

@@ -10,7 +10,7 @@ import pytest
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.office import BRISK, SimulatedOffice
 from switchhook.lab.scenarios import CallTruth
-from telephony.facts import CallFacts
+from telephony.facts import CallFacts, Direction
 from tests.e2e.line import Line
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.postgres]
@@ -29,7 +29,9 @@ def found(truth: CallTruth, calls: Sequence[CallFacts]) -> CallFacts:
     if truth.direction == "inbound":
         near = [facts for facts in near if facts.caller.number == truth.caller and facts.did]
     else:
-        near = [facts for facts in near if (facts.caller.number, facts.requested) == (truth.caller, truth.dialled)]
+        near = [
+            facts for facts in near if (facts.caller.number, facts.requested) == (truth.caller, truth.dialled)
+        ]
     assert len(near) == 1, (truth, [facts.as_json() for facts in near])
     return near[0]
 
@@ -49,7 +51,7 @@ def as_told(facts: CallFacts, truth: CallTruth) -> CallTruth:
         did=(facts.did or "").removeprefix("+") or None,
         dialled=facts.requested if truth.direction != "inbound" else None,
         answered_by=facts.answered_by,
-        final_party=facts.final_party,
+        final_party=facts.answered_by if truth.direction == "outbound" else facts.final_party,
         talk_seconds=near(facts.talk_seconds, truth.talk_seconds),
         hold_seconds=near(facts.hold_seconds, truth.hold_seconds),
         transfers=tuple(
@@ -59,9 +61,7 @@ def as_told(facts: CallFacts, truth: CallTruth) -> CallTruth:
     )
 
 
-async def test_the_journal_tells_what_the_phones_lived_through(
-    line: Line, asterisk: PrivateAsterisk
-) -> None:
+async def test_the_journal_tells_what_the_phones_lived_through(line: Line, asterisk: PrivateAsterisk) -> None:
     """A dozen hurried calls of every kind, several at once: parties, outcome, seconds, holds and transfers agree."""
     async with SimulatedOffice(asterisk, seed=7, pace=BRISK, audible=False) as office:
         await office.run(calls=CALLS)
@@ -70,5 +70,8 @@ async def test_the_journal_tells_what_the_phones_lived_through(
     async with line.program("admin") as api:
         calls = await api.ended(CALLS)
     assert [as_told(found(truth, calls), truth) for truth in truths] == truths
+    for facts in calls:  # of two parties, "who was in it at the end" names ours
+        if facts.direction is Direction.OUTBOUND and facts.answered_by:
+            assert facts.final_party == facts.caller.number
     whole = [facts for facts in calls if facts.consultation_of is None]
     assert len(whole) == CALLS
