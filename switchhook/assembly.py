@@ -16,7 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import structlog
 
@@ -34,7 +34,7 @@ from switchhook.settings import PbxSettings, Settings
 from switchhook.teller import Teller
 from telephony.errors import SwitchhookError
 from telephony.numbers import Numbering
-from telephony.ports import CallChange
+from telephony.ports import CallChange, LinkState
 from web.app import create_app
 from web.server import serve
 from web.settings import WebSettings
@@ -260,7 +260,7 @@ def _start_bridge(
     teller = Teller(numbering_of(pbx))
     service.observers[pbx.id] = observer
     service.tellers[pbx.id] = teller
-    bridge = Bridge(service, observer, teller, CelFile(pbx.cel_file) if pbx.cel_file else None)
+    bridge = Bridge(service, pbx.id, observer, teller, CelFile(pbx.cel_file) if pbx.cel_file else None)
     return [
         tasks.create_task(bridge.run(), name=f"bridge {pbx.id}"),
         tasks.create_task(bridge.rest(), name=f"rest {pbx.id}"),
@@ -268,25 +268,41 @@ def _start_bridge(
     ]
 
 
+class Feed(Protocol):
+    """Where one PBX's news come from: an Observer, or in the demo recorded calls."""
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+
+    def items(self) -> AsyncIterator[StreamItem]:
+        """The stream, in the order of the wire."""
+
+    def link_state(self) -> LinkState:
+        """How the link is now."""
+
+
 class Bridge:
     """One PBX's straight line: observer → teller → board → journal. The board comes first: a card waits for no disk."""
 
-    def __init__(self, service: Service, observer: Observer, teller: Teller, cel: CelFile | None) -> None:
+    def __init__(
+        self, service: Service, pbx_id: str, feed: Feed, teller: Teller, cel: CelFile | None = None
+    ) -> None:
         self._service = service
-        self._observer = observer
+        self._pbx_id = pbx_id
+        self._feed = feed
         self._teller = teller
         self._cel = cel
         self.indigestible = 0
         """Messages that broke the teller: each is a fault of ours, logged with its trace."""
 
     async def run(self) -> None:
-        """Restore what was open, then follow the observer until cancelled."""
+        """Restore what was open, then follow the feed until it ends or this is cancelled."""
         journal = self._service.store.journal
-        for facts in self._teller.restore(await journal.unfinished(self._observer.link.pbx_id)):
+        for facts in self._teller.restore(await journal.unfinished(self._pbx_id)):
             self._service.board.publish(facts)
         async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(self._observer.run(), name="observer")
-            async for item in self._observer.items():
+            watching = tasks.create_task(self._feed.run(), name="observer")
+            async for item in self._feed.items():
                 await self._take(item)
             watching.cancel()
 
@@ -299,11 +315,11 @@ class Bridge:
             Exception
         ):  # one message that we cannot digest never stops the others; the report needs its trace
             self.indigestible += 1
-            log.exception("message_not_understood", pbx=self._observer.link.pbx_id)
+            log.exception("message_not_understood", pbx=self._pbx_id)
             return
         await self._keep(changes)
         if isinstance(item, LinkUp | LinkDown):
-            self._service.board.publish(self._observer.link_state())
+            self._service.board.publish(self._feed.link_state())
 
     async def _close_gap(self) -> None:
         """Before the snapshot: what CEL knows of the time in which we saw nothing."""
@@ -313,7 +329,7 @@ class Bridge:
         try:
             earlier, rows = await asyncio.to_thread(self._cel.rows_since, since)
         except OSError as trouble:
-            log.warning("cel_unreadable", pbx=self._observer.link.pbx_id, problem=str(trouble))
+            log.warning("cel_unreadable", pbx=self._pbx_id, problem=str(trouble))
             return
         self._teller.learn(earlier)
         await self._keep(self._teller.close_gap(rows))
@@ -336,7 +352,7 @@ class Bridge:
         """Tell the board, and a web process elsewhere, how the link is."""
         told: tuple[bool, str | None, int] | None = None
         while True:
-            state = self._observer.link_state()
+            state = self._feed.link_state()
             said: tuple[bool, str | None, int] | None = (
                 state.connected,
                 state.problem,

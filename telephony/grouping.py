@@ -139,10 +139,20 @@ class Grouping:
             self._relinked(channel, look.linked)
         if at > channel.last_at:
             channel.last_at = at
+        elif at < channel.began_at:
+            self._began_earlier(channel, at)
         call = channel.call
         if call.unverified:
             call.unverified = False
         return channel
+
+    def _began_earlier(self, channel: Channel, at: float) -> None:
+        """Told out of order: it lived before the event that was told first."""
+        channel.began_at = at
+        call = channel.call
+        if at < call.started_at and call.consultation_of is None:
+            call.started_at = at
+        self.touch(call)
 
     def touch(self, call: CallRecord) -> None:
         """Note that the call has to be told again."""
@@ -164,7 +174,7 @@ class Grouping:
         channel.number = look.number
         channel.caller_name = look.caller_name
         channel.exten = look.exten
-        channel.rung = look.state in ("Down", "Ringing") and look.uid == look.linked
+        channel.rung = is_rung(look)
         if kind is Kind.EXTENSION:
             channel.party = name.endpoint
         self.channels[look.uid] = channel
@@ -502,6 +512,11 @@ def _begun(channel: Channel) -> bool:
         or channel.up_at is not None
         or (channel.dial is not None and channel.dial.source is not None)
     )
+
+
+def is_rung(look: s.Look) -> bool:
+    """Whether a channel that begins so was made by the PBX to ring somebody, the first of its linked id."""
+    return look.state in ("Down", "Ringing") and look.uid == look.linked
 
 
 def _is_guest(one: Channel, other: Channel) -> bool:

@@ -58,6 +58,7 @@ class Channel:
         "app",
         "asked_at",
         "began_at",
+        "begun",
         "call",
         "caller_name",
         "cause",
@@ -102,6 +103,8 @@ class Channel:
         self.asked_at: float | None = None
         self.ended_at: float | None = None
         self.cause = 0
+        self.begun = False
+        """Its first message was seen: what that says of the dialled number stands."""
         self.rung = False
         """Made by the PBX to ring somebody, first of its linked id: nobody has called yet."""
         self.dial: Dial | None = None

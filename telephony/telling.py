@@ -28,9 +28,7 @@ END_WINDOW = (
 )
 FIRST_RING_WINDOW = 0.3  # s; phones of one group start to ring together (measured 5-20 ms apart)
 ANSWER_WINDOW = 1.0  # s between an answer and the end of the other attempts it cancelled
-AFTERWARDS = 1e-6
-"""s; a call that lives is told a moment after its newest signal, so that what this very signal ended is over: a hold
-that is taken back would still be shown as a hold until the next signal. Far below the milliseconds that are told."""
+LOOK_AHEAD = 0.001  # s; what began at this very moment has a length, so that a live picture shows it
 VOICEMAIL_APPS = frozenset({"VoiceMail", "VoiceMailMain", "MinivmRecord", "Voicemail"})
 
 Span = tuple[float, float]
@@ -113,7 +111,7 @@ def tell(call: CallRecord, numbering: Numbering, now: float) -> f.CallFacts:
 
 
 def _set_scene(call: CallRecord, numbering: Numbering, now: float) -> _Scene:
-    end = call.ended_at if call.ended_at is not None else max(now, call.started_at) + AFTERWARDS
+    end = call.ended_at if call.ended_at is not None else max(now, call.started_at) + LOOK_AHEAD
     caller = _caller_channel(call)
     parts: dict[str, _Part] = {}
     part_of: dict[str, _Part] = {}

@@ -66,6 +66,24 @@ def _blind_via(
     return TransferVia.AMI
 
 
+def refer_seen(tracker: Grouping, signal: s.ReferSeen) -> None:
+    """The handset's REFER, or that this PBX tells of REFERs at all; the transfer itself may have come just before."""
+    tracker.knows_refers = True
+    channel = tracker.see(signal.at, signal.look)
+    if channel is None or not signal.by_handset:
+        return
+    tracker.refers[channel.uid] = (signal.at, True)
+    for seen in channel.call.transfers:
+        if (
+            seen.kind is TransferKind.BLIND
+            and seen.via is TransferVia.AMI
+            and channel.uid in (seen.by_uid, seen.transferee)
+            and abs(seen.at - signal.at) <= SAME_MOMENT
+        ):
+            seen.via = TransferVia.SIP
+            tracker.touch(channel.call)
+
+
 def attended_transferred(tracker: Grouping, signal: s.AttendedTransferred) -> None:
     """The transferer asked (or rang) the target first, then connected the two."""
     first = tracker.see(signal.at, signal.first)
@@ -147,8 +165,8 @@ def _party_of(channel: Channel) -> str:
 
 def _record(tracker: Grouping, call: CallRecord, seen: SeenTransfer) -> None:
     for known in call.transfers:
-        if known.by_uid == seen.by_uid and abs(known.at - seen.at) < SAME_MOMENT and known.kind is seen.kind:
-            return
+        if known.by_uid == seen.by_uid and abs(known.at - seen.at) < SAME_MOMENT:
+            return  # told again
     call.transfers.append(seen)
     call.transfers.sort(key=lambda transfer: transfer.at)
     tracker.say(call, EventKind.TRANSFERRED, seen.at, seen.to)
@@ -159,8 +177,10 @@ def note_redirect(tracker: Grouping, source: Channel, exten: str, at: float) -> 
     if not source.stays or not source.real:
         return
     last = source.stays[-1]
-    if last.kind != "basic" or last.left_at is None or at - last.left_at > REDIRECT_WINDOW:
+    if last.kind != "basic" or last.left_at is None:
         return
+    if not -SAME_MOMENT <= at - last.left_at <= REDIRECT_WINDOW:
+        return  # also an old dial that is told again after the conversation it led to
     call = source.call
     if any(abs(t.at - last.left_at) < REFER_WINDOW or t.at > last.left_at for t in call.transfers):
         return
