@@ -15,18 +15,12 @@ import asyncio
 import os
 import secrets
 import signal
-<<<<<<< HEAD
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-=======
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
->>>>>>> e2e
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -45,10 +39,6 @@ from switchhook.meters import ServiceMeters
 from switchhook.settings import PbxSettings, Settings
 from telephony.errors import SwitchhookError, TryLater
 from telephony.numbers import Numbering
-<<<<<<< HEAD
-=======
-from telephony.ports import CallChange, LinkState
->>>>>>> e2e
 from web.app import create_app
 from web.server import serve
 from web.settings import WebSettings
@@ -348,7 +338,6 @@ async def _serve(
         offering.cancel()
 
 
-<<<<<<< HEAD
 async def _offer_setup(service: Service, code: str | None) -> None:
     """Print the code for the first administrator, once it is certain that there is none."""
     await asyncio.gather(service.store_ready.wait(), service.ready.wait())
@@ -361,136 +350,6 @@ async def _offer_setup(service: Service, code: str | None) -> None:
             return
         except SwitchhookError:
             await asyncio.sleep(STORE_RETRY_SECONDS)
-=======
-# -- one PBX -------------------------------------------------------------------------------------------------------
-
-
-def numbering_of(pbx: PbxSettings) -> Numbering:
-    """How this PBX numbers its phones and lines."""
-    return Numbering(
-        pbx=pbx.id,
-        extensions=pbx.extensions,
-        trunks=pbx.trunks,
-        region=pbx.default_region,
-        area_code=pbx.area_code or "",
-    )
-
-
-def _start_bridge(
-    tasks: asyncio.TaskGroup, service: Service, pbx: PbxSettings, *, tell_links: bool
-) -> list[asyncio.Task[None]]:
-    observer = Observer(link_to(pbx), wanted=WANTED)
-    teller = Teller(numbering_of(pbx))
-    service.observers[pbx.id] = observer
-    service.tellers[pbx.id] = teller
-    bridge = Bridge(service, pbx.id, observer, teller, CelFile(pbx.cel_file) if pbx.cel_file else None)
-    return [
-        tasks.create_task(bridge.run(), name=f"bridge {pbx.id}"),
-        tasks.create_task(bridge.rest(), name=f"rest {pbx.id}"),
-        tasks.create_task(bridge.tell_link(also_elsewhere=tell_links), name=f"link {pbx.id}"),
-    ]
-
-
-class Feed(Protocol):
-    """Where one PBX's news come from: an Observer, or in the demo recorded calls."""
-
-    async def run(self) -> None:
-        """Watch until cancelled."""
-
-    def items(self) -> AsyncIterator[StreamItem]:
-        """The stream, in the order of the wire."""
-
-    def link_state(self) -> LinkState:
-        """How the link is now."""
-
-
-class Bridge:
-    """One PBX's straight line: observer → teller → board → journal. The board comes first: a card waits for no disk."""
-
-    def __init__(
-        self, service: Service, pbx_id: str, feed: Feed, teller: Teller, cel: CelFile | None = None
-    ) -> None:
-        self._service = service
-        self._pbx_id = pbx_id
-        self._feed = feed
-        self._teller = teller
-        self._cel = cel
-        self.indigestible = 0
-        """Messages that broke the teller: each is a fault of ours, logged with its trace."""
-
-    async def run(self) -> None:
-        """Restore what was open, then follow the feed until it ends or this is cancelled."""
-        journal = self._service.store.journal
-        for facts in self._teller.restore(await journal.unfinished(self._pbx_id)):
-            self._service.board.publish(facts)
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(self._feed.run(), name="observer")
-            async for item in self._feed.items():
-                await self._take(item)
-            watching.cancel()
-
-    async def _take(self, item: StreamItem) -> None:
-        if isinstance(item, SnapshotEnd):
-            await self._close_gap()
-        try:
-            changes = self._teller.take(item)
-        except (
-            Exception
-        ):  # one message that we cannot digest never stops the others; the report needs its trace
-            self.indigestible += 1
-            log.exception("message_not_understood", pbx=self._pbx_id)
-            return
-        await self._keep(changes)
-        if isinstance(item, LinkUp | LinkDown):
-            self._service.board.publish(self._feed.link_state())
-
-    async def _close_gap(self) -> None:
-        """Before the snapshot: what CEL knows of the time in which we saw nothing."""
-        since = self._teller.gap_from
-        if self._cel is None or since is None:
-            return
-        try:
-            earlier, rows = await asyncio.to_thread(self._cel.rows_since, since)
-        except OSError as trouble:
-            log.warning("cel_unreadable", pbx=self._pbx_id, problem=str(trouble))
-            return
-        self._teller.learn(earlier)
-        await self._keep(self._teller.close_gap(rows))
-
-    async def _keep(self, changes: Sequence[CallChange]) -> None:
-        for change in changes:
-            if change.absorbed:
-                self._service.board.forget(change.absorbed)
-            self._service.board.publish(change.facts)
-        if changes and self._service.spool is not None:
-            await self._service.spool.record(changes)
-
-    async def rest(self) -> None:
-        """Let ended calls be forgotten in quiet times."""
-        while True:
-            await asyncio.sleep(REST_SECONDS)
-            await self._keep(self._teller.rest(time.time() - 1.0))
-
-    async def tell_link(self, *, also_elsewhere: bool) -> None:
-        """Tell the board, and a web process elsewhere, how the link is."""
-        told: tuple[bool, str | None, int] | None = None
-        while True:
-            state = self._feed.link_state()
-            said: tuple[bool, str | None, int] | None = (
-                state.connected,
-                state.problem,
-                round(state.lag_seconds),
-            )
-            if said != told:
-                self._service.board.publish(state)
-                if also_elsewhere:
-                    try:
-                        await self._service.store.relay.tell_link(state)
-                    except SwitchhookError:
-                        said = None  # the database is away; say it again
-                told = said
-            await asyncio.sleep(LINK_STATE_SECONDS)
->>>>>>> e2e
 
 
 async def _prune(service: Service) -> None:
