@@ -296,6 +296,9 @@ class Grouping:
             min(kept.started_at, gone.started_at) if gone.consultation_of is None else kept.started_at
         )
         kept.transfers += gone.transfers
+        if gone.consultation_of is not None:
+            for visit in gone.queues:
+                visit.counts_from = at
         kept.queues += gone.queues
         kept.parkings += gone.parkings
         kept.recordings += [file for file in gone.recordings if file not in kept.recordings]
@@ -556,17 +559,17 @@ def _is_guest(one: Channel, other: Channel) -> bool:
 
 
 def _asking(one: Channel, other: Channel) -> tuple[Channel, Channel] | None:
-    """(Local half, asker) when one of the two is an undialled Local half and the other a colleague who left a client."""
+    """(Local half, asker): a Local half that nobody dialled, made while the other, a colleague, was with a client."""
     for half, asker in ((one, other), (other, one)):
         if (
             half.kind is Kind.LOCAL
-            and half.dial is None
+            and (half.dial is None or half.dial.source is None)
             and half.call is asker.call
             and len(half.stays) == 1
-            and half.up_at is None
             and asker.kind is Kind.EXTENSION
             and len(asker.stays) >= 2
             and asker.stays[-2].kind == "basic"
+            and half.began_at >= asker.stays[0].entered_at
         ):
             return half, asker
     return None

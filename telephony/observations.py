@@ -151,13 +151,15 @@ class SeenTransfer:
 class SeenQueue:
     """A stay in a queue. `left_at` is when the queue let the caller go."""
 
-    __slots__ = ("abandoned", "joined_at", "left_at", "name", "result", "uid")
+    __slots__ = ("abandoned", "counts_from", "joined_at", "left_at", "name", "result", "uid")
 
     def __init__(self, name: str, uid: str, joined_at: float) -> None:
         self.name = name
         self.uid = uid
         self.joined_at = joined_at
         self.left_at: float | None = None
+        self.counts_from = 0.0
+        """Before this moment somebody who asked for the client waited there, not the client."""
         self.abandoned = False
         self.result = ""
 

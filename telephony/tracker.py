@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from telephony import signals as s
-from telephony.endpoints import Kind, kind_of, parse_name
+from telephony.endpoints import Kind, dialled_number, kind_of, parse_name
 from telephony.events import EventKind
 from telephony.facts import Certainty
 from telephony.grouping import SAME_MOMENT, Grouping, is_rung
@@ -100,7 +100,8 @@ def _dial_began(tracker: Tracker, signal: s.DialBegan) -> None:
     if dest is None:
         return
     if source is not None:
-        note_redirect(tracker, source, signal.source.exten if signal.source else "", signal.at)
+        exten = signal.source.exten if signal.source else ""
+        note_redirect(tracker, source, exten, signal.at, dialled_number(signal.dial_string))
     if dest.dial is None:
         if source is not None:
             tracker.join(source, dest, signal.at)
