@@ -134,38 +134,13 @@ def test_damaged_bytes_of_a_real_stream_never_raise(name: str, seed: int) -> Non
     sane(intake([bytes(data)]))
 
 
-words = st.sampled_from(
-    [
-        "",
-        "a22-1795313512.1",
-        "a22-1795313512.2",
-        "1.1",
-        "PJSIP/101-00000001",
-        "PJSIP/trunk-00000000",
-        "Up",
-        "Ringing",
-        "Local/105@ctx-0000000a;1",
-        "Local/105@ctx-0000000a;2",
-        "Yes",
-        "Success",
-        "basic",
-        "parking",
-        "-1",
-        "NaN",
-        "CANCEL",
-        "101",
-        "+79161110001",
-        "PJSIP",
-        "/",
-        ";1",
-        "sales",
-        "701",
-        "1e400",
-        "\x00",
-        "SIPTRANSFER",
-        "99999999999999999999999999999999999999999999",
-    ]
+WORDS = (
+    *("", "a22-1795313512.1", "a22-1795313512.2", "1.1", "PJSIP/101-00000001", "PJSIP/trunk-00000000", "PJSIP"),
+    *("Local/105@ctx-0000000a;1", "Local/105@ctx-0000000a;2", ";1", "/", "101", "+79161110001", "sales", "701"),
+    *("Up", "Ringing", "Yes", "Success", "basic", "parking", "CANCEL", "SIPTRANSFER"),
+    *("-1", "NaN", "1e400", "9" * 500, "\x00"),
 )
+words = st.sampled_from(WORDS)
 headers = sorted({h for n in SMALL[:8] for m in captured(n).links[0] if is_call_event(m) for h in m.fields})
 any_message = st.builds(
     lambda kind, fields, at: Message(kind, {"Event": kind, "Privilege": "call,all", **fields}, at),
