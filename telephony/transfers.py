@@ -1,14 +1,17 @@
 """How a transfer is recognised.
 
-| seen                                                               | kind     | via          |
-|--------------------------------------------------------------------|----------|--------------|
-| BlindTransfer, not external                                        | blind    | feature code |
-| BlindTransfer, external, the handset's REFER was seen (or we are never told of REFERs) | blind | sip |
-| BlindTransfer, external, no REFER although we are told of them     | blind    | ami          |
-| the client leaves his conversation first and then dials anew, and no transfer was told | blind | ami (a Redirect) |
-| AttendedTransfer, both transferer channels are one                 | attended | feature code |
-| AttendedTransfer, two channels                                     | attended | sip          |
-| AttendedTransfer while the target had not answered (it went to Dial or Queue, or the target still rings) | **blonde** | as above |
+| seen                                                                  | kind       | via          |
+|-----------------------------------------------------------------------|------------|--------------|
+| BlindTransfer, not external                                           | blind      | feature code |
+| BlindTransfer, external, after the handset's REFER                    | blind      | sip          |
+| BlindTransfer, external, and we are never told of REFERs              | blind      | sip          |
+| BlindTransfer, external, no REFER although we are told of them        | blind      | ami          |
+| the client leaves his conversation first, then is dialled for anew or |            |              |
+| queued, and no transfer was told: a Redirect                          | blind      | ami          |
+| AttendedTransfer, both transferer channels are one                    | attended   | feature code |
+| AttendedTransfer, two channels                                        | attended   | sip          |
+| AttendedTransfer while the target had not answered: it went to Dial   |            |              |
+| or Queue, or the target still rings                                   | **blonde** | as above     |
 
 Whether a transfer completed, failed or came back is decided in `telephony.telling`, from who talked afterwards.
 """
@@ -172,7 +175,10 @@ def _record(tracker: Grouping, call: CallRecord, seen: SeenTransfer) -> None:
 
 
 def note_redirect(tracker: Grouping, source: Channel, exten: str, at: float, dialled: str = "") -> None:
-    """`dialled` stands in where the dialplan hides the number behind an `s`. AMI Redirect tells nothing: the client leaves first, his colleague after him, then the client dials anew."""
+    """AMI Redirect tells nothing: the client leaves first, his colleague after him, then the client dials anew.
+
+    `dialled` stands in where the dialplan hides the number behind an `s`.
+    """
     if not source.stays or not source.real:
         return
     last = source.stays[-1]

@@ -730,10 +730,7 @@ def _crossed() -> list[Scenario]:
         found.append((f"blind_twice_{via}", partial(blind_twice, via=via)))
     for kind in ("extension", "group", "queue", "outside"):
         found.append((f"redirect_{kind}", partial(redirect, kind=kind)))
-    return [
-        Scenario(name, play, (1, 2, 3, 4) if "local" in name or "from_queue" in name else (1, 2, 3))
-        for name, play in found
-    ]
+    return [Scenario(name, play, (1, 2, 3, 4) if "_from_" in name else (1, 2, 3)) for name, play in found]
 
 
 TRANSFERS = (
