@@ -132,7 +132,7 @@ def checked(action: Action) -> tuple[tuple[str, str], ...]:
     missing = rule.required.difference(names)
     if missing:
         raise OurMistake(f"The AMI action {action.name} lacks {', '.join(sorted(missing))}.")
-    repeated = {name for name in names if names.count(name) > 1} - {"Variable", "Variables"}
+    repeated = {name for name in names if names.count(name) > 1} - {"Variable"}
     if repeated:
         raise OurMistake(f"The AMI action {action.name} repeats {', '.join(sorted(repeated))}.")
     return (("Action", action.name), *headers)
@@ -307,10 +307,15 @@ def _answer(action: Action, rule: Rule, messages: list[PanoramiskMessage], link:
     text = str(first.message)
     if first.response == "Error":
         raise _refusal(action, rule, text, link)
-    events = tuple(dict(message) for message in messages[1:])
+    events = tuple(_fields(message) for message in messages[1:])
     if events and str(events[-1].get("Event", "")).endswith("Complete"):
         events = events[:-1]
-    return Answer(text, dict(first), events)
+    return Answer(text, _fields(first), events)
+
+
+def _fields(message: PanoramiskMessage) -> dict[str, str]:
+    """Asterisk's headers, without the `content` that panoramisk adds."""
+    return {name: value for name, value in message.items() if name != "content"}
 
 
 def _refusal(action: Action, rule: Rule, text: str, link: PbxLink) -> SwitchhookError:

@@ -52,6 +52,8 @@ class CelRow(NamedTuple):
     app: str
     data: str
     extra: dict[str, Any]
+    cells: dict[str, str]
+    """The row as read, by column; empty ones left out. Kept with the call it told of."""
 
 
 class CelReader:
@@ -104,7 +106,15 @@ def _row(cells: list[str], columns: dict[str, int]) -> CelRow | None:
         clean_name(cell("cidname")),
         cell("exten"),
     )
-    return CelRow(cell("eventtype"), at, look, cell("appname"), cell("appdata"), _extra(cell("eventextra")))
+    kept = {name: cells[index] for name, index in columns.items() if index < len(cells) and cells[index]}
+    return CelRow(
+        cell("eventtype"), at, look, cell("appname"), cell("appdata"), _extra(cell("eventextra")), kept
+    )
+
+
+def row_of(cells: dict[str, str]) -> CelRow | None:
+    """A row from its cells by column, as kept with a call; None when it cannot be one."""
+    return _row(list(cells.values()), {name: index for index, name in enumerate(cells)})
 
 
 def _time(text: str) -> float | None:
@@ -196,21 +206,13 @@ class CelTranslator:
 
     def _enter(self, row: CelRow) -> Iterator[s.Signal]:
         bridge = str(row.extra.get("bridge_id", ""))
-        technology = str(row.extra.get("bridge_technology", ""))
-        kind = (
-            "holding"
-            if technology.startswith("holding")
-            else "conference"
-            if row.app == "ConfBridge"
-            else "basic"
-        )
         if bridge:
-            yield s.BridgeEntered(row.at, self._known(row), bridge, kind)
+            yield s.BridgeEntered(row.at, self._known(row), bridge, _bridge_kind(row))
 
     def _exit(self, row: CelRow) -> Iterator[s.Signal]:
         bridge = str(row.extra.get("bridge_id", ""))
         if bridge:
-            yield s.BridgeLeft(row.at, self._known(row), bridge)
+            yield s.BridgeLeft(row.at, self._known(row), bridge, _bridge_kind(row))
 
     def _hangup(self, row: CelRow) -> Iterator[s.Signal]:
         look = self._known(row)
@@ -299,6 +301,12 @@ class CelTranslator:
             return self._looks[uid]._replace(state="")
         channel = str(extra.get(name or f"{prefix}_name", ""))
         return s.Look(uid, "", channel, "", "", "", "") if uid and channel else None
+
+
+def _bridge_kind(row: CelRow) -> str:
+    if str(row.extra.get("bridge_technology", "")).startswith("holding"):
+        return "holding"
+    return "conference" if row.app == "ConfBridge" else "basic"
 
 
 def _names(dial: str, endpoint: str) -> bool:

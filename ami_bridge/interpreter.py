@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ami_bridge.message import Message
-from ami_bridge.snapshot_reading import SnapshotAssembler
+from ami_bridge.snapshot_reading import LISTED, SnapshotAssembler
 from ami_bridge.translate import TRANSLATIONS, moment_of, translate
 from telephony import signals as s
 
@@ -35,8 +35,10 @@ class Interpreter:
                 yield from self.link_up(message.arrived_at)
         elif message.kind == "FullyBooted":
             yield from self._booted(message)
-        elif self._assembler is not None and self._assembler.take(message):
-            return
+        elif message.kind in LISTED or (message.kind == "ParkedCall" and "Privilege" not in message.fields):
+            if self._assembler is None:
+                self._assembler = SnapshotAssembler(message.arrived_at)
+            self._assembler.take(message)
         elif message.kind in TRANSLATIONS:
             yield from self._news(message)
 
@@ -52,11 +54,20 @@ class Interpreter:
         self._assembler = None
         yield s.LinkLost(min(at, self.last_at) if self.last_at else at)
 
-    def snapshot_done(self) -> Iterator[s.Signal]:
-        """All list answers are in (or will not come)."""
+    def snapshot_done(self, began_at: float | None = None, at: float | None = None) -> Iterator[s.Signal]:
+        """All list answers are in (or will not come). The times are given when kept lines are told again."""
         assembler, self._assembler = self._assembler, None
+        if began_at is not None:
+            assembler = assembler or SnapshotAssembler(began_at)
+            assembler.complete = True
+            assembler.began_at = began_at
+            assembler.last_at = at if at is not None else began_at
         if assembler is not None and assembler.complete:
             yield assembler.finish()
+
+    def drop_snapshot(self) -> None:
+        """The lists stayed incomplete: nothing may be concluded from them."""
+        self._assembler = None
 
     def _news(self, message: Message) -> Iterator[s.Signal]:
         assembler = self._assembler

@@ -1,8 +1,8 @@
 """One AMI message after framing: a kind and its headers, first header wins.
 
 Why first wins: a SIP caller can smuggle CR LF into his number, and Asterisk writes it raw into `CallerIDNum`
-(measured on 16.28 and 22.10). What he adds comes after the headers Asterisk wrote itself, so the first of a name is
-Asterisk's own. The repeats are kept for captures and for judging whether a message is suspicious.
+(measured on 16.28 and 22.10). What he adds comes after the headers Asterisk wrote itself, so the first of a
+name is Asterisk's own. The repeats are kept for captures and for judging whether a message is suspicious.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ class Message(NamedTuple):
     fields: dict[str, str]
     """Header name as spelled by Asterisk → value; the first of each name; in the order of the wire."""
     arrived_at: float
-    """Unix seconds (UTC) at which the last byte was read. Only a fallback: `Timestamp` is the event's own time."""
+    """Unix seconds (UTC) at which the last byte was read. Only a fallback: `Timestamp` is the event's own
+    time."""
     repeated: tuple[tuple[str, str], ...] = ()
     """Further headers of a name already seen, in order (`ChanVariable` and `Variable` do so legitimately)."""
 

@@ -23,7 +23,7 @@ from ami_bridge.message import Message
 from ami_bridge.quarantine import LinkSession, Quarantine, Quarantined, Verdict, judge
 from ami_bridge.snapshot import Snapshot
 from ami_bridge.stream import LinkDown, LinkUp, Observed, SnapshotEnd, StreamItem
-from telephony.errors import NeedsPerson, PeerMistake, SwitchhookError, TryLater
+from telephony.errors import NeedsPerson, OurMistake, PeerMistake, SwitchhookError, TryLater
 from telephony.ports import LinkState
 
 QUEUE_ITEMS = 20_000  # 1.4 s of the most a PBX was measured to send (14,288 events/s); about 30 MB when full
@@ -339,13 +339,19 @@ class _Watch:
         self._observer.snapshot_ended(complete, tuple(self._snapshot.refused))
 
     def _ask_confirmation(self, verdict: Verdict) -> None:
-        if len(self._confirmations) >= CONFIRMATIONS_CAP or any(
-            mark in verdict.confirm_channel for mark in "\n\0"
-        ):
-            self._observer.quarantine.counts[DENIED_BY_PBX] += 1
+        if len(self._confirmations) >= CONFIRMATIONS_CAP:
+            self._deny(verdict.message)
             return
-        action_id = self._ask("Status", "confirm", ("Channel", verdict.confirm_channel))
+        try:
+            action_id = self._ask("Status", "confirm", ("Channel", verdict.confirm_channel))
+        except OurMistake:  # a channel's name that cannot be asked for is none that Asterisk gave
+            self._deny(verdict.message)
+            return
         self._confirmations[action_id] = _Confirmation(verdict.message, verdict)
+
+    def _deny(self, message: Message) -> None:
+        self._observer.quarantine.counts[DENIED_BY_PBX] += 1
+        self._observer.quarantine.blocks.append(Quarantined(DENIED_BY_PBX, message))
 
     def _hear_confirmation(self, action_id: str, message: Message) -> None:
         """`Error` or an empty list: the channel is gone, the message was true. The channel itself: it was
@@ -361,8 +367,7 @@ class _Watch:
     def _settle(self, waiting: _Confirmation) -> None:
         observer = self._observer
         if waiting.refuted:
-            observer.quarantine.counts[DENIED_BY_PBX] += 1
-            observer.quarantine.blocks.append(Quarantined(DENIED_BY_PBX, waiting.message))
+            self._deny(waiting.message)
             return
         self._session.learn_channel(waiting.message)
         observer.observed(waiting.message, bool(waiting.verdict.reason))

@@ -26,7 +26,7 @@ Headers = tuple[tuple[str, str], ...]
 ACTIONS: tuple[tuple[str, Headers], ...] = (
     ("CoreStatus", ()),
     ("CoreShowChannels", ()),
-    ("Status", tuple(("Variables", name) for name in STATUS_VARIABLES)),
+    ("Status", (("Variables", ",".join(STATUS_VARIABLES)),)),
     ("BridgeList", ()),
     ("QueueStatus", ()),
     ("ParkedCalls", ()),

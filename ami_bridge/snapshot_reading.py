@@ -108,7 +108,9 @@ def _variables(message: Message) -> dict[str, str]:
     for name, value in pairs:
         if name in ("Variable", "ChanVariable") and "=" in value:
             key, _, text = value.partition("=")
-            found.setdefault(key, text)
+            found.setdefault(
+                key, "" if text == "(null)" else text
+            )  # how Asterisk writes a variable that is not set
     return found
 
 

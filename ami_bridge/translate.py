@@ -6,6 +6,7 @@ signal; it is counted by the caller, never an error.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from ami_bridge.message import Message
@@ -15,18 +16,24 @@ NAME_LIMIT = 300  # characters; Asterisk cuts names at 79 bytes, so anything lon
 BRIDGE_KINDS = {"basic": "basic", "parking": "holding", "holding": "holding", "base": "conference"}
 """`basic` is a conversation; whatever is unknown is treated as a room of strangers, which joins nobody."""
 _CONTROL = dict.fromkeys(range(32)) | {127: None}
-_DIALABLE = frozenset("0123456789+*#ABCDabcd")
+_LINE_BREAK = re.compile(r"[\r\n]")
 
 
 def clean_number(raw: str) -> str:
-    """A caller id without what cannot be dialled; words such as `anonymous` are kept whole."""
-    text = raw.translate(_CONTROL).strip()[:NAME_LIMIT]
+    """A caller id up to its first line break (what follows is smuggled in), without control characters.
+
+    Words such as `anonymous` are kept whole.
+    """
+    text = _LINE_BREAK.split(raw, 1)[0] if "\r" in raw or "\n" in raw else raw
+    if not text.isprintable():
+        text = text.translate(_CONTROL)
+    text = text.strip()[:NAME_LIMIT]
     return "" if text == "<unknown>" else text
 
 
 def clean_name(raw: str) -> str:
     """A display name without control characters."""
-    text = raw.translate(_CONTROL).strip()[:NAME_LIMIT]
+    text = (raw if raw.isprintable() else raw.translate(_CONTROL)).strip()[:NAME_LIMIT]
     return "" if text == "<unknown>" else text
 
 
@@ -100,7 +107,8 @@ def _bridge_leave(message: Message) -> Iterator[s.Signal]:
     seen = look(message.fields)
     bridge = message.get("BridgeUniqueid")
     if seen is not None and bridge:
-        yield s.BridgeLeft(moment_of(message), seen, bridge)
+        kind = BRIDGE_KINDS.get(message.get("BridgeType"), "conference")
+        yield s.BridgeLeft(moment_of(message), seen, bridge, kind)
 
 
 def _local_bridge(message: Message) -> Iterator[s.Signal]:
@@ -266,3 +274,26 @@ def translate(message: Message) -> Iterator[s.Signal]:
 
 def _integer(text: str) -> int:
     return int(text) if text.isdigit() and len(text) < 6 else 0
+
+
+WANTED = frozenset(
+    kind.encode()
+    for kind in (
+        *TRANSLATIONS,
+        "FullyBooted",
+        "Status",
+        "StatusComplete",
+        "CoreShowChannel",
+        "CoreShowChannelsComplete",
+        "BridgeListItem",
+        "BridgeListComplete",
+        "BridgeInfoChannel",
+        "BridgeInfoComplete",
+        "QueueParams",
+        "QueueMember",
+        "QueueEntry",
+        "QueueStatusComplete",
+        "ParkedCallsComplete",
+    )
+)
+"""Event names worth decoding; all others are passed over as bytes."""

@@ -1,7 +1,7 @@
 """What each person should see of a call right now: the card, and when it opens and closes.
 
-Pure decisions over call facts. A card opens for a person whose own phone rings (or talks, by preference), stays while
-that phone is in the call, and is closed for everybody else as soon as somebody answers.
+Pure decisions over call facts. A card opens for a person whose own phone rings (or talks, by preference),
+stays while that phone is in the call, and is closed for everybody else as soon as somebody answers.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Card:
 def card_for(facts: CallFacts, extension: str, preference: PopPreference) -> Card | None:
     """The card the owner of `extension` should see for this call now, or None.
 
-    A phone that rang and never talked has no card once it stops ringing; one that talked keeps an ended card, because
-    the note may not be finished.
+    A phone that rang and never talked has no card once it stops ringing; one that talked keeps an ended
+    card, because the note may not be finished.
     """
     if preference is PopPreference.NEVER:
         return None
@@ -90,7 +90,8 @@ def card_for(facts: CallFacts, extension: str, preference: PopPreference) -> Car
 def other_side(facts: CallFacts, extension: str) -> Leg | None:
     """The party this extension talks to or is called by: the client, even after transfers.
 
-    An outside party always comes before a colleague: the target of a transfer sees the client, not who handed over.
+    An outside party always comes before a colleague: the target of a transfer sees the client, not who
+    handed over.
     """
     others = [leg for leg in facts.legs if leg.party != extension and leg.kind is not PartyKind.SERVICE]
     outside = [leg for leg in others if leg.kind is PartyKind.OUTSIDE]
@@ -129,8 +130,8 @@ def _card_state(facts: CallFacts, leg: Leg | None) -> CardState | None:
         return CardState.TALKING
     if leg.state is LegState.HELD:
         return CardState.HELD
-    # WAITING: the owner's phone is up with nobody. Dialling shows the ringing card; a parked or queued other side
-    # after a conversation shows it as held.
+    # WAITING: the owner's phone is up with nobody. Dialling shows the ringing card; a parked or queued
+    # other side after a conversation shows it as held.
     return CardState.HELD if talked else CardState.RINGING
 
 

@@ -65,6 +65,7 @@ class Grouping:
         self._ending: OrderedDict[UUID, CallRecord] = OrderedDict()
         self._forgotten: OrderedDict[str, UUID] = OrderedDict()
         self._calls: dict[UUID, CallRecord] = {}
+        self._consulting: dict[UUID, CallRecord] = {}
         self.refers: dict[str, tuple[float, bool]] = {}
         self.knows_refers = False
         """Whether this PBX's transfer variables are among what we are told: only then their absence means something."""
@@ -105,6 +106,10 @@ class Grouping:
             key=lambda call: (call.started_at, call.id),
         )
 
+    def consultations(self) -> list[CallRecord]:
+        """Live consultations by feature code: their asker's channel belongs to the client's call."""
+        return list(self._consulting.values())
+
     def facts(self, call: CallRecord) -> CallFacts:
         """The call as it stands."""
         return tell(call, self.numbering, self.now)
@@ -134,10 +139,20 @@ class Grouping:
             self._relinked(channel, look.linked)
         if at > channel.last_at:
             channel.last_at = at
+        elif at < channel.began_at:
+            self._began_earlier(channel, at)
         call = channel.call
         if call.unverified:
             call.unverified = False
         return channel
+
+    def _began_earlier(self, channel: Channel, at: float) -> None:
+        """Told out of order: it lived before the event that was told first."""
+        channel.began_at = at
+        call = channel.call
+        if at < call.started_at and call.consultation_of is None:
+            call.started_at = at
+        self.touch(call)
 
     def touch(self, call: CallRecord) -> None:
         """Note that the call has to be told again."""
@@ -159,7 +174,7 @@ class Grouping:
         channel.number = look.number
         channel.caller_name = look.caller_name
         channel.exten = look.exten
-        channel.rung = look.state in ("Down", "Ringing") and look.uid == look.linked
+        channel.rung = is_rung(look)
         if kind is Kind.EXTENSION:
             channel.party = name.endpoint
         self.channels[look.uid] = channel
@@ -296,6 +311,7 @@ class Grouping:
         self._calls.pop(gone.id, None)
         self._dirty.pop(gone.id, None)
         self._ending.pop(gone.id, None)
+        self._consulting.pop(gone.id, None)
         for linked, call in list(self._by_linked.items()) if gone.announced else [(gone.linked, gone)]:
             if call is gone:
                 self._by_linked[linked] = into
@@ -323,6 +339,7 @@ class Grouping:
         for channel in moving:
             self.move(channel, call)
         call.guests[asker.uid] = asker
+        self._consulting[call.id] = call
         hold = asker.holds[-1] if asker.holds else None
         if hold is not None and (hold.until is None or at - hold.until < 1.0):
             hold.machinery = True
@@ -394,6 +411,7 @@ class Grouping:
 
     def _forget(self, call: CallRecord) -> None:
         self._calls.pop(call.id, None)
+        self._consulting.pop(call.id, None)
         linkeds = {call.linked}
         for uid, channel in call.channels.items():
             self.channels.pop(uid, None)
@@ -419,6 +437,11 @@ class Grouping:
     def enter(self, channel: Channel, bridge: str, kind: str, at: float) -> None:
         """A channel comes into a bridge; a shared basic bridge joins calls."""
         for stay in reversed(channel.stays):
+            if stay.bridge == bridge and stay.guessed:
+                stay.guessed = False
+                stay.entered_at = at if stay.left_at is None else min(at, stay.left_at)
+                self.touch(channel.call)
+                return
             if stay.bridge == bridge and abs(stay.entered_at - at) < SAME_MOMENT:
                 return
             if stay.bridge == bridge and stay.left_at is None:
@@ -442,6 +465,33 @@ class Grouping:
             channel.up_at = at
         if kind == "basic":
             self._meet(channel, bridge, at)
+        self.touch(channel.call)
+
+    def enter_unseen(self, channel: Channel, bridge: str, kind: str, left_at: float) -> None:
+        """A channel leaves a bridge that we never saw it enter: it was there, since when is a guess.
+
+        The guess is the latest of its answer, its last stay elsewhere, and the first entry of another into that bridge.
+        """
+        if any(stay.left_at is None or stay.left_at > left_at for stay in channel.stays):
+            return  # an old message, told again
+        if channel.ended_at is not None and left_at > channel.ended_at + SAME_MOMENT:
+            return
+        since = [channel.up_at or channel.began_at, *(stay.left_at or 0.0 for stay in channel.stays[-1:])]
+        others = [
+            stay.entered_at
+            for other in channel.call.everyone()
+            for stay in other.stays
+            if stay.bridge == bridge and stay.entered_at <= left_at
+        ]
+        since += [min(others)] if others else []
+        stay = Stay(bridge, kind, min(max(since), left_at))
+        stay.guessed = True
+        stay.left_at = left_at
+        channel.stays.append(stay)
+        if kind == "basic":
+            self._bridges.setdefault(bridge, set()).add(channel.uid)
+            self._meet(channel, bridge, left_at)
+            self.leave_stay(channel, stay, left_at)
         self.touch(channel.call)
 
     def _meet(self, channel: Channel, bridge: str, at: float) -> None:
@@ -497,6 +547,11 @@ def _begun(channel: Channel) -> bool:
         or channel.up_at is not None
         or (channel.dial is not None and channel.dial.source is not None)
     )
+
+
+def is_rung(look: s.Look) -> bool:
+    """Whether a channel that begins so was made by the PBX to ring somebody, the first of its linked id."""
+    return look.state in ("Down", "Ringing") and look.uid == look.linked
 
 
 def _is_guest(one: Channel, other: Channel) -> bool:

@@ -30,6 +30,7 @@ END_WINDOW = (
 FORWARD_MOMENT = 0.0005  # s; a forwarded call rings its new target at once (measured 1 ms)
 FIRST_RING_WINDOW = 0.3  # s; phones of one group start to ring together (measured 5-20 ms apart)
 ANSWER_WINDOW = 1.0  # s between an answer and the end of the other attempts it cancelled
+LOOK_AHEAD = 0.001  # s; what began at this very moment has a length, so that a live picture shows it
 CONNECT_WINDOW = 0.5  # s from leaving a queue to the conversation it led to (measured 1-20 ms)
 MOVE_WINDOW = 0.05  # s; from one bridge into the next (measured below 1 ms, 20 ms loaded)
 VOICEMAIL_APPS = frozenset({"VoiceMail", "VoiceMailMain", "MinivmRecord", "Voicemail"})
@@ -105,16 +106,24 @@ def tell(call: CallRecord, numbering: Numbering, now: float) -> f.CallFacts:
         parked=tuple(_parking(scene, index) for index in range(len(call.parkings))),
         missed_by=_missed_by(scene, legs, disposition),
         recordings=tuple(call.recordings),
-        certainty=call.certainty,
+        certainty=_certainty(call),
         consultation_of=call.consultation_of,
     )
+
+
+def _certainty(call: CallRecord) -> f.Certainty:
+    """Observed, unless a beginning or an entry into a conversation was lost on the way and is a guess."""
+    if call.certainty is not f.Certainty.OBSERVED:
+        return call.certainty
+    complete = all(c.begun and not any(stay.guessed for stay in c.stays) for c in call.channels.values())
+    return call.certainty if complete else f.Certainty.BOUNDED
 
 
 # -- who is who ----------------------------------------------------------------------------------------------------
 
 
 def _set_scene(call: CallRecord, numbering: Numbering, now: float) -> _Scene:
-    end = call.ended_at if call.ended_at is not None else max(now, call.started_at)
+    end = call.ended_at if call.ended_at is not None else max(now, call.started_at) + LOOK_AHEAD
     caller = _caller_channel(call)
     parts: dict[str, _Part] = {}
     part_of: dict[str, _Part] = {}

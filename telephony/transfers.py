@@ -1,17 +1,15 @@
 """How a transfer is recognised.
 
-| seen                                                                  | kind       | via          |
-|-----------------------------------------------------------------------|------------|--------------|
-| BlindTransfer, not external                                           | blind      | feature code |
-| BlindTransfer, external, after the handset's REFER                    | blind      | sip          |
-| BlindTransfer, external, and we are never told of REFERs              | blind      | sip          |
-| BlindTransfer, external, no REFER although we are told of them        | blind      | ami          |
-| the client leaves his conversation first, then is dialled for anew or |            |              |
-| queued, and no transfer was told: a Redirect                          | blind      | ami          |
-| AttendedTransfer, both transferer channels are one                    | attended   | feature code |
-| AttendedTransfer, two channels                                        | attended   | sip          |
-| AttendedTransfer while the target had not answered: it went to Dial   |            |              |
-| or Queue, or the target still rings                                   | **blonde** | as above     |
+| seen                                                                  | kind     | via          |
+|-----------------------------------------------------------------------|----------|--------------|
+| BlindTransfer, not external                                           | blind    | feature code |
+| BlindTransfer, external, and the handset's REFER was seen             | blind    | sip          |
+| the same, where this PBX never tells us of REFERs                     | blind    | sip          |
+| BlindTransfer, external, no REFER although we are told of them        | blind    | ami          |
+| the client leaves first and dials anew, and no transfer was told      | blind    | ami          |
+| AttendedTransfer, both transferer channels are one                    | attended | feature code |
+| AttendedTransfer, two channels                                        | attended | sip          |
+| AttendedTransfer before the target answered (to Dial, Queue, ringing) | blonde   | as above     |
 
 Whether a transfer completed, failed or came back is decided in `telephony.telling`, from who talked afterwards.
 """
@@ -69,6 +67,24 @@ def _blind_via(
         if abs(signal.at - at) <= REFER_WINDOW:
             return TransferVia.SIP
     return TransferVia.AMI
+
+
+def refer_seen(tracker: Grouping, signal: s.ReferSeen) -> None:
+    """The handset's REFER, or that this PBX tells of REFERs at all; the transfer itself may have come just before."""
+    tracker.knows_refers = True
+    channel = tracker.see(signal.at, signal.look)
+    if channel is None or not signal.by_handset:
+        return
+    tracker.refers[channel.uid] = (signal.at, True)
+    for seen in channel.call.transfers:
+        if (
+            seen.kind is TransferKind.BLIND
+            and seen.via is TransferVia.AMI
+            and channel.uid in (seen.by_uid, seen.transferee)
+            and abs(seen.at - signal.at) <= SAME_MOMENT
+        ):
+            seen.via = TransferVia.SIP
+            tracker.touch(channel.call)
 
 
 def attended_transferred(tracker: Grouping, signal: s.AttendedTransferred) -> None:
@@ -167,8 +183,8 @@ def _party_of(channel: Channel) -> str:
 
 def _record(tracker: Grouping, call: CallRecord, seen: SeenTransfer) -> None:
     for known in call.transfers:
-        if known.by_uid == seen.by_uid and abs(known.at - seen.at) < SAME_MOMENT and known.kind is seen.kind:
-            return
+        if known.by_uid == seen.by_uid and abs(known.at - seen.at) < SAME_MOMENT:
+            return  # told again
     call.transfers.append(seen)
     call.transfers.sort(key=lambda transfer: transfer.at)
     tracker.say(call, EventKind.TRANSFERRED, seen.at, seen.to)
@@ -182,8 +198,10 @@ def note_redirect(tracker: Grouping, source: Channel, exten: str, at: float, dia
     if not source.stays or not source.real:
         return
     last = source.stays[-1]
-    if last.kind != "basic" or last.left_at is None or at - last.left_at > REDIRECT_WINDOW:
+    if last.kind != "basic" or last.left_at is None:
         return
+    if not -SAME_MOMENT <= at - last.left_at <= REDIRECT_WINDOW:
+        return  # also an old dial that is told again after the conversation it led to
     call = source.call
     if any(abs(t.at - last.left_at) < REFER_WINDOW or t.at > last.left_at for t in call.transfers):
         return

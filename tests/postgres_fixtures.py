@@ -37,6 +37,7 @@ def unavailable(what: str, reason: str) -> None:
 def short_dir() -> Iterator[Path]:
     """A directory of its own that an unprivileged server can enter: pytest's are closed to others when root runs it."""
     directory = Path(tempfile.mkdtemp(prefix="switchhook-test-"))
+    directory.chmod(0o755)
     yield directory
     shutil.rmtree(directory, ignore_errors=True)
 

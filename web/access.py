@@ -1,8 +1,8 @@
 """Who is asking: passwords, sessions, tokens, and the guards every route names.
 
-A browser holds an opaque random token in a cookie; the store holds only its hash, so a stolen database signs nobody in.
-Every change from a browser needs the session's CSRF token and, where the browser sends one, our own Origin. Programs
-use a personal token in the Authorization header, on the API only.
+A browser holds an opaque random token in a cookie; the store holds only its hash, so a stolen database
+signs nobody in. Every change from a browser needs the session's CSRF token and, where the browser sends
+one, our own Origin. Programs use a personal token in the Authorization header, on the API only.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class NotAllowed(SwitchhookError):
 
 
 class FormExpired(SwitchhookError):
-    """This form was not sent from a page of ours that is still valid. Please reload the page and try again."""
+    """This form was not sent from a page of ours that is still valid. Please reload the page and try
+    again.
+    """
 
 
 class TooManyTries(SwitchhookError):
@@ -89,7 +91,10 @@ class Passwords:
 def password_problem(password: str, login: str) -> str | None:
     """Why this password will not do, in one sentence, or None."""
     if len(password) < PASSWORD_LEAST:
-        return f"Please choose a password of at least {PASSWORD_LEAST} characters. A short sentence is easy to remember."
+        return (
+            f"Please choose a password of at least {PASSWORD_LEAST} characters. "
+            "A short sentence is easy to remember."
+        )
     if len(password) > PASSWORD_MOST:
         return f"Please choose a password of at most {PASSWORD_MOST} characters."
     if login and login.casefold() in password.casefold():
@@ -109,12 +114,16 @@ def token_hash(token: str) -> bytes:
 
 
 def csrf_of(token: str) -> str:
-    """The session's CSRF token: derived from the cookie, so nothing more is stored and it dies with the session."""
+    """The session's CSRF token: derived from the cookie, so nothing more is stored and it dies with the
+    session.
+    """
     return hmac.new(token.encode(), b"switchhook csrf", hashlib.sha256).hexdigest()
 
 
 class SignInLimits:
-    """Counts wrong passwords by account and address, and by address alone. Per process; a restart forgives."""
+    """Counts wrong passwords by account and address, and by address alone. Per process; a restart
+    forgives.
+    """
 
     def __init__(self) -> None:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())

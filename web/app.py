@@ -1,10 +1,12 @@
-"""The application: puts the pages, the API and the live hub together. Opens nothing itself; it is handed its parts."""
+"""The application: puts the pages, the API and the live hub together. Opens nothing itself; it is handed
+its parts.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from fastapi import FastAPI
 from fastapi.responses import Response
@@ -25,7 +27,8 @@ from web.shield import Shield
 
 DESCRIPTION = """Calls of an Asterisk PBX, as they happen and as they happened.
 
-Make a personal token under My settings and send it as `Authorization: Bearer …`. Errors are RFC 9457 problem details
+Make a personal token under My settings and send it as `Authorization: Bearer …`. Errors are RFC 9457
+problem details
 with a `remedy`. The fields of a call are described in `docs/reference/call-facts.md`."""
 
 
@@ -36,13 +39,17 @@ def create_app(
     *,
     registry: CollectorRegistry | None = None,
     passwords: Passwords | None = None,
+    troubles: Callable[[], Sequence[str]] = tuple,
 ) -> FastAPI:
-    """The whole web part over an opened store and the live calls."""
+    """The whole web part over an opened store and the live calls.
+
+    `troubles` says what else an administrator should know now, one sentence each.
+    """
     assets = Assets()
     metrics = WebMetrics(registry)
     renderer = Renderer(web_settings, assets)
     gate = Gate(records, web_settings, passwords or Passwords())
-    hub = Hub(live_calls, records, web_settings, metrics, renderer.row)
+    hub = Hub(live_calls, records, web_settings, metrics, renderer.row, troubles)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -1,7 +1,7 @@
 """Our own style sheets, scripts and icons, served under a path that carries the hash of their content.
 
-One hash over the whole tree: modules import each other by relative paths and stay together, a browser may keep them
-for a year, and a new version is a new path.
+One hash over the whole tree: modules import each other by relative paths and stay together, a browser may
+keep them for a year, and a new version is a new path.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=ut
 
 
 class Assets:
-    """Read once at start: a few dozen kilobytes, and a request touches no disk and can name no path of the disk."""
+    """Read once at start: a few dozen kilobytes, and a request touches no disk and can name no path of the
+    disk.
+    """
 
     def __init__(self, folder: Path = STATIC) -> None:
         self._files = {
@@ -42,7 +44,9 @@ class Assets:
         return self._files[name].decode()
 
     def answer(self, version: str, name: str) -> Response:
-        """The asset. An old version's path gets today's content, uncached: a page open during an update still works."""
+        """The asset. An old version's path gets today's content, uncached: a page open during an update
+        still works.
+        """
         content = self._files.get(name)
         if content is None:
             return Response("No such file.", status_code=404, media_type="text/plain")

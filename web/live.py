@@ -1,8 +1,8 @@
 """The live stream: one reader of the calls of this moment, any number of browsers behind it.
 
-A stream begins with a complete snapshot and goes on with what changed. A change is encoded once for everybody who may
-see the same; a card only for the account whose phone it is. Nobody waits for anybody: a browser that reads too slowly
-is dropped, reconnects, and gets a snapshot again.
+A stream begins with a complete snapshot and goes on with what changed. A change is encoded once for
+everybody who may see the same; a card only for the account whose phone it is. Nobody waits for anybody: a
+browser that reads too slowly is dropped, reconnects, and gets a snapshot again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from web.settings import WebSettings
 from web.visibility import View, mask, show
 from web.wording import Names, _, display_number
 
-QUEUE_MOST = 256  # chunks; some ten seconds of a very busy office. A reader further behind is better off with a snapshot
+# chunks; some ten seconds of a very busy office. A reader further behind is better off with a snapshot
+QUEUE_MOST = 256
 NAMES_EVERY = 30.0  # s; a person added by hand in the database shows up half a minute later
 STORE_TIMEOUT = 5.0  # s; longer than any healthy answer, shorter than the interval between checks
 STALE_AFTER = 5.0  # s of lag behind the PBX before the page says so: below it nobody could tell
@@ -67,7 +68,9 @@ class Stream:
         return True
 
     def end(self, reason: str) -> None:
-        """Say goodbye and finish; what is still queued is dropped, the snapshot after a reconnect brings it all."""
+        """Say goodbye and finish; what is still queued is dropped, the snapshot after a reconnect brings
+        it all.
+        """
         if self.closed:
             return
         self.closed = True
@@ -93,7 +96,10 @@ class Hub:
         settings: WebSettings,
         metrics: WebMetrics,
         render_row: Callable[[CallFacts, Names], str],
+        troubles: Callable[[], Sequence[str]] = tuple,
     ) -> None:
+        self.troubles = troubles
+        """What an administrator should know now beyond links and database, one sentence each."""
         self.names = Names(region=settings.region)
         self.store_problem: str | None = None
         self._store_problem_since = datetime.now(UTC)
@@ -148,7 +154,7 @@ class Hub:
             return
         self.names = Names(directory, self._settings.region)
 
-    # -- reading -----------------------------------------------------------------------------------------------
+    # -- reading --
 
     async def _read(self) -> None:
         while True:
@@ -179,7 +185,7 @@ class Hub:
         except (SwitchhookError, TimeoutError, OSError) as problem:
             return str(problem) or _("The database does not answer.")
 
-    # -- writing -----------------------------------------------------------------------------------------------
+    # -- writing --
 
     def publish(self, change: CallFacts | LinkState) -> None:
         """Hand one change to every stream. Never waits."""
@@ -251,7 +257,9 @@ class Hub:
         return changes
 
     def _told_card(self, card: Card, facts: CallFacts, view: View) -> dict[str, Any]:
-        """A card as the page shows it: the number at once, names where we know them, the way the caller came."""
+        """A card as the page shows it: the number at once, names where we know them, the way the caller
+        came.
+        """
         extension_called = card.other_number is not None and not card.other_number.startswith("+")
         name = card.other_name
         if extension_called and card.other_number:
@@ -314,19 +322,24 @@ class Hub:
             "notice": self._worst(links),
         }
 
-    def _worst(self, links: Sequence[LinkState]) -> dict[str, str] | None:
+    def _worst(self, links: Sequence[LinkState]) -> dict[str, str | None] | None:
         for link in links:
             if not link.connected:
                 return {"text": _("No link to the phone system. Shown as it was"), "since": iso(link.since)}
         if self.store_problem is not None:
-            text = _(
-                "Calls are shown live, but older calls and notes cannot be read or saved just now, since"
-            )
+            text = _("Calls are shown live, but older calls and notes cannot be read or saved. It began")
             return {"text": text, "since": iso(self._store_problem_since)}
+        if self.troubles():
+            return {
+                "text": _("Calls are shown live, but not all of them are kept yet. See Connections"),
+                "since": None,
+            }
         for link in links:
             if link.lag_seconds > STALE_AFTER:
-                text = _("The phone system is sending its news late")
-                return {"text": text, "since": iso(datetime.now(UTC).replace(microsecond=0))}
+                return {
+                    "text": _("The phone system is sending its news several seconds late."),
+                    "since": None,
+                }
         return None
 
     def _snapshot(self, stream: Stream) -> bytes:
@@ -357,7 +370,7 @@ class Hub:
             self._metrics.dropped.inc()
             stream.end("slow")
 
-    # -- serving -----------------------------------------------------------------------------------------------
+    # -- serving --
 
     def open(self, viewer: Viewer, flavour: Flavour) -> Stream:
         """Begin a stream: from here on it misses nothing."""
@@ -384,7 +397,9 @@ class Hub:
     async def chunks(
         self, viewer: Viewer, flavour: Flavour, still_allowed: Callable[[], Awaitable[object]]
     ) -> AsyncIterator[bytes]:
-        """The bytes of a stream until it ends; a beat when nothing happens, so that a dead link is noticed."""
+        """The bytes of a stream until it ends; a beat when nothing happens, so that a dead link is
+        noticed.
+        """
         checked = time.monotonic()
         stream = self.open(viewer, flavour)
         try:

@@ -1,7 +1,7 @@
 """The call as one picture: a row per party, time to the right, a bar for everything a party was doing.
 
-Only geometry here: the template draws it. The horizontal axis is in percent, so the picture fits any width; rows are
-in pixels. Long silences are not compressed: a minute looks like a minute.
+Only geometry here: the template draws it. The horizontal axis is in percent, so the picture fits any width;
+rows are in pixels. Long silences are not compressed: a minute looks like a minute.
 """
 
 from __future__ import annotations

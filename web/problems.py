@@ -114,7 +114,7 @@ def answer_problems(app: FastAPI, renderer: Renderer) -> None:
         return await tell(request, 422, _("Some of the values cannot be used. ") + first, errors=errors)
 
     async def ours(request: Request, error: Exception) -> Response:
-        _log.error("a page failed", path=request.url.path, error=type(error).__name__)
+        _log.error("a page failed", path=request.url.path, exc_info=error)
         detail = _("Something went wrong on our side. The calls themselves are not affected.")
         return await tell(
             request, 500, detail, _("Try again; if it stays, tell your administrator the time it happened.")

@@ -1,4 +1,6 @@
-"""Serving: binds the port itself, so that a taken one is a sentence, and stops within two seconds with streams open."""
+"""Serving: binds the port itself, so that a taken one is a sentence, and stops within two seconds with
+streams open.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,7 @@ async def serve(
 
 async def _until_started(server: uvicorn.Server, serving: asyncio.Task[None]) -> None:
     """uvicorn has no event for it; starting takes some ten milliseconds."""
-    while not server.started and not serving.done():
+    while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn sets a flag, no event
         await asyncio.sleep(0.005)
 
 

@@ -1,4 +1,6 @@
-"""What the pages need to be told: frozen, filled by `switchhook.settings`, which alone reads the environment."""
+"""What the pages need to be told: frozen, filled by `switchhook.settings`, which alone reads the
+environment.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ class WebSettings:
     """Every choice of the web part. The defaults are what a small office on its own network wants."""
 
     public_url: str | None = None
-    """How browsers reach us, e.g. `https://calls.example.com`. With https the cookie is `Secure` and `__Host-`."""
+    """How browsers reach us, e.g. `https://calls.example.com`. With https the cookie is `Secure` and
+    `__Host-`.
+    """
     setup_code: str | None = None
     """One-time code printed in the terminal; without it nobody can make the first administrator."""
     region: str | None = None
@@ -30,12 +34,18 @@ class WebSettings:
     version: str = ""
     debug: bool = False
     """Demo and tests only: allows `?dir=rtl` and `?theme=dark` previews."""
+    standing_notice: str | None = None
+    """A sentence at the head of every page, sign-in included: what is shown is not what it seems (a demo of
+    recorded calls).
+    """
     demo_logins: tuple[tuple[str, str], ...] = ()
     """(login, password) shown on the sign-in page of the demo; empty everywhere else."""
     heartbeat_seconds: float = 10.0
     """A live stream says something at least this often, so that a dead link is noticed by both sides."""
     session_check_seconds: float = 18.0
-    """A stream looks up its session this often; with a heartbeat between, a revocation elsewhere ends it within 30 s."""
+    """A stream looks up its session this often; with a heartbeat between, a revocation elsewhere ends it
+    within 30 s.
+    """
 
     @property
     def https(self) -> bool:

@@ -1,4 +1,5 @@
-"""What every answer carries and every request must keep to: security headers, and a bound on what is sent to us.
+"""What every answer carries and every request must keep to: security headers, and a bound on what is sent
+to us.
 
 Plain ASGI, so that a live stream passes through without being collected.
 """
@@ -31,7 +32,8 @@ HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # Not no-referrer: with it browsers send `Origin: null` on our own forms, and the Origin check would refuse them.
+    # Not no-referrer: with it browsers send `Origin: null` on our own forms, and the Origin check would
+    # refuse them.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",

@@ -1,7 +1,7 @@
 """A call told in plain sentences: facts in, sentences out, oldest first.
 
-The same story stands under the picture on the call page. A sentence is made of parts, so that the page can set names
-and numbers apart (their writing direction is their own) while programs read `plain`.
+The same story stands under the picture on the call page. A sentence is made of parts, so that the page can
+set names and numbers apart (their writing direction is their own) while programs read `plain`.
 """
 
 from __future__ import annotations
@@ -55,10 +55,12 @@ class Sentence:
 
 
 def tell(facts: CallFacts, names: Names) -> tuple[Sentence, ...]:
-    """The story of the call, oldest sentence first; what happened at the same moment stays in the order of causes."""
+    """The story of the call, oldest sentence first; what happened at the same moment stays in the order of
+    causes.
+    """
     told = [
         _began(facts, names),
-        *_queued(facts, names),
+        *_queued(facts),
         *(s for leg in _conversations(facts) for s in _talked(leg, facts, names)),
         *_unanswered_rings(facts, names),
         *(_held(hold, facts, names) for hold in facts.holds),
@@ -120,7 +122,7 @@ def _began(facts: CallFacts, names: Names) -> Sentence:
             assert_never(facts.direction)
 
 
-def _queued(facts: CallFacts, names: Names) -> Iterator[Sentence]:
+def _queued(facts: CallFacts) -> Iterator[Sentence]:
     visit = facts.queue
     if visit is None:
         return
@@ -173,7 +175,9 @@ _MANY_RINGS: dict[LegOutcome, str] = {
 
 
 def _unanswered_rings(facts: CallFacts, names: Names) -> Iterator[Sentence]:
-    """Who rang in vain, one sentence per outcome; phones that stopped because a colleague answered are no news."""
+    """Who rang in vain, one sentence per outcome; phones that stopped because a colleague answered are no
+    news.
+    """
     groups: dict[LegOutcome, dict[str, Leg]] = {}
     for leg in _conversations(facts):
         if leg.answered_at is None and leg.outcome in _RING_WORDS:

@@ -1,7 +1,8 @@
 """Who may see what of a call: the one place where it is decided, for pages, API and live stream alike.
 
-A `View` is what an account may see. Two accounts with the same view are shown the same bytes, so the live stream
-encodes each change once per view. Nothing that was hidden by `show` ever reaches a template or an encoder.
+A `View` is what an account may see. Two accounts with the same view are shown the same bytes, so the live
+stream encodes each change once per view. Nothing that was hidden by `show` ever reaches a template or an
+encoder.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ def view_of(account: Account, settings: WebSettings) -> View:
 
 
 def show(facts: CallFacts, view: View) -> CallFacts:
-    """The call as this view may see it: outside numbers masked everywhere they occur, or the call as it is."""
+    """The call as this view may see it: outside numbers masked everywhere they occur, or the call as it
+    is.
+    """
     if not view.numbers_masked:
         return facts
     ours = {leg.party for leg in facts.legs if leg.kind is not PartyKind.OUTSIDE}

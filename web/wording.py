@@ -1,12 +1,12 @@
 """How things are written for people: numbers, durations, times, and the words for what a call is doing.
 
-The words are what somebody in an office says, never what Asterisk says. Every sentence goes through `_`, so that a
-catalogue can be put behind it; there is only English now.
+The words are what somebody in an office says, never what Asterisk says. Every sentence goes through `_`, so
+that a catalogue can be put behind it; there is only English now.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from functools import lru_cache
 
@@ -23,7 +23,9 @@ def _(text: str) -> str:
 
 @lru_cache(maxsize=4096)  # a page of 50 calls repeats few numbers; parsing costs ~60 microseconds each
 def display_number(number: str | None, region: str | None = None) -> str:
-    """A number as it is written in the office's country; anything that is no E.164 number stays as it came."""
+    """A number as it is written in the office's country; anything that is no E.164 number stays as it
+    came.
+    """
     if not number:
         return _("Number withheld")
     if not number.startswith("+"):
@@ -158,7 +160,7 @@ class Named:
 class Names:
     """Puts names to parties: our directory for extensions, what the network sent for callers."""
 
-    directory: Directory = Directory()
+    directory: Directory = field(default_factory=Directory)
     region: str | None = None
 
     def extension(self, extension: str) -> Named:

@@ -11,7 +11,7 @@ import binascii
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, or_, select, tuple_
+from sqlalchemy import ColumnElement, CompoundSelect, Select, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from call_records.models import call_redirects, calls
@@ -60,7 +60,7 @@ class CallList:
         return rows[0][0] if rows else None
 
     async def _rows(
-        self, query: Select[tuple[dict[str, object], datetime, UUID]], limit: int
+        self, query: Select[dict[str, object], datetime, UUID], limit: int
     ) -> list[tuple[CallFacts, datetime, UUID]]:
         newest_first = query.order_by(calls.c.started_at.desc(), calls.c.id.desc()).limit(limit)
         with plain_errors():
@@ -87,10 +87,20 @@ def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
 
 
 def _with_number(digits: str) -> ColumnElement[bool]:
-    """`digits` are only digits: nothing in them means anything to LIKE."""
+    """`digits` are only digits: nothing in them means anything to LIKE.
+
+    The ids are found first, by the numbers' own indexes, and kept: left to itself the planner expects many matches,
+    walks the calls by time and reads all of them for a number that is rare.
+    """
     if len(digits) == WHOLE:
-        return or_(calls.c.outside_last10 == digits, calls.c.other_last10.contains([digits]))
-    return calls.c.outside_reversed.like(f"{digits[::-1]}%")
+        main = select(calls.c.id).where(calls.c.outside_last10 == digits)
+        found: Select[UUID] | CompoundSelect[UUID] = main.union(
+            select(calls.c.id).where(calls.c.other_last10.contains([digits]))
+        )
+    else:
+        found = select(calls.c.id).where(calls.c.outside_reversed.like(f"{digits[::-1]}%"))
+    matches = found.cte("matches").prefix_with("MATERIALIZED")
+    return calls.c.id.in_(select(matches.c.id))
 
 
 def _cursor(started_at: datetime, call_id: UUID) -> str:

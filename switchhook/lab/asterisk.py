@@ -51,11 +51,13 @@ class PrivateAsterisk:
         timestamp_events: bool = True,
         recordings: Path | None = None,
         ami_write_all: bool = False,
+        tls_certificate: Path | None = None,
         additions: Mapping[str, str] | None = None,
     ) -> None:
         """`state` is its directory, made when missing; without one a temporary directory that goes with it.
 
         `system_name` None: Uniqueids without a prefix. `recordings`: where recordings go (default: in `state`).
+        `tls_certificate`: a PEM file with certificate and key; the AMI then answers over TLS on `ports.ami_tls` too.
         `ami_write_all`: give Switchhook's own AMI user the rights for transfers too.
         `additions`: text put at the end of the office's files, by file name: more phones, queues, numbers.
         """
@@ -73,6 +75,7 @@ class PrivateAsterisk:
         self.system_name = system_name
         self._timestamp_events = timestamp_events
         self._transfers = ami_write_all
+        self._tls_certificate = tls_certificate
         self._additions = additions or {}
         self._ports: LabPorts | None = None
         self._process: subprocess.Popen[bytes] | None = None  # of no event loop: tests have one each
@@ -203,7 +206,7 @@ class PrivateAsterisk:
         return self.state / "etc"
 
     async def _exited(self) -> None:
-        while self.pid is not None:
+        while self.pid is not None:  # noqa: ASYNC110 - the process belongs to no event loop that could tell
             await asyncio.sleep(PROBE_PAUSE)
 
     def _spawn(self) -> subprocess.Popen[bytes]:
@@ -278,7 +281,7 @@ class PrivateAsterisk:
             else "; no systemname here",
             "TIMESTAMPEVENTS": "yes" if self._timestamp_events else "no",
             "AMI_PORT": str(self.ports.ami),
-            "TLS_LINES": "",
+            "TLS_LINES": self._tls_lines(),
             "CAPTURE_SECRET": self.capture_secret,
             "INSTANCE": self._instance,
             "SIP_PORT": str(self.ports.sip),
@@ -289,6 +292,14 @@ class PrivateAsterisk:
             "RTP_START": "12000",
             "RTP_END": "31999",
         }
+
+    def _tls_lines(self) -> str:
+        if self._tls_certificate is None:
+            return "; no TLS here"
+        return (
+            f"tlsenable = yes\ntlsbindaddr = {LOCALHOST}:{self.ports.ami_tls}\n"
+            f"tlscertfile = {self._tls_certificate}\ntlsprivatekey = {self._tls_certificate}"
+        )
 
     def _offer_music(self) -> None:
         """Long prompts stand in for music, which Asterisk's core sounds do not bring."""

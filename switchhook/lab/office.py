@@ -23,7 +23,8 @@ from typing import Self
 import structlog
 
 from switchhook.lab.asterisk import PrivateAsterisk
-from switchhook.lab.phone_call import Call, CallState
+from switchhook.lab.call_progress import CallState
+from switchhook.lab.phone_call import Call
 from switchhook.lab.phone_media import Frames, spoken
 from switchhook.lab.phones import Carrier, Phone
 from switchhook.lab.scenarios import MANAGER, SCENARIOS, CallTruth, Scenario, TransferTruth
@@ -32,13 +33,9 @@ from telephony.errors import OurMistake, SwitchhookError
 
 log = structlog.get_logger(__name__)
 
-MANAGER_SHARE = (
-    0.6  # of the calls begun while the demo's manager is free are hers: her card is what is looked at
-)
+MANAGER_SHARE = 0.6  # of the calls begun while the demo's manager is free: her card is looked at
 LIVE_LIMIT = 4  # calls at once: an office of ten in which somebody is still free to take the next
-SCENE_SECONDS = (
-    120  # the longest scene takes about 90 s at the demo's pace; a stuck one must not hold people for ever
-)
+SCENE_SECONDS = 120  # the longest takes about 90 s; a stuck one must not hold people for ever
 ARRIVE_SECONDS = 8  # from dialling to ringing; a queue of one phone after the other takes some seconds
 
 Span = tuple[float, float]

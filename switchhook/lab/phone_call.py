@@ -1,6 +1,6 @@
 """One call as a phone has it: a SIP dialog with verbs a person would use.
 
-States only move forward: dialling or ringing, up, ended. Every verb that asks something of the PBX waits for its
+Every verb that asks something of the PBX waits for its
 answer; every wait has an end.
 """
 
@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
-from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from switchhook.lab.phone_media import Audio
+from switchhook.lab.call_progress import CallProgress, CallState
 from switchhook.lab.sip_message import (
     Headers,
     SipMessage,
@@ -28,7 +25,7 @@ from switchhook.lab.sip_message import (
     write_reply,
     write_sip,
 )
-from telephony.errors import PeerMistake, TryLater
+from telephony.errors import PeerMistake
 
 if TYPE_CHECKING:
     from switchhook.lab.phones import Phone
@@ -38,37 +35,17 @@ RESEND_SECONDS = (0.5, 1.0, 2.0)  # SIP's own T1, doubled each time
 GLARE_PAUSE = 0.3  # s; both sides changed the session at once (491), the phone tries again
 
 
-class CallState(StrEnum):
-    """Where the call is, as the phone sees it."""
-
-    DIALLING = "dialling"
-    RINGING = "ringing"
-    UP = "up"
-    ENDED = "ended"
-
-
-class Call:
+class Call(CallProgress):
     """A call placed or received by a Phone. Made by `Phone.dial` and `Phone.incoming`, not by hand."""
 
     def __init__(self, phone: Phone, *, outgoing: bool, call_id: str, local: str, remote: str) -> None:
         """`local` and `remote` are SIP addresses with angle brackets, `local` perhaps with a display name."""
+        super().__init__(phone.number)
         self.phone = phone
         self.outgoing = outgoing
         self.id = call_id
-        self.state = CallState.DIALLING
-        self.code = 0
-        """The last final SIP code of the INVITE: 200 when it was answered, 486 when busy ..."""
-        self.reason = ""
-        """The Reason header with which the other side ended it, if any."""
-        self.rang_at: datetime | None = None
-        self.answered_at: datetime | None = None
-        self.ended_at: datetime | None = None
-        self.ended_by_us = False
         self.on_hold = False
         """Whether we hold the other side."""
-        self.transfer_codes: list[int] = []
-        """What the PBX told of our transfer: 100, 180, 200 ... in order."""
-        self.audio = Audio()
         self.local, self.remote = local, remote
         self.local_tag, self.remote_tag = new_token(), ""
         self.target = uri_of(remote)
@@ -83,7 +60,6 @@ class Call:
         self._last_reply = b""
         self._acknowledged = asyncio.Event()
         self._cancelled = False
-        self._changed = asyncio.Event()
 
     # What can be seen
 
@@ -102,70 +78,12 @@ class Call:
         """The number that was dialled to get here: on an incoming call at the carrier, the customer's number."""
         return user_of(self._invite.start.split()[1]) if self._invite else user_of(f"<{self._invite_uri}>")
 
-    @property
-    def answered_elsewhere(self) -> bool:
-        """Whether it stopped ringing because somebody else took it."""
-        return "cause=200" in self.reason or "cause=26" in self.reason
-
-    @property
-    def talk_seconds(self) -> float:
-        """How long it was up, so far."""
-        if self.answered_at is None:
-            return 0.0
-        return ((self.ended_at or datetime.now(UTC)) - self.answered_at).total_seconds()
-
-    async def until(self, wanted: Callable[[], bool], timeout: float, what: str) -> None:  # noqa: ASYNC109
-        """Wait for something to become true of this call. Raises TryLater, naming `what`, after `timeout` seconds."""
-        try:
-            async with asyncio.timeout(timeout):
-                while not wanted():
-                    changed = self._changed
-                    await changed.wait()
-        except TimeoutError:
-            raise TryLater(
-                f"{self.phone.number}: {what} did not happen within {timeout:g} s (state {self.state}, code {self.code})."
-            ) from None
-
-    async def ringing(self, timeout: float = 5) -> None:  # noqa: ASYNC109
-        """Wait until the other side rings (or has answered already)."""
-        await self.until(lambda: self.rang_at is not None or self.state is CallState.UP, timeout, "ringing")
-
-    async def answered(self, timeout: float = 5) -> None:  # noqa: ASYNC109
-        """Wait until the call is up. Raises PeerMistake when it ends unanswered."""
-        await self.until(lambda: self.state in (CallState.UP, CallState.ENDED), timeout, "an answer")
-        if self.answered_at is None:
-            raise PeerMistake(f"{self.phone.number}: the call ended unanswered with {self.code}.")
-
-    async def ended(self, timeout: float = 5) -> int:  # noqa: ASYNC109
-        """Wait until the call is over; returns the final code of its INVITE."""
-        await self.until(lambda: self.state is CallState.ENDED, timeout, "the end")
-        return self.code
-
-    async def transferred(self, timeout: float = 5) -> int:  # noqa: ASYNC109
-        """Wait for the PBX's last word on our transfer; 200 when it worked."""
-        await self.until(
-            lambda: any(code >= 200 for code in self.transfer_codes), timeout, "the transfer's result"
-        )
-        return self.transfer_codes[-1]
-
-    async def hears(self, hz: float, timeout: float = 3) -> None:  # noqa: ASYNC109
-        """Wait until this tone arrives in new audio. Raises TryLater when it does not."""
-        self.audio.forget_heard()
-        try:
-            async with asyncio.timeout(timeout):
-                while not self.audio.hears(hz):
-                    await asyncio.sleep(
-                        0.1
-                    )  # audio arrives all the time: looked at now and then, not per packet
-        except TimeoutError:
-            raise TryLater(f"{self.phone.number} does not hear {hz:g} Hz.") from None
-
     # What a person does
 
     async def answer(self) -> None:
         """Pick up."""
         self._reply_to_invite(200, body=self._describe())
-        self._move(CallState.UP, 200)
+        self._came_up(200)
         self.phone.background(self._repeat_until_acknowledged())
 
     def ring(self) -> None:
@@ -315,7 +233,7 @@ class Call:
         self._hear_description(response)
         self.phone.send(self._compose("ACK", sequence=response.sequence))
         if self.state in (CallState.DIALLING, CallState.RINGING):
-            self._move(CallState.UP, response.code)
+            self._came_up(response.code)
             if self._cancelled:  # the answer crossed our giving up
                 self.phone.background(self.hang_up())
 
@@ -458,30 +376,11 @@ class Call:
     def _hear_description(self, message: SipMessage) -> None:
         self.audio.to = audio_address(message.body) or self.audio.to
 
-    def _move(self, state: CallState, code: int = 0) -> None:
-        now = datetime.now(UTC)
-        self.state = state
-        self.code = code or self.code
-        if state is CallState.RINGING:
-            self.rang_at = self.rang_at or now
-        elif state is CallState.UP:
-            self.answered_at = self.answered_at or now
-            frames = self.phone.voice()
-            if frames is not None:
-                self.audio.speak(frames)
-        elif state is CallState.ENDED:
-            self.ended_at = self.ended_at or now
-            self.audio.close()
-        self._announce()
-
-    def _end(self, code: int, *, by_us: bool = False) -> None:
-        if self.state is not CallState.ENDED:
-            self.ended_by_us = by_us
-            self._move(CallState.ENDED, code)
-
-    def _announce(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+    def _came_up(self, code: int) -> None:
+        self._move(CallState.UP, code)
+        frames = self.phone.voice()
+        if frames is not None:
+            self.audio.speak(frames)
 
 
 def _without_tag(address: str) -> str:

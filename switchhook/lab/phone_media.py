@@ -23,6 +23,7 @@ _KEY_CODES = "0123456789*#ABCD"
 _KEY_FRAMES = 5  # 100 ms, about what a person presses; Asterisk wants at least 40
 _KEY_END_FRAMES = 3  # the end is told three times, so that one lost packet does not hold the key down
 _KEY_PAUSE = 0.06  # s between keys; Asterisk wants a gap of some 45 ms
+_LOOK_EVERY = 5  # packets; judging half a second of audio costs a few ms, so not at each one
 _HEARD_FRAMES = 25  # half a second: long enough to tell tones 30 Hz apart
 _TONE_SHARE = 0.3  # of the power heard; a tone alone has nearly all of it, two mixed tones half each
 
@@ -40,6 +41,8 @@ class Audio(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._speaking: asyncio.Task[None] | None = None
         self._pressing = asyncio.Lock()
+        self._arrived = asyncio.Event()
+        self._wanted = 0
         self._sequence = secrets.randbelow(60000)
         self._clock = secrets.randbelow(1 << 30)
         self._source = secrets.randbits(31)
@@ -85,12 +88,20 @@ class Audio(asyncio.DatagramProtocol):
             return False
         return _power_at(samples, hz) * 2 / (total * len(samples)) > _TONE_SHARE
 
+    async def more(self) -> None:
+        """Wait for the next tenth of a second of audio."""
+        self._wanted = self.received_packets + _LOOK_EVERY
+        self._arrived.clear()
+        await self._arrived.wait()
+
     def forget_heard(self) -> None:
         """Judge `hears` only by what arrives from now on."""
         self._heard.clear()
 
     def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002 - the protocol's signature
         self.received_packets += 1
+        if self.received_packets >= self._wanted:
+            self._arrived.set()
         if len(data) > 12 and data[1] & 0x7F == _PCMA:
             self._heard.append(data[12:])
 

@@ -17,7 +17,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from switchhook.lab.phone_call import ANSWER_SECONDS, RESEND_SECONDS, Call, CallState
+from switchhook.lab.call_progress import CallState
+from switchhook.lab.phone_call import ANSWER_SECONDS, RESEND_SECONDS, Call
 from switchhook.lab.phone_media import Frames
 from switchhook.lab.ports import CARRIER_HOST, LOCALHOST, LabPorts
 from switchhook.lab.sip_message import (

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 
-PROBE_SECONDS = (
-    1.0  # loopback answers in milliseconds; a stranger that accepts and keeps silent is not waited for
-)
+PROBE_SECONDS = 1.0  # loopback answers in milliseconds; a silent stranger is not waited for
 
 
 async def ami_accepts(host: str, port: int, user: str, secret: str) -> bool:

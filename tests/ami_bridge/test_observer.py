@@ -311,6 +311,24 @@ async def test_a_hangup_beside_a_malformed_block_is_confirmed(lives: bool) -> No
     assert any(is_event(item, "Hangup") for item in items) is not lives
 
 
+async def test_a_name_that_cannot_be_asked_for_costs_no_link() -> None:
+    """Beside a forged block, a hang-up whose channel's name holds a line break: denied, and the stream goes
+    on."""
+    fake = FakeAmi()
+    async with serving(fake):
+        observer = Observer(link_to(fake))
+        async with running(observer) as stream:
+            await until(stream, lambda item: isinstance(item, SnapshotEnd))
+            odd = stamped_hangup(7).replace(b"PJSIP/", b"PJSIP\r/")
+            fake.peers[0].write(newchannel(1) + FORGED_HANGUP + odd + newchannel(2))
+            items = await until(
+                stream,
+                lambda item: isinstance(item, Observed) and item.message.get("Uniqueid").endswith(".2"),
+            )
+    assert not any(is_event(item, "Hangup") for item in items)
+    assert len(fake.peers) == 1
+
+
 async def test_lag_is_told_from_the_events_own_time() -> None:
     """An event arrives two seconds after it happened: the page shows it; once idle it shows none."""
     now = [1_795_313_200.0]

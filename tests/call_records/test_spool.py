@@ -209,7 +209,7 @@ async def first_batch_taken(records: RecordsStore) -> None:
     """Until the journal has begun: the kill then falls into the middle of the work."""
     async with asyncio.timeout(10):
         while not (await counts(records))["calls"]:
-            await asyncio.sleep(0.01)
+            continue
 
 
 async def counts(records: RecordsStore) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 from contextlib import closing
@@ -15,7 +17,7 @@ import pytest
 
 from switchhook.lab.asterisk import AsteriskDidNotStart, PrivateAsterisk
 from switchhook.lab.asterisk_binary import AsteriskInstall, NoAsterisk, find_asterisk
-from switchhook.lab.phone_call import CallState
+from switchhook.lab.call_progress import CallState
 from switchhook.lab.ports import LOCALHOST
 from tests.asterisk_fixtures import PhoneRoom
 
@@ -58,9 +60,11 @@ async def test_two_side_by_side(asterisk: PrivateAsterisk, fresh_asterisk: Priva
 async def test_a_taken_port_is_refused(fresh_asterisk: PrivateAsterisk) -> None:
     """Somebody takes the AMI port while it is down: it must not seem to start while a stranger answers."""
     await fresh_asterisk.kill()
-    with closing(socket.create_server((LOCALHOST, fresh_asterisk.ports.ami))):
-        with pytest.raises(AsteriskDidNotStart, match="taken by another process"):
-            await fresh_asterisk.start()
+    with (
+        closing(socket.create_server((LOCALHOST, fresh_asterisk.ports.ami))),
+        pytest.raises(AsteriskDidNotStart, match="taken by another process"),
+    ):
+        await fresh_asterisk.start()
     await fresh_asterisk.start()
 
 
@@ -109,6 +113,18 @@ def test_it_dies_with_its_owner(asterisk_install: AsteriskInstall, tmp_path: Pat
             process.kill()
     assert gone
     assert not alive
+
+
+async def test_ami_over_tls(asterisk_install: AsteriskInstall, certificate: Path) -> None:
+    """With a certificate the AMI greets over TLS too."""
+    trusted = ssl.create_default_context(cafile=str(certificate))
+    async with PrivateAsterisk(asterisk_install, tls_certificate=certificate) as own, asyncio.timeout(5):
+        reader, writer = await asyncio.open_connection(
+            LOCALHOST, own.ports.ami_tls, ssl=trusted, server_hostname="localhost"
+        )
+        assert (await reader.readline()).startswith(b"Asterisk Call Manager")
+        writer.close()
+        await writer.wait_closed()
 
 
 def test_an_unknown_suite_is_named() -> None:

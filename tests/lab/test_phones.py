@@ -8,7 +8,8 @@ from functools import partial
 import pytest
 
 from switchhook.lab.asterisk import PrivateAsterisk
-from switchhook.lab.phone_call import Call, CallState
+from switchhook.lab.call_progress import CallState
+from switchhook.lab.phone_call import Call
 from switchhook.lab.phone_media import tone
 from switchhook.lab.phones import Phone, answers, forwards, refuses
 from telephony.errors import PeerMistake
@@ -304,12 +305,12 @@ async def test_the_menu_listens_to_keys(phones: PhoneRoom) -> None:
 
 
 async def test_follow_me_reaches_the_mobile_phone(phones: PhoneRoom) -> None:
-    """Galina is not at her desk; after five seconds her mobile phone rings and answers."""
+    """Galina is not at her desk; after some seconds her mobile phone rings and answers."""
     galina, carrier = await phones.handset("107"), await phones.carrier()
     carrier.policy = answers()
     outside = await carrier.dial("74951000009", caller=CUSTOMER)
     at_desk = await galina.incoming()
-    await at_desk.ended(8)
+    await at_desk.ended(12)
     mobile = await carrier.incoming()
     await mobile.answered()
     assert mobile.dialled == "+79165550107"

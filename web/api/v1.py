@@ -1,7 +1,7 @@
 """API version 1: calls, one call, the live stream, notes. Our own pages use it too.
 
-A program sends a personal token (`Authorization: Bearer …`, made under My settings); our pages send their cookie, and
-with every change the CSRF token. Every call is told as call facts, version 1.
+A program sends a personal token (`Authorization: Bearer …`, made under My settings); our pages send their
+cookie, and with every change the CSRF token. Every call is told as call facts, version 1.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ async def live(
         Flavour, Query(description="`facts` for programs; `page` is for our own pages.")
     ] = Flavour.FACTS,
 ) -> StreamingResponse:
-    """First `snapshot` with everything; then `call`, `gone`, `card`, `card_closed`, `link`, and `beat` every 10 s.
+    """First `snapshot` with everything; then `call`, `gone`, `card`, `card_closed`, `link`, `beat`.
 
     `bye` announces the end: `signed_out`, `slow` (connect again), `changed` (connect again) or `restart`.
     """

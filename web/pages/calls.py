@@ -22,6 +22,7 @@ from web.wording import Named, Names, _
 
 router = APIRouter(include_in_schema=False)
 
+FILTERS = frozenset({"direction", "outcome", "person", "date", "q"})
 PAGE = 50  # rows; two screens, a quarter of a second on a slow line
 
 
@@ -32,7 +33,7 @@ async def calls(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
     wanted, problem = read_filter(asked, site)
     page = await site.records.calls.page(wanted, limit=PAGE, cursor=asked.get("cursor"))
-    filters = {name: asked[name] for name in ("direction", "outcome", "person", "date", "q") if name in asked}
+    filters = {name: value for name, value in asked.items() if name in FILTERS}
     names = site.hub.names
     shown = [show(facts, viewer.view) for facts in page.calls]
     return site.renderer.page(
@@ -99,7 +100,9 @@ def ours_of(facts: CallFacts, names: Names) -> tuple[Named, ...]:
 async def call(
     request: Request, call_id: UUID, viewer: Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
 ) -> Response:
-    """One call: its picture, its story, its notes. The id of a merged call leads to the call it became part of."""
+    """One call: its picture, its story, its notes. The id of a merged call leads to the call it became
+    part of.
+    """
     site = site_of(request)
     facts = await find_call(site, call_id)
     if facts is None:

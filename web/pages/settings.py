@@ -1,4 +1,6 @@
-"""My settings: when a card opens, how pages look, the password, where I am signed in, and tokens for programs."""
+"""My settings: when a card opens, how pages look, the password, where I am signed in, and tokens for
+programs.
+"""
 
 from __future__ import annotations
 

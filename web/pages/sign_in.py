@@ -48,7 +48,7 @@ async def sign_in(request: Request) -> Response:
         site.metrics.sign_ins.labels("refused").inc()
         _log.warning("sign-in refused", address=address_of(request))
         problem = _(
-            "The name or the password is not right. Check capitals, or ask an administrator for a new password."
+            "The name or the password is not right. Check capitals, or ask an administrator for a new one."
         )
         return _form(request, site, status=401, problem=problem, login=login)
     site.metrics.sign_ins.labels("ok").inc()

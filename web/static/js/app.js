@@ -8,7 +8,7 @@ import { elapsed, tick } from "./page.js";
 import { listen } from "./source.js";
 
 const line = document.getElementById("notice");
-/** @type {{text: string, since: string}|null} */ let notice = null;
+/** @type {{text: string, since: string|null}|null} */ let notice = null;
 /** @type {number|null} when the stream was last heard of; null while it lives */ let lost = null;
 
 /** @type {Record<string, (message: any) => void>} */
@@ -37,7 +37,7 @@ function say() {
   if (!line) return;
   let text = "";
   if (lost !== null && Date.now() - lost > PATIENCE) text = `Not connected to Switchhook. Shown as it was ${elapsed(new Date(lost).toISOString())} ago`;
-  else if (notice) text = `${notice.text} ${elapsed(notice.since)} ago`;
+  else if (notice) text = notice.since ? `${notice.text} ${elapsed(notice.since)} ago` : notice.text;
   line.hidden = !text;
   if (line.textContent !== text) line.textContent = text;
 }

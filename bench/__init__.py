@@ -1,0 +1,1 @@
+"""Measurements, printed with the machine and the versions they belong to."""

@@ -1,0 +1,365 @@
+"""Opens everything in order, wires it together, closes it in reverse.
+
+One process by default: database, then the journal with its spool, then one bridge per PBX, then the pages. With
+`only="bridge"` and `only="web"` the same parts run in two processes over one database. SIGTERM or SIGINT stops all of
+it within five seconds; what is not yet in the database by then waits in the spool for the next start.
+
+A database that is away at the start keeps nothing from starting: the observers read and hold, the pages say so, and
+everything goes on where it was once the database answers. One that refuses us (a wrong password) ends the start with a
+sentence, because only a person can change that. A part that dies of a mistake of ours ends the process loudly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from ami_bridge.observer import Observer
+from ami_bridge.translate import WANTED
+from call_records.database import RecordsStore, open_records
+from call_records.live import LiveBoard
+from call_records.postgres import EmbeddedPostgres
+from call_records.spool import SpoolingJournal
+from switchhook import __version__
+from switchhook.bridge import Bridge
+from switchhook.cel_sources import cel_source
+from switchhook.doctor import link_to
+from switchhook.meters import ServiceMeters
+from switchhook.settings import PbxSettings, Settings
+from telephony.errors import SwitchhookError, TryLater
+from telephony.numbers import Numbering
+from web.app import create_app
+from web.server import serve
+from web.settings import WebSettings
+
+log = structlog.get_logger(__name__)
+
+Part = Literal["bridge", "web"]
+STORE_WATCH_SECONDS = 1.0  # how soon a database of our own that died is started again
+STORE_RETRY_SECONDS = 2.0  # how soon one that was away at the start is asked again
+DRAIN_SECONDS = 1.0  # for the journal at a stop; a healthy database needs a tenth of it
+OWN_STORE_STOP_SECONDS = 1.5  # a clean stop takes 0.1 s; killed, it recovers at the next start
+STOP_SECONDS = 4.5  # the whole stop is promised within 5 s
+PRUNE_SECONDS = 6 * 3600.0
+
+
+@dataclass(slots=True)
+class Service:
+    """What runs, for whoever started it (the command line, the demo, a test)."""
+
+    settings: Settings
+    store: RecordsStore
+    board: LiveBoard
+    spool: SpoolingJournal | None
+    bridges: dict[str, Bridge] = field(default_factory=dict)
+    web_port: int | None = None
+    setup_code: str | None = None
+    """The one-time code for the first administrator, where there is none yet; None when not known (yet)."""
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    """The pages answer and the observers run."""
+    store_ready: asyncio.Event = field(default_factory=asyncio.Event)
+    """The database answers and its tables are those of this release."""
+
+    def troubles(self) -> list[str]:
+        """What the people who look after it should know now, one sentence each; empty when all is well."""
+        told = []
+        state = self.spool.state() if self.spool else None
+        if state is not None and state.problem:
+            told.append(" ".join(filter(None, (state.problem, state.remedy))))
+        if state is not None and state.lost_changes and state.lost_from and state.lost_until:
+            told.append(
+                f"{state.lost_changes} changes of calls from {state.lost_from:%Y-%m-%d %H:%M} to "
+                f"{state.lost_until:%H:%M} (UTC) were given up while the database was away; CEL closes the gap."
+            )
+        told += [
+            f"The channel event log of {bridge.pbx} cannot be read: {bridge.cel_problem}"
+            for bridge in self.bridges.values()
+            if bridge.cel_problem
+        ]
+        return told
+
+
+def run(settings: Settings, only: Part | None = None) -> None:
+    """Run until SIGTERM or SIGINT. Raises telephony.errors for what a person must hear."""
+    asyncio.run(_run(settings, only))
+
+
+async def _run(settings: Settings, only: Part | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def told_to_stop() -> None:
+        if not stop.is_set():
+            stop.set()
+            loop.call_later(STOP_SECONDS, _give_up_waiting)
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, told_to_stop)
+    await serve_until(stop, settings, only=only, started=_tell_started)
+
+
+def _give_up_waiting() -> None:
+    """Something outside hangs (a database stopped in mid-sentence). Nothing is lost by going: the spool is on disk."""
+    log.warning("stopped_without_waiting", after_seconds=STOP_SECONDS)
+    os._exit(0)
+
+
+def _tell_started(service: Service) -> None:
+    if service.web_port is not None:
+        log.info("serving", address=f"http://{_shown_host(service.settings)}:{service.web_port}/")
+
+
+def _shown_host(settings: Settings) -> str:
+    host = settings.web.host
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - shown, not bound
+
+
+async def serve_until(
+    stop: asyncio.Event,
+    settings: Settings,
+    *,
+    only: Part | None = None,
+    opened: Callable[[Service], Awaitable[None]] | None = None,
+    started: Callable[[Service], None] | None = None,
+    web_settings: WebSettings | None = None,
+) -> None:
+    """Everything, until `stop` is set. `opened` is awaited once, when the store can be used and nothing runs yet;
+    `started` is called once, when the pages answer and the observers run.
+    """
+    try:
+        async with open_service(settings, only) as service, asyncio.TaskGroup() as tasks:
+            if opened is not None:
+                await opened(service)
+            running = _start_parts(tasks, service, only, stop, started, web_settings)
+            await stop.wait()
+            for task in running:
+                task.cancel()
+    except* SwitchhookError as group:
+        raise _first(group) from group
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    inner: BaseException = group
+    while isinstance(inner, BaseExceptionGroup):
+        inner = inner.exceptions[0]
+    return inner
+
+
+@asynccontextmanager
+async def open_service(settings: Settings, only: Part | None) -> AsyncIterator[Service]:
+    """The database, the store and the board; closed in reverse order."""
+    async with AsyncExitStack() as stack:
+        url = await _database(stack, settings)
+        store = await stack.enter_async_context(open_records(url, migrate=False))
+        board = LiveBoard()
+        spool = None
+        if only != "web":
+            spool = SpoolingJournal(store.journal, _state_dir(settings) / "spool")
+            stack.callback(spool.close)
+        service = Service(settings, store, board, spool)
+        await _try_upgrade(service)
+        yield service
+        board.close()
+        if spool is not None and service.store_ready.is_set():
+            await _hand_over_rest(spool)
+
+
+async def migrate(settings: Settings) -> None:
+    """Bring the tables to this release and stop."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(open_records(await _database(stack, settings)))
+
+
+async def _try_upgrade(service: Service) -> None:
+    """Bring the tables up to date, if the database answers."""
+    try:
+        await service.store.upgrade()
+    except TryLater as trouble:
+        log.warning("database_away_at_start", problem=str(trouble), remedy=trouble.remedy)
+    else:
+        service.store_ready.set()
+
+
+async def _until_store_ready(service: Service) -> None:
+    while not service.store_ready.is_set():
+        await asyncio.sleep(STORE_RETRY_SECONDS)
+        with suppress(TryLater):
+            await service.store.upgrade()
+            log.info("database_back")
+            service.store_ready.set()
+
+
+async def _hand_over_rest(spool: SpoolingJournal) -> None:
+    """A last try to empty the spool; what does not get through in time is in its file."""
+    last = asyncio.create_task(spool.run(), name="spool: last")
+    await spool.emptied(within_seconds=DRAIN_SECONDS)
+    last.cancel()
+    await asyncio.wait([last], timeout=DRAIN_SECONDS)
+
+
+async def _database(stack: AsyncExitStack, settings: Settings) -> str:
+    if settings.database.url is not None:
+        return settings.database.url.get_secret_value()
+    server = EmbeddedPostgres(_state_dir(settings) / "postgres")
+    url = await server.start()
+
+    async def stop_server() -> None:
+        await server.stop(within_seconds=OWN_STORE_STOP_SECONDS)
+
+    stack.push_async_callback(stop_server)
+    watch = asyncio.create_task(_keep_running(server), name="own PostgreSQL")
+
+    async def end_watch() -> None:
+        watch.cancel()
+        await asyncio.wait([watch])
+
+    stack.push_async_callback(end_watch)
+    return url
+
+
+async def _keep_running(server: EmbeddedPostgres) -> None:
+    """Our own database is ours to start again; the journal's spool waits meanwhile."""
+    while True:
+        await asyncio.sleep(STORE_WATCH_SECONDS)
+        if server.pid is not None:
+            continue
+        log.warning("own_postgres_died")
+        try:
+            await server.stop()
+            await server.start()
+        except (SwitchhookError, OSError) as trouble:
+            remedy = getattr(trouble, "remedy", None)
+            log.error("own_postgres_does_not_start", problem=str(trouble), remedy=remedy)
+
+
+def _state_dir(settings: Settings) -> Path:
+    directory = settings.database.state_dir
+    if directory is None:
+        raise AssertionError("settings.load always sets database.state_dir")
+    return directory
+
+
+def _start_parts(
+    tasks: asyncio.TaskGroup,
+    service: Service,
+    only: Part | None,
+    stop: asyncio.Event,
+    started: Callable[[Service], None] | None,
+    web_settings: WebSettings | None,
+) -> list[asyncio.Task[None]]:
+    running = [tasks.create_task(_until_store_ready(service), name="database")]
+
+    def once_stored(part: Callable[[], Awaitable[None]], name: str) -> None:
+        running.append(tasks.create_task(_once_stored(service, part), name=name))
+
+    if only == "web":
+        once_stored(lambda: service.store.relay.follow(service.board), "relay")
+    elif service.spool is not None:
+        once_stored(service.spool.run, "spool")
+        once_stored(lambda: _prune(service), "prune")
+        for pbx in service.settings.pbx:
+            bridge = _bridge(service, pbx, service.spool)
+            work = bridge.run(service.store_ready, tell_link_elsewhere=only == "bridge")
+            running.append(tasks.create_task(work, name=f"bridge {pbx.id}"))
+    if only == "bridge":
+        _started(service, started)
+    else:
+        tasks.create_task(_serve(service, stop, started, web_settings), name="web")
+    return running
+
+
+async def _once_stored(service: Service, part: Callable[[], Awaitable[None]]) -> None:
+    await service.store_ready.wait()
+    await part()
+
+
+def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal) -> Bridge:
+    observer = Observer(link_to(pbx), wanted=WANTED)
+    bridge = Bridge(observer, numbering_of(pbx), service.store, service.board, spool, cel_source(pbx))
+    service.bridges[pbx.id] = bridge
+    return bridge
+
+
+def numbering_of(pbx: PbxSettings) -> Numbering:
+    """How this PBX numbers its phones and lines."""
+    return Numbering(
+        pbx=pbx.id,
+        extensions=pbx.extensions,
+        trunks=pbx.trunks,
+        region=pbx.default_region,
+        area_code=pbx.area_code or "",
+    )
+
+
+def _started(service: Service, started: Callable[[Service], None] | None) -> None:
+    service.ready.set()
+    if started is not None:
+        started(service)
+
+
+async def _serve(
+    service: Service,
+    stop: asyncio.Event,
+    started: Callable[[Service], None] | None,
+    web_settings: WebSettings | None,
+) -> None:
+    settings = service.settings.web
+    code: str | None = None
+    if web_settings is None:
+        code = f"{secrets.randbelow(10**8):08d}"
+        web_settings = WebSettings(
+            public_url=settings.public_url,
+            setup_code=code,
+            region=service.settings.pbx[0].default_region if service.settings.pbx else None,
+            version=__version__,
+        )
+    registry = CollectorRegistry()
+    registry.register(ServiceMeters(service.bridges, service.spool, service.board))
+    app = create_app(service.store, service.board, web_settings, registry=registry, troubles=service.troubles)
+    async with asyncio.TaskGroup() as tasks:
+
+        def bound(port: int) -> None:
+            service.web_port = port
+            _started(service, started)
+
+        offering = tasks.create_task(_offer_setup(service, code), name="first administrator")
+        await serve(app, settings.host, settings.port, stop, bound=bound)
+        offering.cancel()
+
+
+async def _offer_setup(service: Service, code: str | None) -> None:
+    """Print the code for the first administrator, once it is certain that there is none."""
+    await asyncio.gather(service.store_ready.wait(), service.ready.wait())
+    while code is not None:
+        try:
+            if not await service.store.accounts.any_exist():
+                service.setup_code = code
+                address = f"http://{_shown_host(service.settings)}:{service.web_port}/welcome"
+                log.info("first_administrator", open=address, code=code)
+            return
+        except SwitchhookError:
+            await asyncio.sleep(STORE_RETRY_SECONDS)
+
+
+async def _prune(service: Service) -> None:
+    """Forget raw messages past their days."""
+    days = service.settings.keep.trace_days
+    while True:
+        try:
+            gone = await service.store.journal.prune(datetime.now(UTC) - timedelta(days=days))
+            if gone:
+                log.info("traces_pruned", lines=gone)
+        except SwitchhookError as trouble:
+            log.warning("traces_not_pruned", problem=str(trouble))
+        await asyncio.sleep(PRUNE_SECONDS)

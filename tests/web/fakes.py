@@ -1,0 +1,292 @@
+"""An office in memory: the store and the live calls as the web part knows them, without a database or a
+PBX.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+from argon2 import PasswordHasher
+
+from call_records.shapes import Account, ApiToken, CallFilter, CallPage, Note, Session
+from telephony.errors import PeerMistake
+from telephony.facts import CallFacts
+from telephony.ports import LinkState
+from telephony.staff import Directory, Person, PopPreference, Role
+from web.access import Passwords
+
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""Argon2 as weak as it goes: tests check who gets in, not how long it takes."""
+
+
+def cheap_passwords() -> Passwords:
+    """Passwords whose hashing takes no time."""
+    return Passwords(CHEAP)
+
+
+class FakeCalls:
+    """The journal."""
+
+    def __init__(self) -> None:
+        self.kept: dict[UUID, CallFacts] = {}
+        self.merged: dict[UUID, UUID] = {}
+
+    async def page(self, wanted: CallFilter, *, limit: int = 50, cursor: str | None = None) -> CallPage:
+        found = [facts for facts in self.kept.values() if _matches(facts, wanted)]
+        found.sort(key=lambda facts: facts.started_at, reverse=True)
+        start = int(cursor) if cursor and cursor.isdigit() else 0
+        more = len(found) > start + limit
+        return CallPage(tuple(found[start : start + limit]), str(start + limit) if more else None)
+
+    async def one(self, call_id: UUID) -> CallFacts | None:
+        return self.kept.get(self.merged.get(call_id, call_id))
+
+    async def last_with(self, number: str, *, before: datetime) -> CallFacts | None:
+        found = [
+            facts
+            for facts in self.kept.values()
+            if facts.ended
+            and facts.started_at < before
+            and number in (facts.caller.number, facts.answered_by)
+        ]
+        return max(found, key=lambda facts: facts.started_at, default=None)
+
+
+def _matches(facts: CallFacts, wanted: CallFilter) -> bool:
+    digits = "".join(char for char in wanted.number or "" if char.isdigit())
+    return (
+        (wanted.direction in (None, facts.direction))
+        and (wanted.disposition in (None, facts.disposition))
+        and (wanted.party is None or any(leg.party == wanted.party for leg in facts.legs))
+        and (not digits or (facts.caller.number or "").endswith(digits[-10:]))
+        and (wanted.since is None or facts.started_at >= wanted.since)
+        and (wanted.until is None or facts.started_at < wanted.until)
+    )
+
+
+class FakeAccounts:
+    """People who sign in."""
+
+    def __init__(self) -> None:
+        self.kept: dict[UUID, Account] = {}
+
+    async def any_exist(self) -> bool:
+        return bool(self.kept)
+
+    async def create(
+        self,
+        *,
+        login: str,
+        name: str,
+        role: Role,
+        password_hash: str,
+        extensions: Sequence[str],
+        pop: PopPreference,
+    ) -> Account:
+        if await self.by_login(login):
+            raise PeerMistake(f"The sign-in name {login} is taken.")
+        account = Account(
+            uuid4(),
+            login,
+            name,
+            role,
+            tuple(extensions),
+            pop,
+            password_hash,
+            active=True,
+            created_at=datetime.now(UTC),
+        )
+        self.kept[account.id] = account
+        return account
+
+    async def create_first(self, *, login: str, name: str, password_hash: str) -> Account | None:
+        if self.kept:
+            return None
+        role, pop = Role.ADMINISTRATOR, PopPreference.ON_RING
+        return await self.create(
+            login=login, name=name, role=role, password_hash=password_hash, extensions=(), pop=pop
+        )
+
+    async def by_login(self, login: str) -> Account | None:
+        return next((a for a in self.kept.values() if a.login == login), None)
+
+    async def by_id(self, account_id: UUID) -> Account | None:
+        return self.kept.get(account_id)
+
+    async def all(self) -> Sequence[Account]:
+        return list(self.kept.values())
+
+    async def update(self, account: Account) -> Account:
+        self.kept[account.id] = account
+        return account
+
+
+class FakeSessions:
+    """Signed-in browsers."""
+
+    def __init__(self, accounts: FakeAccounts) -> None:
+        self._accounts = accounts
+        self.kept: dict[bytes, Session] = {}
+
+    async def open(
+        self, *, account_id: UUID, token_hash: bytes, expires_at: datetime, browser: str
+    ) -> Session:
+        now = datetime.now(UTC)
+        self.kept[token_hash] = Session(uuid4(), account_id, now, now, expires_at, browser)
+        return self.kept[token_hash]
+
+    async def find(self, token_hash: bytes) -> tuple[Session, Account] | None:
+        session = self.kept.get(token_hash)
+        account = self._accounts.kept.get(session.account_id) if session else None
+        return (session, account) if session and account and account.active else None
+
+    async def of_account(self, account_id: UUID) -> Sequence[Session]:
+        return [session for session in self.kept.values() if session.account_id == account_id]
+
+    async def revoke(self, session_id: UUID) -> None:
+        self.kept = {h: s for h, s in self.kept.items() if s.id != session_id}
+
+    async def revoke_all(self, account_id: UUID, *, keep: UUID | None = None) -> None:
+        self.kept = {h: s for h, s in self.kept.items() if s.account_id != account_id or s.id == keep}
+
+
+class FakeTokens:
+    """Tokens for programs."""
+
+    def __init__(self, accounts: FakeAccounts) -> None:
+        self._accounts = accounts
+        self.kept: dict[bytes, ApiToken] = {}
+
+    async def create(self, *, account_id: UUID, name: str, token_hash: bytes) -> ApiToken:
+        self.kept[token_hash] = ApiToken(uuid4(), account_id, name, datetime.now(UTC), None)
+        return self.kept[token_hash]
+
+    async def find(self, token_hash: bytes) -> tuple[ApiToken, Account] | None:
+        token = self.kept.get(token_hash)
+        return (token, self._accounts.kept[token.account_id]) if token else None
+
+    async def of_account(self, account_id: UUID) -> Sequence[ApiToken]:
+        return [token for token in self.kept.values() if token.account_id == account_id]
+
+    async def revoke(self, token_id: UUID, *, account_id: UUID) -> None:
+        self.kept = {h: t for h, t in self.kept.items() if t.id != token_id or t.account_id != account_id}
+
+
+class FakeNotes:
+    """Notes on calls."""
+
+    def __init__(self, accounts: FakeAccounts) -> None:
+        self._accounts = accounts
+        self.kept: dict[tuple[UUID, UUID], Note] = {}
+
+    async def of_call(self, call_id: UUID) -> Sequence[Note]:
+        return [note for note in self.kept.values() if note.call_id == call_id]
+
+    async def save(self, *, call_id: UUID, account_id: UUID, text: str) -> Note:
+        author = self._accounts.kept[account_id].name
+        note = Note(call_id, account_id, author, text, datetime.now(UTC))
+        self.kept[(call_id, account_id)] = note
+        if not text:
+            del self.kept[(call_id, account_id)]
+        return note
+
+
+class FakeStaff:
+    """People and their extensions."""
+
+    def __init__(self, accounts: FakeAccounts) -> None:
+        self._accounts = accounts
+        self.people: list[Person] = []
+
+    async def directory(self) -> Directory:
+        signed = [
+            Person(a.name, frozenset(a.extensions)) for a in self._accounts.kept.values() if a.extensions
+        ]
+        return Directory((*signed, *self.people))
+
+    async def put_person(self, *, name: str, extensions: Sequence[str], team: str | None = None) -> None:
+        self.people.append(Person(name, frozenset(extensions), team))
+
+
+class FakeRecords:
+    """The opened store."""
+
+    def __init__(self) -> None:
+        self.calls = FakeCalls()
+        self.accounts = FakeAccounts()
+        self.sessions = FakeSessions(self.accounts)
+        self.tokens = FakeTokens(self.accounts)
+        self.notes = FakeNotes(self.accounts)
+        self.staff = FakeStaff(self.accounts)
+        self.problem: str | None = None
+
+    async def ready(self) -> str | None:
+        return self.problem
+
+    async def add(
+        self,
+        login: str,
+        role: Role,
+        *extensions: str,
+        name: str | None = None,
+        password: str = "correct horse",
+    ) -> Account:
+        """Somebody who may sign in."""
+        return await self.accounts.create(
+            login=login,
+            name=name or login.title(),
+            role=role,
+            password_hash=CHEAP.hash(password),
+            extensions=extensions,
+            pop=PopPreference.ON_RING,
+        )
+
+
+class FakeLive:
+    """The calls of this moment; `publish` is what the tracker would do."""
+
+    def __init__(self) -> None:
+        self._calls: dict[UUID, CallFacts] = {}
+        self._links = {"hq": LinkState("hq", True, datetime.now(UTC), 0.0, None)}
+        self._readers: set[asyncio.Queue[CallFacts | LinkState | None]] = set()
+
+    def calls(self) -> Sequence[CallFacts]:
+        return sorted(self._calls.values(), key=lambda facts: facts.started_at)
+
+    def links(self) -> Sequence[LinkState]:
+        return list(self._links.values())
+
+    @contextlib.asynccontextmanager
+    async def changes(self) -> AsyncIterator[AsyncIterator[CallFacts | LinkState]]:
+        queue: asyncio.Queue[CallFacts | LinkState | None] = asyncio.Queue()
+        self._readers.add(queue)
+
+        async def read() -> AsyncIterator[CallFacts | LinkState]:
+            while (change := await queue.get()) is not None:
+                yield change
+
+        try:
+            yield read()
+        finally:
+            self._readers.discard(queue)
+
+    def publish(self, facts: CallFacts) -> None:
+        """The call is now like this."""
+        if facts.ended:
+            self._calls.pop(facts.id, None)
+        else:
+            self._calls[facts.id] = facts
+        for reader in self._readers:
+            reader.put_nowait(facts)
+
+    def link_lost(self, problem: str = "Asterisk does not answer on port 5038.") -> None:
+        """The link to the PBX broke."""
+        link = replace(self._links["hq"], connected=False, since=datetime.now(UTC), problem=problem)
+        self._links["hq"] = link
+        for reader in self._readers:
+            reader.put_nowait(link)

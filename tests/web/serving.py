@@ -1,0 +1,29 @@
+"""The application on a free port of this machine, for as long as a test needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from tests.web.fakes import FakeLive, FakeRecords
+from web.access import Passwords
+from web.app import create_app
+from web.server import serve
+from web.settings import WebSettings
+
+
+@contextlib.asynccontextmanager
+async def running(
+    records: FakeRecords, live: FakeLive, settings: WebSettings, passwords: Passwords
+) -> AsyncIterator[str]:
+    """Serve until the block is left; gives the address."""
+    app = create_app(records, live, settings, passwords=passwords)
+    stop = asyncio.Event()
+    port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(serve(app, "127.0.0.1", 0, stop, bound=port.set_result))
+    try:
+        yield f"http://127.0.0.1:{await asyncio.wait_for(port, 10)}"
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 10)

@@ -1,0 +1,272 @@
+"""Who gets in, who does not, and what every answer carries."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+
+import pytest
+
+from telephony.errors import NeedsPerson
+from telephony.staff import Role
+from tests.web.conftest import SETTINGS, Office, Person
+from tests.web.fakes import FakeLive, FakeRecords, cheap_passwords
+from tests.web.office import over, picked_up, ringing
+from web.access import new_token
+from web.app import create_app
+from web.pages.sign_in import local_path
+from web.server import listen, serve
+
+ALL, SUPERVISING, ADMIN = "msa", "sa", "a"
+NAUGHT = "00000000-0000-0000-0000-000000000000"
+
+MATRIX: dict[tuple[str, str], str] = {
+    # who may (m manager, s supervisor, a administrator); "open" needs no sign-in
+    ("GET", "/"): ALL,
+    ("GET", "/sign-in"): "open",
+    ("POST", "/sign-in"): "open",
+    ("POST", "/sign-out"): ALL,
+    ("GET", "/welcome"): "open",
+    ("POST", "/welcome"): "nobody",  # there are accounts already
+    ("GET", "/live"): ALL,
+    ("GET", "/calls"): ALL,
+    ("GET", "/calls/{call_id}"): ALL,
+    ("GET", "/settings"): ALL,
+    ("POST", "/settings/card"): ALL,
+    ("POST", "/settings/theme"): ALL,
+    ("POST", "/settings/password"): ALL,
+    ("POST", "/settings/sessions/{session_id}/end"): ALL,
+    ("POST", "/settings/tokens"): ALL,
+    ("POST", "/settings/tokens/{token_id}/remove"): ALL,
+    ("GET", "/accounts"): ADMIN,
+    ("POST", "/accounts"): ADMIN,
+    ("GET", "/accounts/{account_id}"): ADMIN,
+    ("POST", "/accounts/{account_id}"): ADMIN,
+    ("POST", "/accounts/{account_id}/password"): ADMIN,
+    ("GET", "/connections"): ADMIN,
+    ("GET", "/api/v1/calls"): ALL,
+    ("GET", "/api/v1/calls/{call_id}"): ALL,
+    ("PUT", "/api/v1/calls/{call_id}/note"): ALL,
+    ("GET", "/api/v1/calls/{call_id}/card"): ALL,
+    ("GET", "/api/v1/live"): ALL,
+    ("GET", "/api/v1/openapi.json"): "open",
+    ("GET", "/healthz"): "open",
+    ("GET", "/readyz"): "open",
+    ("GET", "/metrics"): "open",  # from this machine; tested below
+    ("GET", "/static/{version}/{name:path}"): "open",
+}
+
+
+def _routes() -> set[tuple[str, str]]:
+    app = create_app(FakeRecords(), FakeLive(), SETTINGS, passwords=cheap_passwords())
+    found: set[tuple[str, str]] = set()
+
+    def walk(routes: list[object], prefix: str = "") -> None:
+        for route in routes:
+            inner = getattr(route, "original_router", None)
+            if inner is not None:
+                walk(inner.routes)
+                continue
+            path = getattr(route, "path", None)
+            for method in getattr(route, "methods", None) or ():
+                if method != "HEAD" and path:
+                    found.add((method, prefix + path))
+
+    walk(list(app.routes))
+    return found
+
+
+def test_every_route_has_a_row() -> None:
+    """Somebody adds a page: it must say here who may open it."""
+    assert _routes() == set(MATRIX)
+
+
+async def test_role_matrix(office: Office) -> None:
+    """Everybody tries every door, without signing in and in each role."""
+    call = over(picked_up(ringing("101"), "101"), 30)
+    office.records.calls.kept[call.id] = call
+    for who in (None, *Role):
+        for (method, pattern), allowed in MATRIX.items():
+            if pattern in ("/sign-out", "/settings/password", "/sign-in"):
+                continue  # they end or begin a session; tested on their own
+            path = pattern.replace("{call_id}", str(call.id)).replace(
+                "{version}/{name:path}", "x/css/app.css"
+            )
+            path = re.sub(r"\{\w+\}", NAUGHT, path)
+            async with office.browser() as http:
+                person = Person(http)
+                if who is not None:
+                    assert await person.sign_in(who.value) == 303
+                headers = {"X-CSRF-Token": person.csrf}
+                body = {"json": {"text": "x"}} if method == "PUT" else {}
+                async with http.request(
+                    method, path, headers=headers, allow_redirects=False, **body
+                ) as answer:
+                    status, where = answer.status, answer.headers.get("location", "")
+            refused = status in (401, 403) or (
+                status == 303 and where.startswith("/sign-in") and path != "/welcome"
+            )
+            may = allowed == "open" or (who is not None and who.value[0] in allowed)
+            assert refused != may, (who, method, path, status, where)
+
+
+async def test_headers_on_every_answer(office: Office) -> None:
+    """Pages, the API, errors and files all carry the policy; nothing allows inline scripts or other hosts."""
+    async with office.browser() as http:
+        for path in ("/sign-in", "/no-such-page", "/api/v1/calls", "/healthz"):
+            async with http.get(path) as answer:
+                policy = answer.headers["Content-Security-Policy"]
+                assert "default-src 'none'" in policy
+                assert "unsafe" not in policy
+                assert "frame-ancestors 'none'" in policy
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
+                assert answer.headers["Cache-Control"] == "no-store"
+
+
+async def test_files_are_kept_by_the_browser_and_no_path_leads_out(office: Office) -> None:
+    """A style sheet is cached for a year under its hash; `..` finds nothing."""
+    async with office.browser() as http:
+        page = await Person(http).read("/sign-in")
+        sheet = re.findall(r'href="(/static/[^"]+app.css)"', page)[0]
+        async with http.get(sheet) as answer:
+            assert "immutable" in answer.headers["Cache-Control"]
+        for path in ("/static/x/../app.py", "/static/x/%2e%2e/app.py", "/static/x/..%2fapp.py"):
+            async with http.get(path) as answer:
+                assert answer.status == 404
+
+
+async def test_changes_need_the_csrf_token_and_our_origin(office: Office) -> None:
+    """Another site makes the browser send a form: refused, and nothing is changed."""
+    async with office.browser() as http:
+        person = Person(http)
+        await person.sign_in("manager")
+        async with http.post("/settings/card", data={"pop": "never"}, allow_redirects=False) as answer:
+            assert answer.status == 403
+        form = {"pop": "never", "csrf": person.csrf}
+        for origin in ("https://elsewhere.example", "null"):
+            async with http.post("/settings/card", data=form, headers={"Origin": origin}) as answer:
+                assert answer.status == 403
+        async with http.post("/settings/card", data=form, headers={"Origin": office.address}) as answer:
+            assert answer.status == 200
+
+
+async def test_sign_in_is_limited(office: Office) -> None:
+    """A script tries passwords: the sixth try is told to wait, even with the right password."""
+    async with office.browser() as http:
+        person = Person(http)
+        assert [await person.sign_in("manager", "wrong") for _try in range(5)] == [401] * 5
+        assert await person.sign_in("manager") == 429
+        assert await person.sign_in("supervisor") == 303
+
+
+async def test_unknown_name_and_wrong_password_look_the_same(office: Office) -> None:
+    """Nobody learns from the answer which names exist."""
+    async with office.browser() as http:
+        said = []
+        for login in ("manager", "nobody"):
+            async with http.post("/sign-in", data={"login": login, "password": "wrong"}) as answer:
+                said.append((answer.status, (await answer.text()).replace(login, "")))
+        assert said[0] == said[1]
+
+
+async def test_first_account_needs_the_setup_code(empty_office: Office) -> None:
+    """A stranger finds a new installation: without the code from the terminal he makes no administrator."""
+    form = {"login": "me", "name": "Me", "password": "a long sentence"}
+    async with empty_office.browser() as http:
+        async with http.get("/live", allow_redirects=False) as answer:
+            assert answer.headers["location"] == "/welcome"
+        async with http.post("/welcome", data={**form, "setup_code": "guess"}) as answer:
+            assert answer.status == 400
+        assert not empty_office.records.accounts.kept
+        async with http.post("/welcome", data={**form, "setup_code": "blue-heron"}) as answer:
+            assert answer.status == 200
+        (account,) = empty_office.records.accounts.kept.values()
+        assert account.role is Role.ADMINISTRATOR
+    async with (
+        empty_office.browser() as http,
+        http.post("/welcome", data={**form, "login": "two", "setup_code": "blue-heron"}) as answer,
+    ):
+        assert answer.status == 403
+
+
+@pytest.mark.parametrize(
+    "wanted", ["//evil.example", "https://evil.example", "/\\evil", "javascript:x", "", "/a\nb"]
+)
+def test_next_never_leads_away(wanted: str) -> None:
+    """The link that brought somebody to the sign-in form names another site."""
+    assert local_path(wanted) == "/live"
+
+
+async def test_token_opens_the_api_and_nothing_else(office: Office) -> None:
+    """A program's token reads calls; pages do not take it; a removed one opens nothing."""
+    manager = await office.records.accounts.by_login("manager")
+    assert manager
+    token, hashed = new_token()
+    kept = await office.records.tokens.create(account_id=manager.id, name="script", token_hash=hashed)
+    headers = {"Authorization": f"Bearer {token}"}
+    async with office.browser() as http:
+        async with http.get("/api/v1/calls", headers=headers) as answer:
+            assert answer.status == 200
+        async with http.get("/live", headers=headers, allow_redirects=False) as answer:
+            assert answer.status == 303
+        await office.records.tokens.revoke(kept.id, account_id=manager.id)
+        async with http.get("/api/v1/calls", headers=headers) as answer:
+            assert answer.status == 401
+            assert answer.content_type == "application/problem+json"
+            assert (await answer.json())["remedy"]
+
+
+async def test_metrics_are_for_this_machine(office: Office) -> None:
+    """Behind a proxy on this machine a stranger asks for metrics: refused."""
+    async with office.browser() as http:
+        async with http.get("/metrics") as answer:
+            assert "switchhook_web_live_streams" in await answer.text()
+        async with http.get("/metrics", headers={"X-Forwarded-For": "203.0.113.9"}) as answer:
+            assert answer.status == 403
+
+
+async def test_the_last_administrator_stays(office: Office) -> None:
+    """An administrator takes the role from himself: refused with the reason."""
+    admin = await office.records.accounts.by_login("administrator")
+    assert admin
+    async with office.browser() as http:
+        person = Person(http)
+        await person.sign_in("administrator")
+        assert await person.send(f"/accounts/{admin.id}", role="manager", active="yes", extensions="") == 400
+    assert office.records.accounts.kept[admin.id].role is Role.ADMINISTRATOR
+
+
+async def test_a_body_too_large_is_refused(office: Office) -> None:
+    """Somebody sends a megabyte to the sign-in form."""
+    async with office.browser() as http, http.post("/sign-in", data={"login": "x" * 1_000_000}) as answer:
+        assert answer.status == 413
+
+
+def test_a_taken_port_names_the_fix() -> None:
+    """Another program has the port: a sentence, no traceback."""
+    first = listen("127.0.0.1", 0)
+    try:
+        with pytest.raises(NeedsPerson, match="taken by another program") as caught:
+            listen("127.0.0.1", first.getsockname()[1])
+    finally:
+        first.close()
+    assert "another port" in (caught.value.remedy or "")
+
+
+async def test_stops_within_two_seconds_with_an_open_stream() -> None:
+    """The service is stopped while browsers follow the calls."""
+    records = FakeRecords()
+    await records.add("manager", Role.MANAGER, "101")
+    app = create_app(records, FakeLive(), SETTINGS, passwords=cheap_passwords())
+    stop, port = asyncio.Event(), asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(serve(app, "127.0.0.1", 0, stop, bound=port.set_result))
+    office = Office(records, FakeLive(), f"http://127.0.0.1:{await port}")
+    async with office.browser() as http:
+        await Person(http).sign_in("manager")
+        async with http.get("/api/v1/live") as stream:
+            await stream.content.readline()
+            began = time.monotonic()
+            stop.set()
+            await asyncio.wait_for(task, 5)
+            assert time.monotonic() - began < 2

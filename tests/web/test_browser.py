@@ -1,0 +1,149 @@
+"""What only a real browser knows: the card pops, closes, keeps its note, and finds its way back."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from axe_playwright_python.base import AXE_FILE_PATH
+from playwright.async_api import Browser, Page, expect
+
+from telephony.staff import Role
+from tests.browser_fixtures import chromium
+from tests.web.conftest import SETTINGS, Office
+from tests.web.fakes import FakeLive, FakeRecords, cheap_passwords
+from tests.web.office import over, picked_up, ringing
+from web.app import create_app
+from web.server import serve
+
+__all__ = ["chromium"]
+pytestmark = pytest.mark.browser
+
+
+async def enter(chromium: Browser, address: str, login: str) -> Page:
+    """A fresh browser profile, signed in and connected."""
+    page = await (await chromium.new_context()).new_page()
+    await page.goto(f"{address}/sign-in")
+    await page.fill("[name=login]", login)
+    await page.fill("[name=password]", "correct horse")
+    await page.click("button.main")
+    await page.wait_for_selector("html[data-live=yes]")
+    return page
+
+
+async def test_card_pops_and_closes_for_the_others(chromium: Browser, office: Office) -> None:
+    """Two people's phones ring; one answers; the other's card is gone within half a second."""
+    await office.records.add("second", Role.MANAGER, "102")
+    first, second = [await enter(chromium, office.address, login) for login in ("manager", "second")]
+    call = ringing("101", "102", name="Garden")
+    office.live.publish(call)
+    for page in (first, second):
+        await expect(page.locator(".card h2")).to_have_text("Garden")
+    await expect(first.locator(".card [data-slot=also]")).to_have_text("102")
+    office.live.publish(picked_up(call, "102"))
+    await expect(first.locator(".card")).to_have_count(0, timeout=500)
+    await expect(second.locator(".card .state")).to_contain_text("Talking")
+    await expect(first.locator("#talking .live-row")).to_have_count(1)
+
+
+async def test_a_note_survives_reload_hang_up_and_a_second_card(chromium: Browser, office: Office) -> None:
+    """Somebody types during a call, reloads, the call ends, another begins: the text is still there, and
+    stored.
+    """
+    page = await enter(chromium, office.address, "manager")
+    call = picked_up(ringing("101"), "101")
+    office.records.calls.kept[call.id] = call
+    office.live.publish(call)
+    await page.locator(".card textarea").press_sequentially("wants the blue one")
+    await page.reload()
+    await expect(page.locator(".card textarea")).to_have_value("wants the blue one")
+    await expect(page.locator(".card [data-slot=saved]")).to_have_text("Saved")
+    office.live.publish(over(call, 60))
+    office.live.publish(ringing("101", number="+79160000099"))
+    await expect(page.locator(".card")).to_have_count(2)
+    await expect(page.locator(f'.card[data-call="{call.id}"] textarea')).to_have_value("wants the blue one")
+    (note,) = await office.records.notes.of_call(call.id)
+    assert note.text == "wants the blue one"
+
+
+async def test_the_state_is_right_after_a_lost_connection(chromium: Browser) -> None:
+    """The service restarts while a browser watches; meanwhile one call ends and another begins. No reload."""
+    records, live = FakeRecords(), FakeLive()
+    await records.add("manager", Role.MANAGER, "101")
+    port, page = 0, None
+    for round_ in range(2):
+        stop, bound = asyncio.Event(), asyncio.get_running_loop().create_future()
+        app = create_app(records, live, SETTINGS, passwords=cheap_passwords())
+        task = asyncio.create_task(serve(app, "127.0.0.1", port, stop, bound=bound.set_result))
+        port = await asyncio.wait_for(bound, 10)
+        if page is None:
+            page = await enter(chromium, f"http://127.0.0.1:{port}", "manager")
+            call = ringing("109", name="Before")
+            live.publish(call)
+            await expect(page.locator("#waiting .who")).to_contain_text("Before")
+        else:
+            await expect(page.locator("#waiting .who")).to_contain_text("After", timeout=2000)
+            await expect(page.locator("#waiting .live-row")).to_have_count(1)
+        if round_ == 0:
+            stop.set()
+            await asyncio.wait_for(task, 10)
+            await page.wait_for_selector("html[data-live=no]")
+            live._calls.pop(call.id)
+            live.publish(ringing("109", name="After"))
+    stop.set()
+    await asyncio.wait_for(task, 10)
+
+
+async def test_the_keyboard(chromium: Browser, office: Office) -> None:
+    """`/` searches and Esc comes back; `?` shows the keys; `g c` goes to the calls; `j` walks the list."""
+    for number in range(3):
+        call = over(picked_up(ringing("101", number=f"+7916000001{number}"), "101"), 20)
+        office.records.calls.kept[call.id] = call
+    page = await enter(chromium, office.address, "manager")
+    await page.keyboard.press("/")
+    await expect(page.locator("#find")).to_be_focused()
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#find")).not_to_be_focused()
+    await page.keyboard.press("?")
+    await expect(page.locator("#keys")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#keys")).not_to_be_visible()
+    await page.keyboard.press("g")
+    await page.keyboard.press("c")
+    await page.wait_for_url("**/calls")
+    await page.wait_for_selector("html[data-live=yes]")
+    await page.keyboard.press("j")
+    await page.keyboard.press("j")
+    await expect(page.locator(".call-row .who").nth(1)).to_be_focused()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_nothing_that_axe_can_find(chromium: Browser, office: Office, theme: str) -> None:
+    """Contrast, names and roles on every page, with a card open, in both themes."""
+    admin = await office.records.accounts.by_login("administrator")
+    assert admin
+    await office.records.accounts.update(replace(admin, extensions=("104",)))
+    page = await enter(chromium, office.address, "administrator")
+    await page.context.add_cookies([{"name": "theme", "value": theme, "url": office.address}])
+    call = over(picked_up(ringing("101", "102", name="Garden"), "101"), 30)
+    office.records.calls.kept[call.id] = call
+    office.live.publish(ringing("104", name="Garden"))
+    axe = AXE_FILE_PATH.read_text()
+    found: list[str] = []
+    for path in (
+        "/live",
+        "/calls",
+        f"/calls/{call.id}",
+        "/settings",
+        "/accounts",
+        f"/accounts/{admin.id}",
+        "/connections",
+    ):
+        await page.goto(office.address + path)
+        await page.wait_for_selector(".card")
+        await page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished))")
+        await page.evaluate(axe + "; undefined")
+        result = await page.evaluate("axe.run()")
+        found += [f"{path} {v['id']}: {v['nodes'][0]['target']}" for v in result["violations"]]
+    assert found == []
