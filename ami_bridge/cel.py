@@ -38,6 +38,7 @@ COLUMNS = [
     "eventextra",
 ]
 """The order in which our `cel_custom.conf` writes; a header line with other columns in another order wins."""
+ABSENT = "N/A"  # what CEL writes for a channel that an event does not have: were it one, it would join strangers
 FIELD_LIMIT = (
     65_536  # characters; csv's own default is 131 072, and no honest field of Asterisk comes near either
 )
@@ -206,21 +207,13 @@ class CelTranslator:
 
     def _enter(self, row: CelRow) -> Iterator[s.Signal]:
         bridge = str(row.extra.get("bridge_id", ""))
-        technology = str(row.extra.get("bridge_technology", ""))
-        kind = (
-            "holding"
-            if technology.startswith("holding")
-            else "conference"
-            if row.app == "ConfBridge"
-            else "basic"
-        )
         if bridge:
-            yield s.BridgeEntered(row.at, self._known(row), bridge, kind)
+            yield s.BridgeEntered(row.at, self._known(row), bridge, _bridge_kind(row))
 
     def _exit(self, row: CelRow) -> Iterator[s.Signal]:
         bridge = str(row.extra.get("bridge_id", ""))
         if bridge:
-            yield s.BridgeLeft(row.at, self._known(row), bridge)
+            yield s.BridgeLeft(row.at, self._known(row), bridge, _bridge_kind(row))
 
     def _hangup(self, row: CelRow) -> Iterator[s.Signal]:
         look = self._known(row)
@@ -308,7 +301,15 @@ class CelTranslator:
         if uid in self._looks:
             return self._looks[uid]._replace(state="")
         channel = str(extra.get(name or f"{prefix}_name", ""))
+        if ABSENT in (uid, channel):
+            return None
         return s.Look(uid, "", channel, "", "", "", "") if uid and channel else None
+
+
+def _bridge_kind(row: CelRow) -> str:
+    if str(row.extra.get("bridge_technology", "")).startswith("holding"):
+        return "holding"
+    return "conference" if row.app == "ConfBridge" else "basic"
 
 
 def _names(dial: str, endpoint: str) -> bool:

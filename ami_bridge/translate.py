@@ -6,6 +6,7 @@ signal; it is counted by the caller, never an error.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 from ami_bridge.message import Message
@@ -15,18 +16,24 @@ NAME_LIMIT = 300  # characters; Asterisk cuts names at 79 bytes, so anything lon
 BRIDGE_KINDS = {"basic": "basic", "parking": "holding", "holding": "holding", "base": "conference"}
 """`basic` is a conversation; whatever is unknown is treated as a room of strangers, which joins nobody."""
 _CONTROL = dict.fromkeys(range(32)) | {127: None}
-_DIALABLE = frozenset("0123456789+*#ABCDabcd")
+_LINE_BREAK = re.compile(r"[\r\n]")
 
 
 def clean_number(raw: str) -> str:
-    """A caller id without what cannot be dialled; words such as `anonymous` are kept whole."""
-    text = raw.translate(_CONTROL).strip()[:NAME_LIMIT]
+    """A caller id up to its first line break (what follows is smuggled in), without control characters.
+
+    Words such as `anonymous` are kept whole.
+    """
+    text = _LINE_BREAK.split(raw, 1)[0] if "\r" in raw or "\n" in raw else raw
+    if not text.isprintable():
+        text = text.translate(_CONTROL)
+    text = text.strip()[:NAME_LIMIT]
     return "" if text == "<unknown>" else text
 
 
 def clean_name(raw: str) -> str:
     """A display name without control characters."""
-    text = raw.translate(_CONTROL).strip()[:NAME_LIMIT]
+    text = (raw if raw.isprintable() else raw.translate(_CONTROL)).strip()[:NAME_LIMIT]
     return "" if text == "<unknown>" else text
 
 
@@ -85,7 +92,11 @@ def _dial_end(message: Message) -> Iterator[s.Signal]:
     dest = look(message.fields, "Dest")
     if dest is not None:
         source = look(message.fields)
-        yield s.DialEnded(moment_of(message), source, dest, message.get("DialStatus"), message.get("Forward"))
+        forward = message.get("Forward")
+        names = list(message.fields)
+        if forward and "DestPriority" in names[names.index("Forward") :]:
+            forward = ""  # Asterisk writes it behind the channels; before them it is a caller's own line
+        yield s.DialEnded(moment_of(message), source, dest, message.get("DialStatus"), forward)
 
 
 def _bridge_enter(message: Message) -> Iterator[s.Signal]:
@@ -100,7 +111,8 @@ def _bridge_leave(message: Message) -> Iterator[s.Signal]:
     seen = look(message.fields)
     bridge = message.get("BridgeUniqueid")
     if seen is not None and bridge:
-        yield s.BridgeLeft(moment_of(message), seen, bridge)
+        kind = BRIDGE_KINDS.get(message.get("BridgeType"), "conference")
+        yield s.BridgeLeft(moment_of(message), seen, bridge, kind)
 
 
 def _local_bridge(message: Message) -> Iterator[s.Signal]:
@@ -176,7 +188,7 @@ def _queue_leave(abandoned: bool) -> Callable[[Message], Iterator[s.Signal]]:
 
 
 def _variable(message: Message) -> Iterator[s.Signal]:
-    """VarSet matters for four variables; every other is a state of the dialplan that is none of our business."""
+    """VarSet matters for five variables; every other is a state of the dialplan that is none of our business."""
     make = _VARIABLES.get(message.get("Variable").lstrip("_"))
     seen = look(message.fields) if make else None
     if make is not None and seen is not None:
@@ -188,6 +200,8 @@ _VARIABLES: dict[str, Callable[[float, s.Look, str], s.Signal]] = {
     "QUEUESTATUS": s.QueueResult,
     "SIPTRANSFER": lambda at, seen, value: s.ReferSeen(at, seen, value == "yes"),
     "BLINDTRANSFER": lambda at, seen, _: s.ReferSeen(at, seen, False),
+    # After a transfer straight into it, no Newexten names the application; its result is told all the same.
+    "VMSTATUS": lambda at, seen, _: s.AppEntered(at, seen, "VoiceMail"),
 }
 
 

@@ -132,12 +132,17 @@ async def serve_until(
     settings: Settings,
     *,
     only: Part | None = None,
+    opened: Callable[[Service], Awaitable[None]] | None = None,
     started: Callable[[Service], None] | None = None,
     web_settings: WebSettings | None = None,
 ) -> None:
-    """Everything, until `stop` is set. `started` is called once, when the pages answer and the observers run."""
+    """Everything, until `stop` is set. `opened` is awaited once, when the store can be used and nothing runs yet;
+    `started` is called once, when the pages answer and the observers run.
+    """
     try:
         async with open_service(settings, only) as service, asyncio.TaskGroup() as tasks:
+            if opened is not None:
+                await opened(service)
             running = _start_parts(tasks, service, only, stop, started, web_settings)
             await stop.wait()
             for task in running:
@@ -170,6 +175,12 @@ async def open_service(settings: Settings, only: Part | None) -> AsyncIterator[S
         board.close()
         if spool is not None and service.store_ready.is_set():
             await _hand_over_rest(spool)
+
+
+async def migrate(settings: Settings) -> None:
+    """Bring the tables to this release and stop."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(open_records(await _database(stack, settings)))
 
 
 async def _try_upgrade(service: Service) -> None:

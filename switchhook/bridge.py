@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -18,7 +18,6 @@ import structlog
 
 from ami_bridge.backfill import WINDOW_SECONDS, CelGroup, Sweep
 from ami_bridge.cel import CelRow
-from ami_bridge.observer import Observer
 from ami_bridge.stream import LinkUp, Observed, SnapshotEnd, StreamItem
 from call_records.database import RecordsStore
 from call_records.journal import OpenCall
@@ -54,12 +53,25 @@ class CelSource(Protocol):
         """Rows that came since the last time; the first time those not older than `since`."""
 
 
+class Feed(Protocol):
+    """Where one PBX's news come from: an Observer, or in the demo recorded calls."""
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+
+    def items(self) -> AsyncIterator[StreamItem]:
+        """The stream, in the order of the wire."""
+
+    def link_state(self) -> LinkState:
+        """How the link is now."""
+
+
 class Bridge:
     """The line of one PBX. `run` is everything; the counters are for the metrics page."""
 
     def __init__(
         self,
-        observer: Observer,
+        feed: Feed,
         numbering: Numbering,
         store: RecordsStore,
         board: LiveBoard,
@@ -68,7 +80,7 @@ class Bridge:
         *,
         sweep_after_gap_seconds: float = SWEEP_AFTER_GAP_SECONDS,
     ) -> None:
-        self.observer = observer
+        self.feed = feed
         self.teller = Teller(numbering)
         self._numbering = numbering
         self._store = store
@@ -89,19 +101,19 @@ class Bridge:
     @property
     def pbx(self) -> str:
         """The PBX's short name."""
-        return self.observer.link.pbx_id
+        return self._numbering.pbx
 
     async def run(self, store_ready: asyncio.Event, *, tell_link_elsewhere: bool = False) -> None:
         """Observe until cancelled. `store_ready` is set once the tables are those of this release."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._tell_link(also_elsewhere=tell_link_elsewhere), name=f"link {self.pbx}")
-            watching = tasks.create_task(self.observer.run(), name=f"observer {self.pbx}")
+            watching = tasks.create_task(self.feed.run(), name=f"observer {self.pbx}")
             await store_ready.wait()
             await self._restore()
             others = [tasks.create_task(self._rest(), name=f"rest {self.pbx}")]
             if self._cel is not None:
                 others.append(tasks.create_task(self._sweep_for_ever(self._cel), name=f"sweep {self.pbx}"))
-            async for item in self.observer.items():
+            async for item in self.feed.items():
                 await self._take(item)
             for task in (watching, *others):
                 task.cancel()
@@ -140,7 +152,7 @@ class Bridge:
             await self._lay_to_rest()
             self._sweep_now.set()
         if not isinstance(item, Observed):
-            self._board.publish(self.observer.link_state())
+            self._board.publish(self.feed.link_state())
 
     async def _resume(self, item: LinkUp) -> list[CallChange]:
         rows: Sequence[CelRow] = ()
@@ -192,7 +204,7 @@ class Bridge:
         """Tell the board, and a web process elsewhere, how the link is."""
         told: object = None
         while True:
-            state = self.observer.link_state()
+            state = self.feed.link_state()
             said: object = (state.connected, state.problem, round(state.lag_seconds))
             if said != told:
                 self._board.publish(state)

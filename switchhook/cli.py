@@ -6,7 +6,7 @@ keep another part's command from running. Whatever goes wrong is told as one sen
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | the doctor found a fault, or a replay found nothing to tell |
+| 1 | the doctor found a fault |
 | 2 | the command line or the configuration cannot be used |
 | 3 | cannot start or go on until a person changes something |
 | 4 | the other side cannot answer just now; try again later |
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
@@ -225,8 +226,8 @@ def replay(
         list[Path] | None, typer.Argument(help="Captures, in order; several are one stream.")
     ] = None,
     form: Annotated[
-        CallForm, typer.Option("--format", help="table or json (one object a line).")
-    ] = CallForm.TABLE,
+        CallForm, typer.Option("--format", help="json (one object a line) or table.")
+    ] = CallForm.JSON,
     extensions: Annotated[
         str | None, typer.Option(help="Endpoints that are extensions (regular expression).")
     ] = None,
@@ -238,7 +239,16 @@ def replay(
     """Tell the calls of captured AMI streams. Needs no configuration, database or network."""
     if not files and not cel:
         raise typer.BadParameter("name at least one capture, or --cel FILE.csv")
+    for pattern in (extensions, trunks):
+        _check_pattern(pattern or "")
     _finish(_do("switchhook.replay", "main", files or [], form.value, extensions, trunks, cel or []))
+
+
+def _check_pattern(pattern: str) -> None:
+    try:
+        re.compile(pattern)
+    except re.error as fault:
+        raise typer.BadParameter(f"{pattern!r} is no regular expression: {fault}") from fault
 
 
 @app.command()
@@ -330,6 +340,12 @@ def settings_reference() -> None:
     from switchhook.settings import reference
 
     print(reference(), end="")
+
+
+@app.command()
+def migrate(config: Config = None) -> None:
+    """Bring the database's tables to this release; `run` does it by itself at its start."""
+    _finish(_do("switchhook.assembly", "migrate", _settings(config)))
 
 
 @app.command()

@@ -11,14 +11,17 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from importlib import import_module, metadata
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ami_bridge import doctor as pbx_doctor
+from ami_bridge.connection import PbxLink
 from switchhook import settings as settings_module
 from switchhook.settings import BadSettings, DatabaseSettings, PbxSettings, Settings, WebSettings
 from telephony.errors import SwitchhookError
@@ -281,29 +284,22 @@ async def examine_pbx(pbx: PbxSettings) -> list[Finding]:
         return []
     try:
         async with asyncio.timeout(PBX_SECONDS):
-            told = await import_module("ami_bridge.doctor").check(link_to(pbx))
+            told = await pbx_doctor.examine(link_to(pbx))
     except Exception as mistake:  # the doctor must finish his round
         return [_stumbled(pbx.id, mistake)]
-    return [Finding(_level(each.level), pbx.id, each.what, each.remedy) for each in told]
+    return [Finding(_LEVELS[each.level], pbx.id, each.what, each.remedy) for each in told]
 
 
-LEVELS = {
-    "fine": Level.FINE,
-    "ok": Level.FINE,
-    "good": Level.FINE,
-    "notice": Level.NOTICE,
-    "warning": Level.NOTICE,
-    "info": Level.NOTICE,
+_LEVELS = {
+    pbx_doctor.Level.OK: Level.FINE,
+    pbx_doctor.Level.WARN: Level.NOTICE,
+    pbx_doctor.Level.FAULT: Level.FAULT,
 }
 
 
-def _level(told: object) -> Level:
-    return LEVELS.get(str(told).lower(), Level.FAULT)
-
-
-def link_to(pbx: PbxSettings) -> Any:
+def link_to(pbx: PbxSettings) -> PbxLink:
     """The `ami_bridge.connection.PbxLink` of these settings. Raises BadSettings for an unusable certificate."""
-    return import_module("ami_bridge.connection").PbxLink(
+    return PbxLink(
         pbx_id=pbx.id,
         host=pbx.host,
         port=pbx.port,
@@ -313,11 +309,9 @@ def link_to(pbx: PbxSettings) -> Any:
     )
 
 
-def _tls(pbx: PbxSettings) -> Any:
+def _tls(pbx: PbxSettings) -> ssl.SSLContext | None:
     if not pbx.tls:
         return None
-    import ssl
-
     try:
         return ssl.create_default_context(cafile=str(pbx.tls_ca) if pbx.tls_ca else None)
     except (OSError, ssl.SSLError) as mistake:

@@ -11,9 +11,9 @@ import contextlib
 import os
 import secrets
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
+from switchhook.pbx_config import render_manager_conf
 from switchhook.settings import BadSettings, PbxSettings, load
 from telephony.errors import NeedsPerson, SwitchhookError
 
@@ -73,9 +73,7 @@ def write(config: Path, given: Answers, *, variant: str, ask: bool, force: bool,
             )
     plan = _decide(given, ask=ask)
     secret = secrets.token_urlsafe(SECRET_BYTES)
-    lines = import_module("switchhook.pbx_config").render_manager_conf(
-        secret=secret, permit=plan.permit, username=plan.username
-    )
+    lines = render_manager_conf(secret=secret, permit=plan.permit, username=plan.username)
     _write_private(secret_file, secret + "\n")
     _write_private(config, _toml(plan, secret_file.name))
     _print_next_steps(config, secret_file, lines, variant)

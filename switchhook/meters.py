@@ -8,6 +8,7 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ami_bridge.observer import Observer
 from call_records.live import LiveBoard
 from call_records.spool import SpoolingJournal
 from switchhook.bridge import Bridge
@@ -28,14 +29,17 @@ PER_PBX: tuple[tuple[str, str, str], ...] = (
 
 
 def _of_bridge(bridge: Bridge) -> Mapping[str, float]:
-    counters = bridge.observer.counters
-    link = bridge.observer.link_state()
+    observer = bridge.feed
+    if not isinstance(observer, Observer):
+        return {}  # recorded calls: nothing is read from a PBX
+    counters = observer.counters
+    link = observer.link_state()
     return {
         "switchhook_ami_events": counters.observed,
         "switchhook_ami_logins": counters.logins,
         "switchhook_ami_losses": counters.losses,
         "switchhook_ami_overflows": counters.overflows,
-        "switchhook_ami_quarantined": sum(bridge.observer.quarantine.counts.values()),
+        "switchhook_ami_quarantined": sum(observer.quarantine.counts.values()),
         "switchhook_messages_indigestible": bridge.indigestible,
         "switchhook_calls_swept": bridge.swept,
         "switchhook_ami_connected": float(link.connected),

@@ -5,17 +5,21 @@ A bug report is a capture; a capture becomes a test. What is printed here is wha
 
 from __future__ import annotations
 
+import gzip
 import json
+import sys
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 from uuid import UUID
 
-from ami_bridge.capture import read_capture
+from ami_bridge.capture import CaptureCounters, read_capture
 from ami_bridge.cel import CelReader, CelRow, CelTranslator
 from ami_bridge.interpreter import Interpreter
 from ami_bridge.message import Message
 from ami_bridge.quarantine import LinkSession, judge
+from telephony.errors import NeedsPerson
 from telephony.facts import CallFacts
 from telephony.numbers import DEFAULT_EXTENSIONS, Numbering
 from telephony.signals import LinkLost, Signal
@@ -23,6 +27,9 @@ from telephony.tracker import Tracker
 
 BEFORE_ANY = float("-inf")
 AFTER_ALL = float("inf")
+OVERLAP_SECONDS = 1.0
+"""CEL from so long before the cut is told again: AMI's last words are later than CEL's of the same moment, and may have
+been lost with the link. Telling what is known already changes nothing."""
 
 
 class Replay:
@@ -68,12 +75,12 @@ class Replay:
         self._linked = True
 
     def _fill_gap(self, since: float, until: float) -> None:
-        self.tracker.reconstructing = True
         while self._cel_from < len(self._cel) and self._cel[self._cel_from].at < until:
             row = self._cel[self._cel_from]
             self._cel_from += 1
             signals = self._translator.translate(row)
-            self._feed(signals if row.at > since else iter(_drained(signals)))
+            self.tracker.reconstructing = row.at > since
+            self._feed(signals if row.at > since - OVERLAP_SECONDS else iter(_drained(signals)))
         self.tracker.reconstructing = False
 
     def _feed(self, signals: Iterator[Signal]) -> None:
@@ -102,24 +109,80 @@ def _is_login(message: Message) -> bool:
 def replay(
     files: Sequence[Path],
     *,
-    cel: Path | None = None,
+    cel: Sequence[Path] = (),
     extensions: str = DEFAULT_EXTENSIONS,
     trunks: str | None = None,
     region: str = "RU",
 ) -> list[CallFacts]:
-    """The calls in captured files. Raises PeerMistake when a file is no capture at all."""
-    player = Replay(
-        Numbering(extensions=extensions, trunks=trunks, region=region), read_cel(cel) if cel else ()
-    )
+    """The calls in captured files. Raises NeedsPerson when a file cannot be read or is no capture at all."""
+    numbering = Numbering(extensions=extensions, trunks=trunks, region=region)
+    player = Replay(numbering, read_cel(*cel))
     for file in files:
-        player.link(read_capture(file))
+        player.link(_messages(file))
     return player.finish()
 
 
-def read_cel(path: Path) -> list[CelRow]:
-    """A CEL file's rows in time order."""
-    with path.open(encoding="utf-8", errors="replace", newline="") as lines:
-        return sorted(CelReader().read(lines), key=lambda row: row.at)
+def _messages(file: Path) -> Iterator[Message]:
+    """A capture's messages; what is wrong with the file is told in words."""
+    counters = CaptureCounters()
+    try:
+        yield from read_capture(file, counters)
+    except OSError as fault:
+        raise NeedsPerson(
+            f"Cannot read {file}: {fault.strerror or fault}.", remedy="Check the path and its permissions."
+        ) from fault
+    if counters.broken and not counters.messages:
+        raise NeedsPerson(
+            f"{file} is not a capture: no line of it is an AMI message.",
+            remedy="A capture is JSON Lines (.jsonl) or the raw bytes of an AMI connection (.raw); either may be .gz.",
+        )
+    if counters.broken:
+        _note(f"{counters.broken} broken lines of {file} were passed over.")
+
+
+def read_cel(*paths: Path) -> list[CelRow]:
+    """The rows of CEL files in time order. Raises NeedsPerson when a file cannot be read or is no CEL."""
+    rows: list[CelRow] = []
+    for path in paths:
+        reader = CelReader()
+        try:
+            with _text(path) as lines:
+                rows += reader.read(lines)
+        except (OSError, EOFError, zlib.error) as fault:
+            raise NeedsPerson(
+                f"Cannot read {path}: {getattr(fault, 'strerror', None) or fault}.",
+                remedy="Check the path and its permissions.",
+            ) from fault
+        if reader.broken and not reader.rows:
+            raise NeedsPerson(
+                f"{path} is not a channel event log: no row has a time, a channel and a uniqueid.",
+                remedy="Give the columns in the order of asterisk-config's cel_custom, or a header line with their names.",
+            )
+        if reader.broken:
+            _note(f"{reader.broken} broken rows of {path} were passed over.")
+    return sorted(rows, key=lambda row: row.at)
+
+
+def _text(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", errors="replace", newline="")
+    return path.open(encoding="utf-8", errors="replace", newline="")
+
+
+def _note(sentence: str) -> None:
+    print(f"switchhook: {sentence}", file=sys.stderr)
+
+
+def main(
+    files: Sequence[Path],
+    form: str = "json",
+    extensions: str | None = None,
+    trunks: str | None = None,
+    cel: Sequence[Path] = (),
+) -> None:
+    """`switchhook replay`: tell the calls on standard output, as `json` (one object a line) or as a `table`."""
+    calls = replay(files, cel=cel, extensions=extensions or DEFAULT_EXTENSIONS, trunks=trunks)
+    FORMS[form](calls, sys.stdout)
 
 
 def print_json(calls: Iterable[CallFacts], out: TextIO) -> None:
@@ -150,8 +213,12 @@ TABLE: tuple[tuple[str, Callable[[CallFacts], str]], ...] = (
     ("talk s", lambda f: f"{f.talk_seconds:.2f}"),
     (
         "transfers",
-        lambda f: ", ".join(f"{t.kind} {t.by}→{t.to} {t.result or ''}".strip() for t in f.transfers),
+        lambda f: ", ".join(
+            f"{t.kind.value} {t.by}→{t.to} {t.result.value if t.result else ''}".strip() for t in f.transfers
+        ),
     ),
     ("missed by", lambda f: " ".join(f.missed_by)),
     ("certainty", lambda f: f.certainty.value),
 )
+
+FORMS: dict[str, Callable[[Iterable[CallFacts], TextIO], None]] = {"json": print_json, "table": print_table}

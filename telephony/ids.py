@@ -11,17 +11,19 @@ import hashlib
 import re
 from uuid import UUID
 
+DAY_SECONDS = 86_400.0
 _EPOCH = re.compile(r"(?:^|-)(\d{9,10})\.(\d+)$")
 
 
 def call_id(pbx: str, linked: str, first_seen_at: float) -> UUID:
     """UUIDv7 (RFC 9562): 48 bits of milliseconds, then 74 bits derived from (pbx, linked id).
 
-    The time is the one inside the linked id (`[systemname-]epoch.counter`, Asterisk's uniqueid); an id of another shape,
-    as Originate's ChannelId makes, falls back to `first_seen_at` (Unix seconds).
+    The time is the one inside the linked id (`[systemname-]epoch.counter`, Asterisk's uniqueid). An id of another shape,
+    as Originate's ChannelId makes, has only the day of `first_seen_at` (Unix seconds): AMI, CEL and a snapshot see the
+    same channel begin up to a second apart, and must arrive at the same id.
     """
     match = _EPOCH.search(linked)
-    seconds = float(match[1]) if match else first_seen_at
+    seconds = float(match[1]) if match else first_seen_at // DAY_SECONDS * DAY_SECONDS
     milliseconds = max(0, int(seconds * 1000)) & (1 << 48) - 1
     if match:
         milliseconds += int(match[2]) % 1000  # calls of one second keep their order

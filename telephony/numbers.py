@@ -28,7 +28,7 @@ class Numbering:
 
     pbx: str = "pbx"
     extensions: str = DEFAULT_EXTENSIONS
-    """Regular expression that an endpoint's whole name must match to be an extension."""
+    """Regular expression of endpoints that are extensions; without `^` or `$` in it the whole name must match."""
     trunks: str | None = None
     """Regular expression of endpoints that are trunks although they look like extensions."""
     region: str = "RU"
@@ -39,14 +39,14 @@ class Numbering:
     _trunk: re.Pattern[str] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_extension", re.compile(self.extensions))
-        object.__setattr__(self, "_trunk", re.compile(self.trunks) if self.trunks else None)
+        object.__setattr__(self, "_extension", _whole(self.extensions))
+        object.__setattr__(self, "_trunk", _whole(self.trunks) if self.trunks else None)
 
     def is_extension(self, endpoint: str) -> bool:
         """Whether an endpoint of that name is one of our phones; otherwise it is a trunk."""
-        if self._trunk is not None and self._trunk.fullmatch(endpoint):
+        if self._trunk is not None and self._trunk.search(endpoint):
             return False
-        return self._extension.fullmatch(endpoint) is not None
+        return self._extension.search(endpoint) is not None
 
     def outside(self, raw: str) -> str | None:
         """The number in E.164, or None when it is withheld, short or not a number at all."""
@@ -54,9 +54,15 @@ class Numbering:
 
     def party(self, raw: str) -> str:
         """How a dialled or shown number is told: an extension as it is, an outside number in E.164, else the raw text."""
-        if self._extension.fullmatch(raw):
+        if self._extension.search(raw):
             return raw
         return self.outside(raw) or raw
+
+
+def _whole(pattern: str) -> re.Pattern[str]:
+    """`10[0-9]` means the whole name, as everybody writes it; who writes `^gw` has said where it ends himself."""
+    anchored = pattern.startswith("^") or (pattern.endswith("$") and not pattern.endswith("\\$"))
+    return re.compile(pattern if anchored else rf"\A(?:{pattern})\Z")
 
 
 def is_withheld(raw: str) -> bool:

@@ -11,14 +11,14 @@ from collections.abc import Callable
 from typing import Any
 
 from telephony import signals as s
-from telephony.endpoints import Kind, kind_of, parse_name
+from telephony.endpoints import Kind, dialled_number, kind_of, parse_name
 from telephony.events import EventKind
 from telephony.facts import Certainty
-from telephony.grouping import SAME_MOMENT, Grouping
+from telephony.grouping import SAME_MOMENT, Grouping, is_rung
 from telephony.ids import uid_order
 from telephony.observations import Channel, Dial, HoldSpan, SeenParking, SeenQueue
 from telephony.reconcile import reconcile
-from telephony.transfers import attended_transferred, blind_transferred, note_redirect
+from telephony.transfers import attended_transferred, blind_transferred, note_redirect, refer_seen
 
 
 class Tracker(Grouping):
@@ -35,9 +35,18 @@ class Tracker(Grouping):
 
 
 def _began(tracker: Tracker, signal: s.ChannelBegan) -> None:
-    channel = tracker.see(signal.at, signal.look)
-    if channel is not None and signal.at < channel.began_at:
-        channel.began_at = signal.at
+    """What the channel is begun with stands, even where a later event of the same moment was told before it."""
+    look = signal.look
+    channel = tracker.see(signal.at, look)
+    if channel is None or channel.begun:
+        return
+    channel.begun = True
+    if look.exten != channel.exten:
+        channel.exten = look.exten
+        tracker.touch(channel.call)
+    channel.number = look.number or channel.number
+    channel.caller_name = look.caller_name or channel.caller_name
+    channel.rung = is_rung(look)
 
 
 def _changed(tracker: Tracker, signal: s.ChannelChanged) -> None:
@@ -91,7 +100,8 @@ def _dial_began(tracker: Tracker, signal: s.DialBegan) -> None:
     if dest is None:
         return
     if source is not None:
-        note_redirect(tracker, source, signal.source.exten if signal.source else "", signal.at)
+        exten = signal.source.exten if signal.source else ""
+        note_redirect(tracker, source, exten, signal.at, dialled_number(signal.dial_string))
     if dest.dial is None:
         if source is not None:
             tracker.join(source, dest, signal.at)
@@ -113,7 +123,8 @@ def _dial_ended(tracker: Tracker, signal: s.DialEnded) -> None:
         dest.dial = Dial(source.uid if source else None, dest.began_at, "", "")
     if source is not None:
         dest.dial.source = source.uid
-    if not dest.dial.status:
+    ended_at = dest.dial.ended_at
+    if not dest.dial.status or (ended_at is not None and signal.at < ended_at):
         dest.dial.status = signal.status
         dest.dial.forward = signal.forward
         dest.dial.ended_at = signal.at
@@ -131,21 +142,15 @@ def _left(tracker: Tracker, signal: s.BridgeLeft) -> None:
     if channel is None:
         return
     for stay in reversed(channel.stays):
-        if (
-            stay.bridge == signal.bridge
-            and stay.left_at is None
-            and signal.at >= stay.entered_at - SAME_MOMENT
-        ):
+        if stay.bridge != signal.bridge:
+            continue
+        if stay.left_at is None and signal.at >= stay.entered_at - SAME_MOMENT:
             tracker.leave_stay(channel, stay, signal.at)
             tracker.touch(channel.call)
-            return
-        if (
-            stay.bridge == signal.bridge
-            and channel.ended_at == stay.left_at
-            and signal.at < (stay.left_at or 0.0)
-        ):
+        elif stay.left_at is not None and channel.ended_at == stay.left_at and signal.at < stay.left_at:
             stay.left_at = max(signal.at, stay.entered_at)  # the hang-up arrived before it
-            return
+        return
+    tracker.enter_unseen(channel, signal.bridge, signal.kind, signal.at)
 
 
 def _paired(tracker: Tracker, signal: s.LocalPaired) -> None:
@@ -237,13 +242,6 @@ def _conference_left(tracker: Tracker, signal: s.ConferenceLeft) -> None:
         tracker.touch(channel.call)
 
 
-def _refer_seen(tracker: Tracker, signal: s.ReferSeen) -> None:
-    tracker.knows_refers = True
-    channel = tracker.see(signal.at, signal.look)
-    if channel is not None and signal.by_handset:
-        tracker.refers[channel.uid] = (signal.at, True)
-
-
 def _parked(tracker: Tracker, signal: s.Parked) -> None:
     channel = tracker.see(signal.at, signal.look)
     if channel is None:
@@ -302,7 +300,7 @@ HANDLERS: dict[type[Any], Callable[[Tracker, Any], None]] = {
     s.BridgeEntered: _entered,
     s.BridgeLeft: _left,
     s.LocalPaired: _paired,
-    s.ReferSeen: _refer_seen,
+    s.ReferSeen: refer_seen,
     s.BlindTransferred: blind_transferred,
     s.AttendedTransferred: attended_transferred,
     s.PickedUp: _picked_up,

@@ -17,7 +17,7 @@ Whether a transfer completed, failed or came back is decided in `telephony.telli
 from __future__ import annotations
 
 from telephony import signals as s
-from telephony.endpoints import Kind
+from telephony.endpoints import ROUTINE, Kind
 from telephony.events import EventKind
 from telephony.facts import TransferKind, TransferVia
 from telephony.grouping import SAME_MOMENT, Grouping
@@ -25,6 +25,9 @@ from telephony.observations import CallRecord, Channel, SeenTransfer
 
 REFER_WINDOW = 2.0  # s between the REFER's variable and its BlindTransfer; measured 0.1 ms
 REDIRECT_WINDOW = 10.0  # s; a Redirect dials anew within ms, unless the dialplan plays something first
+KEYING_WINDOW = (
+    0.5  # s from the end of keying (the client is taken off hold) to the transfer; 0.1 ms idle, 20 ms loaded
+)
 UNANSWERED_APPS = frozenset({"Dial", "Queue", "FollowMe", "AppDial", "AppQueue"})
 
 
@@ -47,7 +50,7 @@ def blind_transferred(tracker: Grouping, signal: s.BlindTransferred) -> None:
     seen.transferee = transferee.uid if transferee else ""
     if via is TransferVia.FEATURE_CODE and transferer.holds:
         last = transferer.holds[-1]
-        if last.until is None or signal.at - last.until < SAME_MOMENT:
+        if last.until is None or signal.at - last.until < KEYING_WINDOW:
             last.machinery = True  # keying the number put the client on hold: part of the transfer
     _record(tracker, transferer.call, seen)
 
@@ -66,6 +69,24 @@ def _blind_via(
     return TransferVia.AMI
 
 
+def refer_seen(tracker: Grouping, signal: s.ReferSeen) -> None:
+    """The handset's REFER, or that this PBX tells of REFERs at all; the transfer itself may have come just before."""
+    tracker.knows_refers = True
+    channel = tracker.see(signal.at, signal.look)
+    if channel is None or not signal.by_handset:
+        return
+    tracker.refers[channel.uid] = (signal.at, True)
+    for seen in channel.call.transfers:
+        if (
+            seen.kind is TransferKind.BLIND
+            and seen.via is TransferVia.AMI
+            and channel.uid in (seen.by_uid, seen.transferee)
+            and abs(seen.at - signal.at) <= SAME_MOMENT
+        ):
+            seen.via = TransferVia.SIP
+            tracker.touch(channel.call)
+
+
 def attended_transferred(tracker: Grouping, signal: s.AttendedTransferred) -> None:
     """The transferer asked (or rang) the target first, then connected the two."""
     first = tracker.see(signal.at, signal.first)
@@ -75,6 +96,10 @@ def attended_transferred(tracker: Grouping, signal: s.AttendedTransferred) -> No
     transferee = tracker.see(signal.at, signal.transferee) if signal.transferee else None
     target = tracker.see(signal.at, signal.target) if signal.target else None
     by_code = first is second
+    if (
+        target is None and by_code
+    ):  # now and then the PBX leaves the target out (seen when it swaps bridges at once)
+        target = _asked_half(first)
     kind = TransferKind.BLONDE if _unanswered(tracker, signal, target) else TransferKind.ATTENDED
     seen = SeenTransfer(
         kind,
@@ -95,6 +120,17 @@ def attended_transferred(tracker: Grouping, signal: s.AttendedTransferred) -> No
         call = tracker.channels[first.uid].call
         _absorb_consultation(tracker, call, first, second, signal.at)
     _record(tracker, call, seen)
+
+
+def _asked_half(first: Channel) -> Channel | None:
+    """The Local half through which a feature-code consultation was held: the newest that the transferer met."""
+    bridges = {stay.bridge for stay in first.stays}
+    met = [
+        c
+        for c in first.call.everyone()
+        if c.kind is Kind.LOCAL and any(stay.bridge in bridges for stay in c.stays)
+    ]
+    return max(met, key=lambda c: c.began_at, default=None)
 
 
 def _absorb_consultation(
@@ -147,20 +183,25 @@ def _party_of(channel: Channel) -> str:
 
 def _record(tracker: Grouping, call: CallRecord, seen: SeenTransfer) -> None:
     for known in call.transfers:
-        if known.by_uid == seen.by_uid and abs(known.at - seen.at) < SAME_MOMENT and known.kind is seen.kind:
-            return
+        if known.by_uid == seen.by_uid and abs(known.at - seen.at) < SAME_MOMENT:
+            return  # told again
     call.transfers.append(seen)
     call.transfers.sort(key=lambda transfer: transfer.at)
     tracker.say(call, EventKind.TRANSFERRED, seen.at, seen.to)
 
 
-def note_redirect(tracker: Grouping, source: Channel, exten: str, at: float) -> None:
-    """AMI Redirect tells nothing: the client leaves first, his colleague after him, then the client dials anew."""
+def note_redirect(tracker: Grouping, source: Channel, exten: str, at: float, dialled: str = "") -> None:
+    """AMI Redirect tells nothing: the client leaves first, his colleague after him, then the client dials anew.
+
+    `dialled` stands in where the dialplan hides the number behind an `s`.
+    """
     if not source.stays or not source.real:
         return
     last = source.stays[-1]
-    if last.kind != "basic" or last.left_at is None or at - last.left_at > REDIRECT_WINDOW:
+    if last.kind != "basic" or last.left_at is None:
         return
+    if not -SAME_MOMENT <= at - last.left_at <= REDIRECT_WINDOW:
+        return  # also an old dial that is told again after the conversation it led to
     call = source.call
     if any(abs(t.at - last.left_at) < REFER_WINDOW or t.at > last.left_at for t in call.transfers):
         return
@@ -173,7 +214,7 @@ def note_redirect(tracker: Grouping, source: Channel, exten: str, at: float) -> 
             if stay.bridge == last.bridge and stay.left_at is not None and stay.left_at >= last.left_at:
                 if other.asked_at is not None and other.asked_at <= last.left_at + SAME_MOMENT:
                     return
-                to = tracker.numbering.party(exten)
+                to = tracker.numbering.party(dialled if exten in ROUTINE and dialled else exten)
                 seen = SeenTransfer(
                     TransferKind.BLIND, TransferVia.AMI, _party_of(other), other.uid, to, last.left_at
                 )

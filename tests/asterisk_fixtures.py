@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -84,3 +87,28 @@ async def fresh_phones(fresh_asterisk: PrivateAsterisk) -> AsyncIterator[PhoneRo
     """Phones at this test's own Asterisk."""
     async with AsyncExitStack() as room:
         yield PhoneRoom(fresh_asterisk, room)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A PEM file with a certificate for localhost and its key, made for this test."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not here to make a certificate")
+    key, certificate = tmp_path / "key.pem", tmp_path / "both.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "rsa:2048",
+        "-nodes",
+        "-days",
+        "2",
+        "-subj",
+        "/CN=localhost",
+    ]
+    subprocess.run(
+        [*command, "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=30
+    )
+    certificate.write_text(certificate.read_text() + key.read_text())
+    return certificate

@@ -34,6 +34,10 @@ class WebSettings:
     version: str = ""
     debug: bool = False
     """Demo and tests only: allows `?dir=rtl` and `?theme=dark` previews."""
+    standing_notice: str | None = None
+    """A sentence at the head of every page, sign-in included: what is shown is not what it seems (a demo of
+    recorded calls).
+    """
     demo_logins: tuple[tuple[str, str], ...] = ()
     """(login, password) shown on the sign-in page of the demo; empty everywhere else."""
     heartbeat_seconds: float = 10.0

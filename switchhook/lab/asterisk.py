@@ -18,7 +18,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -52,12 +52,14 @@ class PrivateAsterisk:
         recordings: Path | None = None,
         ami_write_all: bool = False,
         tls_certificate: Path | None = None,
+        additions: Mapping[str, str] | None = None,
     ) -> None:
         """`state` is its directory, made when missing; without one a temporary directory that goes with it.
 
         `system_name` None: Uniqueids without a prefix. `recordings`: where recordings go (default: in `state`).
         `tls_certificate`: a PEM file with certificate and key; the AMI then answers over TLS on `ports.ami_tls` too.
         `ami_write_all`: give Switchhook's own AMI user the rights for transfers too.
+        `additions`: text put at the end of the office's files, by file name: more phones, queues, numbers.
         """
         self.install = install
         self.ami_user = "switchhook"
@@ -74,6 +76,7 @@ class PrivateAsterisk:
         self._timestamp_events = timestamp_events
         self._transfers = ami_write_all
         self._tls_certificate = tls_certificate
+        self._additions = additions or {}
         self._ports: LabPorts | None = None
         self._process: subprocess.Popen[bytes] | None = None  # of no event loop: tests have one each
 
@@ -260,7 +263,8 @@ class PrivateAsterisk:
         )
         for template in office.glob("*.conf"):
             filled = fill(template.read_text(encoding="utf-8"), values)
-            (self._etc / template.name).write_text(filled, encoding="utf-8")
+            addition = self._additions.get(template.name, "")
+            (self._etc / template.name).write_text(f"{filled}\n{addition}", encoding="utf-8")
         own_user = render_manager_conf(self.ami_secret, username=self.ami_user, transfers=self._transfers)
         (self._etc / "manager_switchhook.conf").write_text(own_user, encoding="utf-8")
         for path in self._etc.glob("manager*.conf"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import socket
 import ssl
@@ -114,31 +113,6 @@ def test_it_dies_with_its_owner(asterisk_install: AsteriskInstall, tmp_path: Pat
             process.kill()
     assert gone
     assert not alive
-
-
-@pytest.fixture
-def certificate(tmp_path: Path) -> Path:
-    """A PEM file with a certificate for localhost and its key, made for this test."""
-    if not shutil.which("openssl"):
-        pytest.skip("openssl is not here to make a certificate")
-    key, certificate = tmp_path / "key.pem", tmp_path / "both.pem"
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=localhost",
-    ]
-    subprocess.run(
-        [*command, "-keyout", key, "-out", certificate], check=True, capture_output=True, timeout=30
-    )
-    certificate.write_text(certificate.read_text() + key.read_text())
-    return certificate
 
 
 async def test_ami_over_tls(asterisk_install: AsteriskInstall, certificate: Path) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from ami_bridge import doctor
+from ami_bridge.connection import PbxLink
 from switchhook import cli
 from telephony.errors import NeedsPerson, OurMistake, PeerMistake, SwitchhookError, TryLater
 
@@ -219,15 +221,12 @@ def test_the_doctor_asks_the_bridge_about_each_pbx(
         '[[pbx]]\nid = "hq"\nsecret = "x"\n[[pbx]]\nid = "branch"\nsecret = "y"\n[web]\nport = 0\n'
     )
 
-    async def check(link: types.SimpleNamespace) -> list[object]:
+    async def examine(link: PbxLink) -> list[doctor.Finding]:
         if link.pbx_id == "branch":
             raise ConnectionRefusedError("refused")
-        return [
-            types.SimpleNamespace(level="fault", what="Class call is missing.", remedy="Add call to read.")
-        ]
+        return [doctor.Finding(doctor.Level.FAULT, "Class call is missing.", "Add call to read.")]
 
-    stand_in(monkeypatch, "ami_bridge.doctor", check=check)
-    stand_in(monkeypatch, "ami_bridge.connection", PbxLink=types.SimpleNamespace)
+    monkeypatch.setattr(doctor, "examine", examine)
     assert cli.run_command(["doctor"]) == 1
     told = capsys.readouterr().out
     assert "FAULT   hq: Class call is missing." in told

@@ -1,0 +1,8 @@
+"""Every scenario, in the order of the files."""
+
+from __future__ import annotations
+
+from tests.scenarios.everyday import EVERYDAY
+from tests.scenarios.transfers import TRANSFERS
+
+CATALOGUE = (*EVERYDAY, *TRANSFERS)

@@ -1,0 +1,187 @@
+"""Plays many scenarios at once in one private Asterisk, and keeps what was told of each beside what was true.
+
+    python -m tests.scenarios.play NAME DIRECTORY
+
+plays one scenario alone and writes its stream as a capture: a bug begins like that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+from ami_bridge.capture import CaptureWriter
+from switchhook.lab.asterisk import PrivateAsterisk
+from switchhook.lab.asterisk_binary import DEFAULT_SUITE, AsteriskInstall, find_asterisk
+from telephony.facts import CallFacts
+from tests.scenarios.office_teams import FIRST_TEAM, additions
+from tests.scenarios.stage import Outside, Stage
+from tests.scenarios.truth import Truth
+from tests.scenarios.watch import LOOK_SECONDS, Watch
+
+AT_ONCE = 24  # scenarios; two cores carry them with room to spare, and more make the phones' clocks late
+SCENARIO_SECONDS = 45.0  # the longest takes ten; a stuck one must not hold up the others
+_AWAY = re.compile("Unavailable|Invalid|Unknown")
+
+Play = Callable[[Stage], Awaitable[list[Truth]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One thing that happens in an office. `phones` of its team are registered, no others."""
+
+    name: str
+    play: Play
+    phones: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class Played:
+    """What was true of one scenario and what the two users told of it."""
+
+    scenario: Scenario
+    truths: list[Truth] = field(default_factory=list)
+    failure: str = ""
+    """What went wrong with the play itself."""
+    recommended: list[CallFacts] = field(default_factory=list)
+    unfiltered: list[CallFacts] = field(default_factory=list)
+    ended_times: list[int] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Evening:
+    """All scenarios of one run."""
+
+    played: dict[str, Played]
+    left_over: bool
+    """Whether any tracker still held state after everybody had hung up."""
+
+
+async def play_all(
+    install: AsteriskInstall,
+    scenarios: Sequence[Scenario],
+    *,
+    system_name: str | None = "lab",
+    timestamp_events: bool = True,
+    capture: Path | None = None,
+) -> Evening:
+    """Play them, AT_ONCE at a time, each with a team of its own."""
+    teams = range(FIRST_TEAM, FIRST_TEAM + len(scenarios))
+    async with AsyncExitStack() as room:
+        asterisk = await room.enter_async_context(
+            PrivateAsterisk(
+                install,
+                system_name=system_name,
+                timestamp_events=timestamp_events,
+                additions=additions(teams),
+            )
+        )
+        outside = Outside(asterisk)
+        await room.enter_async_context(outside.carrier)
+        recommended, unfiltered = Watch.recommended(asterisk), Watch.unfiltered(asterisk)
+        running = [asyncio.create_task(work.run()) for work in (recommended, unfiltered, outside)]
+        try:
+            await asyncio.gather(recommended.ready.wait(), unfiltered.ready.wait())
+            stages = [
+                await room.enter_async_context(Stage(asterisk, str(team), outside, scenario.phones))
+                for team, scenario in zip(teams, scenarios, strict=True)
+            ]
+            await _all_known(asterisk, stages)
+            limit = asyncio.Semaphore(AT_ONCE)
+            played = await asyncio.gather(
+                *(_play_one(stage, one, limit) for stage, one in zip(stages, scenarios, strict=True))
+            )
+            await asyncio.gather(*(stage.hang_up_all() for stage in stages))
+            await recommended.all_ended()
+            await unfiltered.all_ended()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            if capture is not None:
+                _write(capture, unfiltered)
+    for team, one in zip(teams, played, strict=True):
+        one.recommended = recommended.calls_of(str(team))
+        one.unfiltered = unfiltered.calls_of(str(team))
+        one.ended_times = [recommended.ended_times[facts.id] for facts in one.recommended]
+    left_over = not (recommended.tracker.idle and unfiltered.tracker.idle)
+    return Evening({one.scenario.name: one for one in played}, left_over)
+
+
+async def _all_known(asterisk: PrivateAsterisk, stages: Sequence[Stage]) -> None:
+    """Wait until the queues have noticed who registered: they ring nobody else."""
+    wanted = {extension for stage in stages for extension in stage.extensions}
+    async with asyncio.timeout(SCENARIO_SECONDS):
+        while True:
+            lines = (await asterisk.cli("queue show")).splitlines()
+            away = {
+                number for line in lines if _AWAY.search(line) for number in re.findall(r"PJSIP/(\d+)", line)
+            }
+            if not wanted & away:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _play_one(stage: Stage, scenario: Scenario, limit: asyncio.Semaphore) -> Played:
+    played = Played(scenario)
+    async with limit:
+        try:
+            async with asyncio.timeout(SCENARIO_SECONDS):
+                played.truths = await scenario.play(stage)
+        except Exception as failure:  # told by the scenario's own test; the others go on
+            played.failure = f"{type(failure).__name__}: {failure}"
+    return played
+
+
+def _write(directory: Path, watch: Watch) -> None:
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "ami.jsonl").unlink(missing_ok=True)
+    with CaptureWriter(directory / "ami.jsonl") as writer:
+        for message in watch.messages:
+            writer.write(message)
+
+
+def main() -> None:
+    """Play the named scenario alone, or all; write the capture; print what is wrong."""
+    from tests.scenarios.catalogue import CATALOGUE
+    from tests.scenarios.truth import differences
+
+    *names, last = sys.argv[1:]
+    directory = Path(last)
+    chosen = [one for one in CATALOGUE if not names or any(fnmatch(one.name, name) for name in names)]
+    install = find_asterisk(os.environ.get("SWITCHHOOK_ASTERISK", DEFAULT_SUITE))
+    evening = asyncio.run(play_all(install, chosen, capture=directory))
+    (directory / "truth.json").write_text(
+        json.dumps({name: [asdict(t) for t in one.truths] for name, one in evening.played.items()}, indent=1)
+    )
+    for name, one in evening.played.items():
+        if one.failure:
+            print(name, "NOT PLAYED", one.failure)
+        for who, told in (("recommended", one.recommended), ("unfiltered", one.unfiltered)):
+            if len(told) != len(one.truths):
+                print(
+                    name,
+                    who,
+                    "COUNT",
+                    len(one.truths),
+                    "told",
+                    len(told),
+                    [(f.caller.raw, f.requested, str(f.disposition)) for f in told],
+                )
+            for truth, facts in zip(one.truths, told, strict=False):
+                wrong = differences(truth, facts)
+                if wrong:
+                    print(name, who, truth.caller, "; ".join(wrong))
+    print(len(evening.played), "scenarios", "LEFT OVER" if evening.left_over else "")
+
+
+if __name__ == "__main__":
+    main()
