@@ -11,7 +11,6 @@ better witness has told.
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from uuid import UUID
 from ami_bridge.backfill import CelGroup, groups_of
 from ami_bridge.cel import CelRow, CelTranslator, row_of
 from ami_bridge.interpreter import RESTART_SLACK, Interpreter
+from ami_bridge.kept_lines import in_order
 from ami_bridge.message import Message, message_from_headers
 from ami_bridge.snapshot_reading import LISTED
 from ami_bridge.stream import LinkDown, LinkUp, Observed, SnapshotEnd, StreamItem
@@ -161,9 +161,9 @@ class Teller:
     def tell_again(self, lines: Iterable[Line]) -> list[CallChange]:
         """Tell calls from kept lines, each line once, in order of time; one change a call, without lines."""
         told: dict[UUID, CallChange] = {}
-        for line in _in_order(lines):
+        for line in in_order(lines):
             try:
-                for signal in self._signals_of(line):
+                for signal in self.signals_of(line):
                     self.tracker.feed(signal)
             except (
                 Exception
@@ -178,7 +178,8 @@ class Teller:
         """As `tell_again`: the newest facts by call id."""
         return {change.facts.id: change.facts for change in self.tell_again(lines)}
 
-    def _signals_of(self, line: Line) -> Iterator[s.Signal]:
+    def signals_of(self, line: Line) -> Iterator[s.Signal]:
+        """What one kept line says. Lines in order of time."""
         self.tracker.reconstructing = "cel" in line
         if "alive_until" in line:
             yield s.LinkLost(float(line["alive_until"]))
@@ -365,14 +366,6 @@ def _with_lines(change: CallChange, *, first: Sequence[Line] = (), last: Sequenc
 
 def _time_of(line: Line) -> float:
     return float(line["t"])
-
-
-def _in_order(lines: Iterable[Line]) -> list[Line]:
-    """Each line once, by time; lines of one moment keep the order in which they were kept."""
-    once: dict[str, Line] = {}
-    for line in lines:
-        once.setdefault(json.dumps(line, sort_keys=True, ensure_ascii=False), line)
-    return sorted(once.values(), key=_time_of)
 
 
 def _uids(message: Message) -> list[str]:
