@@ -26,7 +26,7 @@ async def main(
 ) -> int:
     """Capture for so many seconds, or until Ctrl-C. Raises NeedsPerson and what connecting raises."""
     chosen = _choose(settings, pbx)
-    if file.exists():
+    if await asyncio.to_thread(file.exists):
         raise NeedsPerson(
             f"{file} exists already.", remedy="Choose another name; a capture is never overwritten."
         )
