@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,8 +26,8 @@ from telephony.numbers import Numbering
 from telephony.ports import CallChange
 
 CAPTURES = Path(__file__).resolve().parents[1] / "captures"
-SCENARIOS = sorted(directory for directory in CAPTURES.glob("*/*") if (directory / "ami.jsonl").exists())
-ONE_LINK = [directory for directory in SCENARIOS if not (directory / "ami2.jsonl").exists()]
+SCENARIOS = sorted(directory for directory in CAPTURES.glob("*/*") if (directory / "ami.jsonl.gz").exists())
+ONE_LINK = [directory for directory in SCENARIOS if not (directory / "ami2.jsonl.gz").exists()]
 
 
 def moment(at: float) -> datetime:
@@ -97,7 +98,7 @@ def story(calls: Any) -> list[Any]:
 @pytest.mark.parametrize("scenario", ONE_LINK, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_a_kept_call_told_again_is_the_call_that_was_told(scenario: Path) -> None:
     """Every captured call, told live, then again from the lines kept with it: the same facts under the same id, twice."""
-    kept = observed(list(read_capture(scenario / "ami.jsonl")))
+    kept = observed(list(read_capture(scenario / "ami.jsonl.gz")))
     ended = {one: facts for one, facts in kept.facts.items() if facts.ended}
     known = {alias: one for one, aliases in kept.aliases.items() for alias in aliases}
     for _ in range(2):
@@ -108,7 +109,7 @@ def test_a_kept_call_told_again_is_the_call_that_was_told(scenario: Path) -> Non
 @pytest.mark.parametrize("scenario", ONE_LINK, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_a_killed_process_goes_on_from_what_it_kept(scenario: Path) -> None:
     """kill -9 between any two messages (here: in the middle), and the rest told by a new process: the same calls."""
-    messages = list(read_capture(scenario / "ami.jsonl"))
+    messages = list(read_capture(scenario / "ami.jsonl.gz"))
     whole = observed(messages)
     delivered = items(messages)
     for place in (len(delivered) // 3, len(delivered) // 2, 2 * len(delivered) // 3):
@@ -126,7 +127,7 @@ def test_a_killed_process_goes_on_from_what_it_kept(scenario: Path) -> None:
 @pytest.mark.parametrize("scenario", ONE_LINK, ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_a_redacted_export_replays_to_the_same_story(scenario: Path, tmp_path: Path) -> None:
     """Numbers and names are replaced, everything else of each call is told as before."""
-    kept = observed(list(read_capture(scenario / "ami.jsonl")))
+    kept = observed(list(read_capture(scenario / "ami.jsonl.gz")))
     if not kept.all_lines:
         return
     plain, redacted = tmp_path / "plain.jsonl", tmp_path / "redacted.jsonl"
@@ -160,8 +161,8 @@ def _shape(facts: CallFacts) -> Any:
 def test_a_call_that_ended_in_the_gap_has_its_true_end_from_cel() -> None:
     """The link is cut in a conversation; at the next login CEL knows when it ended: reconstructed, to the millisecond."""
     directory = CAPTURES / "22" / "in_answered"
-    messages = list(read_capture(directory / "ami.jsonl"))
-    with (directory / "cel.csv").open(encoding="utf-8", newline="") as text:
+    messages = list(read_capture(directory / "ami.jsonl.gz"))
+    with gzip.open(directory / "cel.csv.gz", "rt", encoding="utf-8", newline="") as text:
         rows: list[CelRow] = sorted(CelReader().read(text), key=lambda row: row.at)
     whole = observed(messages)
     (truth,) = whole.facts.values()
@@ -184,7 +185,7 @@ def test_a_call_that_ended_in_the_gap_has_its_true_end_from_cel() -> None:
 
 def test_the_same_gap_without_cel_gives_a_bounded_end() -> None:
     """Nothing but the PBX's restart is known: the call was alive when the link was lost, and answered it stays."""
-    messages = list(read_capture(CAPTURES / "22" / "in_answered" / "ami.jsonl"))
+    messages = list(read_capture(CAPTURES / "22" / "in_answered" / "ami.jsonl.gz"))
     (truth,) = observed(messages).facts.values()
     assert truth.answered_at is not None
     cut = truth.answered_at.timestamp() + 1.0
@@ -201,7 +202,7 @@ def test_the_same_gap_without_cel_gives_a_bounded_end() -> None:
 
 def test_the_trace_in_words_names_who_did_what() -> None:
     """A blind transfer, told to a person: one sentence for each thing, with its time."""
-    kept = observed(list(read_capture(CAPTURES / "22" / "in_answered" / "ami.jsonl")))
+    kept = observed(list(read_capture(CAPTURES / "22" / "in_answered" / "ami.jsonl.gz")))
     told = list(in_words(sorted(kept.all_lines, key=lambda line: line["t"])))
     assert any("calls PJSIP/101-" in sentence for sentence in told)
     assert any("comes into the basic bridge" in sentence for sentence in told)

@@ -1,0 +1,167 @@
+"""An evening on which everything fails: the set of calls, parties and outcomes is what the phones did, each once.
+
+SWITCHHOOK_LONG=1 plays 200 calls instead of 40. The moments of failure are drawn from a fixed seed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pytest
+from sqlalchemy import text
+
+from call_records.database import RecordsStore
+from call_records.postgres import EmbeddedPostgres
+from switchhook.lab.asterisk import PrivateAsterisk
+from switchhook.lab.phone_call import Call
+from switchhook.lab.phones import Carrier, Phone, answers, let_it_ring
+from telephony.facts import CallFacts, Disposition
+from tests.asterisk_fixtures import PhoneRoom
+from tests.service.conftest import MakeService, configuration, own_database
+from tests.service.running_service import RunningService, eventually
+from tests.service.tcp_proxy import TcpProxy
+from tests.service.test_restarts import kept
+
+pytestmark = [pytest.mark.asterisk, pytest.mark.postgres]
+
+LONG = os.environ.get("SWITCHHOOK_LONG") == "1"
+CALLS = 200 if LONG else 40
+SPACING_SECONDS = 0.3  # between two calls; up to a dozen are live at once
+SETTLED_SECONDS = 60.0  # the sweep runs 30 s after the last gap, should it be needed
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What the phones did in one call."""
+
+    number: str
+    """The outside number, used by no other call."""
+    disposition: Disposition
+    answered_by: str | None
+
+
+async def inbound_answered(carrier: Carrier, number: str, seconds: float) -> Played:
+    """A customer calls Anna, who answers by herself; they talk."""
+    call = await carrier.dial("74951000001", caller=number)
+    await call.answered(timeout=20)
+    await asyncio.sleep(seconds)
+    await ended(call)
+    return Played(number, Disposition.ANSWERED, "101")
+
+
+async def inbound_missed(carrier: Carrier, number: str, seconds: float) -> Played:
+    """A customer calls Ivan, who lets it ring, and gives up."""
+    call = await carrier.dial("74951000000", caller=number)
+    await call.until(lambda: call.rang_at is not None, 20, "ringing")
+    await asyncio.sleep(min(seconds, 2.0))
+    await ended(call)
+    return Played(number, Disposition.MISSED, None)
+
+
+async def outbound_answered(phone: Phone, number: str, seconds: float) -> Played:
+    """A colleague calls a customer, who answers."""
+    call = await phone.dial(number.replace("+7", "8"))
+    await call.answered(timeout=20)
+    await asyncio.sleep(seconds)
+    await ended(call)
+    return Played(number, Disposition.ANSWERED, number)
+
+
+async def ended(call: Call) -> None:
+    """Hang up, and see it ended."""
+    await call.hang_up()
+    await call.ended()
+
+
+async def everything_fails(
+    service: RunningService,
+    wire: TcpProxy,
+    database: EmbeddedPostgres,
+    chance: random.Random,
+    over: asyncio.Event,
+) -> int:
+    """Kills, cuts and restarts until the calls are over, then everything runs again. How many there were."""
+    failures = 0
+    while not over.is_set():
+        await asyncio.sleep(chance.uniform(0.5, 2.0))
+        failures += 1
+        match failures % 3:
+            case 1:
+                service.kill()
+                await asyncio.sleep(chance.uniform(0.2, 1.5))
+                await service.start()
+            case 2:
+                wire.cut(refuse=True)
+                await asyncio.sleep(chance.uniform(0.1, 1.0))
+                wire.mend()
+            case _:
+                await database.kill()
+                await asyncio.sleep(chance.uniform(0.1, 1.0))
+                await database.start()
+    return failures
+
+
+async def test_calls_survive_an_evening_on_which_everything_fails(
+    asterisk: PrivateAsterisk,
+    phones: PhoneRoom,
+    own_postgres: EmbeddedPostgres,
+    own_records: RecordsStore,
+    make_service: MakeService,
+) -> None:
+    """kill -9 of Switchhook, cuts of the link, deaths of the database, over and over, while people call."""
+    chance = random.Random(20261122)
+    async with TcpProxy(asterisk.ports.ami) as wire:
+        service = make_service(configuration(asterisk, database=own_database(own_postgres), port=wire.port))
+        await service.start()
+        anna, boris, ivan = await phones.handsets("101", "102", "109")
+        carrier = await phones.carrier()
+        anna.policy, carrier.policy, ivan.policy = answers(0.1), answers(0.2), let_it_ring
+        over = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            failing = tasks.create_task(everything_fails(service, wire, own_postgres, chance, over))
+            playing = []
+            for index in range(CALLS):
+                number = f"+7916556{index:04}"
+                seconds = chance.uniform(0.2, 4.0)
+                kind = index % 4
+                if kind == 3:
+                    work = outbound_answered(boris, number, seconds)
+                elif kind == 2:
+                    work = inbound_missed(carrier, number, seconds)
+                else:
+                    work = inbound_answered(carrier, number, seconds)
+                playing.append(tasks.create_task(work))
+                await asyncio.sleep(SPACING_SECONDS)
+            await asyncio.wait(playing)
+            over.set()
+            await failing
+        truth = sorted((one.result() for one in playing), key=lambda played: played.number)
+        told: list[CallFacts] = []
+
+        async def all_told() -> bool:
+            told[:] = await kept(own_records)
+            return len(told) >= CALLS and all(call.ended for call in told)
+
+        with suppress(AssertionError):  # the comparison says which is missing
+            await eventually(all_told, SETTLED_SECONDS, "every call in the journal, ended")
+    assert failing.result() >= 3
+    assert [outcome(call) for call in sorted(told, key=number_of)] == truth
+    async with own_records.engine.connect() as connection:
+        doubled = await connection.execute(
+            text("SELECT call_id FROM outbox WHERE kind = 'call_ended' GROUP BY call_id HAVING count(*) > 1")
+        )
+        assert doubled.all() == []
+
+
+def number_of(call: CallFacts) -> str:
+    """The outside number."""
+    return (call.caller.number if call.did else call.requested) or ""
+
+
+def outcome(call: CallFacts) -> Played:
+    """A told call in the words of the phones."""
+    return Played(number_of(call), call.disposition or Disposition.FAILED, call.answered_by)
