@@ -32,16 +32,18 @@ class RunningService:
 
     async def start(self, *, until: str | None = None) -> None:
         """Start it and wait until its log says so (`serving`, or that the observer is up for a bridge alone)."""
+        self.launch()
+        wanted = until or ("pbx link up" if self._only == "bridge" else "serving")
+        await eventually(lambda: self._says(wanted), START_SECONDS, f"the log says {wanted}")
+
+    def launch(self) -> None:
+        """Start it and wait for nothing."""
         self._log_from = self.log.stat().st_size if self.log.exists() else 0
         arguments = [sys.executable, "-m", "switchhook", "run", "--config", str(self.config)]
         arguments += ["--only", self._only] if self._only else []
         clean = {name: value for name, value in os.environ.items() if not name.startswith("SWITCHHOOK_")}
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(  # noqa: ASYNC220 - returns at once; waited for by asking
-                arguments, cwd=ROOT, stdout=log, stderr=log, env=clean
-            )
-        wanted = until or ("pbx link up" if self._only == "bridge" else "serving")
-        await eventually(lambda: self._says(wanted), START_SECONDS, f"the log says {wanted}")
+            self._process = subprocess.Popen(arguments, cwd=ROOT, stdout=log, stderr=log, env=clean)
 
     @property
     def pid(self) -> int:
@@ -57,7 +59,7 @@ class RunningService:
     @property
     def address(self) -> str:
         """Where the pages are."""
-        return str(next(line["address"] for line in reversed(self.lines()) if "address" in line)).rstrip("/")
+        return str(next(line["address"] for line in reversed(self.lines()) if line.get("event") == "serving")).rstrip("/")
 
     def lines(self) -> list[dict[str, Any]]:
         """The log of this run; what is no JSON is a line with the key `text`."""
