@@ -246,7 +246,8 @@ async def _serve_show(stop: asyncio.Event, state: Path, show: Show, then_exit: b
     stopping = asyncio.create_task(stop.wait(), name="stop")
     playing: asyncio.Task[None] | None = None
     try:
-        await asyncio.wait({serving, ready}, return_when=asyncio.FIRST_COMPLETED)
+        first: set[asyncio.Future[Any]] = {serving, ready}
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
             _greet(ready.result(), show, time.monotonic() - began)
             playing = asyncio.create_task(_play(show, ready.result()), name="office")
