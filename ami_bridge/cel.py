@@ -206,21 +206,13 @@ class CelTranslator:
 
     def _enter(self, row: CelRow) -> Iterator[s.Signal]:
         bridge = str(row.extra.get("bridge_id", ""))
-        technology = str(row.extra.get("bridge_technology", ""))
-        kind = (
-            "holding"
-            if technology.startswith("holding")
-            else "conference"
-            if row.app == "ConfBridge"
-            else "basic"
-        )
         if bridge:
-            yield s.BridgeEntered(row.at, self._known(row), bridge, kind)
+            yield s.BridgeEntered(row.at, self._known(row), bridge, _bridge_kind(row))
 
     def _exit(self, row: CelRow) -> Iterator[s.Signal]:
         bridge = str(row.extra.get("bridge_id", ""))
         if bridge:
-            yield s.BridgeLeft(row.at, self._known(row), bridge)
+            yield s.BridgeLeft(row.at, self._known(row), bridge, _bridge_kind(row))
 
     def _hangup(self, row: CelRow) -> Iterator[s.Signal]:
         look = self._known(row)
@@ -309,6 +301,12 @@ class CelTranslator:
             return self._looks[uid]._replace(state="")
         channel = str(extra.get(name or f"{prefix}_name", ""))
         return s.Look(uid, "", channel, "", "", "", "") if uid and channel else None
+
+
+def _bridge_kind(row: CelRow) -> str:
+    if str(row.extra.get("bridge_technology", "")).startswith("holding"):
+        return "holding"
+    return "conference" if row.app == "ConfBridge" else "basic"
 
 
 def _names(dial: str, endpoint: str) -> bool:

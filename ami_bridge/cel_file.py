@@ -1,37 +1,111 @@
-"""The CSV file that Asterisk's `cel_custom` appends to: read from the end backwards, over one rotation."""
+"""The CSV file that Asterisk's `cel_custom` appends to: read back from its end, and followed over rotation.
+
+Looking back serves a reconnect: the rows of the gap, quickly, however large the file is. Following serves the sweep:
+every row once. A row that Asterisk is still writing is left for the next time. `logrotate` may move the file away or
+copy and truncate it; the rows not yet read are then taken from `FILE.1` (so let it compress with `delaycompress`).
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from ami_bridge.cel import CelReader, CelRow
 
+FIRST_LOOK_BYTES = 256 * 1024  # about 100 calls: an outage of minutes is read in 10 ms
 TAIL_BYTES = 64 * 1024 * 1024  # about 25 000 calls: more than any outage a person would leave unnoticed
-CONTEXT_SECONDS = 4 * 3600.0  # rows before the gap that are read for the names of channels still alive in it
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """How far the file was read."""
+
+    inode: int
+    offset: int
 
 
 class CelFile:
-    """One file; `path.1` is looked at too, because logrotate may have run during the outage."""
+    """One file and, where it was rotated away, its predecessor `FILE.1`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.reader = CelReader()
+        self._place: _Place | None = None
 
-    def rows_since(self, since: float) -> tuple[list[CelRow], list[CelRow]]:
-        """(rows shortly before, rows after) that moment (Unix seconds), each in time order. Raises OSError."""
-        rows: list[CelRow] = []
-        for path in (self.path.with_name(self.path.name + ".1"), self.path):
-            if path.exists():
-                rows += self._tail(path)
-        rows.sort(key=lambda row: row.at)
-        earlier = [row for row in rows if since - CONTEXT_SECONDS <= row.at <= since]
+    def rows_since(self, since: float, context_since: float) -> tuple[list[CelRow], list[CelRow]]:
+        """(rows from `context_since` to `since`, rows after) in Unix seconds, each in time order. Raises OSError."""
+        rows = sorted(self._back_to(context_since), key=_at)
+        earlier = [row for row in rows if context_since <= row.at <= since]
         return earlier, [row for row in rows if row.at > since]
 
-    def _tail(self, path: Path) -> list[CelRow]:
-        with path.open("rb") as file:
+    def unread(self, since: float) -> list[CelRow]:
+        """Rows appended since the last time; the first time those not older than `since`. Raises OSError."""
+        if self._place is None:
+            self._place = self._end()
+            return sorted((row for row in self._back_to(since) if row.at >= since), key=_at)
+        rows = self._after(self._place)
+        return sorted(rows, key=_at)
+
+    def _end(self) -> _Place | None:
+        if not self.path.exists():
+            return None
+        with self.path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - TAIL_BYTES))
-            if size > TAIL_BYTES:
-                file.readline()
-            text = file.read().decode("utf-8", "replace")
-        return list(self.reader.read(text.splitlines(keepends=True)))
+            tail = file.read(min(size, TAIL_BYTES))
+            return _Place(self.path.stat().st_ino, size - len(tail) + tail.rfind(b"\n") + 1)
+
+    def _after(self, place: _Place) -> list[CelRow]:
+        rows: list[CelRow] = []
+        offset = place.offset
+        moved = not self.path.exists() or self.path.stat().st_ino != place.inode
+        if moved or self.path.stat().st_size < offset:
+            earlier = self._earlier
+            if earlier.exists() and earlier.stat().st_size >= offset:
+                rows += self._from(earlier, offset)[0]
+            offset = 0
+        if not self.path.exists():
+            self._place = _Place(0, 0)  # nothing there yet: whatever comes is new
+            return rows
+        fresh, end = self._from(self.path, offset)
+        self._place = _Place(self.path.stat().st_ino, end)
+        return rows + fresh
+
+    def _from(self, path: Path, offset: int) -> tuple[list[CelRow], int]:
+        with path.open("rb") as file:
+            file.seek(offset)
+            data = file.read(TAIL_BYTES)
+        whole = data[: data.rfind(b"\n") + 1]
+        return self._rows(whole), offset + len(whole)
+
+    def _back_to(self, since: float) -> list[CelRow]:
+        own = self._tail(self.path, since) if self.path.exists() else []
+        if self._earlier.exists() and not (own and own[0].at < since):
+            return [*self._tail(self._earlier, since), *own]
+        return own
+
+    def _tail(self, path: Path, since: float) -> list[CelRow]:
+        """At least the rows since that moment, at most TAIL_BYTES of them."""
+        length = FIRST_LOOK_BYTES
+        while True:
+            with path.open("rb") as file:
+                size = file.seek(0, 2)
+                file.seek(max(0, size - length))
+                data = file.read(length)
+            if size > length:
+                data = data[data.find(b"\n") + 1 :]
+            rows = self._rows(data[: data.rfind(b"\n") + 1])
+            if size <= length or length >= TAIL_BYTES or (rows and rows[0].at < since):
+                return rows
+            length *= 4
+
+    def _rows(self, data: bytes) -> list[CelRow]:
+        return list(self.reader.read(data.decode("utf-8", "replace").splitlines(keepends=True)))
+
+    @property
+    def _earlier(self) -> Path:
+        return self.path.with_name(self.path.name + ".1")
+
+
+def _at(row: CelRow) -> float:
+    return row.at

@@ -18,6 +18,7 @@ from enum import StrEnum
 from ami_bridge.connection import AmiConnection, PbxLink
 from ami_bridge.message import Message
 from ami_bridge.snapshot import Snapshot
+from ami_bridge.translate import SERVICE_APPS
 from telephony.errors import SwitchhookError
 
 LISTEN_SECONDS = 5.0  # a call in progress shows within this; the doctor is run by a person who waits
@@ -310,7 +311,13 @@ def check_powers(heard: _Heard) -> list[Finding]:
 
 def check_filter(heard: _Heard) -> list[Finding]:
     """Whether the PBX sends only what is wanted."""
-    unfiltered = sorted({event.kind for event in heard.events if event.kind in UNFILTERED})
+    unfiltered = sorted(
+        {
+            event.kind
+            for event in heard.events
+            if event.kind in UNFILTERED and event.get("Application") not in SERVICE_APPS
+        }
+    )
     rate = len(heard.events) / max(heard.listened_seconds, 0.1)
     if unfiltered or rate > FLOOD_EVENTS_PER_SECOND:
         named = f" (for one, {unfiltered[0]})" if unfiltered else ""

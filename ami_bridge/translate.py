@@ -107,7 +107,8 @@ def _bridge_leave(message: Message) -> Iterator[s.Signal]:
     seen = look(message.fields)
     bridge = message.get("BridgeUniqueid")
     if seen is not None and bridge:
-        yield s.BridgeLeft(moment_of(message), seen, bridge)
+        kind = BRIDGE_KINDS.get(message.get("BridgeType"), "conference")
+        yield s.BridgeLeft(moment_of(message), seen, bridge, kind)
 
 
 def _local_bridge(message: Message) -> Iterator[s.Signal]:
@@ -183,7 +184,7 @@ def _queue_leave(abandoned: bool) -> Callable[[Message], Iterator[s.Signal]]:
 
 
 def _variable(message: Message) -> Iterator[s.Signal]:
-    """VarSet matters for four variables; every other is a state of the dialplan that is none of our business."""
+    """VarSet matters for five variables; every other is a state of the dialplan that is none of our business."""
     make = _VARIABLES.get(message.get("Variable").lstrip("_"))
     seen = look(message.fields) if make else None
     if make is not None and seen is not None:
@@ -195,6 +196,8 @@ _VARIABLES: dict[str, Callable[[float, s.Look, str], s.Signal]] = {
     "QUEUESTATUS": s.QueueResult,
     "SIPTRANSFER": lambda at, seen, value: s.ReferSeen(at, seen, value == "yes"),
     "BLINDTRANSFER": lambda at, seen, _: s.ReferSeen(at, seen, False),
+    # After a transfer straight into it, no Newexten names the application; its result is told all the same.
+    "VMSTATUS": lambda at, seen, _: s.AppEntered(at, seen, "VoiceMail"),
 }
 
 

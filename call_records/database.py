@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from sqlalchemy import make_url, text
@@ -25,6 +26,7 @@ from telephony.errors import NeedsPerson, SwitchhookError
 CONNECT_SECONDS = 5.0  # a database that takes longer is as good as away; the spool keeps what comes meanwhile
 STATEMENT_SECONDS = 10.0  # the slowest page query at a million calls measured far below one second
 LOCK_SECONDS = 5.0  # two writers of one call hold it for milliseconds
+GOODBYE_SECONDS = 0.7  # a healthy server takes milliseconds
 POOL_SIZE = 5
 POOL_EXTRA = 10  # 50 people open pages at once; PostgreSQL's default allows 100 connections
 POOL_WAIT_SECONDS = 5.0
@@ -44,6 +46,11 @@ class RecordsStore:
     journal: CallJournal
     outbox: Outbox
     relay: CallRelay
+
+    async def upgrade(self) -> None:
+        """Bring the tables up to date. Raises TryLater when the database is away, NeedsPerson when it refuses us."""
+        with plain_errors():
+            await schema.upgrade(self.engine)
 
     async def ready(self) -> str | None:
         """None when the database answers and its schema is current; else one sentence with the remedy."""
@@ -67,13 +74,16 @@ async def open_records(url: str, *, migrate: bool = True) -> AsyncIterator[Recor
     """
     address = address_of(url)
     engine = _engine(address)
+    store = _store(engine)
     try:
         if migrate:
-            with plain_errors():
-                await schema.upgrade(engine)
-        yield _store(engine)
+            await store.upgrade()
+        yield store
     finally:
-        await engine.dispose()
+        # Saying goodbye to a database that hangs must not keep a service from stopping.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await engine.dispose()
 
 
 def _store(engine: AsyncEngine) -> RecordsStore:

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, text, update
+from sqlalchemy import Uuid, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -30,7 +30,7 @@ from call_records.models import call_aliases, call_redirects, call_trace, calls,
 from call_records.outside import digits_of, last_ten, outside_of
 from call_records.troubles import plain_errors
 from telephony.events import OWED, CallEvent
-from telephony.facts import PartyKind, iso
+from telephony.facts import CallFacts, Certainty, PartyKind, facts_from_json, iso
 from telephony.ports import CallChange
 
 CALLS_CHANNEL = "switchhook_calls"
@@ -38,6 +38,7 @@ CALLS_CHANNEL = "switchhook_calls"
 OUTBOX_CHANNEL = "switchhook_outbox"
 """NOTIFY channel: something is owed; no payload."""
 IDS_PER_NOTICE = 200  # 37 bytes each; PostgreSQL allows 7999 bytes a payload
+LATEST_CALLS = 100  # by start; the newest message is behind one of them, unless 100 calls outlast each other
 PRUNE_ROWS = 5_000  # per transaction, so that nobody waits for the sweep
 
 
@@ -48,6 +49,8 @@ class OpenCall:
     id: UUID
     aliases: tuple[str, ...]
     trace: tuple[Mapping[str, Any], ...]
+    facts: CallFacts
+    """As they were told last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,53 @@ class CallJournal:
         with plain_errors():
             async with self._engine.connect() as connection:
                 ids = (await connection.scalars(wanted.order_by(calls.c.started_at, calls.c.id))).all()
-                aliases = await _aliases_of(connection, ids)
-                traces = await _traces_of(connection, ids)
-        return [OpenCall(one, tuple(aliases.get(one, ())), tuple(traces.get(one, ()))) for one in ids]
+                return await _kept_of(connection, ids)
+
+    async def kept(self, call_ids: Iterable[UUID]) -> Sequence[OpenCall]:
+        """Everything kept of these calls (or of those they were merged into), oldest first; unknown ones left out."""
+        wanted = list(call_ids)
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                redirects = await redirects_of(connection, wanted)
+                found = select(calls.c.id).where(calls.c.id.in_({redirects.get(one, one) for one in wanted}))
+                ids = (await connection.scalars(found.order_by(calls.c.started_at, calls.c.id))).all()
+                return await _kept_of(connection, ids)
+
+    async def family(self, call_id: UUID) -> Sequence[UUID]:
+        """The call, the call it was a consultation about, and consultations about either: they share channels."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                target = (await redirects_of(connection, [call_id])).get(call_id, call_id)
+                return (await connection.scalars(_FAMILY, {"id": target})).all()
+
+    async def told_until(self, pbx: str) -> float | None:
+        """Arrival of the newest message kept of that PBX (Unix seconds); None when there is none."""
+        latest = select(calls.c.told_until).where(calls.c.pbx == pbx).order_by(calls.c.started_at.desc())
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                newest = await connection.scalars(latest.limit(LATEST_CALLS))
+                return max((at for at in newest if at is not None), default=None)
+
+    async def ended_since(self, pbx: str | None, since: datetime) -> Sequence[UUID]:
+        """Ended calls that started at or after that moment, oldest first; of every PBX when `pbx` is None."""
+        wanted = select(calls.c.id).where(calls.c.started_at >= since, calls.c.state == "ended")
+        if pbx is not None:
+            wanted = wanted.where(calls.c.pbx == pbx)
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                return (await connection.scalars(wanted.order_by(calls.c.started_at, calls.c.id))).all()
+
+    async def bounded(self, pbx: str, call_ids: Iterable[UUID]) -> Sequence[UUID]:
+        """Which of these have ended at a time that is known only within limits."""
+        wanted = select(calls.c.id).where(
+            calls.c.pbx == pbx,
+            calls.c.id.in_(list(call_ids)),
+            calls.c.state == "ended",
+            calls.c.facts["certainty"].astext == Certainty.BOUNDED.value,
+        )
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                return (await connection.scalars(wanted)).all()
 
     async def known(self, pbx: str, uniqueids: Iterable[str]) -> dict[str, UUID]:
         """Which of these channels belong to which call; those never seen are left out."""
@@ -391,6 +438,25 @@ async def _notify(connection: AsyncConnection, told: Mapping[UUID, _Told]) -> No
     for first in range(0, len(ids), IDS_PER_NOTICE):
         payload = " ".join(ids[first : first + IDS_PER_NOTICE])
         await connection.execute(_NOTIFY, {"channel": CALLS_CHANNEL, "payload": payload})
+
+
+_FAMILY = text("""
+    WITH asked AS (
+        SELECT started_at, coalesce((facts->>'consultation_of')::uuid, id) AS parent FROM calls WHERE id = :id)
+    SELECT c.id FROM calls c, asked
+    WHERE c.id IN (:id, asked.parent)
+       OR c.started_at BETWEEN asked.started_at - interval '1 day' AND asked.started_at + interval '1 day'
+          AND c.facts->>'consultation_of' IN (CAST(:id AS text), asked.parent::text)
+    ORDER BY c.started_at, c.id
+""").bindparams(bindparam("id", type_=Uuid))
+
+
+async def _kept_of(connection: AsyncConnection, ids: Sequence[UUID]) -> list[OpenCall]:
+    aliases = await _aliases_of(connection, ids)
+    traces = await _traces_of(connection, ids)
+    rows = await connection.execute(select(calls.c.id, calls.c.facts).where(calls.c.id.in_(ids)))
+    facts = {row.id: facts_from_json(row.facts) for row in rows}
+    return [OpenCall(one, tuple(aliases.get(one, ())), tuple(traces.get(one, ())), facts[one]) for one in ids]
 
 
 async def _aliases_of(connection: AsyncConnection, ids: Sequence[UUID]) -> dict[UUID, list[str]]:

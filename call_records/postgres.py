@@ -145,23 +145,29 @@ class EmbeddedPostgres:
         await self._ensure_database()
         log.info("postgres_started", version=self._binaries.major, data=str(data), pid=self.pid)
 
-    async def stop(self) -> None:
-        """A fast, clean shutdown: sessions are ended, everything is written. Does nothing when not running."""
-        await self._end(signal.SIGINT)
+    async def stop(self, *, within_seconds: float = STOP_SECONDS) -> None:
+        """A fast, clean shutdown: sessions are ended, everything is written. Does nothing when not running.
+
+        A server that takes longer is killed; it then recovers at its next start and loses nothing.
+        """
+        await self._end(signal.SIGINT, within_seconds)
 
     async def kill(self) -> None:
         """kill -9, as a power cut or the kernel's memory guard would do; for tests and for a stuck server."""
-        await self._end(signal.SIGKILL)
+        await self._end(signal.SIGKILL, STOP_SECONDS)
 
-    async def _end(self, with_signal: signal.Signals) -> None:
+    async def _end(self, with_signal: signal.Signals, within_seconds: float) -> None:
         process, self._process = self._process, None
         if process is not None and process.returncode is None:
             process.send_signal(with_signal)
             try:
-                await asyncio.wait_for(process.wait(), STOP_SECONDS)
-            except TimeoutError:
-                process.kill()
+                await asyncio.wait_for(process.wait(), within_seconds)
+            except BaseException as interruption:
+                with suppress(ProcessLookupError):
+                    process.kill()
                 await process.wait()
+                if not isinstance(interruption, TimeoutError):
+                    raise
         if self._socket_dir is not None and self._socket_dir.parent != self._home:
             with suppress(OSError):  # killed, it leaves the socket in it; the next stop takes it away
                 self._socket_dir.rmdir()

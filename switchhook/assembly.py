@@ -1,40 +1,44 @@
 """Opens everything in order, wires it together, closes it in reverse.
 
-One process by default: database, then the journal with its spool, then one observer per PBX, then the pages. With
+One process by default: database, then the journal with its spool, then one bridge per PBX, then the pages. With
 `only="bridge"` and `only="web"` the same parts run in two processes over one database. SIGTERM or SIGINT stops all of
-it; what is not yet in the database by then waits in the spool for the next start.
+it within five seconds; what is not yet in the database by then waits in the spool for the next start.
+
+A database that is away at the start keeps nothing from starting: the observers read and hold, the pages say so, and
+everything goes on where it was once the database answers. One that refuses us (a wrong password) ends the start with a
+sentence, because only a person can change that. A part that dies of a mistake of ours ends the process loudly.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import signal
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import structlog
+from prometheus_client import CollectorRegistry
 
-from ami_bridge.cel_file import CelFile
 from ami_bridge.observer import Observer
-from ami_bridge.stream import LinkDown, LinkUp, SnapshotEnd, StreamItem
 from ami_bridge.translate import WANTED
 from call_records.database import RecordsStore, open_records
 from call_records.live import LiveBoard
 from call_records.postgres import EmbeddedPostgres
 from call_records.spool import SpoolingJournal
 from switchhook import __version__
+from switchhook.bridge import Bridge
+from switchhook.cel_sources import cel_source
 from switchhook.doctor import link_to
+from switchhook.meters import ServiceMeters
 from switchhook.settings import PbxSettings, Settings
-from switchhook.teller import Teller
-from telephony.errors import SwitchhookError
+from telephony.errors import SwitchhookError, TryLater
 from telephony.numbers import Numbering
-from telephony.ports import CallChange, LinkState
 from web.app import create_app
 from web.server import serve
 from web.settings import WebSettings
@@ -42,10 +46,11 @@ from web.settings import WebSettings
 log = structlog.get_logger(__name__)
 
 Part = Literal["bridge", "web"]
-LINK_STATE_SECONDS = 1.0  # how often the page learns how far behind the PBX's news are
-REST_SECONDS = 0.5  # how often ended calls are looked at for late words
 STORE_WATCH_SECONDS = 1.0  # how soon a database of our own that died is started again
-DRAIN_SECONDS = 2.0  # for the journal at a stop; the whole stop must take less than 5 s
+STORE_RETRY_SECONDS = 2.0  # how soon one that was away at the start is asked again
+DRAIN_SECONDS = 1.0  # for the journal at a stop; a healthy database needs a tenth of it
+OWN_STORE_STOP_SECONDS = 1.5  # a clean stop takes 0.1 s; killed, it recovers at the next start
+STOP_SECONDS = 4.5  # the whole stop is promised within 5 s
 PRUNE_SECONDS = 6 * 3600.0
 
 
@@ -57,11 +62,32 @@ class Service:
     store: RecordsStore
     board: LiveBoard
     spool: SpoolingJournal | None
-    observers: dict[str, Observer] = field(default_factory=dict)
-    tellers: dict[str, Teller] = field(default_factory=dict)
+    bridges: dict[str, Bridge] = field(default_factory=dict)
     web_port: int | None = None
     setup_code: str | None = None
+    """The one-time code for the first administrator, where there is none yet; None when not known (yet)."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
+    """The pages answer and the observers run."""
+    store_ready: asyncio.Event = field(default_factory=asyncio.Event)
+    """The database answers and its tables are those of this release."""
+
+    def troubles(self) -> list[str]:
+        """What the people who look after it should know now, one sentence each; empty when all is well."""
+        told = []
+        state = self.spool.state() if self.spool else None
+        if state is not None and state.problem:
+            told.append(" ".join(filter(None, (state.problem, state.remedy))))
+        if state is not None and state.lost_changes and state.lost_from and state.lost_until:
+            told.append(
+                f"{state.lost_changes} changes of calls from {state.lost_from:%Y-%m-%d %H:%M} to "
+                f"{state.lost_until:%H:%M} (UTC) were given up while the database was away; CEL closes the gap."
+            )
+        told += [
+            f"The channel event log of {bridge.pbx} cannot be read: {bridge.cel_problem}"
+            for bridge in self.bridges.values()
+            if bridge.cel_problem
+        ]
+        return told
 
 
 def run(settings: Settings, only: Part | None = None) -> None:
@@ -72,22 +98,31 @@ def run(settings: Settings, only: Part | None = None) -> None:
 async def _run(settings: Settings, only: Part | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def told_to_stop() -> None:
+        if not stop.is_set():
+            stop.set()
+            loop.call_later(STOP_SECONDS, _give_up_waiting)
+
     for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
+        loop.add_signal_handler(name, told_to_stop)
     await serve_until(stop, settings, only=only, started=_tell_started)
+
+
+def _give_up_waiting() -> None:
+    """Something outside hangs (a database stopped in mid-sentence). Nothing is lost by going: the spool is on disk."""
+    log.warning("stopped_without_waiting", after_seconds=STOP_SECONDS)
+    os._exit(0)
 
 
 def _tell_started(service: Service) -> None:
     if service.web_port is not None:
-        host = service.settings.web.host
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - shown, not bound
-        log.info("serving", address=f"http://{shown}:{service.web_port}/")
-        if service.setup_code:
-            log.info(
-                "first_administrator",
-                open=f"http://{shown}:{service.web_port}/welcome",
-                code=service.setup_code,
-            )
+        log.info("serving", address=f"http://{_shown_host(service.settings)}:{service.web_port}/")
+
+
+def _shown_host(settings: Settings) -> str:
+    host = settings.web.host
+    return "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - shown, not bound
 
 
 async def serve_until(
@@ -126,17 +161,43 @@ async def open_service(settings: Settings, only: Part | None) -> AsyncIterator[S
     """The database, the store and the board; closed in reverse order."""
     async with AsyncExitStack() as stack:
         url = await _database(stack, settings)
-        store = await stack.enter_async_context(open_records(url))
+        store = await stack.enter_async_context(open_records(url, migrate=False))
         board = LiveBoard()
         spool = None
         if only != "web":
             spool = SpoolingJournal(store.journal, _state_dir(settings) / "spool")
             stack.callback(spool.close)
         service = Service(settings, store, board, spool)
+        await _try_upgrade(service)
         yield service
         board.close()
-        if spool is not None:
+        if spool is not None and service.store_ready.is_set():
             await _hand_over_rest(spool)
+
+
+async def migrate(settings: Settings) -> None:
+    """Bring the tables to this release and stop."""
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(open_records(await _database(stack, settings)))
+
+
+async def _try_upgrade(service: Service) -> None:
+    """Bring the tables up to date, if the database answers."""
+    try:
+        await service.store.upgrade()
+    except TryLater as trouble:
+        log.warning("database_away_at_start", problem=str(trouble), remedy=trouble.remedy)
+    else:
+        service.store_ready.set()
+
+
+async def _until_store_ready(service: Service) -> None:
+    while not service.store_ready.is_set():
+        await asyncio.sleep(STORE_RETRY_SECONDS)
+        with suppress(TryLater):
+            await service.store.upgrade()
+            log.info("database_back")
+            service.store_ready.set()
 
 
 async def _hand_over_rest(spool: SpoolingJournal) -> None:
@@ -144,7 +205,7 @@ async def _hand_over_rest(spool: SpoolingJournal) -> None:
     last = asyncio.create_task(spool.run(), name="spool: last")
     await spool.emptied(within_seconds=DRAIN_SECONDS)
     last.cancel()
-    await asyncio.wait([last])
+    await asyncio.wait([last], timeout=DRAIN_SECONDS)
 
 
 async def _database(stack: AsyncExitStack, settings: Settings) -> str:
@@ -152,7 +213,11 @@ async def _database(stack: AsyncExitStack, settings: Settings) -> str:
         return settings.database.url.get_secret_value()
     server = EmbeddedPostgres(_state_dir(settings) / "postgres")
     url = await server.start()
-    stack.push_async_callback(server.stop)
+
+    async def stop_server() -> None:
+        await server.stop(within_seconds=OWN_STORE_STOP_SECONDS)
+
+    stack.push_async_callback(stop_server)
     watch = asyncio.create_task(_keep_running(server), name="own PostgreSQL")
 
     async def end_watch() -> None:
@@ -173,8 +238,9 @@ async def _keep_running(server: EmbeddedPostgres) -> None:
         try:
             await server.stop()
             await server.start()
-        except SwitchhookError as trouble:
-            log.error("own_postgres_does_not_start", problem=str(trouble), remedy=trouble.remedy)
+        except (SwitchhookError, OSError) as trouble:
+            remedy = getattr(trouble, "remedy", None)
+            log.error("own_postgres_does_not_start", problem=str(trouble), remedy=remedy)
 
 
 def _state_dir(settings: Settings) -> Path:
@@ -192,20 +258,48 @@ def _start_parts(
     started: Callable[[Service], None] | None,
     web_settings: WebSettings | None,
 ) -> list[asyncio.Task[None]]:
-    running = []
+    running = [tasks.create_task(_until_store_ready(service), name="database")]
+
+    def once_stored(part: Callable[[], Awaitable[None]], name: str) -> None:
+        running.append(tasks.create_task(_once_stored(service, part), name=name))
+
     if only == "web":
-        running.append(tasks.create_task(service.store.relay.follow(service.board), name="relay"))
-    else:
-        if service.spool is not None:
-            running.append(tasks.create_task(service.spool.run(), name="spool"))
-            running.append(tasks.create_task(_prune(service), name="prune"))
+        once_stored(lambda: service.store.relay.follow(service.board), "relay")
+    elif service.spool is not None:
+        once_stored(service.spool.run, "spool")
+        once_stored(lambda: _prune(service), "prune")
         for pbx in service.settings.pbx:
-            running += _start_bridge(tasks, service, pbx, tell_links=only == "bridge")
+            bridge = _bridge(service, pbx, service.spool)
+            work = bridge.run(service.store_ready, tell_link_elsewhere=only == "bridge")
+            running.append(tasks.create_task(work, name=f"bridge {pbx.id}"))
     if only == "bridge":
         _started(service, started)
     else:
         tasks.create_task(_serve(service, stop, started, web_settings), name="web")
     return running
+
+
+async def _once_stored(service: Service, part: Callable[[], Awaitable[None]]) -> None:
+    await service.store_ready.wait()
+    await part()
+
+
+def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal) -> Bridge:
+    observer = Observer(link_to(pbx), wanted=WANTED)
+    bridge = Bridge(observer, numbering_of(pbx), service.store, service.board, spool, cel_source(pbx))
+    service.bridges[pbx.id] = bridge
+    return bridge
+
+
+def numbering_of(pbx: PbxSettings) -> Numbering:
+    """How this PBX numbers its phones and lines."""
+    return Numbering(
+        pbx=pbx.id,
+        extensions=pbx.extensions,
+        trunks=pbx.trunks,
+        region=pbx.default_region,
+        area_code=pbx.area_code or "",
+    )
 
 
 def _started(service: Service, started: Callable[[Service], None] | None) -> None:
@@ -221,152 +315,41 @@ async def _serve(
     web_settings: WebSettings | None,
 ) -> None:
     settings = service.settings.web
+    code: str | None = None
     if web_settings is None:
-        code = None if await service.store.accounts.any_exist() else f"{secrets.randbelow(10**8):08d}"
-        service.setup_code = code
+        code = f"{secrets.randbelow(10**8):08d}"
         web_settings = WebSettings(
             public_url=settings.public_url,
             setup_code=code,
             region=service.settings.pbx[0].default_region if service.settings.pbx else None,
             version=__version__,
         )
-    app = create_app(service.store, service.board, web_settings)
+    registry = CollectorRegistry()
+    registry.register(ServiceMeters(service.bridges, service.spool, service.board))
+    app = create_app(service.store, service.board, web_settings, registry=registry, troubles=service.troubles)
+    async with asyncio.TaskGroup() as tasks:
 
-    def bound(port: int) -> None:
-        service.web_port = port
-        _started(service, started)
+        def bound(port: int) -> None:
+            service.web_port = port
+            _started(service, started)
 
-    await serve(app, settings.host, settings.port, stop, bound=bound)
-
-
-# -- one PBX -------------------------------------------------------------------------------------------------------
-
-
-def numbering_of(pbx: PbxSettings) -> Numbering:
-    """How this PBX numbers its phones and lines."""
-    return Numbering(
-        pbx=pbx.id,
-        extensions=pbx.extensions,
-        trunks=pbx.trunks,
-        region=pbx.default_region,
-        area_code=pbx.area_code or "",
-    )
+        offering = tasks.create_task(_offer_setup(service, code), name="first administrator")
+        await serve(app, settings.host, settings.port, stop, bound=bound)
+        offering.cancel()
 
 
-def _start_bridge(
-    tasks: asyncio.TaskGroup, service: Service, pbx: PbxSettings, *, tell_links: bool
-) -> list[asyncio.Task[None]]:
-    observer = Observer(link_to(pbx), wanted=WANTED)
-    teller = Teller(numbering_of(pbx))
-    service.observers[pbx.id] = observer
-    service.tellers[pbx.id] = teller
-    bridge = Bridge(service, pbx.id, observer, teller, CelFile(pbx.cel_file) if pbx.cel_file else None)
-    return [
-        tasks.create_task(bridge.run(), name=f"bridge {pbx.id}"),
-        tasks.create_task(bridge.rest(), name=f"rest {pbx.id}"),
-        tasks.create_task(bridge.tell_link(also_elsewhere=tell_links), name=f"link {pbx.id}"),
-    ]
-
-
-class Feed(Protocol):
-    """Where one PBX's news come from: an Observer, or in the demo recorded calls."""
-
-    async def run(self) -> None:
-        """Watch until cancelled."""
-
-    def items(self) -> AsyncIterator[StreamItem]:
-        """The stream, in the order of the wire."""
-
-    def link_state(self) -> LinkState:
-        """How the link is now."""
-
-
-class Bridge:
-    """One PBX's straight line: observer → teller → board → journal. The board comes first: a card waits for no disk."""
-
-    def __init__(
-        self, service: Service, pbx_id: str, feed: Feed, teller: Teller, cel: CelFile | None = None
-    ) -> None:
-        self._service = service
-        self._pbx_id = pbx_id
-        self._feed = feed
-        self._teller = teller
-        self._cel = cel
-        self.indigestible = 0
-        """Messages that broke the teller: each is a fault of ours, logged with its trace."""
-
-    async def run(self) -> None:
-        """Restore what was open, then follow the feed until it ends or this is cancelled."""
-        journal = self._service.store.journal
-        for facts in self._teller.restore(await journal.unfinished(self._pbx_id)):
-            self._service.board.publish(facts)
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(self._feed.run(), name="observer")
-            async for item in self._feed.items():
-                await self._take(item)
-            watching.cancel()
-
-    async def _take(self, item: StreamItem) -> None:
-        if isinstance(item, SnapshotEnd):
-            await self._close_gap()
+async def _offer_setup(service: Service, code: str | None) -> None:
+    """Print the code for the first administrator, once it is certain that there is none."""
+    await asyncio.gather(service.store_ready.wait(), service.ready.wait())
+    while code is not None:
         try:
-            changes = self._teller.take(item)
-        except (
-            Exception
-        ):  # one message that we cannot digest never stops the others; the report needs its trace
-            self.indigestible += 1
-            log.exception("message_not_understood", pbx=self._pbx_id)
+            if not await service.store.accounts.any_exist():
+                service.setup_code = code
+                address = f"http://{_shown_host(service.settings)}:{service.web_port}/welcome"
+                log.info("first_administrator", open=address, code=code)
             return
-        await self._keep(changes)
-        if isinstance(item, LinkUp | LinkDown):
-            self._service.board.publish(self._feed.link_state())
-
-    async def _close_gap(self) -> None:
-        """Before the snapshot: what CEL knows of the time in which we saw nothing."""
-        since = self._teller.gap_from
-        if self._cel is None or since is None:
-            return
-        try:
-            earlier, rows = await asyncio.to_thread(self._cel.rows_since, since)
-        except OSError as trouble:
-            log.warning("cel_unreadable", pbx=self._pbx_id, problem=str(trouble))
-            return
-        self._teller.learn(earlier)
-        await self._keep(self._teller.close_gap(rows))
-
-    async def _keep(self, changes: Sequence[CallChange]) -> None:
-        for change in changes:
-            if change.absorbed:
-                self._service.board.forget(change.absorbed)
-            self._service.board.publish(change.facts)
-        if changes and self._service.spool is not None:
-            await self._service.spool.record(changes)
-
-    async def rest(self) -> None:
-        """Let ended calls be forgotten in quiet times."""
-        while True:
-            await asyncio.sleep(REST_SECONDS)
-            await self._keep(self._teller.rest(time.time() - 1.0))
-
-    async def tell_link(self, *, also_elsewhere: bool) -> None:
-        """Tell the board, and a web process elsewhere, how the link is."""
-        told: tuple[bool, str | None, int] | None = None
-        while True:
-            state = self._feed.link_state()
-            said: tuple[bool, str | None, int] | None = (
-                state.connected,
-                state.problem,
-                round(state.lag_seconds),
-            )
-            if said != told:
-                self._service.board.publish(state)
-                if also_elsewhere:
-                    try:
-                        await self._service.store.relay.tell_link(state)
-                    except SwitchhookError:
-                        said = None  # the database is away; say it again
-                told = said
-            await asyncio.sleep(LINK_STATE_SECONDS)
+        except SwitchhookError:
+            await asyncio.sleep(STORE_RETRY_SECONDS)
 
 
 async def _prune(service: Service) -> None:

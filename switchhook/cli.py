@@ -343,6 +343,12 @@ def settings_reference() -> None:
 
 
 @app.command()
+def migrate(config: Config = None) -> None:
+    """Bring the database's tables to this release; `run` does it by itself at its start."""
+    _finish(_do("switchhook.assembly", "migrate", _settings(config)))
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     print(f"switchhook {__version__}")

@@ -23,7 +23,8 @@ from zoneinfo import ZoneInfo
 from pydantic import SecretStr
 
 from switchhook import __version__, logs
-from switchhook.assembly import Bridge, Service, numbering_of, serve_until
+from switchhook.assembly import Service, numbering_of, serve_until
+from switchhook.bridge import Bridge
 from switchhook.demo_captures import RecordedCall, RecordedPbx, recorded_calls
 from switchhook.lab.asterisk import AsteriskDidNotStart, PrivateAsterisk
 from switchhook.lab.asterisk_binary import DEFAULT_SUITE, NoAsterisk, find_asterisk
@@ -31,7 +32,7 @@ from switchhook.lab.office import BELIEVABLE, Pace, SimulatedOffice
 from switchhook.lab.staff import STAFF
 from switchhook.settings import DatabaseSettings, LogSettings, PbxSettings, Settings
 from switchhook.settings import WebSettings as WebSection
-from switchhook.teller import Teller
+from telephony.errors import OurMistake
 from telephony.staff import PopPreference, Role
 from web.access import Passwords
 from web.settings import WebSettings
@@ -213,15 +214,9 @@ def recorded_show(
 
     async def play(service: Service) -> None:
         feed = RecordedPbx(PBX_ID, recorded, calls=calls, pace=pace)
-        bridge = Bridge(service, PBX_ID, feed, Teller(numbering))
-        async with asyncio.TaskGroup() as tasks:
-            beside = [
-                tasks.create_task(bridge.rest()),
-                tasks.create_task(bridge.tell_link(also_elsewhere=False)),
-            ]
-            await bridge.run()
-            for task in beside:
-                task.cancel()
+        if service.spool is None:
+            raise OurMistake("The demo is one process; it always has a journal.")
+        await Bridge(feed, numbering, service.store, service.board, service.spool).run(service.store_ready)
 
     return Show(
         pbx=(),

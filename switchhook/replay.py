@@ -27,6 +27,9 @@ from telephony.tracker import Tracker
 
 BEFORE_ANY = float("-inf")
 AFTER_ALL = float("inf")
+OVERLAP_SECONDS = 1.0
+"""CEL from so long before the cut is told again: AMI's last words are later than CEL's of the same moment, and may have
+been lost with the link. Telling what is known already changes nothing."""
 
 
 class Replay:
@@ -72,12 +75,12 @@ class Replay:
         self._linked = True
 
     def _fill_gap(self, since: float, until: float) -> None:
-        self.tracker.reconstructing = True
         while self._cel_from < len(self._cel) and self._cel[self._cel_from].at < until:
             row = self._cel[self._cel_from]
             self._cel_from += 1
             signals = self._translator.translate(row)
-            self._feed(signals if row.at > since else iter(_drained(signals)))
+            self.tracker.reconstructing = row.at > since
+            self._feed(signals if row.at > since - OVERLAP_SECONDS else iter(_drained(signals)))
         self.tracker.reconstructing = False
 
     def _feed(self, signals: Iterator[Signal]) -> None:

@@ -129,6 +129,17 @@ class PbxSettings(Section):
         "The CSV file in which Asterisk's cel_custom writes channel events, readable from here.",
         reason="With it, calls that began and ended while nobody observed are told from CEL; without it they are not.",
     )
+    cel_url: SecretStr | None = setting(
+        None,
+        "postgresql://user:password@host/name of the database in which cel_pgsql or cel_odbc writes channel events.",
+        reason="Instead of cel_file, for a PBX on another machine. It is only read; a user with SELECT is enough.",
+    )
+    cel_table: str = setting(
+        "cel",
+        "The table there; its times are UTC (usegmtime = yes).",
+        reason="The name in Asterisk's own sample.",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$",
+    )
 
 
 class DatabaseSettings(Section):

@@ -2,31 +2,44 @@
 
 Live, after a restart, and when a kept call is told again, the same lines go through the same parts. A line is what is
 kept with a call (docs/reference/captures.md): an AMI message (`h`), a CEL row (`cel`), or a mark (`mark`) that says
-that a snapshot was complete or the PBX had stopped.
+what no message says: that a snapshot was complete, that the PBX had stopped, that CEL was read, that a call was gone.
+
+After a gap the order is: everything live is unverified; what CEL knows of the gap; the PBX's stop, at its place in
+time; then live events; then the snapshot, which says what really lives. So nothing is told from a snapshot that a
+better witness has told.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 from uuid import UUID
 
+from ami_bridge.backfill import CelGroup, groups_of
 from ami_bridge.cel import CelRow, CelTranslator, row_of
-from ami_bridge.interpreter import Interpreter
+from ami_bridge.interpreter import RESTART_SLACK, Interpreter
 from ami_bridge.message import Message, message_from_headers
 from ami_bridge.snapshot_reading import LISTED
 from ami_bridge.stream import LinkDown, LinkUp, Observed, SnapshotEnd, StreamItem
+from call_records.journal import fold
 from telephony import signals as s
 from telephony.facts import CallFacts
-from telephony.grouping import Change
+from telephony.grouping import SAME_MOMENT, Change
 from telephony.numbers import Numbering
 from telephony.ports import CallChange
 from telephony.tracker import Tracker
 
 Line = Mapping[str, Any]
 """One kept line: JSON, untyped beyond its keys."""
-PENDING_LIMIT = 5_000  # lines that wait for their call to change; a call gives some tens
+PENDING_LIMIT = (
+    5_000  # calls whose lines wait to be told; what the PBX rings by itself never comes to be a call
+)
+CONTEXT_SECONDS = 4 * 3600.0  # CEL rows from before a gap that are read for the names of channels alive in it
+NEVER = float("inf")
+WHOLE_SECONDS = 1.0  # Uptime is told in whole seconds, rounded down
 
 
 class OpenCall(Protocol):
@@ -43,51 +56,68 @@ class OpenCall(Protocol):
 class Teller:
     """Feed it the observer's items; it gives the changes to show and to keep."""
 
-    def __init__(self, numbering: Numbering) -> None:
-        self._known: dict[str, UUID] = {}
+    def __init__(self, numbering: Numbering, known: Mapping[str, UUID] | None = None) -> None:
+        """`known`: the ids of calls by channel, where some are kept already."""
+        self._known: dict[str, UUID] = dict(known or {})
         self.tracker = Tracker(numbering, identify=self._known.get)
         self._interpreter = Interpreter()
         self._cel = CelTranslator()
-        self._pending: dict[UUID, list[Line]] = {}
-        self._snapshot_lines: list[tuple[str, Line]] = []
+        self._pending: OrderedDict[UUID, list[Line]] = OrderedDict()
+        self._snapshot_lines: list[Message] = []
+        self._pbx_started_at: float | None = None
+        self._unsure = True
         self.gap_from: float | None = None
-        """Since when (Unix seconds) nothing was observed: CEL is asked from here on; None when never connected."""
+        """Since when (Unix seconds) nothing was observed; None while observing, and when never connected."""
+        self.broken_lines = 0
+        """Kept lines that could not be told again: each is a fault of ours."""
+
+    @property
+    def sure(self) -> bool:
+        """Whether a snapshot has confirmed what lives: a channel that is not known then does not exist."""
+        return not self._unsure
 
     # -- live ------------------------------------------------------------------------------------------------------
 
     def take(self, item: StreamItem) -> list[CallChange]:
-        """The changes one item gives rise to. A snapshot's end wants `close_gap` first, with CEL of the gap."""
+        """The changes one item gives rise to. Where there is CEL, `resume` takes LinkUp instead."""
         match item:
             case Observed():
                 return self._message(item.message)
             case LinkUp():
-                started = None if item.uptime_seconds is None else item.at.timestamp() - item.uptime_seconds
-                return self._mark(
-                    self._link_up(item.at.timestamp(), started), item.at.timestamp(), "pbx_stopped"
-                )
+                return self.resume(item, (), ())
             case SnapshotEnd():
                 return self._snapshot_end(item)
             case LinkDown():
+                self._unsure = True
                 self.gap_from = self.gap_from or self._interpreter.last_at or None
                 return self._changes(self._feed(self._interpreter.link_down(item.at.timestamp())))
 
-    def close_gap(self, rows: Iterable[CelRow]) -> list[CallChange]:
-        """Tell what CEL says of a time in which nothing was observed. Rows in time order."""
-        changes: list[CallChange] = []
-        self.tracker.reconstructing = True
-        try:
-            for row in rows:
-                touched = self._feed(self._cel.translate(row))
-                changes += self._changes(touched, {"t": row.at, "cel": row.cells}, [row.look.uid])
-        finally:
-            self.tracker.reconstructing = False
-        return changes
+    def context_from(self, at: float) -> float:
+        """From when on CEL is to be read at a reconnect at that moment (Unix seconds)."""
+        if self.gap_from is None:
+            return at - CONTEXT_SECONDS
+        oldest = min((call.started_at for call in self.tracker.live()), default=at)
+        return max(min(oldest, self.gap_from) - 1.0, self.gap_from - CONTEXT_SECONDS)
 
-    def learn(self, rows: Iterable[CelRow]) -> None:
-        """Let the CEL translator know channels whose calls AMI has told already."""
-        for row in rows:
-            for _ in self._cel.translate(row):
-                pass
+    def resume(self, item: LinkUp, rows: Sequence[CelRow], told: Collection[str]) -> list[CallChange]:
+        """The link is up again. `rows`: what CEL has since `context_from`; `told`: their channels the journal knows."""
+        at = item.at.timestamp()
+        self._unsure = True
+        self.gap_from = self.gap_from or self._interpreter.last_at or self.tracker.now or None
+        self._snapshot_lines = []
+        changes = self._changes(self._feed(self._interpreter.link_up(at)))
+        stopped_at = self._stop_before(item)
+        rows = [row for row in rows if row.at <= at]
+        floor_of: dict[str, float] = {}
+        for group in groups_of(rows):
+            floor_of |= dict.fromkeys(group.uids, self._floor(group, told))
+        until_stop = NEVER if stopped_at is None else stopped_at
+        changes += self._read_cel([row for row in rows if row.at < until_stop], floor_of, at)
+        if stopped_at is not None:
+            stop = s.PbxStopped(self.gap_from or stopped_at)
+            changes += self._mark(self._feed(iter([stop])), {"t": stopped_at, "mark": "pbx_stopped"})
+            changes += self._read_cel([row for row in rows if row.at >= until_stop], floor_of, at)
+        return changes
 
     def rest(self, now: float) -> list[CallChange]:
         """Nothing came for a while (Unix seconds)."""
@@ -96,34 +126,49 @@ class Teller:
 
     # -- again -----------------------------------------------------------------------------------------------------
 
-    def restore(self, calls: Sequence[OpenCall]) -> list[CallFacts]:
-        """Go on where another process stopped: tell the open calls again from their lines, keep nothing anew."""
+    def restore(self, calls: Sequence[OpenCall], told_until: float | None) -> list[CallFacts]:
+        """Go on where another process stopped: tell the open calls again from their lines, keep nothing anew.
+
+        `told_until`: the newest message it kept (Unix seconds), None when there was no process before this one.
+        """
         for call in calls:
             self._known.update(dict.fromkeys(call.aliases, call.id))
-        self.retell(line for call in calls for line in call.trace)
-        self.gap_from = self.tracker.now or None
+        self.tell_again(line for call in calls for line in call.trace)
+        self._interpreter = Interpreter()
+        self.gap_from = max(self.tracker.now, told_until or 0.0) or None
         wanted = {call.id for call in calls}
-        for _ in self.take_link_loss():
-            pass
+        self.tracker.feed(s.LinkLost(self.tracker.now))
+        self.tracker.drain()
         return [self.tracker.facts(call) for call in self.tracker.live() if call.id in wanted]
 
-    def take_link_loss(self) -> list[CallChange]:
-        """Everything live is unverified until the next snapshot."""
-        self.tracker.feed(s.LinkLost(self.tracker.now))
-        return self._changes([])
+    def holds(self, uid: str) -> bool:
+        """Whether this channel's call was told here, now or as far back as is remembered."""
+        return self.tracker.call_of(uid) is not None
+
+    def lives(self, uid: str) -> bool:
+        """Whether this channel belongs to a call that has not ended."""
+        channel = self.tracker.channels.get(uid)
+        return channel is not None and channel.call.ended_at is None
+
+    def tell_again(self, lines: Iterable[Line]) -> list[CallChange]:
+        """Tell calls from kept lines, each line once, in order of time; one change a call, without lines."""
+        told: dict[UUID, CallChange] = {}
+        for line in _in_order(lines):
+            try:
+                for signal in self._signals_of(line):
+                    self.tracker.feed(signal)
+            except (
+                Exception
+            ):  # kept by another release, or broken on disk: the other lines still tell their part
+                self.broken_lines += 1
+            for change in self.tracker.drain():
+                _add(told, _bare(change))
+        self.tracker.reconstructing = False
+        return list(told.values())
 
     def retell(self, lines: Iterable[Line]) -> dict[UUID, CallFacts]:
-        """Tell calls from kept lines; each line once, in order of time. The newest facts by call id."""
-        told: dict[UUID, CallFacts] = {}
-        for line in _in_order(lines):
-            for signal in self._signals_of(line):
-                self.tracker.feed(signal)
-            for change in self.tracker.drain():
-                for gone in change.absorbed:
-                    told.pop(gone, None)
-                told[change.facts.id] = change.facts
-        self.tracker.reconstructing = False
-        return told
+        """As `tell_again`: the newest facts by call id."""
+        return {change.facts.id: change.facts for change in self.tell_again(lines)}
 
     def _signals_of(self, line: Line) -> Iterator[s.Signal]:
         self.tracker.reconstructing = "cel" in line
@@ -132,55 +177,94 @@ class Teller:
             yield from self._cel.translate(row) if row is not None else ()
         elif line.get("mark") == "snapshot":
             yield from self._interpreter.snapshot_done(line.get("began_at"), line["t"])
-        elif line.get("mark") == "pbx_stopped":
+        elif line.get("mark") in ("pbx_stopped", "gone"):
             yield s.PbxStopped(self.tracker.now)
         elif "h" in line:
             message = message_from_headers([(name, value) for name, value in line["h"]], float(line["t"]))
             if message is not None:
                 yield from self._interpreter.message(message)
 
+    # -- after a gap -----------------------------------------------------------------------------------------------
+
+    def _stop_before(self, item: LinkUp) -> float | None:
+        """When the PBX we knew was certainly gone, if it was restarted since; None when it was not.
+
+        A wrong yes would end living calls, a wrong no only leaves it to the snapshot to find them gone: so in doubt no.
+        """
+        if item.uptime_seconds is None:
+            return None
+        started_at = item.at.timestamp() - item.uptime_seconds
+        before, self._pbx_started_at = self._pbx_started_at, started_at
+        reference = before if before is not None else self.gap_from
+        if reference is None or started_at <= reference + RESTART_SLACK:
+            return None
+        return started_at - WHOLE_SECONDS
+
+    def _floor(self, group: CelGroup, told: Collection[str]) -> float:
+        """Rows up to this moment (Unix seconds) were told already: AMI saw them, or an earlier process."""
+        own = [self.tracker.channels[uid] for uid in group.uids if uid in self.tracker.channels]
+        if own:
+            return max(self._interpreter.last_at, *(channel.last_at for channel in own)) + SAME_MOMENT
+        if not group.whole or any(uid in told or self.holds(uid) for uid in group.uids):
+            return NEVER
+        return -NEVER
+
+    def _read_cel(self, rows: Iterable[CelRow], floor_of: Mapping[str, float], at: float) -> list[CallChange]:
+        """Tell what CEL says beyond each group's floor; below it, only learn the names."""
+        with self._reconstructing():
+            for row in rows:
+                if row.at > floor_of.get(row.look.uid, NEVER):
+                    touched = self._feed(self._cel.translate(row))
+                    self._keep_line({"t": row.at, "cel": row.cells}, [row.look.uid], touched)
+                else:
+                    for _ in self._cel.translate(row):
+                        pass
+            told = self._changes([])
+        return [_with_lines(change, last=({"t": at, "mark": "cel"},)) for change in told]
+
+    @contextmanager
+    def _reconstructing(self) -> Iterator[None]:
+        self.tracker.reconstructing = True
+        try:
+            yield
+        finally:
+            self.tracker.reconstructing = False
+
     # -- parts -----------------------------------------------------------------------------------------------------
 
     def _message(self, message: Message) -> list[CallChange]:
         if message.kind == "Response" or message.kind == "FullyBooted":
             return []  # the link's own affairs: LinkUp says what matters
-        if message.kind in LISTED:
-            if message.kind == "Status":
-                self._snapshot_lines.append((message.get("Uniqueid"), message.as_capture()))
+        if message.kind in LISTED or (message.kind == "ParkedCall" and "Privilege" not in message.fields):
+            if message.kind in _WORTH_KEEPING:
+                self._snapshot_lines.append(message)
             return self._changes(self._feed(self._interpreter.message(message)))
         touched = self._feed(self._interpreter.message(message))
-        return self._changes(touched, message.as_capture(), _uids(message)) if touched else []
-
-    def _link_up(self, at: float, started_at: float | None) -> Iterator[s.Signal]:
-        self.gap_from = self.gap_from or self._interpreter.last_at or self.tracker.now or None
-        self._snapshot_lines = []
-        yield from self._interpreter.link_up(at)
-        if started_at is not None and self.gap_from is not None and started_at > self.gap_from:
-            yield s.PbxStopped(self.gap_from)
+        snapshot = next((signal for signal in touched if isinstance(signal, s.Snapshot)), None)
+        self._keep_line(message.as_capture(), _uids(message), touched)
+        if snapshot is not None:  # its end was overtaken by this message
+            return self._snapshot_told(touched, message.arrived_at)
+        return self._changes([])
 
     def _snapshot_end(self, item: SnapshotEnd) -> list[CallChange]:
         self.gap_from = None
-        lines, self._snapshot_lines = self._snapshot_lines, []
         if not item.complete:
             self._interpreter.drop_snapshot()
+            self._snapshot_lines = []
             return []
-        at = item.at.timestamp()
-        signals = self._interpreter.snapshot_done()
-        changes = self._mark(signals, at, "snapshot")
-        for change in changes:
-            own = [line for uid, line in lines if uid in change.aliases]
-            changes[changes.index(change)] = _with_lines_first(change, own)
-        return changes
+        self._unsure = False
+        return self._snapshot_told(self._feed(self._interpreter.snapshot_done()), item.at.timestamp())
 
-    def _mark(self, signals: Iterator[s.Signal], at: float, mark: str) -> list[CallChange]:
-        fed = self._feed(signals)
-        line: dict[str, Any] = {"t": at, "mark": mark}
+    def _snapshot_told(self, fed: Sequence[s.Signal], at: float) -> list[CallChange]:
+        lines, self._snapshot_lines = self._snapshot_lines, []
+        changes = self._mark(fed, {"t": at, "mark": "snapshot"})
+        return [_with_lines(change, first=_lines_about(change.aliases, lines)) for change in changes]
+
+    def _mark(self, fed: Sequence[s.Signal], mark: dict[str, Any]) -> list[CallChange]:
         snapshot = next((signal for signal in fed if isinstance(signal, s.Snapshot)), None)
         if snapshot is not None:
-            line["began_at"] = snapshot.began_at
-        worth = any(isinstance(signal, s.Snapshot | s.PbxStopped) for signal in fed)
-        changes = [self._change(change) for change in self.tracker.drain()]
-        return [_with_lines_first(change, [], last=line) for change in changes] if worth else changes
+            mark["began_at"] = snapshot.began_at
+        return [_with_lines(change, last=(mark,)) for change in self._changes([])]
 
     def _feed(self, signals: Iterator[s.Signal]) -> list[s.Signal]:
         fed = []
@@ -189,12 +273,15 @@ class Teller:
             fed.append(signal)
         return fed
 
-    def _changes(
-        self, fed: Sequence[s.Signal], line: Line | None = None, uids: Sequence[str] = ()
-    ) -> list[CallChange]:
-        if line is not None and fed:
-            for call_id in self._calls_of(uids):
-                self._pending.setdefault(call_id, []).append(line)
+    def _keep_line(self, line: Line, uids: Sequence[str], fed: Sequence[s.Signal]) -> None:
+        if not fed:
+            return
+        for call_id in self._calls_of(uids):
+            self._pending.setdefault(call_id, []).append(line)
+        while len(self._pending) > PENDING_LIMIT:
+            self._pending.popitem(last=False)
+
+    def _changes(self, _fed: Sequence[s.Signal]) -> list[CallChange]:
         return [self._change(change) for change in self.tracker.drain()]
 
     def _calls_of(self, uids: Sequence[str]) -> list[UUID]:
@@ -212,8 +299,6 @@ class Teller:
     def _change(self, change: Change) -> CallChange:
         lines = [line for gone in change.absorbed for line in self._pending.pop(gone, [])]
         lines += self._pending.pop(change.facts.id, [])
-        if len(self._pending) > PENDING_LIMIT:
-            self._pending.clear()  # lines of calls that never came to be told
         return CallChange(
             facts=change.facts,
             events=change.events,
@@ -223,8 +308,44 @@ class Teller:
         )
 
 
-def _with_lines_first(change: CallChange, first: Sequence[Line], last: Line | None = None) -> CallChange:
-    trace = (*first, *change.trace, *((last,) if last is not None else ()))
+def cel_lines(rows: Iterable[CelRow]) -> list[Line]:
+    """CEL rows as lines to keep."""
+    return [{"t": row.at, "cel": row.cells} for row in rows]
+
+
+_WORTH_KEEPING: Mapping[str, Callable[[Message], str]] = {
+    "Status": lambda message: message.get("Uniqueid"),
+    "BridgeListItem": lambda message: message.get("BridgeUniqueid"),
+    "QueueEntry": lambda message: message.get("Uniqueid"),
+    "ParkedCall": lambda message: message.get("ParkeeUniqueid"),
+}
+"""Answers of a snapshot that say something of a call: which channel or bridge each is about."""
+
+
+def _lines_about(uids: Collection[str], messages: Sequence[Message]) -> tuple[Line, ...]:
+    """What the snapshot said of these channels, and of the bridges they are in."""
+    about = set(uids)
+    about |= {m.get("BridgeID") for m in messages if m.kind == "Status" and m.get("Uniqueid") in about}
+    about.discard("")
+    return tuple(m.as_capture() for m in messages if _WORTH_KEEPING[m.kind](m) in about)
+
+
+def _add(told: dict[UUID, CallChange], change: CallChange) -> None:
+    """One change a call; what was told of a call that turned out to be this one goes with it."""
+    for gone in change.absorbed:
+        earlier = told.pop(gone, None)
+        if earlier is not None:
+            change = fold(earlier, change)
+    earlier = told.get(change.facts.id)
+    told[change.facts.id] = change if earlier is None else fold(earlier, change)
+
+
+def _bare(change: Change) -> CallChange:
+    return CallChange(change.facts, change.events, change.aliases, change.absorbed)
+
+
+def _with_lines(change: CallChange, *, first: Sequence[Line] = (), last: Sequence[Line] = ()) -> CallChange:
+    trace = (*first, *change.trace, *last)
     return CallChange(change.facts, change.events, change.aliases, change.absorbed, trace)
 
 

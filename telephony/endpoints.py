@@ -39,6 +39,10 @@ MACHINERY = frozenset(
 )
 
 
+ROUTINE = frozenset({"", "s", "i", "t", "h"})
+"""Extens that are the dialplan's own (start, invalid, timeout, hang-up): nobody dialled them."""
+
+
 class Name(NamedTuple):
     """A parsed channel name."""
 

@@ -296,6 +296,9 @@ class Grouping:
             min(kept.started_at, gone.started_at) if gone.consultation_of is None else kept.started_at
         )
         kept.transfers += gone.transfers
+        if gone.consultation_of is not None:
+            for visit in gone.queues:
+                visit.counts_from = at
         kept.queues += gone.queues
         kept.parkings += gone.parkings
         kept.recordings += [file for file in gone.recordings if file not in kept.recordings]
@@ -434,6 +437,11 @@ class Grouping:
     def enter(self, channel: Channel, bridge: str, kind: str, at: float) -> None:
         """A channel comes into a bridge; a shared basic bridge joins calls."""
         for stay in reversed(channel.stays):
+            if stay.bridge == bridge and stay.guessed:
+                stay.guessed = False
+                stay.entered_at = at if stay.left_at is None else min(at, stay.left_at)
+                self.touch(channel.call)
+                return
             if stay.bridge == bridge and abs(stay.entered_at - at) < SAME_MOMENT:
                 return
             if stay.bridge == bridge and stay.left_at is None:
@@ -457,6 +465,33 @@ class Grouping:
             channel.up_at = at
         if kind == "basic":
             self._meet(channel, bridge, at)
+        self.touch(channel.call)
+
+    def enter_unseen(self, channel: Channel, bridge: str, kind: str, left_at: float) -> None:
+        """A channel leaves a bridge that we never saw it enter: it was there, since when is a guess.
+
+        The guess is the latest of its answer, its last stay elsewhere, and the first entry of another into that bridge.
+        """
+        if any(stay.left_at is None or stay.left_at > left_at for stay in channel.stays):
+            return  # an old message, told again
+        if channel.ended_at is not None and left_at > channel.ended_at + SAME_MOMENT:
+            return
+        since = [channel.up_at or channel.began_at, *(stay.left_at or 0.0 for stay in channel.stays[-1:])]
+        others = [
+            stay.entered_at
+            for other in channel.call.everyone()
+            for stay in other.stays
+            if stay.bridge == bridge and stay.entered_at <= left_at
+        ]
+        since += [min(others)] if others else []
+        stay = Stay(bridge, kind, min(max(since), left_at))
+        stay.guessed = True
+        stay.left_at = left_at
+        channel.stays.append(stay)
+        if kind == "basic":
+            self._bridges.setdefault(bridge, set()).add(channel.uid)
+            self._meet(channel, bridge, left_at)
+            self.leave_stay(channel, stay, left_at)
         self.touch(channel.call)
 
     def _meet(self, channel: Channel, bridge: str, at: float) -> None:
@@ -524,17 +559,17 @@ def _is_guest(one: Channel, other: Channel) -> bool:
 
 
 def _asking(one: Channel, other: Channel) -> tuple[Channel, Channel] | None:
-    """(Local half, asker) when one of the two is an undialled Local half and the other a colleague who left a client."""
+    """(Local half, asker): a Local half that nobody dialled, made while the other, a colleague, was with a client."""
     for half, asker in ((one, other), (other, one)):
         if (
             half.kind is Kind.LOCAL
-            and half.dial is None
+            and (half.dial is None or half.dial.source is None)
             and half.call is asker.call
             and len(half.stays) == 1
-            and half.up_at is None
             and asker.kind is Kind.EXTENSION
             and len(asker.stays) >= 2
             and asker.stays[-2].kind == "basic"
+            and half.began_at >= asker.stays[0].entered_at
         ):
             return half, asker
     return None

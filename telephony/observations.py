@@ -14,15 +14,16 @@ from telephony.facts import Certainty, TransferKind, TransferVia
 
 
 class Stay:
-    """A channel's time in one bridge."""
+    """A channel's time in one bridge. `guessed`: nobody told us when it came in."""
 
-    __slots__ = ("bridge", "entered_at", "kind", "left_at")
+    __slots__ = ("bridge", "entered_at", "guessed", "kind", "left_at")
 
     def __init__(self, bridge: str, kind: str, entered_at: float) -> None:
         self.bridge = bridge
         self.kind = kind
         self.entered_at = entered_at
         self.left_at: float | None = None
+        self.guessed = False
 
 
 class Dial:
@@ -150,13 +151,15 @@ class SeenTransfer:
 class SeenQueue:
     """A stay in a queue. `left_at` is when the queue let the caller go."""
 
-    __slots__ = ("abandoned", "joined_at", "left_at", "name", "result", "uid")
+    __slots__ = ("abandoned", "counts_from", "joined_at", "left_at", "name", "result", "uid")
 
     def __init__(self, name: str, uid: str, joined_at: float) -> None:
         self.name = name
         self.uid = uid
         self.joined_at = joined_at
         self.left_at: float | None = None
+        self.counts_from = 0.0
+        """Before this moment somebody who asked for the client waited there, not the client."""
         self.abandoned = False
         self.result = ""
 

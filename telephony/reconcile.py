@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from telephony import signals as s
 from telephony.facts import Certainty
-from telephony.grouping import Grouping
+from telephony.grouping import SAME_MOMENT, Grouping
 from telephony.ids import uid_order
 from telephony.observations import Channel, Dial, SeenParking, SeenQueue
 
@@ -16,8 +16,11 @@ from telephony.observations import Channel, Dial, SeenParking, SeenQueue
 def reconcile(tracker: Grouping, snapshot: s.Snapshot) -> None:
     """Bring the tracker in line with what lives on the PBX."""
     present = {shown.look.uid: shown for shown in snapshot.channels}
+    known_before = (
+        snapshot.began_at - SAME_MOMENT
+    )  # what CEL tells of the login's own moment AMI may tell after it
     for channel in sorted(tracker.channels.values(), key=lambda c: uid_order(c.uid)):
-        if channel.ended_at is None and channel.uid not in present and channel.last_at < snapshot.began_at:
+        if channel.ended_at is None and channel.uid not in present and channel.last_at < known_before:
             channel.call.certainty = Certainty.BOUNDED
             tracker.end_channel(channel, channel.last_at, 0)
     for shown in sorted(snapshot.channels, key=lambda c: uid_order(c.look.uid)):
@@ -42,6 +45,9 @@ def _align(tracker: Grouping, shown: s.SnapshotChannel, snapshot: s.Snapshot) ->
     if shown.look.state == "Up" and channel.up_at is None:
         channel.up_at = shown.answered_at or (shown.began_at if not known else snapshot.at)
     stay = channel.stay()
+    if known and _moved_at(channel) >= snapshot.began_at - SAME_MOMENT:
+        tracker.touch(channel.call)
+        return  # it changed places while we asked: its own events tell better
     if shown.bridge and (stay is None or stay.bridge != shown.bridge):
         if known:
             channel.call.certainty = Certainty.RECONSTRUCTED
@@ -50,10 +56,18 @@ def _align(tracker: Grouping, shown: s.SnapshotChannel, snapshot: s.Snapshot) ->
             entered = max(entered, channel.last_at if stay is None else snapshot.began_at)
             entered = min(entered, snapshot.at)
         tracker.enter(channel, shown.bridge, snapshot.bridges.get(shown.bridge, "basic"), entered)
-    elif not shown.bridge and stay is not None and stay.entered_at < snapshot.began_at:
+    elif not shown.bridge and stay is not None:
         channel.call.certainty = Certainty.BOUNDED
         tracker.leave_stay(channel, stay, snapshot.began_at)
     tracker.touch(channel.call)
+
+
+def _moved_at(channel: Channel) -> float:
+    """When it last came into a bridge or left one."""
+    if not channel.stays:
+        return 0.0
+    last = channel.stays[-1]
+    return last.entered_at if last.left_at is None else last.left_at
 
 
 def _adopt(channel: Channel, shown: s.SnapshotChannel) -> None:

@@ -77,9 +77,12 @@ class BridgeEntered(NamedTuple):
 
 
 class BridgeLeft(NamedTuple):
+    """`kind` as in BridgeEntered: should the entry have been lost, this tells that there was one."""
+
     at: float
     look: Look
     bridge: str
+    kind: str
 
 
 class LocalPaired(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from telephony import facts as f
 from telephony.conversations import Together, conversations, total, union, without
@@ -18,17 +19,20 @@ from telephony.dispositions import (
     outbound_disposition,
     rung_outcome,
 )
-from telephony.endpoints import Kind, dialled_number
+from telephony.endpoints import ROUTINE, Kind, dialled_number
 from telephony.ids import uid_order
 from telephony.numbers import Numbering, is_withheld
-from telephony.observations import CallRecord, Channel, SeenQueue, SeenTransfer
+from telephony.observations import CallRecord, Channel, HoldSpan, SeenQueue, SeenTransfer
 
 END_WINDOW = (
     1.0  # s; whoever hung up within this time of the end ended the call (Local chains take 0.1 s to collapse)
 )
+FORWARD_MOMENT = 0.0005  # s; a forwarded call rings its new target at once (measured 1 ms)
 FIRST_RING_WINDOW = 0.3  # s; phones of one group start to ring together (measured 5-20 ms apart)
 ANSWER_WINDOW = 1.0  # s between an answer and the end of the other attempts it cancelled
 LOOK_AHEAD = 0.001  # s; what began at this very moment has a length, so that a live picture shows it
+CONNECT_WINDOW = 0.5  # s from leaving a queue to the conversation it led to (measured 1-20 ms)
+MOVE_WINDOW = 0.05  # s; from one bridge into the next (measured below 1 ms, 20 ms loaded)
 VOICEMAIL_APPS = frozenset({"VoiceMail", "VoiceMailMain", "MinivmRecord", "Voicemail"})
 
 Span = tuple[float, float]
@@ -91,7 +95,7 @@ def tell(call: CallRecord, numbering: Numbering, now: float) -> f.CallFacts:
         wait_seconds=queue.wait_seconds if queue else None,
         talk_seconds=_talk_seconds(scene),
         hold_seconds=total(
-            (h.at, h.until or scene.now) for c in _own(scene) for h in c.holds if not h.machinery
+            (h.at, h.until or scene.now) for c in _own(scene) for h in c.holds if not _machinery(c, h)
         ),
         ended_by=_ended_by(scene) if ended else None,
         hangup_cause=scene.caller.cause if ended else None,
@@ -102,9 +106,17 @@ def tell(call: CallRecord, numbering: Numbering, now: float) -> f.CallFacts:
         parked=tuple(_parking(scene, index) for index in range(len(call.parkings))),
         missed_by=_missed_by(scene, legs, disposition),
         recordings=tuple(call.recordings),
-        certainty=call.certainty,
+        certainty=_certainty(call),
         consultation_of=call.consultation_of,
     )
+
+
+def _certainty(call: CallRecord) -> f.Certainty:
+    """Observed, unless a beginning or an entry into a conversation was lost on the way and is a guess."""
+    if call.certainty is not f.Certainty.OBSERVED:
+        return call.certainty
+    complete = all(c.begun and not any(stay.guessed for stay in c.stays) for c in call.channels.values())
+    return call.certainty if complete else f.Certainty.BOUNDED
 
 
 # -- who is who ----------------------------------------------------------------------------------------------------
@@ -152,15 +164,19 @@ def _party(channel: Channel, call: CallRecord, numbering: Numbering, *, is_calle
         return channel.endpoint
     if channel.party:
         return channel.party
-    raw = channel.number
+    raw = "" if channel.number in ROUTINE else channel.number
     if channel.dial is not None:
-        raw = dialled_number(channel.dial.dial_string) or channel.number or channel.dial.exten
+        raw = dialled_number(channel.dial.dial_string) or raw or channel.dial.exten
     elif not is_caller and not raw:
         raw = call.requested or ""
     if is_withheld(raw):
         return "anonymous"
-    channel.party = numbering.outside(raw) or raw if channel.dial is not None or is_caller else ""
-    return channel.party or numbering.outside(raw) or raw
+    party = numbering.outside(raw) or raw
+    if (
+        channel.dial is not None
+    ):  # what was dialled stays; who merely looks like the caller may be dialled yet
+        channel.party = party
+    return party
 
 
 def _direction(caller: Channel, parts: dict[str, _Part], call: CallRecord) -> f.Direction:
@@ -224,10 +240,28 @@ def _share_out(scene: _Scene) -> None:
             scene.conversed.append((start, span.until))
             if with_client:
                 scene.client.heard.append((start, span.until))
+    scene.conversed += _kept_waiting(scene)
     for part in scene.parts.values():
         part.heard = _merge_touching(part.heard)
         part.talk = without(union(part.heard), scene.holds)
     scene.conversed = _merge_touching(scene.conversed)
+
+
+def _kept_waiting(scene: _Scene) -> list[Span]:
+    """Times in which a colleague had gone over to a consultation by feature code and the client heard music: a hold."""
+    spans = []
+    for mine in (stay for c in scene.client.channels for stay in c.stays if stay.kind == "basic"):
+        gone = mine.left_at if mine.left_at is not None else scene.now
+        for channel in _own(scene):
+            if scene.part_of[channel.uid] is scene.client:
+                continue
+            for one, other in pairwise(channel.stays):
+                if one.bridge != mine.bridge or one.left_at is None or other.bridge == mine.bridge:
+                    continue
+                back = other.left_at if other.left_at is not None else scene.now
+                if other.entered_at - one.left_at <= MOVE_WINDOW and one.left_at < gone:
+                    spans.append((one.left_at, min(gone, back)))
+    return spans
 
 
 def _merge_touching(spans: list[Span]) -> list[Span]:
@@ -251,21 +285,25 @@ def _talk_seconds(scene: _Scene) -> float:
 def _waiting_spans(scene: _Scene) -> list[Span]:
     """Parked and in queues: time in which the client listened to music."""
     spans = [(p.at, p.until if p.until is not None else scene.now) for p in scene.call.parkings]
-    spans += [(visit.joined_at, _queue_end(scene, visit)) for visit in scene.call.queues]
+    spans += [(_joined(visit), _queue_end(scene, visit)) for visit in _visits(scene)]
     return spans
+
+
+def _visits(scene: _Scene) -> list[SeenQueue]:
+    """The queues the client was in; one that only a consultation waited in is not his."""
+    return [v for v in scene.call.queues if v.left_at is None or v.left_at > v.counts_from]
+
+
+def _joined(visit: SeenQueue) -> float:
+    return max(visit.joined_at, visit.counts_from)
 
 
 def _queue_end(scene: _Scene, visit: SeenQueue) -> float:
     """A queue ends with the conversation it led to, or when it let the caller go."""
-    talked = [since for since, _ in scene.conversed if since >= visit.joined_at]
-    ends = ([visit.left_at] if visit.left_at is not None else []) + talked[:1]
-    if not ends:
-        return scene.now
-    return (
-        min(ends)
-        if not talked
-        else (talked[0] if visit.left_at is None else min(talked[0], visit.left_at + 0.5))
-    )
+    talked = next((since for since, _ in scene.conversed if since >= _joined(visit)), None)
+    if talked is not None and (visit.left_at is None or talked <= visit.left_at + CONNECT_WINDOW):
+        return talked
+    return visit.left_at if visit.left_at is not None else scene.now
 
 
 # -- the fields ----------------------------------------------------------------------------------------------------
@@ -304,9 +342,12 @@ def _requested(scene: _Scene) -> str | None:
         if len(rung) == 1:
             return rung[0]
         return scene.call.queues[0].name if scene.call.queues else None
-    exten = scene.caller.exten
-    if exten in ("", "s"):
-        exten = next((c.dial.exten for c in _own(scene) if c.dial and c.dial.source == scene.caller.uid), "")
+    if scene.caller.exten not in ROUTINE:
+        return scene.numbering.party(scene.caller.exten)
+    if scene.direction is f.Direction.OUTBOUND and scene.client.kind is f.PartyKind.OUTSIDE:
+        return scene.client.party
+    dialled = [c.dial.exten for c in _own(scene) if c.dial and c.dial.source == scene.caller.uid]
+    exten = next((exten for exten in dialled if exten not in ROUTINE), None)
     return scene.numbering.party(exten) if exten else None
 
 
@@ -314,7 +355,9 @@ def _first_rung(scene: _Scene) -> list[str]:
     rung = sorted((_rang_at(p) or 0.0, p.party) for p in scene.parts.values() if not p.caller and _rang_at(p))
     if not rung or (scene.call.queues and scene.call.queues[0].joined_at <= rung[0][0]):
         return []
-    return [party for at, party in rung if at - rung[0][0] <= FIRST_RING_WINDOW]
+    sent_on = [c.dial.ended_at for c in _own(scene) if c.dial and c.dial.forward and c.dial.ended_at]
+    until = min([rung[0][0] + FIRST_RING_WINDOW, *(at - FORWARD_MOMENT for at in sent_on)])
+    return [party for at, party in rung if at <= max(until, rung[0][0])]
 
 
 def _state(scene: _Scene) -> f.State:
@@ -443,10 +486,10 @@ def _rung_outcome(scene: _Scene, part: _Part) -> f.LegOutcome:
     last = max(part.channels, key=lambda c: c.began_at)
     stopped = _stopped_ringing(last, scene.now)
     taken = any(
-        abs(since - stopped) <= ANSWER_WINDOW
+        picked_up - MOVE_WINDOW <= stopped <= picked_up + ANSWER_WINDOW
         for other in _others(scene)
         if other is not part
-        for since, _ in other.heard
+        for picked_up in _picked_up(other)
     )
     forwarded = any(c.dial is not None and c.dial.forward for c in part.channels)
     consulted = any(c.up_at is not None for c in part.channels) and not (
@@ -457,6 +500,13 @@ def _rung_outcome(scene: _Scene, part: _Part) -> f.LegOutcome:
     return rung_outcome(
         last.dial.status if last.dial else "", last.cause, taken_elsewhere=taken, forwarded=forwarded
     )
+
+
+def _picked_up(part: _Part) -> list[float]:
+    """When a party's phones were picked up and led to a conversation."""
+    if not part.heard:
+        return []
+    return [c.up_at for c in part.channels if c.up_at is not None] or [part.heard[0][0]]
 
 
 def _intervals(scene: _Scene, part: _Part, ended_at: float | None) -> tuple[f.Interval, ...]:
@@ -471,7 +521,7 @@ def _intervals(scene: _Scene, part: _Part, ended_at: float | None) -> tuple[f.In
     if part is scene.client:
         busy = [(since, until) for since, until, _ in spans]
         parked = [(p.at, p.until if p.until is not None else scene.now) for p in scene.call.parkings]
-        queued = [(v.joined_at, _queue_end(scene, v)) for v in scene.call.queues]
+        queued = [(_joined(v), _queue_end(scene, v)) for v in _visits(scene)]
         spans += [(since, until, "parked") for since, until in without(union(parked), busy)]
         spans += [(since, until, "queued") for since, until in without(union(queued), busy + parked)]
     begun = part.channels[0].began_at if part.caller else None
@@ -538,37 +588,60 @@ def _holds(scene: _Scene) -> tuple[f.Hold, ...]:
         for part in scene.parts.values()
         for c in part.channels
         for h in c.holds
-        if not h.machinery
+        if not _machinery(c, h)
     ]
     return tuple(sorted(found, key=lambda hold: hold.at))
 
 
+def _machinery(channel: Channel, hold: HoldSpan) -> bool:
+    """Whether a hold is the PBX's own: keying a feature code, going over to a consultation, coming back from one.
+
+    A person's hold leaves him in his bridge; a feature code's ends or begins as he goes from one bridge to another.
+    """
+    until = hold.until if hold.until is not None else float("inf")
+    return hold.machinery or any(
+        hold.at - MOVE_WINDOW <= one.left_at <= until + MOVE_WINDOW
+        for one, other in pairwise(channel.stays)
+        if one.left_at is not None
+        and one.bridge != other.bridge
+        and other.entered_at - one.left_at <= MOVE_WINDOW
+    )
+
+
 def _queue(scene: _Scene) -> f.QueueVisit | None:
-    if not scene.call.queues:
+    visits = _visits(scene)
+    if not visits:
         return None
-    visit = scene.call.queues[-1]
+    visit = visits[-1]
     end = _queue_end(scene, visit)
+    until = end if visit.left_at is None else min(end, visit.left_at)
     tried = sorted(
         (at, part.party)
         for part in scene.parts.values()
         if part.kind is f.PartyKind.EXTENSION
         for c in part.channels
-        if c.dial is not None and visit.joined_at <= (at := c.dial.began_at) <= end
+        if c.dial is not None and visit.joined_at <= (at := c.dial.began_at) <= until
     )
     taken = [
-        (part.heard[0][0], part.party)
+        (since, part.party)
         for part in _others(scene)
         for since, _ in part.heard
-        if visit.joined_at <= since and abs(since - end) <= END_WINDOW
+        if _joined(visit) <= since and abs(since - end) <= CONNECT_WINDOW and _rung_before(part, until)
     ]
     open_still = visit.left_at is None and not taken and scene.call.ended_at is None
     return f.QueueVisit(
         name=visit.name,
-        wait_seconds=None if open_still else max(0.0, end - visit.joined_at),
+        wait_seconds=None if open_still else max(0.0, end - _joined(visit)),
         tried=tuple(dict.fromkeys(party for _, party in tried)),
         answered_by=min(taken)[1] if taken else None,
-        joined_at=_time(visit.joined_at),
+        joined_at=_time(_joined(visit)),
     )
+
+
+def _rung_before(part: _Part, until: float) -> bool:
+    """Whether a party can have been rung by a queue that ended then; who was never seen to ring can have been."""
+    rung = [c.dial.began_at for c in part.channels if c.dial is not None]
+    return not rung or min(rung) <= until
 
 
 def _parking(scene: _Scene, index: int) -> f.Parking:
@@ -607,9 +680,10 @@ def _left_waiting(scene: _Scene) -> bool:
     """Whether the caller was still in a queue or a parking lot when he left (a queue's own timeout is not leaving)."""
     if any(p.how in ("", "gave_up") for p in scene.call.parkings):
         return True
-    if not scene.call.queues:
+    visits = _visits(scene)
+    if not visits:
         return False
-    visit = scene.call.queues[-1]
+    visit = visits[-1]
     if visit.result in ("TIMEOUT", "FULL", "JOINEMPTY", "LEAVEEMPTY", "JOINUNAVAIL", "LEAVEUNAVAIL"):
         return not any(
             part.kind is f.PartyKind.EXTENSION and not part.caller for part in scene.parts.values()
@@ -621,14 +695,19 @@ def _left_waiting(scene: _Scene) -> bool:
 def _ended_by(scene: _Scene) -> str:
     """`caller`, `callee` or `pbx`: whose phone (or line) hung up, else what the dial attempts say."""
     end = scene.call.ended_at if scene.call.ended_at is not None else scene.now
+    talking = _last_to_talk(scene, end)
     asked = [
-        (c.asked_at, c) for c in _own(scene) if c.asked_at is not None and c.asked_at >= end - END_WINDOW
+        (c.asked_at, c)
+        for c in talking or _own(scene)
+        if c.asked_at is not None and c.asked_at >= end - END_WINDOW
     ]
     if asked:
         return _side(scene, min(asked, key=lambda pair: pair[0] or 0.0)[1])
-    if scene.conversed and scene.conversed[-1][1] >= end - END_WINDOW:
-        return _first_to_leave(scene, end)
-    statuses = [c.dial for c in _own(scene) if c.dial is not None and c.dial.status]
+    if talking:
+        return _first_to_leave(scene, talking, end)
+    dials = [c.dial for c in scene.call.channels.values() if c.dial is not None and not c.dial.forward]
+    statuses = [dial for dial in dials if dial.status and dial.source == scene.caller.uid]
+    statuses = statuses or [c.dial for c in _own(scene) if c.dial in dials and c.dial and c.dial.status]
     last = max(statuses, key=lambda dial: dial.ended_at or 0.0).status if statuses else ""
     if last in ("BUSY", "CONGESTION", "CHANUNAVAIL"):
         return "callee"
@@ -637,10 +716,23 @@ def _ended_by(scene: _Scene) -> str:
     return "pbx"
 
 
-def _first_to_leave(scene: _Scene, end: float) -> str:
+def _last_to_talk(scene: _Scene, end: float) -> list[Channel]:
+    """The channels of the conversation with which the call ended; none when it did not end with one."""
+    last = [span for span in scene.together if span.until >= end - END_WINDOW]
+    if not last or not scene.conversed or scene.conversed[-1][1] < end - END_WINDOW:
+        return []
+    after = scene.conversed[-1][1] + MOVE_WINDOW
+    rung_after = any(c.dial and (c.dial.ended_at or end) > after for c in scene.call.channels.values())
+    if rung_after or any((visit.left_at or end) > after for visit in _visits(scene)):
+        return []  # whom they talked to had left; the end came while others were rung
+    uids = max(last, key=lambda span: span.until).uids
+    return [c for c in _own(scene) if c.uid in uids]
+
+
+def _first_to_leave(scene: _Scene, talking: list[Channel], end: float) -> str:
     leavers = [
         (stay.left_at, uid_order(c.uid), c)
-        for c in _own(scene)
+        for c in talking
         for stay in c.stays[-1:]
         if stay.left_at is not None and stay.left_at >= end - END_WINDOW
     ]

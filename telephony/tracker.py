@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from telephony import signals as s
-from telephony.endpoints import Kind, kind_of, parse_name
+from telephony.endpoints import Kind, dialled_number, kind_of, parse_name
 from telephony.events import EventKind
 from telephony.facts import Certainty
 from telephony.grouping import SAME_MOMENT, Grouping, is_rung
@@ -100,7 +100,8 @@ def _dial_began(tracker: Tracker, signal: s.DialBegan) -> None:
     if dest is None:
         return
     if source is not None:
-        note_redirect(tracker, source, signal.source.exten if signal.source else "", signal.at)
+        exten = signal.source.exten if signal.source else ""
+        note_redirect(tracker, source, exten, signal.at, dialled_number(signal.dial_string))
     if dest.dial is None:
         if source is not None:
             tracker.join(source, dest, signal.at)
@@ -141,21 +142,15 @@ def _left(tracker: Tracker, signal: s.BridgeLeft) -> None:
     if channel is None:
         return
     for stay in reversed(channel.stays):
-        if (
-            stay.bridge == signal.bridge
-            and stay.left_at is None
-            and signal.at >= stay.entered_at - SAME_MOMENT
-        ):
+        if stay.bridge != signal.bridge:
+            continue
+        if stay.left_at is None and signal.at >= stay.entered_at - SAME_MOMENT:
             tracker.leave_stay(channel, stay, signal.at)
             tracker.touch(channel.call)
-            return
-        if (
-            stay.bridge == signal.bridge
-            and channel.ended_at == stay.left_at
-            and signal.at < (stay.left_at or 0.0)
-        ):
+        elif stay.left_at is not None and channel.ended_at == stay.left_at and signal.at < stay.left_at:
             stay.left_at = max(signal.at, stay.entered_at)  # the hang-up arrived before it
-            return
+        return
+    tracker.enter_unseen(channel, signal.bridge, signal.kind, signal.at)
 
 
 def _paired(tracker: Tracker, signal: s.LocalPaired) -> None:

@@ -17,7 +17,7 @@ Whether a transfer completed, failed or came back is decided in `telephony.telli
 from __future__ import annotations
 
 from telephony import signals as s
-from telephony.endpoints import Kind
+from telephony.endpoints import ROUTINE, Kind
 from telephony.events import EventKind
 from telephony.facts import TransferKind, TransferVia
 from telephony.grouping import SAME_MOMENT, Grouping
@@ -25,6 +25,9 @@ from telephony.observations import CallRecord, Channel, SeenTransfer
 
 REFER_WINDOW = 2.0  # s between the REFER's variable and its BlindTransfer; measured 0.1 ms
 REDIRECT_WINDOW = 10.0  # s; a Redirect dials anew within ms, unless the dialplan plays something first
+KEYING_WINDOW = (
+    0.5  # s from the end of keying (the client is taken off hold) to the transfer; 0.1 ms idle, 20 ms loaded
+)
 UNANSWERED_APPS = frozenset({"Dial", "Queue", "FollowMe", "AppDial", "AppQueue"})
 
 
@@ -47,7 +50,7 @@ def blind_transferred(tracker: Grouping, signal: s.BlindTransferred) -> None:
     seen.transferee = transferee.uid if transferee else ""
     if via is TransferVia.FEATURE_CODE and transferer.holds:
         last = transferer.holds[-1]
-        if last.until is None or signal.at - last.until < SAME_MOMENT:
+        if last.until is None or signal.at - last.until < KEYING_WINDOW:
             last.machinery = True  # keying the number put the client on hold: part of the transfer
     _record(tracker, transferer.call, seen)
 
@@ -93,6 +96,10 @@ def attended_transferred(tracker: Grouping, signal: s.AttendedTransferred) -> No
     transferee = tracker.see(signal.at, signal.transferee) if signal.transferee else None
     target = tracker.see(signal.at, signal.target) if signal.target else None
     by_code = first is second
+    if (
+        target is None and by_code
+    ):  # now and then the PBX leaves the target out (seen when it swaps bridges at once)
+        target = _asked_half(first)
     kind = TransferKind.BLONDE if _unanswered(tracker, signal, target) else TransferKind.ATTENDED
     seen = SeenTransfer(
         kind,
@@ -113,6 +120,17 @@ def attended_transferred(tracker: Grouping, signal: s.AttendedTransferred) -> No
         call = tracker.channels[first.uid].call
         _absorb_consultation(tracker, call, first, second, signal.at)
     _record(tracker, call, seen)
+
+
+def _asked_half(first: Channel) -> Channel | None:
+    """The Local half through which a feature-code consultation was held: the newest that the transferer met."""
+    bridges = {stay.bridge for stay in first.stays}
+    met = [
+        c
+        for c in first.call.everyone()
+        if c.kind is Kind.LOCAL and any(stay.bridge in bridges for stay in c.stays)
+    ]
+    return max(met, key=lambda c: c.began_at, default=None)
 
 
 def _absorb_consultation(
@@ -172,8 +190,8 @@ def _record(tracker: Grouping, call: CallRecord, seen: SeenTransfer) -> None:
     tracker.say(call, EventKind.TRANSFERRED, seen.at, seen.to)
 
 
-def note_redirect(tracker: Grouping, source: Channel, exten: str, at: float) -> None:
-    """AMI Redirect tells nothing: the client leaves first, his colleague after him, then the client dials anew."""
+def note_redirect(tracker: Grouping, source: Channel, exten: str, at: float, dialled: str = "") -> None:
+    """`dialled` stands in where the dialplan hides the number behind an `s`. AMI Redirect tells nothing: the client leaves first, his colleague after him, then the client dials anew."""
     if not source.stays or not source.real:
         return
     last = source.stays[-1]
@@ -193,7 +211,7 @@ def note_redirect(tracker: Grouping, source: Channel, exten: str, at: float) -> 
             if stay.bridge == last.bridge and stay.left_at is not None and stay.left_at >= last.left_at:
                 if other.asked_at is not None and other.asked_at <= last.left_at + SAME_MOMENT:
                     return
-                to = tracker.numbering.party(exten)
+                to = tracker.numbering.party(dialled if exten in ROUTINE and dialled else exten)
                 seen = SeenTransfer(
                     TransferKind.BLIND, TransferVia.AMI, _party_of(other), other.uid, to, last.left_at
                 )

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from fastapi import FastAPI
 from fastapi.responses import Response
@@ -39,13 +39,17 @@ def create_app(
     *,
     registry: CollectorRegistry | None = None,
     passwords: Passwords | None = None,
+    troubles: Callable[[], Sequence[str]] = tuple,
 ) -> FastAPI:
-    """The whole web part over an opened store and the live calls."""
+    """The whole web part over an opened store and the live calls.
+
+    `troubles` says what else an administrator should know now, one sentence each.
+    """
     assets = Assets()
     metrics = WebMetrics(registry)
     renderer = Renderer(web_settings, assets)
     gate = Gate(records, web_settings, passwords or Passwords())
-    hub = Hub(live_calls, records, web_settings, metrics, renderer.row)
+    hub = Hub(live_calls, records, web_settings, metrics, renderer.row, troubles)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

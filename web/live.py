@@ -96,7 +96,10 @@ class Hub:
         settings: WebSettings,
         metrics: WebMetrics,
         render_row: Callable[[CallFacts, Names], str],
+        troubles: Callable[[], Sequence[str]] = tuple,
     ) -> None:
+        self.troubles = troubles
+        """What an administrator should know now beyond links and database, one sentence each."""
         self.names = Names(region=settings.region)
         self.store_problem: str | None = None
         self._store_problem_since = datetime.now(UTC)
@@ -326,6 +329,11 @@ class Hub:
         if self.store_problem is not None:
             text = _("Calls are shown live, but older calls and notes cannot be read or saved. It began")
             return {"text": text, "since": iso(self._store_problem_since)}
+        if self.troubles():
+            return {
+                "text": _("Calls are shown live, but not all of them are kept yet. See Connections"),
+                "since": None,
+            }
         for link in links:
             if link.lag_seconds > STALE_AFTER:
                 return {

@@ -57,7 +57,9 @@ async def declined(s: Stage) -> list[Truth]:
     outside = await s.customer_dials(1)
     (await s.rings(1)).refuse(603)
     await outside.ended(LONG)
-    return [s.inbound(outside, None, disposition="declined", missed_by=(s.ext(1),), legs={s.ext(1): "declined"})]
+    return [
+        s.inbound(outside, None, disposition="declined", missed_by=(s.ext(1),), legs={s.ext(1): "declined"})
+    ]
 
 
 async def unregistered(s: Stage) -> list[Truth]:
@@ -137,9 +139,15 @@ async def queue_answered(s: Stage) -> list[Truth]:
     await s.connect(outside, ringing[0])
     await s.talk()
     await s.hangs_up(outside, ringing[0])
-    waited = seconds(outside.answered_at, ringing[0].answered_at)
+    waited = seconds(ringing[0].rang_at, ringing[0].answered_at)
     return [
-        s.inbound(outside, ringing[0], queue=f"all-{s.team}", tried=(s.ext(1), s.ext(2), s.ext(3)), wait_seconds=waited)
+        s.inbound(
+            outside,
+            ringing[0],
+            queue=f"all-{s.team}",
+            tried=(s.ext(1), s.ext(2), s.ext(3)),
+            wait_seconds=waited,
+        )
     ]
 
 
@@ -152,7 +160,9 @@ async def queue_abandoned(s: Stage) -> list[Truth]:
     await s.hangs_up(outside, *ringing)
     missed = (s.ext(1), s.ext(2), s.ext(3))
     return [
-        s.inbound(outside, None, disposition="abandoned", queue=f"all-{s.team}", missed_by=missed, ended_by="caller")
+        s.inbound(
+            outside, None, disposition="abandoned", queue=f"all-{s.team}", missed_by=missed, ended_by="caller"
+        )
     ]
 
 
@@ -221,7 +231,9 @@ async def queue_local_abandoned(s: Stage) -> list[Truth]:
     await s.hangs_up(outside, first)
     queue = f"local-{s.team}"
     return [
-        s.inbound(outside, None, disposition="abandoned", queue=queue, missed_by=(s.ext(4),), ended_by="caller")
+        s.inbound(
+            outside, None, disposition="abandoned", queue=queue, missed_by=(s.ext(4),), ended_by="caller"
+        )
     ]
 
 
@@ -603,8 +615,6 @@ async def internal_group(s: Stage) -> list[Truth]:
     return [s.internal(dialling, ringing[1], requested=s.ext(90), legs={s.ext(2): "answered_elsewhere"})]
 
 
-
-
 async def local_that_stays(s: Stage) -> list[Truth]:
     """The route goes through a Local channel that stays (/n)."""
     outside, inside = await s.reached(11)
@@ -662,7 +672,7 @@ async def park_times_out(s: Stage) -> list[Truth]:
     """Nobody takes the parked call: it comes back to who parked it, and he answers."""
     outside, inside = await s.reached()
     await _park(s, inside)
-    again = await s.rings(1)
+    again = await s.phone(1).incoming(LONG + 8)
     await s.pause()
     await again.answer()
     await s.talk()

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 
 from ami_bridge.capture import CaptureWriter
@@ -119,7 +120,7 @@ async def _play_one(
             async with asyncio.timeout(SCENARIO_SECONDS):
                 async with Stage(asterisk, team, outside, scenario.phones) as stage:
                     played.truths = await scenario.play(stage)
-        except Exception as failure:  # noqa: BLE001 - told by the scenario's own test; the others go on
+        except Exception as failure:
             played.failure = f"{type(failure).__name__}: {failure}"
     return played
 
@@ -139,7 +140,7 @@ def main() -> None:
 
     *names, last = sys.argv[1:]
     directory = Path(last)
-    chosen = [one for one in CATALOGUE if not names or one.name in names or any(n.endswith("*") and one.name.startswith(n[:-1]) for n in names)]
+    chosen = [one for one in CATALOGUE if not names or any(fnmatch(one.name, name) for name in names)]
     install = find_asterisk(os.environ.get("SWITCHHOOK_ASTERISK", DEFAULT_SUITE))
     evening = asyncio.run(play_all(install, chosen, capture=directory))
     (directory / "truth.json").write_text(
@@ -150,8 +151,15 @@ def main() -> None:
             print(name, "NOT PLAYED", one.failure)
         for who, told in (("recommended", one.recommended), ("unfiltered", one.unfiltered)):
             if len(told) != len(one.truths):
-                print(name, who, "COUNT", len(one.truths), "told", len(told),
-                      [(f.caller.raw, f.requested, str(f.disposition)) for f in told])
+                print(
+                    name,
+                    who,
+                    "COUNT",
+                    len(one.truths),
+                    "told",
+                    len(told),
+                    [(f.caller.raw, f.requested, str(f.disposition)) for f in told],
+                )
             for truth, facts in zip(one.truths, told, strict=False):
                 wrong = differences(truth, facts)
                 if wrong:

@@ -10,11 +10,13 @@ import contextlib
 from collections import defaultdict
 from contextlib import AsyncExitStack
 from datetime import datetime
+from itertools import islice
 from types import TracebackType
 from typing import Self
 
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.phone_call import Call
+from switchhook.lab.phone_media import Frames, tone
 from switchhook.lab.phones import Carrier, Phone
 from switchhook.lab.ports import LOCALHOST
 from telephony.errors import PeerMistake, TryLater
@@ -24,6 +26,15 @@ TALK_SECONDS = 0.6  # long enough to be told apart from nothing, short enough fo
 ARRIVAL_SECONDS = 10.0  # a call crosses the PBX in milliseconds; a hundred at once on two cores need longer
 ACTION_SECONDS = 10.0  # an AMI action is answered at once; as above
 LISTEN_SECONDS = 0.02  # between two looks for audio, one packet's time
+HELLO_FRAMES = (
+    10  # 0.2 s; a phone says a word when it is in a call: Asterisk waits up to 0.5 s for the first audio
+)
+HELLO_HZ = 700.0
+
+
+def hello() -> Frames:
+    """A short word."""
+    return islice(tone(HELLO_HZ), HELLO_FRAMES)
 
 
 class Outside:
@@ -31,6 +42,7 @@ class Outside:
 
     def __init__(self, asterisk: PrivateAsterisk) -> None:
         self.carrier = Carrier(asterisk)
+        self.carrier.voice = hello
         self._ringing: defaultdict[str, asyncio.Queue[Call]] = defaultdict(asyncio.Queue)
 
     async def run(self) -> None:
@@ -105,7 +117,9 @@ async def _until_answered(reader: asyncio.StreamReader) -> str:
 class Stage:
     """One scenario's people."""
 
-    def __init__(self, asterisk: PrivateAsterisk, team: str, outside: Outside, phones: tuple[int, ...]) -> None:
+    def __init__(
+        self, asterisk: PrivateAsterisk, team: str, outside: Outside, phones: tuple[int, ...]
+    ) -> None:
         self.team = team
         self.outside = outside
         self.other_client = OtherClient(asterisk)
@@ -117,6 +131,7 @@ class Stage:
     async def __aenter__(self) -> Self:
         for number in self._wanted:
             phone = Phone.handset(self.ext(number), self._asterisk)
+            phone.voice = hello
             self._phones[number] = await self._room.enter_async_context(phone)
         return self
 

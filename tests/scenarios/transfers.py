@@ -44,6 +44,11 @@ async def _blind(s: Stage, via: str, inside: Call, number: str) -> None:
         await s.other_client.ask("BlindTransfer", Channel=channel, Context="from-staff", Exten=number)
 
 
+def _queued(kind: str, target: Call) -> float:
+    """How long the customer heard the queue's music: that is no talk."""
+    return seconds(target.rang_at, target.answered_at) if kind == "queue" else 0.0
+
+
 def _name(call: Call, s: Stage, kind: str) -> str:
     return s.customer(7) if kind == "outside" else call.phone.number
 
@@ -64,7 +69,7 @@ async def blind(s: Stage, via: str, kind: str, end: str) -> list[Truth]:
         await s.talk()
         await s.hangs_up(outside, target)
         result, last = "completed", _name(target, s, kind)
-        talk = seconds(inside.answered_at, outside.ended_at)
+        talk = seconds(inside.answered_at, outside.ended_at) - _queued(kind, target)
     elif end == "gives_up":
         await s.pause()
         await s.hangs_up(outside, target)
@@ -76,7 +81,13 @@ async def blind(s: Stage, via: str, kind: str, end: str) -> list[Truth]:
     queue = f"all-{s.team}" if kind == "queue" else None
     return [
         s.inbound(
-            outside, inside, transfers=(handover,), final_party=last, talk_seconds=talk, ended_by=by, queue=queue
+            outside,
+            inside,
+            transfers=(handover,),
+            final_party=last,
+            talk_seconds=talk,
+            ended_by=by,
+            queue=queue,
         )
     ]
 
@@ -119,8 +130,10 @@ async def attended(s: Stage, via: str, kind: str) -> list[Truth]:
     await s.hangs_up(outside, target)
     handover = Handover("attended", ATTENDED_VIA[via], s.ext(1), told)
     held = (s.ext(1),) if via == "refer" else ()
+    last = _name(target, s, kind)
+    talk = seconds(inside.answered_at, outside.ended_at)
     return [
-        s.inbound(outside, inside, transfers=(handover,), final_party=_name(target, s, kind), held_by=held)
+        s.inbound(outside, inside, transfers=(handover,), final_party=last, held_by=held, talk_seconds=talk)
     ]
 
 
@@ -191,7 +204,13 @@ async def attended_not_taken(s: Stage, via: str, kind: str, end: str) -> list[Tr
     disposition = "busy" if end == "busy" else "no_answer" if kind == "outside" else "missed"
     missed = (s.ext(2),) if kind == "extension" else ()
     consultation = Truth(
-        direction, disposition, s.ext(1), requested=told, consultation=True, missed_by=missed, talk_seconds=0.0
+        direction,
+        disposition,
+        s.ext(1),
+        requested=told,
+        consultation=True,
+        missed_by=missed,
+        talk_seconds=0.0,
     )
     return [s.inbound(outside, inside, held_by=held), consultation]
 
@@ -238,7 +257,8 @@ async def blonde(s: Stage, via: str, kind: str, end: str) -> list[Truth]:
         result, last = "completed", _name(target, s, kind)
     await s.hangs_up(outside, target)
     if end == "answered":
-        talk = seconds(inside.answered_at, outside.ended_at)
+        queued = seconds(inside.ended_at, target.answered_at) if kind == "queue" else 0.0
+        talk = seconds(inside.answered_at, outside.ended_at) - queued
     handover = Handover("blonde", ATTENDED_VIA[via], s.ext(1), told, result)
     held = (s.ext(1),) if via == "refer" else ()
     queue = f"all-{s.team}" if kind == "queue" else None
@@ -491,7 +511,9 @@ async def attended_from_local_queue(s: Stage, via: str) -> list[Truth]:
     handover = Handover("attended", ATTENDED_VIA[via], s.ext(4), s.ext(2))
     held = (s.ext(4),) if via == "refer" else ()
     queue = f"local-{s.team}"
-    return [s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(2), queue=queue, held_by=held)]
+    return [
+        s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(2), queue=queue, held_by=held)
+    ]
 
 
 async def redirect(s: Stage, kind: str) -> list[Truth]:
@@ -509,7 +531,10 @@ async def redirect(s: Stage, kind: str) -> list[Truth]:
     handover = Handover("blind", "ami", s.ext(1), told)
     queue = f"all-{s.team}" if kind == "queue" else None
     last = _name(target, s, kind)
-    return [s.inbound(outside, inside, transfers=(handover,), final_party=last, queue=queue)]
+    talk = seconds(inside.answered_at, outside.ended_at) - _queued(kind, target)
+    return [
+        s.inbound(outside, inside, transfers=(handover,), final_party=last, queue=queue, talk_seconds=talk)
+    ]
 
 
 async def redirect_not_answered(s: Stage) -> list[Truth]:
@@ -656,11 +681,8 @@ async def pickup_then_attended(s: Stage) -> list[Truth]:
 
 async def two_transfers_at_once(s: Stage) -> list[Truth]:
     """Two customers are handed over at the same time by two colleagues: nothing gets mixed up."""
-    one, first = await s.reached(1, 1, 1)
-    other = await s.customer_dials(14, 2)
-    second = await s.rings(6)
-    await s.connect(other, second)
-    await s.talk()
+    one, first = await s.reached()
+    second, other = await s.reaches_out(6, 2)
     await asyncio.gather(first.transfer(s.ext(2)), second.transfer(s.ext(3)))
     here, there = await s.rings(2), await s.rings(3)
     await s.pause()
@@ -668,13 +690,13 @@ async def two_transfers_at_once(s: Stage) -> list[Truth]:
     await s.talk()
     await s.hangs_up(other, there)
     await s.hangs_up(one, here)
+    outbound = Handover("blind", "sip", s.ext(6), s.ext(3))
     return [
-        s.inbound(one, first, transfers=(Handover("blind", "sip", s.ext(1), s.ext(2)),), final_party=s.ext(2)),
         s.inbound(
-            other, second, caller=s.customer(2), queue=f"all-{s.team}",
-            transfers=(Handover("blind", "sip", s.ext(6), s.ext(3)),), final_party=s.ext(3),
+            one, first, transfers=(Handover("blind", "sip", s.ext(1), s.ext(2)),), final_party=s.ext(2)
         ),
-    ]  # fmt: skip
+        s.outbound(second, other, 2, transfers=(outbound,), final_party=s.ext(3)),
+    ]
 
 
 def _crossed() -> list[Scenario]:
@@ -708,7 +730,10 @@ def _crossed() -> list[Scenario]:
         found.append((f"blind_twice_{via}", partial(blind_twice, via=via)))
     for kind in ("extension", "group", "queue", "outside"):
         found.append((f"redirect_{kind}", partial(redirect, kind=kind)))
-    return [Scenario(name, play, (1, 2, 3, 4) if "local" in name or "from_queue" in name else (1, 2, 3)) for name, play in found]
+    return [
+        Scenario(name, play, (1, 2, 3, 4) if "local" in name or "from_queue" in name else (1, 2, 3))
+        for name, play in found
+    ]
 
 
 TRANSFERS = (

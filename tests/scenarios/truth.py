@@ -89,7 +89,7 @@ def differences(truth: Truth, told: CallFacts) -> list[str]:
     near("hold", truth.hold_seconds, told.hold_seconds, TALK_TOLERANCE)
     same("queue", truth.queue, told.queue.name if told.queue else None)
     if truth.tried is not None:
-        same("tried", truth.tried, told.queue.tried if told.queue else None)
+        same("tried", sorted(truth.tried), sorted(told.queue.tried) if told.queue else None)
     near("wait", truth.wait_seconds, told.wait_seconds, RING_TOLERANCE)
     same("parked", truth.parked, tuple((p.by, p.retrieved_by, p.timed_out) for p in told.parked))
     for party, outcome in truth.legs.items():

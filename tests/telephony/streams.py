@@ -11,9 +11,12 @@ from ami_bridge.translate import TRANSLATIONS, moment_of
 from tests.telephony.captured import Link
 
 _UID = re.compile(r"(?<![\w.])((?:[a-z]\w*-)?)(1795\d{6})\.(\d+)")  # every uniqueid in the captures begins so
+_ORIGINATED = re.compile(r"crm-\d+")  # the ChannelId that a CRM chose for its click-to-call
 _CHANNEL = re.compile(r"((?:PJSIP|Local)/[\w@.+*-]*?-)([0-9a-f]{8})(?![0-9a-f])")
 _BRIDGE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
-_ID_WORDS = re.compile("channel|uniqueid|linkedid|bridge|value|id$|source|forward|retriev|parker", re.IGNORECASE)
+_ID_WORDS = re.compile(
+    "channel|uniqueid|linkedid|bridge|value|id$|source|forward|retriev|parker", re.IGNORECASE
+)
 
 
 def at_of(message: Message) -> float:
@@ -46,6 +49,7 @@ def _new_ids(counter: int, prefix: str | None, name: str, value: str) -> str:
         return f"{kept}{match[2]}.{int(match[3]) + counter}"
 
     value = _UID.sub(uid, value)
+    value = _ORIGINATED.sub(lambda match: f"{match[0]}{counter}", value)
     value = _CHANNEL.sub(lambda m: f"{m[1]}{(int(m[2], 16) + counter) % 16**8:08x}", value)
     if counter and "bridge" in name.lower():
         value = _BRIDGE.sub(lambda m: f"{counter % 16**8:08x}{m[0][8:]}", value)
@@ -170,12 +174,22 @@ class Pbx:
             self.parked.pop(fields["ParkeeUniqueid"], None)
 
     def _look(self, uid: str, fields: dict[str, str], prefix: str, message: Message) -> None:
-        names = ("Channel", "ChannelStateDesc", "CallerIDNum", "CallerIDName", "Exten", "Uniqueid", "Linkedid")
+        names = (
+            "Channel",
+            "ChannelStateDesc",
+            "CallerIDNum",
+            "CallerIDName",
+            "Exten",
+            "Uniqueid",
+            "Linkedid",
+        )
         if uid not in self.channels:
             self.began[uid] = at_of(message)
             if fields.get("Uniqueid") == fields.get("Linkedid"):
                 self.dnid[uid] = fields.get("Exten", "")
-        self.channels.setdefault(uid, {}).update({n: fields[prefix + n] for n in names if prefix + n in fields})
+        self.channels.setdefault(uid, {}).update(
+            {n: fields[prefix + n] for n in names if prefix + n in fields}
+        )
 
     def snapshot(self, at: float) -> Link:
         """What it answers to a login and our questions at this moment."""

@@ -64,4 +64,6 @@ async def connections(
         _("Calls and notes are kept.") if well else _("Calls are seen, but cannot be kept for good just now.")
     )
     lines.append(Connection(_("Database"), well, text, problem, None))
+    for trouble in site.hub.troubles():
+        lines.append(Connection(_("Keeping calls"), False, trouble, None, None))
     return site.renderer.page(request, viewer, "connections.html", connections=lines, now=now)

@@ -1,0 +1,327 @@
+"""One PBX's straight line at work: observer → teller → board → journal, and what closes the gaps in it.
+
+The board comes first: a card waits for no disk. The observer is started at once, even while the database is away: it
+reads and holds what it reads (20 000 events), and the line begins when the journal can say what was open. What does not
+fit is told from a snapshot and from CEL, as after any gap.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+import structlog
+
+from ami_bridge.backfill import WINDOW_SECONDS, CelGroup, Sweep
+from ami_bridge.cel import CelRow
+from ami_bridge.stream import LinkUp, Observed, SnapshotEnd, StreamItem
+from call_records.database import RecordsStore
+from call_records.journal import OpenCall
+from call_records.live import LiveBoard
+from call_records.spool import SpoolingJournal
+from switchhook.teller import Teller, cel_lines
+from telephony.errors import SwitchhookError
+from telephony.events import CallEvent, EventKind
+from telephony.facts import Certainty, State
+from telephony.numbers import Numbering
+from telephony.ports import CallChange, LinkState
+
+log = structlog.get_logger(__name__)
+
+LINK_STATE_SECONDS = 1.0  # how often the page learns how far behind the PBX's news are
+REST_SECONDS = 0.5  # how often ended calls are looked at for late words
+STORE_PAUSE_SECONDS = 1.0  # between two tries to learn from the journal what was open
+SWEEP_SECONDS = 600.0  # a call missed in spite of everything is in the journal ten minutes later
+SWEEP_AFTER_GAP_SECONDS = 30.0  # when the last rows of the gap have certainly been written
+CEL_SECONDS = (
+    4.0  # for the rows of a gap: live calls must be back within 5 s, and the sweep comes later anyway
+)
+KNOWN_AT_ONCE = 5_000  # channels asked for in one query
+
+
+class CelSource(Protocol):
+    """Where the channel event log is read. Both raise OSError or SwitchhookError while it cannot be."""
+
+    async def since(self, moment: float) -> Sequence[CelRow]:
+        """All rows not older than that moment (Unix seconds), in time order."""
+
+    async def unread(self, since: float) -> Sequence[CelRow]:
+        """Rows that came since the last time; the first time those not older than `since`."""
+
+
+class Feed(Protocol):
+    """Where one PBX's news come from: an Observer, or in the demo recorded calls."""
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+
+    def items(self) -> AsyncIterator[StreamItem]:
+        """The stream, in the order of the wire."""
+
+    def link_state(self) -> LinkState:
+        """How the link is now."""
+
+
+class Bridge:
+    """The line of one PBX. `run` is everything; the counters are for the metrics page."""
+
+    def __init__(
+        self,
+        feed: Feed,
+        numbering: Numbering,
+        store: RecordsStore,
+        board: LiveBoard,
+        spool: SpoolingJournal,
+        cel: CelSource | None = None,
+        *,
+        sweep_after_gap_seconds: float = SWEEP_AFTER_GAP_SECONDS,
+    ) -> None:
+        self.feed = feed
+        self.teller = Teller(numbering)
+        self._numbering = numbering
+        self._store = store
+        self._board = board
+        self._spool = spool
+        self._cel = cel
+        self._sweep = Sweep()
+        self._sweep_now = asyncio.Event()
+        self._sweep_after_gap_seconds = sweep_after_gap_seconds
+        self._unfinished: dict[object, OpenCall] = {}
+        self.indigestible = 0
+        """Messages that broke the teller: each is a fault of ours, logged with its trace."""
+        self.swept = 0
+        """Calls that the sweep told or corrected from CEL."""
+        self.cel_problem: str | None = None
+        """Why CEL could not be read last, in one sentence; None when all is well or there is none."""
+
+    @property
+    def pbx(self) -> str:
+        """The PBX's short name."""
+        return self._numbering.pbx
+
+    async def run(self, store_ready: asyncio.Event, *, tell_link_elsewhere: bool = False) -> None:
+        """Observe until cancelled. `store_ready` is set once the tables are those of this release."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tell_link(also_elsewhere=tell_link_elsewhere), name=f"link {self.pbx}")
+            watching = tasks.create_task(self.feed.run(), name=f"observer {self.pbx}")
+            await store_ready.wait()
+            await self._restore()
+            others = [tasks.create_task(self._rest(), name=f"rest {self.pbx}")]
+            if self._cel is not None:
+                others.append(tasks.create_task(self._sweep_for_ever(self._cel), name=f"sweep {self.pbx}"))
+            async for item in self.feed.items():
+                await self._take(item)
+            for task in (watching, *others):
+                task.cancel()
+
+    # -- beginning -------------------------------------------------------------------------------------------------
+
+    async def _restore(self) -> None:
+        """Take up the calls that an earlier process left open; its spool must be in the journal first."""
+        while not await self._spool.emptied(within_seconds=STORE_PAUSE_SECONDS):
+            pass  # the spool says what is wrong
+        while True:
+            try:
+                unfinished = await self._store.journal.unfinished(self.pbx)
+                told_until = await self._store.journal.told_until(self.pbx)
+                break
+            except SwitchhookError as trouble:
+                log.warning("open_calls_unread", pbx=self.pbx, problem=str(trouble), remedy=trouble.remedy)
+                await asyncio.sleep(STORE_PAUSE_SECONDS)
+        self._unfinished = {call.id: call for call in unfinished}
+        for facts in self.teller.restore(unfinished, told_until):
+            self._board.publish(facts)
+        if unfinished:
+            log.info("calls_taken_up", pbx=self.pbx, calls=len(unfinished))
+
+    # -- the line --------------------------------------------------------------------------------------------------
+
+    async def _take(self, item: StreamItem) -> None:
+        try:
+            changes = await self._resume(item) if isinstance(item, LinkUp) else self.teller.take(item)
+        except Exception:  # what we cannot digest never stops the rest; the report needs its trace
+            self.indigestible += 1
+            log.exception("message_not_understood", pbx=self.pbx)
+            return
+        await self._keep(changes)
+        if isinstance(item, SnapshotEnd) and item.complete:
+            await self._lay_to_rest()
+            self._sweep_now.set()
+        if not isinstance(item, Observed):
+            self._board.publish(self.feed.link_state())
+
+    async def _resume(self, item: LinkUp) -> list[CallChange]:
+        rows: Sequence[CelRow] = ()
+        told: set[str] = set()
+        if self._cel is not None:
+            try:
+                async with asyncio.timeout(CEL_SECONDS):
+                    rows = await self._cel.since(self.teller.context_from(item.at.timestamp()))
+                    told = await self._known({row.look.uid for row in rows})
+            except (OSError, SwitchhookError, TimeoutError) as trouble:
+                self._cel_trouble(trouble)  # the sweep tells them once it can
+                rows = ()
+        return self.teller.resume(item, rows, told)
+
+    async def _known(self, uids: set[str]) -> set[str]:
+        known: set[str] = set()
+        wanted = sorted(uids)
+        for first in range(0, len(wanted), KNOWN_AT_ONCE):
+            known |= set(await self._store.journal.known(self.pbx, wanted[first : first + KNOWN_AT_ONCE]))
+        return known
+
+    async def _keep(self, changes: Sequence[CallChange]) -> None:
+        for change in changes:
+            if change.absorbed:
+                self._board.forget(change.absorbed)
+            self._board.publish(change.facts)
+        if changes:
+            await self._spool.record(changes)
+
+    async def _lay_to_rest(self) -> None:
+        """End calls that were open in the journal and that nothing can be told of any more: no ghosts on the page."""
+        left, self._unfinished = self._unfinished, {}
+        live = {call.id for call in self.teller.tracker.live()}
+        gone = [
+            call for call in left.values() if call.id not in live and not any(map(self._told, call.aliases))
+        ]
+        await self._keep([_ended(call) for call in gone])
+
+    def _told(self, uid: str) -> bool:
+        return self.teller.holds(uid)
+
+    async def _rest(self) -> None:
+        """Let ended calls be forgotten in quiet times."""
+        while True:
+            await asyncio.sleep(REST_SECONDS)
+            await self._keep(self.teller.rest(time.time() - 1.0))
+
+    async def _tell_link(self, *, also_elsewhere: bool) -> None:
+        """Tell the board, and a web process elsewhere, how the link is."""
+        told: object = None
+        while True:
+            state = self.feed.link_state()
+            said: object = (state.connected, state.problem, round(state.lag_seconds))
+            if said != told:
+                self._board.publish(state)
+                if also_elsewhere and not await self._told_elsewhere(state):
+                    said = None  # the database is away; say it again
+                told = said
+            await asyncio.sleep(LINK_STATE_SECONDS)
+
+    async def _told_elsewhere(self, state: LinkState) -> bool:
+        try:
+            await self._store.relay.tell_link(state)
+        except SwitchhookError:
+            return False
+        return True
+
+    # -- the sweep -------------------------------------------------------------------------------------------------
+
+    async def _sweep_for_ever(self, cel: CelSource) -> None:
+        """At the start, after each gap, and every ten minutes."""
+        while True:
+            try:
+                async with asyncio.timeout(SWEEP_SECONDS):
+                    await self._sweep_now.wait()
+                self._sweep_now.clear()
+                await asyncio.sleep(self._sweep_after_gap_seconds)
+            except TimeoutError:
+                pass
+            if not self.teller.sure:
+                continue  # without a snapshot nobody knows what lives; the next one wakes us
+            try:
+                await self.sweep_once(cel)
+                self.cel_problem = None
+            except (OSError, SwitchhookError) as trouble:
+                self._cel_trouble(trouble)
+
+    async def sweep_once(self, cel: CelSource) -> int:
+        """Compare the last day's CEL with the journal; tell what is missing, correct ends that were only bounded.
+
+        Returns how many calls. Raises OSError or SwitchhookError; what was read is then looked at the next time.
+        """
+        now = time.time()
+        rows = await cel.unread(now - WINDOW_SECONDS)
+        groups = self._sweep.settled(rows, now, self.teller.lives)
+        try:
+            changes = await self._missing(groups, now)
+        except SwitchhookError:
+            self._sweep.put_back(groups)
+            raise
+        await self._keep(changes)
+        self.swept += len(changes)
+        if changes:
+            log.info("calls_told_from_cel", pbx=self.pbx, calls=len(changes))
+        return len(changes)
+
+    async def _missing(self, groups: Sequence[CelGroup], now: float) -> list[CallChange]:
+        uids = {uid for group in groups for uid in group.uids}
+        known = await self._known(uids)
+        changes: list[CallChange] = []
+        refine: dict[object, CelGroup] = {}
+        ids = await self._store.journal.known(self.pbx, known) if known else {}
+        bounded = set(await self._store.journal.bounded(self.pbx, set(ids.values()))) if ids else set()
+        for group in groups:
+            of_group = {ids[uid] for uid in group.uids if uid in ids}
+            if not of_group and group.whole and not any(map(self._told, group.uids)):
+                changes += self._tell_from_cel(group, now)
+            elif of_group & bounded:
+                refine |= dict.fromkeys(of_group & bounded, group)
+        for call_id in sorted(bounded & refine.keys(), key=str):
+            for kept in await self._store.journal.kept([call_id]):
+                changes += self._refined(kept, refine[call_id], now)
+        return changes
+
+    def _tell_from_cel(self, group: CelGroup, now: float) -> list[CallChange]:
+        lines = [*cel_lines(group.rows), {"t": group.last_at, "mark": "gone"}]
+        told = Teller(self._numbering).tell_again(lines)
+        return [_with_trace_of(change, [*lines, {"t": now, "mark": "cel"}]) for change in told]
+
+    def _refined(self, call: OpenCall, group: CelGroup, now: float) -> list[CallChange]:
+        """The call told again with the CEL rows of the time after its last message."""
+        heard = [float(line["t"]) for line in call.trace if "h" in line and not _is_answer(line)]
+        after = max(heard, default=0.0)
+        fresh = cel_lines(row for row in group.rows if row.at > after and row.look.uid in call.aliases)
+        if not fresh:
+            return []
+        mark = {"t": now, "mark": "cel"}
+        told = Teller(self._numbering, dict.fromkeys(call.aliases, call.id)).tell_again([*call.trace, *fresh])
+        own = [change for change in told if change.facts.id == call.id and change.facts.ended]
+        return [replace(change, events=(), absorbed=(), trace=(*fresh, mark)) for change in own]
+
+    def _cel_trouble(self, trouble: Exception) -> None:
+        problem = str(trouble) or "The channel event log did not answer in time."
+        if problem != self.cel_problem:
+            log.warning("cel_unreadable", pbx=self.pbx, problem=problem)
+        self.cel_problem = problem
+
+
+def _is_answer(line: object) -> bool:
+    """Whether a kept message was an answer of a snapshot, which says nothing of when something happened."""
+    pairs = line["h"] if isinstance(line, dict) else ()
+    return bool(pairs) and not any(name == "Privilege" for name, _ in pairs)
+
+
+def _with_trace_of(change: CallChange, lines: Sequence[object]) -> CallChange:
+    """The lines about this call's channels, and the marks."""
+    mine = [
+        line
+        for line in lines
+        if isinstance(line, dict) and ("cel" not in line or line["cel"].get("uniqueid") in change.aliases)
+    ]
+    return replace(change, trace=tuple(mine))
+
+
+def _ended(call: OpenCall) -> CallChange:
+    """An end for a call whose channels are gone and whose messages are lost: when is known only within limits."""
+    facts = call.facts
+    last = max([facts.started_at, *(at for at in (facts.answered_at,) if at is not None)])
+    ended = replace(facts, state=State.ENDED, ended_at=last, certainty=Certainty.BOUNDED)
+    event = CallEvent(EventKind.ENDED, facts.id, last)
+    now = datetime.now(UTC).timestamp()
+    return CallChange(ended, (event,), call.aliases, trace=({"t": now, "mark": "gone"},))

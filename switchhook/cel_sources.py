@@ -1,0 +1,60 @@
+"""The channel event log as the bridge reads it: a CSV file, or a table that Asterisk writes to.
+
+CDR is no source here on purpose: it has one to five rows a channel, transfers rewrite them, and talk time is wrong by
+the time in a queue, so a call told from CDR would claim what nobody knows (docs/how-to/outages.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from ami_bridge.cel import CelRow, row_of
+from ami_bridge.cel_file import CelFile
+from call_records.cel_table import CelTable
+from switchhook.bridge import CelSource
+from switchhook.settings import PbxSettings
+
+
+class CelFromFile:
+    """`cel_custom`'s CSV file. Read in a thread, for disks wait."""
+
+    def __init__(self, file: CelFile) -> None:
+        self._file = file
+
+    async def since(self, moment: float) -> Sequence[CelRow]:
+        """All rows not older than that moment."""
+        earlier, rows = await asyncio.to_thread(self._file.rows_since, moment, moment)
+        return [*earlier, *rows]
+
+    async def unread(self, since: float) -> Sequence[CelRow]:
+        """Rows appended since the last time."""
+        return await asyncio.to_thread(self._file.unread, since)
+
+
+class CelFromTable:
+    """A table as `cel_pgsql` or `cel_odbc` fills it."""
+
+    def __init__(self, table: CelTable) -> None:
+        self._table = table
+        self._seen_until: float | None = None
+
+    async def since(self, moment: float) -> Sequence[CelRow]:
+        """All rows not older than that moment."""
+        return [row for cells in await self._table.rows_since(moment) if (row := row_of(cells)) is not None]
+
+    async def unread(self, since: float) -> Sequence[CelRow]:
+        """Rows newer than the newest one seen; late ones of the last moments may come twice, which changes nothing."""
+        rows = await self.since(since if self._seen_until is None else self._seen_until)
+        if rows:
+            self._seen_until = max(row.at for row in rows)
+        return rows
+
+
+def cel_source(pbx: PbxSettings) -> CelSource | None:
+    """Where this PBX's CEL is read; None when no place is configured."""
+    if pbx.cel_url is not None:
+        return CelFromTable(CelTable(pbx.cel_url.get_secret_value(), pbx.cel_table))
+    if pbx.cel_file is not None:
+        return CelFromFile(CelFile(pbx.cel_file))
+    return None

@@ -1,0 +1,102 @@
+"""Every scenario, played by SIP phones through a real Asterisk, told as it was: by the recommended AMI user and by one
+that is told everything.
+
+All are played at once before the first test; each test then judges one. What was true comes from the phones alone.
+`python -m tests.scenarios.play NAME DIRECTORY` plays one alone and keeps its stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from statistics import median
+
+import pytest
+
+from switchhook.lab.asterisk_binary import AsteriskInstall
+from telephony.facts import CallFacts
+from tests.scenarios.catalogue import CATALOGUE
+from tests.scenarios.play import Evening, Played, play_all
+from tests.scenarios.truth import Truth, differences
+
+pytestmark = pytest.mark.asterisk
+
+TALK_ERROR_SECONDS = 0.05  # of the median call
+NAMES = [scenario.name for scenario in CATALOGUE]
+WITHOUT_NAME_OR_TIME = (
+    "direct",
+    "ring_group",
+    "queue_local_next",
+    "park_retrieved",
+    "pickup_directed",
+    "hold",
+    "five_interleaved",
+    "blind_refer_extension_answered",
+    "attended_refer_extension",
+    "attended_code_extension",
+    "attended_code_extension_aborted",
+    "blonde_refer_extension_answered",
+    "redirect_extension",
+    "originate_two_legs",
+)
+"""Played once more on a PBX without systemname and without timestampevents."""
+
+
+@pytest.fixture(scope="module")
+def evening(asterisk_install: AsteriskInstall) -> Evening:
+    """All scenarios, played."""
+    return asyncio.run(play_all(asterisk_install, CATALOGUE))
+
+
+@pytest.fixture(scope="module")
+def plain_evening(asterisk_install: AsteriskInstall) -> Evening:
+    """Some scenarios on a PBX that names neither itself nor the time of its events."""
+    chosen = [scenario for scenario in CATALOGUE if scenario.name in WITHOUT_NAME_OR_TIME]
+    return asyncio.run(play_all(asterisk_install, chosen, system_name=None, timestamp_events=False))
+
+
+def judge(played: Played) -> None:
+    """Fails with every difference between what was true and what was told."""
+    assert not played.failure, f"the scenario could not be played: {played.failure}"
+    wrong = [
+        f"{who}: {fault}"
+        for who, told in (("recommended", played.recommended), ("unfiltered", played.unfiltered))
+        for fault in _faults(played.truths, told)
+    ]
+    assert not wrong, "\n".join(wrong)
+    assert played.ended_times == [1] * len(played.truths)
+
+
+def _faults(truths: list[Truth], told: list[CallFacts]) -> list[str]:
+    if len(truths) != len(told):
+        calls = [(facts.caller.raw, facts.requested, facts.disposition) for facts in told]
+        return [f"{len(truths)} calls were made, {len(told)} told: {calls}"]
+    return [fault for truth, facts in zip(truths, told, strict=True) for fault in differences(truth, facts)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_told_as_it_was(evening: Evening, name: str) -> None:
+    """What the phones did is what is told."""
+    judge(evening.played[name])
+
+
+@pytest.mark.parametrize("name", WITHOUT_NAME_OR_TIME)
+def test_told_as_it_was_without_systemname_and_timestamps(plain_evening: Evening, name: str) -> None:
+    """A PBX that was not set up as recommended is told just as truly."""
+    judge(plain_evening.played[name])
+
+
+def test_nothing_is_left_over(evening: Evening) -> None:
+    """When everybody has hung up no state of any call remains."""
+    assert not evening.left_over
+
+
+def test_talk_times_are_exact(evening: Evening) -> None:
+    """The median call's talk time differs by at most 0.05 s from what the phones say."""
+    errors = [
+        abs(truth.talk_seconds - facts.talk_seconds)
+        for played in evening.played.values()
+        for truth, facts in zip(played.truths, played.recommended, strict=False)
+        if truth.talk_seconds
+    ]
+    assert len(errors) > len(CATALOGUE) / 2
+    assert median(errors) <= TALK_ERROR_SECONDS
