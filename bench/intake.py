@@ -47,7 +47,12 @@ def stream(copies: int) -> tuple[Pieces, int]:
     count, at = 0, 1_795_400_000.0
     for copy in range(copies):
         for index, name in enumerate(n for n in names() if "nasty" not in n):
-            link = [m for link in captured(name).links for m in link if m.kind != "Response" and "Timestamp" in m.fields]
+            link = [
+                m
+                for link in captured(name).links
+                for m in link
+                if m.kind != "Response" and "Timestamp" in m.fields
+            ]
             moved = shifted(link, at - link[0].arrived_at)
             step = ID_STEP * (copy * 100 + index + 1)
             data = raw(renamed(moved, step, prefix="pbx-"), banner=b"")
@@ -182,7 +187,9 @@ def main() -> None:
     print(f"machine    {processor()}, Python {platform.python_version()}, one core")
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("panoramisk", "cacofonisk")]
     print(f"peers      {', '.join(versions)}")
-    print(f"stream     {events:,} events (read = all), {size / 1e6:.1f} MB, {switchhook(pieces):,} calls end in it\n")
+    print(
+        f"stream     {events:,} events (read = all), {size / 1e6:.1f} MB, {switchhook(pieces):,} calls end in it\n"
+    )
     rows: list[tuple[str, Callable[[Pieces], object]]] = [
         ("Switchhook: parse, judge, correlate, tell", switchhook),
         ("panoramisk: parse, one * handler", panoramisk),

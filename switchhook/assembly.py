@@ -52,7 +52,9 @@ DRAIN_SECONDS = 1.0  # for the journal at a stop; a healthy database needs a ten
 OWN_STORE_STOP_SECONDS = 1.5  # a clean stop takes 0.1 s; killed, it recovers at the next start
 STOP_SECONDS = 4.5  # the whole stop is promised within 5 s
 PRUNE_SECONDS = 6 * 3600.0
-SETUP_LETTERS = "abcdefghjkmnpqrstuvwxyz"  # none looks like another; digits would be masked in the log as a number
+SETUP_LETTERS = (
+    "abcdefghjkmnpqrstuvwxyz"  # none looks like another; digits would be masked in the log as a number
+)
 SETUP_LENGTH = 10  # 45 bits; tries are limited, and it is worth nothing once there is an administrator
 
 
