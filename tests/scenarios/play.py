@@ -2,12 +2,14 @@
 
     python -m tests.scenarios.play NAME DIRECTORY
 
-plays one scenario alone and writes its stream as a capture: a bug begins like that.
+plays one scenario alone and writes its stream as a capture with what was true of it: a bug begins like that. NAME may
+be a pattern; SWITCHHOOK_ASTERISK chooses the version.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import re
@@ -18,7 +20,6 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-from ami_bridge.capture import CaptureWriter
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import DEFAULT_SUITE, AsteriskInstall, find_asterisk
 from telephony.facts import CallFacts
@@ -41,6 +42,8 @@ class Scenario:
     name: str
     play: Play
     phones: tuple[int, ...]
+    since: int = 0
+    """The first major version of Asterisk that can do it."""
 
 
 @dataclass(slots=True)
@@ -73,7 +76,8 @@ async def play_all(
     timestamp_events: bool = True,
     capture: Path | None = None,
 ) -> Evening:
-    """Play them, AT_ONCE at a time, each with a team of its own."""
+    """Play those that this Asterisk can do, AT_ONCE at a time, each with a team of its own."""
+    scenarios = [one for one in scenarios if install.major >= one.since]
     teams = range(FIRST_TEAM, FIRST_TEAM + len(scenarios))
     async with AsyncExitStack() as room:
         asterisk = await room.enter_async_context(
@@ -107,7 +111,7 @@ async def play_all(
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
             if capture is not None:
-                _write(capture, unfiltered)
+                _write(capture, unfiltered, asterisk.cel_csv)
     for team, one in zip(teams, played, strict=True):
         one.recommended = recommended.calls_of(str(team))
         one.unfiltered = unfiltered.calls_of(str(team))
@@ -141,12 +145,22 @@ async def _play_one(stage: Stage, scenario: Scenario, limit: asyncio.Semaphore) 
     return played
 
 
-def _write(directory: Path, watch: Watch) -> None:
+DULL = frozenset(
+    {"RTCPSent", "RTCPReceived", "TestEvent", "SuccessfulAuth", "ChallengeSent", "ContactStatus"}
+)
+"""Events that say nothing of calls, by the hundred: left out of captures to keep them small."""
+
+
+def _write(directory: Path, watch: Watch, cel: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "ami.jsonl").unlink(missing_ok=True)
-    with CaptureWriter(directory / "ami.jsonl") as writer:
-        for message in watch.messages:
-            writer.write(message)
+    lines = (
+        json.dumps(message.as_capture(), ensure_ascii=False, separators=(",", ":"))
+        for message in watch.messages
+        if message.kind not in DULL and not message.get("Variable").startswith("RTPAUDIO")
+    )
+    text = "\n".join(lines) + "\n"
+    (directory / "ami.jsonl.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+    (directory / "cel.csv.gz").write_bytes(gzip.compress(cel.read_bytes(), mtime=0))
 
 
 def main() -> None:
@@ -159,9 +173,8 @@ def main() -> None:
     chosen = [one for one in CATALOGUE if not names or any(fnmatch(one.name, name) for name in names)]
     install = find_asterisk(os.environ.get("SWITCHHOOK_ASTERISK", DEFAULT_SUITE))
     evening = asyncio.run(play_all(install, chosen, capture=directory))
-    (directory / "truth.json").write_text(
-        json.dumps({name: [asdict(t) for t in one.truths] for name, one in evening.played.items()}, indent=1)
-    )
+    truths = {name: [asdict(truth) for truth in one.truths] for name, one in evening.played.items()}
+    (directory / "expected.json").write_text(json.dumps(truths, indent=1) + "\n", encoding="utf-8")
     for name, one in evening.played.items():
         if one.failure:
             print(name, "NOT PLAYED", one.failure)
