@@ -63,5 +63,7 @@ def _check_tracker(tracker: Tracker) -> None:
     for uid, channel in tracker.channels.items():
         assert channel.call.channels.get(uid) is channel, "a channel is in the call it points to"
     for call in tracker.live():
-        assert any(channel.ended_at is None for channel in call.channels.values()), "a live call has a live channel"
+        assert any(channel.ended_at is None for channel in call.channels.values()), (
+            "a live call has a live channel"
+        )
         assert call.live == sum(channel.ended_at is None for channel in call.channels.values())

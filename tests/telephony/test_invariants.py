@@ -135,8 +135,25 @@ def test_damaged_bytes_of_a_real_stream_never_raise(name: str, seed: int) -> Non
 
 
 WORDS = (
-    *("", "a22-1795313512.1", "a22-1795313512.2", "1.1", "PJSIP/101-00000001", "PJSIP/trunk-00000000", "PJSIP"),
-    *("Local/105@ctx-0000000a;1", "Local/105@ctx-0000000a;2", ";1", "/", "101", "+79161110001", "sales", "701"),
+    *(
+        "",
+        "a22-1795313512.1",
+        "a22-1795313512.2",
+        "1.1",
+        "PJSIP/101-00000001",
+        "PJSIP/trunk-00000000",
+        "PJSIP",
+    ),
+    *(
+        "Local/105@ctx-0000000a;1",
+        "Local/105@ctx-0000000a;2",
+        ";1",
+        "/",
+        "101",
+        "+79161110001",
+        "sales",
+        "701",
+    ),
     *("Up", "Ringing", "Yes", "Success", "basic", "parking", "CANCEL", "SIPTRANSFER"),
     *("-1", "NaN", "1e400", "9" * 500, "\x00"),
 )
