@@ -6,6 +6,7 @@ and the client could hear each other. What a consultation said before its transf
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -361,26 +362,52 @@ def _first_rung(scene: _Scene) -> list[str]:
 
 
 def _state(scene: _Scene) -> f.State:
-    call = scene.call
-    if call.ended_at is not None:
-        return f.State.ENDED
-    if call.unverified:
-        return f.State.UNVERIFIED
-    if any(p.until is None for p in call.parkings):
-        return f.State.PARKED
-    if scene.conversed and scene.conversed[-1][1] >= scene.now and _talks_now(scene):
-        return f.State.HELD if any(c.open_hold() for c in _own(scene)) else f.State.TALKING
-    if any(c.conferences and c.conferences[-1][1] is None for c in _own(scene)):
-        return f.State.TALKING
-    if any(visit.left_at is None for visit in call.queues):
-        return f.State.QUEUED
-    if any(c.open_hold() and c.ended_at is None for c in _own(scene)):
-        return f.State.HELD
-    return f.State.RINGING
+    return next(state for state, _, holds in STATES if holds(scene))
+
+
+def _is_parked(scene: _Scene) -> bool:
+    return any(stay.until is None for stay in scene.call.parkings)
 
 
 def _talks_now(scene: _Scene) -> bool:
+    if not scene.conversed or scene.conversed[-1][1] < scene.now:
+        return False
     return any((stay := c.stay()) is not None and stay.kind == "basic" for c in _own(scene))
+
+
+def _is_held(scene: _Scene) -> bool:
+    return any(c.open_hold() is not None and c.ended_at is None for c in _own(scene))
+
+
+def _in_conference(scene: _Scene) -> bool:
+    return any(c.conferences and c.conferences[-1][1] is None for c in _own(scene))
+
+
+def _in_queue(scene: _Scene) -> bool:
+    return any(visit.left_at is None for visit in scene.call.queues)
+
+
+def _rings(scene: _Scene) -> bool:
+    """Whether a phone rings now: after a conversation that means a transfer, not the end."""
+    return any(c.dial is not None and c.up_at is None and c.ended_at is None for c in _own(scene))
+
+
+STATES: tuple[tuple[f.State, str, Callable[[_Scene], bool]], ...] = (
+    (f.State.ENDED, "its last channel has ended", lambda scene: scene.call.ended_at is not None),
+    (f.State.UNVERIFIED, "the link to the PBX is lost", lambda scene: scene.call.unverified),
+    (f.State.PARKED, "the client is in a parking lot", _is_parked),
+    (f.State.HELD, "somebody keeps the other on hold", lambda scene: _talks_now(scene) and _is_held(scene)),
+    (
+        f.State.TALKING,
+        "the client and somebody hear each other",
+        lambda s: _talks_now(s) or _in_conference(s),
+    ),
+    (f.State.QUEUED, "the client waits in a queue", _in_queue),
+    (f.State.HELD, "the client waits while a colleague is asked", _is_held),
+    (f.State.RINGING, "somebody is rung, or the caller is in a menu", lambda s: not s.conversed or _rings(s)),
+    (f.State.TALKING, "the conversation is just over", lambda _: True),
+)
+"""State, its meaning in words, its condition; the first that holds is the call's state now."""
 
 
 def _service_answer(scene: _Scene) -> float | None:
@@ -695,25 +722,43 @@ def _left_waiting(scene: _Scene) -> bool:
 def _ended_by(scene: _Scene) -> str:
     """`caller`, `callee` or `pbx`: whose phone (or line) hung up, else what the dial attempts say."""
     end = scene.call.ended_at if scene.call.ended_at is not None else scene.now
-    talking = _last_to_talk(scene, end)
+    talked_until = _talked_until(scene, end)
+    talking = _last_to_talk(scene, end) if talked_until is None else []
+    since = end - END_WINDOW if talked_until is None else max(end - END_WINDOW, talked_until + MOVE_WINDOW)
     asked = [
-        (c.asked_at, c)
-        for c in talking or _own(scene)
-        if c.asked_at is not None and c.asked_at >= end - END_WINDOW
+        (c.asked_at, c) for c in talking or _own(scene) if c.asked_at is not None and c.asked_at >= since
     ]
     if asked:
         return _side(scene, min(asked, key=lambda pair: pair[0] or 0.0)[1])
     if talking:
         return _first_to_leave(scene, talking, end)
-    dials = [c.dial for c in scene.call.channels.values() if c.dial is not None and not c.dial.forward]
-    statuses = [dial for dial in dials if dial.status and dial.source == scene.caller.uid]
-    statuses = statuses or [c.dial for c in _own(scene) if c.dial in dials and c.dial and c.dial.status]
-    last = max(statuses, key=lambda dial: dial.ended_at or 0.0).status if statuses else ""
+    return _ended_by_dial(scene, talked_until or 0.0)
+
+
+def _ended_by_dial(scene: _Scene, since: float) -> str:
+    """What the last dial attempts say of the end; those of the caller himself before those behind a Local channel."""
+    dials = [
+        c.dial
+        for c in scene.call.channels.values()
+        if c.dial is not None and c.dial.status and not c.dial.forward and (c.dial.ended_at or 0.0) > since
+    ]
+    own = [dial for dial in dials if dial.source == scene.caller.uid]
+    last = max(own or dials, key=lambda dial: dial.ended_at or 0.0).status if dials else ""
     if last in ("BUSY", "CONGESTION", "CHANUNAVAIL"):
         return "callee"
-    if last in ("CANCEL", "ABORT") or any(v.abandoned and not v.result for v in scene.call.queues):
+    if last in ("CANCEL", "ABORT") or any(v.abandoned and not v.result for v in _visits(scene)):
         return "caller"
     return "pbx"
+
+
+def _talked_until(scene: _Scene, end: float) -> float | None:
+    """When the last conversation ended, if the call went on without one: others were rung, or the client queued."""
+    if not scene.conversed:
+        return None
+    after = scene.conversed[-1][1] + MOVE_WINDOW
+    rung = any(c.dial and (c.dial.ended_at or end) > after for c in scene.call.channels.values())
+    queued = any((visit.left_at or end) > after for visit in _visits(scene))
+    return scene.conversed[-1][1] if rung or queued else None
 
 
 def _last_to_talk(scene: _Scene, end: float) -> list[Channel]:
@@ -721,10 +766,6 @@ def _last_to_talk(scene: _Scene, end: float) -> list[Channel]:
     last = [span for span in scene.together if span.until >= end - END_WINDOW]
     if not last or not scene.conversed or scene.conversed[-1][1] < end - END_WINDOW:
         return []
-    after = scene.conversed[-1][1] + MOVE_WINDOW
-    rung_after = any(c.dial and (c.dial.ended_at or end) > after for c in scene.call.channels.values())
-    if rung_after or any((visit.left_at or end) > after for visit in _visits(scene)):
-        return []  # whom they talked to had left; the end came while others were rung
     uids = max(last, key=lambda span: span.until).uids
     return [c for c in _own(scene) if c.uid in uids]
 

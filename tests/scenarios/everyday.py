@@ -821,7 +821,7 @@ EVERYDAY = (
     Scenario("menu_then_given_up", menu_then_given_up, (1,)),
     Scenario("menu_queue", menu_queue, (2,)),
     Scenario("follow_me_desk", follow_me_desk, (1,)),
-    Scenario("follow_me_mobile", follow_me_mobile, (1,)),
+    Scenario("follow_me_mobile", follow_me_mobile, (1, 2)),
     Scenario("forwarded", forwarded, (1, 2)),
     Scenario("forwarded_outside", forwarded_outside, (1,)),
     Scenario("forwarded_not_answered", forwarded_not_answered, (1, 2)),
