@@ -1,8 +1,9 @@
 """How fast AMI bytes become call facts, and what a live call costs: `python -m bench intake [--copies N]`.
 
-The stream is the captures of `tests/captures` (read = all: every event a PBX sends), one after another with renamed ids, so
-that all calls are distinct; without nasty_callerid, whose forged events end panoramisk's parser. In the same run, on the same bytes and one core: the whole line of Switchhook, panoramisk's own event path with
-one handler for everything, and cacofonisk behind panoramisk as its own runner wires it. Best of three runs each.
+The stream is the captures of `tests/captures` (read = all: every event a PBX sends), one after another with renamed
+ids, so that all calls are distinct; without nasty_callerid, whose forged events end panoramisk's parser. In the same
+run, on the same bytes and one core: the whole line of Switchhook, panoramisk's own event path with one handler for
+everything, and cacofonisk behind panoramisk as its own runner wires it. Best of three runs each.
 """
 
 from __future__ import annotations
