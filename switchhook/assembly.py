@@ -25,8 +25,8 @@ from typing import Literal
 import structlog
 from prometheus_client import CollectorRegistry
 
+from ami_bridge.interpreter import WANTED, WANTED_ONLY_WITH
 from ami_bridge.observer import Observer
-from ami_bridge.translate import WANTED
 from call_records.database import RecordsStore, open_records
 from call_records.live import LiveBoard
 from call_records.postgres import EmbeddedPostgres
@@ -289,7 +289,7 @@ async def _once_stored(service: Service, part: Callable[[], Awaitable[None]]) ->
 
 
 def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal) -> Bridge:
-    observer = Observer(link_to(pbx), wanted=WANTED)
+    observer = Observer(link_to(pbx), wanted=WANTED, only_with=WANTED_ONLY_WITH)
     bridge = Bridge(observer, numbering_of(pbx), service.store, service.board, spool, cel_source(pbx))
     service.bridges[pbx.id] = bridge
     return bridge
