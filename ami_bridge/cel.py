@@ -38,7 +38,9 @@ COLUMNS = [
     "eventextra",
 ]
 """The order in which our `cel_custom.conf` writes; a header line with other columns in another order wins."""
-ABSENT = "N/A"  # what CEL writes for a channel that an event does not have: were it one, it would join strangers
+ABSENT = (
+    "N/A"  # what CEL writes for a channel that an event does not have: were it one, it would join strangers
+)
 FIELD_LIMIT = (
     65_536  # characters; csv's own default is 131 072, and no honest field of Asterisk comes near either
 )
