@@ -6,6 +6,7 @@ and the client could hear each other. What a consultation said before its transf
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -361,26 +362,52 @@ def _first_rung(scene: _Scene) -> list[str]:
 
 
 def _state(scene: _Scene) -> f.State:
-    call = scene.call
-    if call.ended_at is not None:
-        return f.State.ENDED
-    if call.unverified:
-        return f.State.UNVERIFIED
-    if any(p.until is None for p in call.parkings):
-        return f.State.PARKED
-    if scene.conversed and scene.conversed[-1][1] >= scene.now and _talks_now(scene):
-        return f.State.HELD if any(c.open_hold() for c in _own(scene)) else f.State.TALKING
-    if any(c.conferences and c.conferences[-1][1] is None for c in _own(scene)):
-        return f.State.TALKING
-    if any(visit.left_at is None for visit in call.queues):
-        return f.State.QUEUED
-    if any(c.open_hold() and c.ended_at is None for c in _own(scene)):
-        return f.State.HELD
-    return f.State.RINGING
+    return next(state for state, _, holds in STATES if holds(scene))
+
+
+def _is_parked(scene: _Scene) -> bool:
+    return any(stay.until is None for stay in scene.call.parkings)
 
 
 def _talks_now(scene: _Scene) -> bool:
+    if not scene.conversed or scene.conversed[-1][1] < scene.now:
+        return False
     return any((stay := c.stay()) is not None and stay.kind == "basic" for c in _own(scene))
+
+
+def _is_held(scene: _Scene) -> bool:
+    return any(c.open_hold() is not None and c.ended_at is None for c in _own(scene))
+
+
+def _in_conference(scene: _Scene) -> bool:
+    return any(c.conferences and c.conferences[-1][1] is None for c in _own(scene))
+
+
+def _in_queue(scene: _Scene) -> bool:
+    return any(visit.left_at is None for visit in scene.call.queues)
+
+
+def _rings(scene: _Scene) -> bool:
+    """Whether a phone rings now: after a conversation that means a transfer, not the end."""
+    return any(c.dial is not None and c.up_at is None and c.ended_at is None for c in _own(scene))
+
+
+STATES: tuple[tuple[f.State, str, Callable[[_Scene], bool]], ...] = (
+    (f.State.ENDED, "its last channel has ended", lambda scene: scene.call.ended_at is not None),
+    (f.State.UNVERIFIED, "the link to the PBX is lost", lambda scene: scene.call.unverified),
+    (f.State.PARKED, "the client is in a parking lot", _is_parked),
+    (f.State.HELD, "somebody keeps the other on hold", lambda scene: _talks_now(scene) and _is_held(scene)),
+    (
+        f.State.TALKING,
+        "the client and somebody hear each other",
+        lambda s: _talks_now(s) or _in_conference(s),
+    ),
+    (f.State.QUEUED, "the client waits in a queue", _in_queue),
+    (f.State.HELD, "the client waits while a colleague is asked", _is_held),
+    (f.State.RINGING, "somebody is rung, or the caller is in a menu", lambda s: not s.conversed or _rings(s)),
+    (f.State.TALKING, "the conversation is just over", lambda _: True),
+)
+"""State, its meaning in words, its condition; the first that holds is the call's state now."""
 
 
 def _service_answer(scene: _Scene) -> float | None:
