@@ -54,6 +54,8 @@ class Grouping:
         self.channels: dict[str, Channel] = {}
         self.now = 0.0
         """The newest `at` seen."""
+        self.alive_until = 0.0
+        """When the link was lost last: a channel whose end nobody saw had not ended before. Unix seconds."""
         self.reconstructing = False
         """True while signals from CEL are fed: calls that they change are told as reconstructed."""
         self._identify = identify
