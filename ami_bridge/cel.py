@@ -38,6 +38,9 @@ COLUMNS = [
     "eventextra",
 ]
 """The order in which our `cel_custom.conf` writes; a header line with other columns in another order wins."""
+ABSENT = (
+    "N/A"  # what CEL writes for a channel that an event does not have: were it one, it would join strangers
+)
 FIELD_LIMIT = (
     65_536  # characters; csv's own default is 131 072, and no honest field of Asterisk comes near either
 )
@@ -300,6 +303,8 @@ class CelTranslator:
         if uid in self._looks:
             return self._looks[uid]._replace(state="")
         channel = str(extra.get(name or f"{prefix}_name", ""))
+        if ABSENT in (uid, channel):
+            return None
         return s.Look(uid, "", channel, "", "", "", "") if uid and channel else None
 
 

@@ -154,6 +154,10 @@ class Observer:
         log.info("pbx link up", pbx=self.link.pbx_id, address=self.link.address)
         self.deliver(LinkUp(self.link.pbx_id, self._since, uptime_seconds))
 
+    def booted_late(self, uptime_seconds: float | None) -> None:
+        """The PBX has come up only now: what it said so far was half of the truth, a snapshot begins anew."""
+        self.deliver(LinkUp(self.link.pbx_id, self._now(), uptime_seconds))
+
     def snapshot_ended(self, complete: bool, refused: tuple[str, ...]) -> None:
         """The snapshot has passed; a refusal of what every observer needs is the administrator's to mend."""
         if "CoreStatus" in refused or "CoreShowChannels" in refused:
@@ -232,6 +236,7 @@ class _Watch:
         self._session = LinkSession(own_mark=connection.mark)
         self._snapshot = Snapshot(connection.mark)
         self._snapshot_told = False
+        self._booted = False
         self._confirmations: dict[str, _Confirmation] = {}
         self._asked = 0
         self._loop = asyncio.get_running_loop()
@@ -242,10 +247,9 @@ class _Watch:
     async def run(self) -> None:
         """Until the link is lost, by an error that says how."""
         first = await self._first_messages()
+        self._booted = any(message.kind == "FullyBooted" for message in first)
         self._observer.went_up(_uptime_of(first))
-        for question in self._snapshot.questions():
-            self._connection.send(*question)
-        self._take(first)
+        self._ask_snapshot(first)
         while True:
             try:
                 async with asyncio.timeout_at(self._next_deadline()):
@@ -255,9 +259,26 @@ class _Watch:
                 continue
             self._heard_at = self._loop.time()
             self._pinged_at = None
-            self._take(messages)
+            if not self._booted and any(message.kind == "FullyBooted" for message in messages):
+                self._begin_anew(messages)
+            else:
+                self._take(messages)
             # A stream that never pauses would otherwise keep the consumer from its turn.
             await asyncio.sleep(0)
+
+    def _ask_snapshot(self, messages: list[Message]) -> None:
+        for question in self._snapshot.questions():
+            self._connection.send(*question)
+        self._take(messages)
+
+    def _begin_anew(self, messages: list[Message]) -> None:
+        """An Asterisk that is still booting lets us in, and refuses `Status` because the module is not there yet."""
+        self._booted = True
+        self._snapshot = Snapshot(f"{self._connection.mark}-booted")
+        self._snapshot_told = False
+        self._snapshot_heard_at = self._loop.time()
+        self._observer.booted_late(_uptime_of(messages))
+        self._ask_snapshot(messages)
 
     async def _first_messages(self) -> list[Message]:
         """What came with the login, waiting a moment for FullyBooted, which bears the uptime."""

@@ -37,6 +37,17 @@ IDENTITY = (
     "Uniqueid",
     "Linkedid",
 )  # come after CallerIDNum: the first of the name may be the caller's, not Asterisk's
+CHANNEL_LINES = (
+    "CallerIDNum",
+    "CallerIDName",
+    "ConnectedLineNum",
+    "ConnectedLineName",
+    "Language",
+    "AccountCode",
+    "Context",
+    "Exten",
+    "Priority",
+)  # the lines of one channel in every event, in this order and nothing between (manager_channels.c, 16 and 22)
 CAPTURED_BLOCKS = 200  # enough for a day of one persistent attacker's calls; 200 × 64 kB at worst is 13 MB
 UNSETTLED_MESSAGES = (
     4  # cut head, forged block and tail follow each other; two more for a second forged block
@@ -327,26 +338,61 @@ def _missing(message: Message, head: Message) -> dict[str, str]:
 
 
 def _mended(message: Message, reason: str, session: LinkSession) -> Verdict:
-    """The message with the uniqueid that is its own: of the candidates, never one known to be another
-    channel's."""
-    fields = dict(message.fields)
+    """The message as Asterisk wrote it: the first of each name, but where a caller's own line stands before it."""
+    smuggled = smuggled_names(message.fields)
+    # What a caller smuggles in stands in every place of his number, also behind Asterisk's own line: so the last other.
+    own_line = {
+        name: value for name, value in message.repeated if name in smuggled and value != message.fields[name]
+    }
+    told_once = smuggled - {name for name, _ in message.repeated}
+    fields = {n: v for n, v in message.fields.items() if n not in told_once and n not in own_line}
+    fields |= own_line
     for name in IDENTITY:
         candidates = [fields.get(name, "")] + [value for other, value in message.repeated if other == name]
         if len(set(candidates)) == 1:
             continue
-        own = [value for value in candidates if _may_be(value, name, message, session)]
+        if name == "Linkedid" or _is_free(candidates[0], message, session):
+            continue
+        own = [value for value in candidates if _may_be(value, message, session)]
         if not own:
             return Verdict(Judgement.QUARANTINE, CLAIMED, message)
-        fields[name] = own[-1]  # Asterisk writes its own after everything a caller controls
+        fields[name] = own[-1]
     return Verdict(Judgement.FLAG, reason, message._replace(fields=fields))
 
 
-def _may_be(value: str, name: str, message: Message, session: LinkSession) -> bool:
-    if session.system_name and not value.startswith(session.system_name + "-"):
+def smuggled_names(fields: dict[str, str]) -> set[str]:
+    """Names whose first line a caller wrote: they stand between two of Asterisk's lines that follow each other.
+
+    A name or number ends up in the middle of a channel's lines, so what is smuggled with it comes before the lines that
+    Asterisk still had to write. To fake those as well takes more than the 79 bytes a caller has.
+    """
+    found: set[str] = set()
+    suspects: set[str] = set()
+    prefix, expected = "", 0
+    for name in fields:
+        if not expected and name.endswith(CHANNEL_LINES[0]):
+            prefix, expected, suspects = name.removesuffix(CHANNEL_LINES[0]), 1, set()
+        elif expected and name == prefix + CHANNEL_LINES[expected]:
+            expected += 1
+        elif expected:
+            suspects.add(name)
+        while expected and expected < len(CHANNEL_LINES) and prefix + CHANNEL_LINES[expected] in suspects:
+            expected += 1  # Asterisk's own of that name is among the repeats
+        if expected == len(CHANNEL_LINES):
+            found |= suspects
+            expected = 0
+    return found
+
+
+def _may_be(uniqueid: str, message: Message, session: LinkSession) -> bool:
+    if session.system_name and not uniqueid.startswith(session.system_name + "-"):
         return False
-    if name == "Linkedid":
-        return True
-    return session.channels.get(value, message.get("Channel")) == message.get("Channel")
+    return _is_free(uniqueid, message, session)
+
+
+def _is_free(uniqueid: str, message: Message, session: LinkSession) -> bool:
+    """Whether no other channel is known by it."""
+    return session.channels.get(uniqueid, message.get("Channel")) == message.get("Channel")
 
 
 def _with_confirmation(verdict: Verdict, session: LinkSession) -> Verdict:

@@ -92,7 +92,11 @@ def _dial_end(message: Message) -> Iterator[s.Signal]:
     dest = look(message.fields, "Dest")
     if dest is not None:
         source = look(message.fields)
-        yield s.DialEnded(moment_of(message), source, dest, message.get("DialStatus"), message.get("Forward"))
+        forward = message.get("Forward")
+        names = list(message.fields)
+        if forward and "DestPriority" in names[names.index("Forward") :]:
+            forward = ""  # Asterisk writes it behind the channels; before them it is a caller's own line
+        yield s.DialEnded(moment_of(message), source, dest, message.get("DialStatus"), forward)
 
 
 def _bridge_enter(message: Message) -> Iterator[s.Signal]:

@@ -52,6 +52,10 @@ DRAIN_SECONDS = 1.0  # for the journal at a stop; a healthy database needs a ten
 OWN_STORE_STOP_SECONDS = 1.5  # a clean stop takes 0.1 s; killed, it recovers at the next start
 STOP_SECONDS = 4.5  # the whole stop is promised within 5 s
 PRUNE_SECONDS = 6 * 3600.0
+SETUP_LETTERS = (
+    "abcdefghjkmnpqrstuvwxyz"  # none looks like another; digits would be masked in the log as a number
+)
+SETUP_LENGTH = 10  # 45 bits; tries are limited, and it is worth nothing once there is an administrator
 
 
 @dataclass(slots=True)
@@ -317,7 +321,7 @@ async def _serve(
     settings = service.settings.web
     code: str | None = None
     if web_settings is None:
-        code = f"{secrets.randbelow(10**8):08d}"
+        code = "".join(secrets.choice(SETUP_LETTERS) for _ in range(SETUP_LENGTH))
         web_settings = WebSettings(
             public_url=settings.public_url,
             setup_code=code,

@@ -66,6 +66,7 @@ class Teller:
         self._snapshot_lines: list[Message] = []
         self._pbx_started_at: float | None = None
         self._unsure = True
+        self._heard_at = 0.0
         self.gap_from: float | None = None
         """Since when (Unix seconds) nothing was observed; None while observing, and when never connected."""
         self.broken_lines = 0
@@ -115,7 +116,9 @@ class Teller:
         changes += self._read_cel([row for row in rows if row.at < until_stop], floor_of, at)
         if stopped_at is not None:
             stop = s.PbxStopped(self.gap_from or stopped_at)
-            changes += self._mark(self._feed(iter([stop])), {"t": stopped_at, "mark": "pbx_stopped"})
+            # Told again, the mark has to come after the last message: whole seconds of uptime may say otherwise.
+            mark = {"t": max(stopped_at, self._heard_at), "mark": "pbx_stopped"}
+            changes += self._mark(self._feed(iter([stop])), mark)
             changes += self._read_cel([row for row in rows if row.at >= until_stop], floor_of, at)
         return changes
 
@@ -136,6 +139,7 @@ class Teller:
         self.tell_again(line for call in calls for line in call.trace)
         self._interpreter = Interpreter()
         self.gap_from = max(self.tracker.now, told_until or 0.0) or None
+        self._heard_at = told_until or 0.0
         wanted = {call.id for call in calls}
         self.tracker.feed(s.LinkLost(self.tracker.now))
         self.tracker.drain()
@@ -233,6 +237,7 @@ class Teller:
     # -- parts -----------------------------------------------------------------------------------------------------
 
     def _message(self, message: Message) -> list[CallChange]:
+        self._heard_at = max(self._heard_at, message.arrived_at)
         if message.kind == "Response" or message.kind == "FullyBooted":
             return []  # the link's own affairs: LinkUp says what matters
         if message.kind in LISTED or (message.kind == "ParkedCall" and "Privilege" not in message.fields):

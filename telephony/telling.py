@@ -722,25 +722,43 @@ def _left_waiting(scene: _Scene) -> bool:
 def _ended_by(scene: _Scene) -> str:
     """`caller`, `callee` or `pbx`: whose phone (or line) hung up, else what the dial attempts say."""
     end = scene.call.ended_at if scene.call.ended_at is not None else scene.now
-    talking = _last_to_talk(scene, end)
+    talked_until = _talked_until(scene, end)
+    talking = _last_to_talk(scene, end) if talked_until is None else []
+    since = end - END_WINDOW if talked_until is None else max(end - END_WINDOW, talked_until + MOVE_WINDOW)
     asked = [
-        (c.asked_at, c)
-        for c in talking or _own(scene)
-        if c.asked_at is not None and c.asked_at >= end - END_WINDOW
+        (c.asked_at, c) for c in talking or _own(scene) if c.asked_at is not None and c.asked_at >= since
     ]
     if asked:
         return _side(scene, min(asked, key=lambda pair: pair[0] or 0.0)[1])
     if talking:
         return _first_to_leave(scene, talking, end)
-    dials = [c.dial for c in scene.call.channels.values() if c.dial is not None and not c.dial.forward]
-    statuses = [dial for dial in dials if dial.status and dial.source == scene.caller.uid]
-    statuses = statuses or [c.dial for c in _own(scene) if c.dial in dials and c.dial and c.dial.status]
-    last = max(statuses, key=lambda dial: dial.ended_at or 0.0).status if statuses else ""
+    return _ended_by_dial(scene, talked_until or 0.0)
+
+
+def _ended_by_dial(scene: _Scene, since: float) -> str:
+    """What the last dial attempts say of the end; those of the caller himself before those behind a Local channel."""
+    dials = [
+        c.dial
+        for c in scene.call.channels.values()
+        if c.dial is not None and c.dial.status and not c.dial.forward and (c.dial.ended_at or 0.0) > since
+    ]
+    own = [dial for dial in dials if dial.source == scene.caller.uid]
+    last = max(own or dials, key=lambda dial: dial.ended_at or 0.0).status if dials else ""
     if last in ("BUSY", "CONGESTION", "CHANUNAVAIL"):
         return "callee"
-    if last in ("CANCEL", "ABORT") or any(v.abandoned and not v.result for v in scene.call.queues):
+    if last in ("CANCEL", "ABORT") or any(v.abandoned and not v.result for v in _visits(scene)):
         return "caller"
     return "pbx"
+
+
+def _talked_until(scene: _Scene, end: float) -> float | None:
+    """When the last conversation ended, if the call went on without one: others were rung, or the client queued."""
+    if not scene.conversed:
+        return None
+    after = scene.conversed[-1][1] + MOVE_WINDOW
+    rung = any(c.dial and (c.dial.ended_at or end) > after for c in scene.call.channels.values())
+    queued = any((visit.left_at or end) > after for visit in _visits(scene))
+    return scene.conversed[-1][1] if rung or queued else None
 
 
 def _last_to_talk(scene: _Scene, end: float) -> list[Channel]:
@@ -748,10 +766,6 @@ def _last_to_talk(scene: _Scene, end: float) -> list[Channel]:
     last = [span for span in scene.together if span.until >= end - END_WINDOW]
     if not last or not scene.conversed or scene.conversed[-1][1] < end - END_WINDOW:
         return []
-    after = scene.conversed[-1][1] + MOVE_WINDOW
-    rung_after = any(c.dial and (c.dial.ended_at or end) > after for c in scene.call.channels.values())
-    if rung_after or any((visit.left_at or end) > after for visit in _visits(scene)):
-        return []  # whom they talked to had left; the end came while others were rung
     uids = max(last, key=lambda span: span.until).uids
     return [c for c in _own(scene) if c.uid in uids]
 

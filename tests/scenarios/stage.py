@@ -162,6 +162,17 @@ class Stage:
         """A phone of the team; only those the scenario asked for are there."""
         return self._phones[number]
 
+    @property
+    def extensions(self) -> list[str]:
+        """The phones that are there."""
+        return [phone.number for phone in self._phones.values()]
+
+    async def hang_up_all(self) -> None:
+        """Put down every receiver that a scenario which went wrong left off the hook."""
+        for phone in self._phones.values():
+            for call in phone.calls:
+                await call.hang_up()
+
     # What people do
 
     async def customer_dials(self, line: int, customer: int = 1) -> Call:

@@ -271,12 +271,14 @@ async def blonde(s: Stage, via: str, kind: str, end: str) -> list[Truth]:
 
 
 async def blonde_comes_back(s: Stage) -> list[Truth]:
-    """By code, let go while it rings; nobody answers; the PBX rings the transferer again, who takes the customer."""
+    """By code, let go while it rings; the target is busy; the PBX rings the transferer again, who takes the customer."""
     outside, inside = await s.reached()
     await s.key(inside, "*2", s.ext(2))
-    await s.rings(2)
+    target = await s.rings(2)
     await s.pause()
     await inside.hang_up()
+    await s.pause()
+    target.refuse(486)  # left to ring out, the PBX now and then loses the customer while it calls back
     again = await s.rings(1)
     await s.pause()
     await again.answer()
@@ -730,10 +732,7 @@ def _crossed() -> list[Scenario]:
         found.append((f"blind_twice_{via}", partial(blind_twice, via=via)))
     for kind in ("extension", "group", "queue", "outside"):
         found.append((f"redirect_{kind}", partial(redirect, kind=kind)))
-    return [
-        Scenario(name, play, (1, 2, 3, 4) if "local" in name or "from_queue" in name else (1, 2, 3))
-        for name, play in found
-    ]
+    return [Scenario(name, play, (1, 2, 3, 4) if "_from_" in name else (1, 2, 3)) for name, play in found]
 
 
 TRANSFERS = (

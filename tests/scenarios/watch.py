@@ -15,6 +15,7 @@ from ami_bridge.observer import Observer
 from ami_bridge.stream import LinkDown, LinkUp, Observed, SnapshotEnd
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.ports import LOCALHOST
+from telephony.events import EventKind
 from telephony.facts import CallFacts
 from telephony.numbers import Numbering
 from telephony.tracker import Tracker
@@ -91,7 +92,7 @@ class Watch:
             for gone in change.absorbed:
                 self.told.pop(gone, None)
             self.told[change.facts.id] = change.facts
-            ends = sum(event.kind.value == "ended" for event in change.events)
+            ends = sum(event.kind is EventKind.ENDED for event in change.events)
             self.ended_times[change.facts.id] = self.ended_times.get(change.facts.id, 0) + ends
 
 

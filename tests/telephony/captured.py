@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ami_bridge.capture import read_capture
 from ami_bridge.cel import CelReader, CelRow
@@ -134,8 +134,14 @@ def recommended_filter() -> Callable[[Message], bool]:
 # -- comparing -------------------------------------------------------------------------------------------------------
 
 
+class Told(Protocol):
+    """A call that can be compared."""
+
+    def as_json(self) -> dict[str, Any]: ...
+
+
 def differences(
-    one: Sequence[CallFacts], other: Sequence[CallFacts], *, seconds: float = 0.0, ignore: Iterable[str] = ()
+    one: Sequence[Told], other: Sequence[Told], *, seconds: float = 0.0, ignore: Iterable[str] = ()
 ) -> list[str]:
     """What differs between two tellings, in words; times and durations may differ by `seconds`."""
     if len(one) != len(other):
@@ -146,7 +152,7 @@ def differences(
         for name in ignore:
             for told in (mine, theirs):
                 told.pop(name, None)
-                for leg in told["legs"] if name == "intervals" else ():
+                for leg in told.get("legs", []) if name == "intervals" else ():
                     leg.pop(name)
         _compare(f"call {index}", mine, theirs, seconds, found)
     return found

@@ -16,11 +16,12 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, Field
 
 from call_records.shapes import CallFilter
-from telephony.facts import Direction, Disposition
+from telephony.facts import Direction, Disposition, iso
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.live import Flavour
 from web.pages import site_of
 from web.pages.calls import find_call, last_conversation
+from web.story import tell
 from web.visibility import show
 from web.wording import _
 
@@ -80,11 +81,17 @@ async def calls(
 
 @router.get("/calls/{call_id}", summary="One call")
 async def call(request: Request, call_id: UUID, viewer: Asking) -> JSONResponse:
-    """Call facts, version 1. The id of a merged call gives the call it became part of: compare `id`."""
-    facts = await find_call(site_of(request), call_id)
+    """Call facts, version 1, and `story`: the same in sentences, as the call's page tells them (`at`, `text`).
+
+    The id of a merged call gives the call it became part of: compare `id`.
+    """
+    site = site_of(request)
+    facts = await find_call(site, call_id)
     if facts is None:
         raise HTTPException(404, _("There is no call with this id."))
-    return JSONResponse(show(facts, viewer.view).as_json())
+    shown = show(facts, viewer.view)
+    story = [{"at": iso(sentence.at), "text": sentence.plain} for sentence in tell(shown, site.hub.names)]
+    return JSONResponse(shown.as_json() | {"story": story})
 
 
 @router.put("/calls/{call_id}/note", summary="Write my note on a call", response_model=StoredNote)
