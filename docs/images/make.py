@@ -80,7 +80,9 @@ async def live(page: Page, address: str) -> None:
         timeout=SCENE_SECONDS * 1000,
     )
     await page.wait_for_timeout(300)  # the card has slid in
-    await page.screenshot(path=HERE / "live.png")
+    await page.screenshot(
+        path=HERE / "live.png", clip={"x": 0, "y": 0, "width": SIZE["width"], "height": 400}
+    )
 
 
 async def call(page: Page, address: str) -> None:
