@@ -189,13 +189,13 @@ def _queue_leave(abandoned: bool) -> Callable[[Message], Iterator[s.Signal]]:
 
 def _variable(message: Message) -> Iterator[s.Signal]:
     """VarSet matters for five variables; every other is a state of the dialplan that is none of our business."""
-    make = _VARIABLES.get(message.get("Variable").lstrip("_"))
+    make = VARIABLES.get(message.get("Variable").lstrip("_"))
     seen = look(message.fields) if make else None
     if make is not None and seen is not None:
         yield make(moment_of(message), seen, message.get("Value"))
 
 
-_VARIABLES: dict[str, Callable[[float, s.Look, str], s.Signal]] = {
+VARIABLES: dict[str, Callable[[float, s.Look, str], s.Signal]] = {
     "MIXMONITOR_FILENAME": s.RecordingStarted,
     "QUEUESTATUS": s.QueueResult,
     "SIPTRANSFER": lambda at, seen, value: s.ReferSeen(at, seen, value == "yes"),

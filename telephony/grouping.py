@@ -202,6 +202,7 @@ class Grouping:
         call = CallRecord(identity, linked, at)
         self._calls[identity] = call
         self._by_linked[linked] = call
+        call.linkeds.append(linked)
         return call
 
     def _add(self, call: CallRecord, channel: Channel) -> None:
@@ -220,6 +221,7 @@ class Grouping:
         other = self._by_linked.get(linked)
         if other is None:
             self._by_linked[linked] = channel.call
+            channel.call.linkeds.append(linked)
         elif other is not channel.call and other.ended_at is None and channel.call.ended_at is None:
             self.merge(channel.call, other, self.now)
 
@@ -312,9 +314,10 @@ class Grouping:
         self._dirty.pop(gone.id, None)
         self._ending.pop(gone.id, None)
         self._consulting.pop(gone.id, None)
-        for linked, call in list(self._by_linked.items()) if gone.announced else [(gone.linked, gone)]:
-            if call is gone:
+        for linked in gone.linkeds:
+            if self._by_linked.get(linked) is gone:
                 self._by_linked[linked] = into
+                into.linkeds.append(linked)
         into.absorbed += gone.absorbed
         if gone.announced:
             into.absorbed.append(gone.id)
@@ -412,7 +415,7 @@ class Grouping:
     def _forget(self, call: CallRecord) -> None:
         self._calls.pop(call.id, None)
         self._consulting.pop(call.id, None)
-        linkeds = {call.linked}
+        linkeds = {call.linked, *call.linkeds}
         for uid, channel in call.channels.items():
             self.channels.pop(uid, None)
             self.refers.pop(uid, None)

@@ -46,7 +46,8 @@ def main() -> None:
     """Fuzz until told to stop."""
     with tempfile.TemporaryDirectory(prefix="switchhook-fuzz-") as folder:
         write_corpus(Path(folder))
-        atheris.Setup([*sys.argv, folder], one_input)
+        again = [argument for argument in sys.argv[1:] if Path(argument).is_file()]
+        atheris.Setup(sys.argv if again else [*sys.argv, folder], one_input)
         atheris.Fuzz()
 
 
