@@ -128,8 +128,25 @@ async def test_a_merged_call_leaves_no_ghost(office: Office) -> None:
         await events.next()
         office.live._calls.pop(call.id)
         office.live.publish(ringing("109"))
-        assert (await events.next())[0] == "call"
         assert (await events.next())[0] == "card_closed"
+        assert await events.next() == ("gone", {"id": str(call.id)})
+        assert (await events.next())[0] == "call"
+
+
+async def test_a_burst_of_changes_is_told_once_but_the_card_at_once(office: Office) -> None:
+    """A call changes three times within a moment: each change reaches the card, the list is told the last one."""
+    async with stream(office, "manager") as events:
+        await events.next()
+        call = ringing("101")
+        office.live.publish(call)
+        office.live.publish(picked_up(call, "101"))
+        office.live.publish(over(picked_up(call, "101"), 30))
+        states = [await events.next() for _ in range(3)]
+        assert [(name, told["state"]) for name, told in states] == [
+            ("card", "ringing"),
+            ("card", "talking"),
+            ("card", "ended"),
+        ]
         assert await events.next() == ("gone", {"id": str(call.id)})
 
 
