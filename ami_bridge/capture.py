@@ -79,8 +79,13 @@ def _message_of(line: bytes) -> Message | None:
     try:
         entry: Any = json.loads(line)
         pairs = [(str(name), str(value)) for name, value in entry["h"]]
-        return message_or_fragment(pairs, float(entry["t"]))
-    except (ValueError, TypeError, KeyError, RecursionError):
+        arrived_at = float(entry["t"])
+        if (
+            not 0.0 <= arrived_at < 4e9
+        ):  # no time of this century, or no number at all: no calendar could hold it
+            return None
+        return message_or_fragment(pairs, arrived_at)
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
 
 
@@ -101,9 +106,10 @@ def _raw_messages(path: Path, counters: CaptureCounters) -> Iterator[Message]:
 
 def _own_time(message: Message) -> float:
     try:
-        return float(message.get("Timestamp", "0"))
+        at = float(message.get("Timestamp", "0"))
     except ValueError:
         return 0.0
+    return at if 0.0 <= at < 4e9 else 0.0
 
 
 class CaptureWriter:

@@ -46,6 +46,9 @@ FIELD_LIMIT = (
 )
 
 
+LATEST = 4e9  # Unix seconds, the year 2096; a number beyond it is damage, and no calendar may hold it
+
+
 class CelRow(NamedTuple):
     """One row, parsed; `extra` is the decoded `eventextra`."""
 
@@ -121,15 +124,16 @@ def row_of(cells: dict[str, str]) -> CelRow | None:
 
 
 def _time(text: str) -> float | None:
+    """Unix seconds of a time as `cel_custom` may write it; None when it is no time of any PBX."""
     try:
-        return float(text)
+        at = float(text)
     except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        try:
+            moment = datetime.fromisoformat(text)
+            at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        except (ValueError, OverflowError):
+            return None
+    return at if 0.0 < at < LATEST else None
 
 
 def _extra(text: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ a message that a caller cut in two by line breaks in his number, and `ami_bridge
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ami_bridge.message import Message, message_from_headers
@@ -96,10 +96,16 @@ class Framer:
     through.
     """
 
-    __slots__ = ("_buffer", "_shapes", "_skipping", "banner", "counters", "wanted")
+    __slots__ = ("_buffer", "_shapes", "_skipping", "banner", "counters", "only_with", "wanted")
 
-    def __init__(self, wanted: frozenset[bytes] | None = None) -> None:
+    def __init__(
+        self,
+        wanted: frozenset[bytes] | None = None,
+        only_with: Mapping[bytes, re.Pattern[bytes]] | None = None,
+    ) -> None:
+        """`only_with`: for an event name, what its bytes must hold besides to be wanted."""
         self.wanted = wanted
+        self.only_with = only_with or {}
         self.banner = ""
         """`Asterisk Call Manager/11.0.0` once it has been read; empty when the peer sent none."""
         self.counters = FramerCounters()
@@ -182,7 +188,10 @@ class Framer:
                 return None
         if self.wanted is not None and block[:7] == b"Event: ":
             end = block.find(b"\r\n", 7)
-            if block[7 : end if end >= 0 else None] not in self.wanted:
+            name = block[7 : end if end >= 0 else None]
+            if name not in self.wanted or (
+                name in self.only_with and self.only_with[name].search(block, end) is None
+            ):
                 self.counters.unwanted += 1
                 return None
         if len(block) > MESSAGE_CAP_BYTES:

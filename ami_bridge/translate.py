@@ -189,13 +189,13 @@ def _queue_leave(abandoned: bool) -> Callable[[Message], Iterator[s.Signal]]:
 
 def _variable(message: Message) -> Iterator[s.Signal]:
     """VarSet matters for five variables; every other is a state of the dialplan that is none of our business."""
-    make = _VARIABLES.get(message.get("Variable").lstrip("_"))
+    make = VARIABLES.get(message.get("Variable").lstrip("_"))
     seen = look(message.fields) if make else None
     if make is not None and seen is not None:
         yield make(moment_of(message), seen, message.get("Value"))
 
 
-_VARIABLES: dict[str, Callable[[float, s.Look, str], s.Signal]] = {
+VARIABLES: dict[str, Callable[[float, s.Look, str], s.Signal]] = {
     "MIXMONITOR_FILENAME": s.RecordingStarted,
     "QUEUESTATUS": s.QueueResult,
     "SIPTRANSFER": lambda at, seen, value: s.ReferSeen(at, seen, value == "yes"),
@@ -278,26 +278,3 @@ def translate(message: Message) -> Iterator[s.Signal]:
 
 def _integer(text: str) -> int:
     return int(text) if text.isdigit() and len(text) < 6 else 0
-
-
-WANTED = frozenset(
-    kind.encode()
-    for kind in (
-        *TRANSLATIONS,
-        "FullyBooted",
-        "Status",
-        "StatusComplete",
-        "CoreShowChannel",
-        "CoreShowChannelsComplete",
-        "BridgeListItem",
-        "BridgeListComplete",
-        "BridgeInfoChannel",
-        "BridgeInfoComplete",
-        "QueueParams",
-        "QueueMember",
-        "QueueEntry",
-        "QueueStatusComplete",
-        "ParkedCallsComplete",
-    )
-)
-"""Event names worth decoding; all others are passed over as bytes."""

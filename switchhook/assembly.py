@@ -21,12 +21,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
 import structlog
 from prometheus_client import CollectorRegistry
 
+from ami_bridge.interpreter import WANTED, WANTED_ONLY_WITH
 from ami_bridge.observer import Observer
-from ami_bridge.translate import WANTED
 from call_records.database import RecordsStore, open_records
 from call_records.live import LiveBoard
 from call_records.postgres import EmbeddedPostgres
@@ -36,7 +37,7 @@ from switchhook.bridge import Bridge
 from switchhook.cel_sources import cel_source
 from switchhook.doctor import link_to
 from switchhook.meters import ServiceMeters
-from switchhook.settings import PbxSettings, Settings
+from switchhook.settings import PbxSettings, Settings, machine_time_zone
 from telephony.errors import SwitchhookError, TryLater
 from telephony.numbers import Numbering
 from web.app import create_app
@@ -289,7 +290,7 @@ async def _once_stored(service: Service, part: Callable[[], Awaitable[None]]) ->
 
 
 def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal) -> Bridge:
-    observer = Observer(link_to(pbx), wanted=WANTED)
+    observer = Observer(link_to(pbx), wanted=WANTED, only_with=WANTED_ONLY_WITH)
     bridge = Bridge(observer, numbering_of(pbx), service.store, service.board, spool, cel_source(pbx))
     service.bridges[pbx.id] = bridge
     return bridge
@@ -324,6 +325,7 @@ async def _serve(
         code = "".join(secrets.choice(SETUP_LETTERS) for _ in range(SETUP_LENGTH))
         web_settings = WebSettings(
             public_url=settings.public_url,
+            time_zone=ZoneInfo(settings.time_zone) if settings.time_zone else machine_time_zone(),
             setup_code=code,
             region=service.settings.pbx[0].default_region if service.settings.pbx else None,
             version=__version__,

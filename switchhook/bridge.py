@@ -40,6 +40,9 @@ SWEEP_AFTER_GAP_SECONDS = 30.0  # when the last rows of the gap have certainly b
 CEL_SECONDS = (
     4.0  # for the rows of a gap: live calls must be back within 5 s, and the sweep comes later anyway
 )
+# The observer hands over what one read of the socket brought, forty messages at a call's beginning. Between them the
+# event loop gets these turns, or the card would wait for the last one and its lines: the board's reader, the stream.
+TURNS_FOR_CARDS = 2
 KNOWN_AT_ONCE = 5_000  # channels asked for in one query
 
 
@@ -180,6 +183,8 @@ class Bridge:
                 self._board.forget(change.absorbed)
             self._board.publish(change.facts)
         if changes:
+            for _ in range(TURNS_FOR_CARDS):
+                await asyncio.sleep(0)
             await self._spool.record(changes)
 
     async def _lay_to_rest(self) -> None:

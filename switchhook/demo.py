@@ -18,7 +18,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
-from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 
@@ -30,7 +29,7 @@ from switchhook.lab.asterisk import AsteriskDidNotStart, PrivateAsterisk
 from switchhook.lab.asterisk_binary import DEFAULT_SUITE, NoAsterisk, find_asterisk
 from switchhook.lab.office import BELIEVABLE, Pace, SimulatedOffice
 from switchhook.lab.staff import STAFF
-from switchhook.settings import DatabaseSettings, LogSettings, PbxSettings, Settings
+from switchhook.settings import DatabaseSettings, LogSettings, PbxSettings, Settings, machine_time_zone
 from switchhook.settings import WebSettings as WebSection
 from telephony.errors import OurMistake
 from telephony.staff import PopPreference, Role
@@ -284,7 +283,7 @@ def demo_web_settings(notice: str | None = None) -> WebSettings:
     """Pages that say that they are a demo, and how to sign in."""
     return WebSettings(
         region="RU",
-        time_zone=ZoneInfo("UTC"),
+        time_zone=machine_time_zone(),
         office_name="Switchhook demo",
         version=__version__,
         debug=True,

@@ -13,9 +13,11 @@ import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -48,6 +50,28 @@ def _is_pattern(value: str) -> str:
 
 
 Pattern = Annotated[str, AfterValidator(_is_pattern)]
+
+
+def _is_time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (KeyError, ValueError, OSError) as mistake:
+        raise ValueError("is not a time zone as in Europe/Riga or America/Bogota") from mistake
+    return value
+
+
+TimeZone = Annotated[str, AfterValidator(_is_time_zone)]
+
+
+def machine_time_zone() -> tzinfo:
+    """What this machine's clock on the wall shows, summer time included where its zone has a name."""
+    named = (
+        os.environ.get("TZ", "").lstrip(":") or os.path.realpath("/etc/localtime").partition("zoneinfo/")[2]
+    )
+    try:
+        return ZoneInfo(named)
+    except (KeyError, ValueError, OSError):
+        return datetime.now().astimezone().tzinfo or UTC
 
 
 class Section(BaseModel):
@@ -173,6 +197,11 @@ class WebSettings(Section):
     )
     port: int = setting(
         8088, "Port to listen on; 0 takes any free one.", reason="8080 is too often taken.", ge=0, le=65535
+    )
+    time_zone: TimeZone | None = setting(
+        None,
+        "The office's wall clock, for every time on a page, for example Europe/Riga.",
+        reason="Without it the time zone that this machine is set to.",
     )
     public_url: str | None = setting(
         None,

@@ -68,6 +68,7 @@ class Grouping:
         self._forgotten: OrderedDict[str, UUID] = OrderedDict()
         self._calls: dict[UUID, CallRecord] = {}
         self._consulting: dict[UUID, CallRecord] = {}
+        self._asking: dict[UUID, CallRecord] = {}
         self.refers: dict[str, tuple[float, bool]] = {}
         self.knows_refers = False
         """Whether this PBX's transfer variables are among what we are told: only then their absence means something."""
@@ -204,6 +205,7 @@ class Grouping:
         call = CallRecord(identity, linked, at)
         self._calls[identity] = call
         self._by_linked[linked] = call
+        call.linkeds.append(linked)
         return call
 
     def _add(self, call: CallRecord, channel: Channel) -> None:
@@ -222,6 +224,7 @@ class Grouping:
         other = self._by_linked.get(linked)
         if other is None:
             self._by_linked[linked] = channel.call
+            channel.call.linkeds.append(linked)
         elif other is not channel.call and other.ended_at is None and channel.call.ended_at is None:
             self.merge(channel.call, other, self.now)
 
@@ -253,6 +256,7 @@ class Grouping:
             stay = other.stay()
             if other.call is not channel.call and stay is not None and stay.kind == "basic":
                 channel.call.consultation_of = other.call.id
+                self._asking[channel.call.id] = channel.call
                 return
 
     # -- joining and parting ---------------------------------------------------------------------------------------
@@ -314,17 +318,20 @@ class Grouping:
         self._dirty.pop(gone.id, None)
         self._ending.pop(gone.id, None)
         self._consulting.pop(gone.id, None)
-        for linked, call in list(self._by_linked.items()) if gone.announced else [(gone.linked, gone)]:
-            if call is gone:
+        self._asking.pop(gone.id, None)
+        for linked in gone.linkeds:
+            if self._by_linked.get(linked) is gone:
                 self._by_linked[linked] = into
+                into.linkeds.append(linked)
         into.absorbed += gone.absorbed
         if gone.announced:
             into.absorbed.append(gone.id)
-        for call in self._calls.values() if gone.announced else ():
+        for call in self._asking.values():
             if call.consultation_of == gone.id:
                 call.consultation_of = into.id
         if into.consultation_of == gone.id:
             into.consultation_of = None
+            self._asking.pop(into.id, None)
         self.touch(into)
 
     def _split_consultation(self, half: Channel, asker: Channel, at: float) -> None:
@@ -332,6 +339,7 @@ class Grouping:
         client_call = asker.call
         call = CallRecord(call_id(self.numbering.pbx, half.uid, half.began_at), half.linked, half.began_at)
         call.consultation_of = client_call.id
+        self._asking[call.id] = call
         call.caller_uid = asker.uid
         call.requested = half.exten or half.endpoint
         self._calls[call.id] = call
@@ -414,7 +422,8 @@ class Grouping:
     def _forget(self, call: CallRecord) -> None:
         self._calls.pop(call.id, None)
         self._consulting.pop(call.id, None)
-        linkeds = {call.linked}
+        self._asking.pop(call.id, None)
+        linkeds = {call.linked, *call.linkeds}
         for uid, channel in call.channels.items():
             self.channels.pop(uid, None)
             self.refers.pop(uid, None)

@@ -195,6 +195,7 @@ class CallRecord:
         "guests",
         "id",
         "linked",
+        "linkeds",
         "live",
         "parkings",
         "queues",
@@ -209,6 +210,8 @@ class CallRecord:
     def __init__(self, call_id: UUID, linked: str, started_at: float) -> None:
         self.id = call_id
         self.linked = linked
+        self.linkeds: list[str] = []
+        """Linked ids that lead to this call."""
         self.started_at = started_at
         self.ended_at: float | None = None
         self.channels: dict[str, Channel] = {}

@@ -249,7 +249,10 @@ def _parked(tracker: Tracker, signal: s.Parked) -> None:
     call = channel.call
     if any(p.uid == channel.uid and abs(p.at - signal.at) < SAME_MOMENT for p in call.parkings):
         return
-    call.parkings.append(SeenParking(channel.uid, signal.at, parse_name(signal.parker).endpoint, signal.slot))
+    parker = parse_name(signal.parker).endpoint
+    if not tracker.numbering.is_extension(parker):
+        parker = ""  # another program parked it, and the PBX names the parked channel itself
+    call.parkings.append(SeenParking(channel.uid, signal.at, parker, signal.slot))
     tracker.say(call, EventKind.PARKED, signal.at, signal.slot)
 
 

@@ -31,6 +31,10 @@ from web.wording import Names, _, display_number
 
 # chunks; some ten seconds of a very busy office. A reader further behind is better off with a snapshot
 QUEUE_MOST = 256
+# s; an event of the PBX rarely comes alone (a call that begins changes six times within 30 ms), and whoever watches a
+# list cannot tell 50 ms. Without it, 100 open lists at 12 calls a second took four times as long to show a card
+GATHER_SECONDS = 0.05
+CHUNKS_AT_ONCE = 32  # of what waits for one reader; joined, they cost one write
 NAMES_EVERY = 30.0  # s; a person added by hand in the database shows up half a minute later
 STORE_TIMEOUT = 5.0  # s; longer than any healthy answer, shorter than the interval between checks
 STALE_AFTER = 5.0  # s of lag behind the PBX before the page says so: below it nobody could tell
@@ -110,6 +114,8 @@ class Hub:
         self._render_row = render_row
         self._streams: set[Stream] = set()
         self._told: set[UUID] = set()
+        self._untold: dict[UUID, CallFacts] = {}
+        self._telling: asyncio.TimerHandle | None = None
         self._last_notice: object = None
         self._stopping = False
 
@@ -123,6 +129,8 @@ class Hub:
     def close(self) -> None:
         """End every stream: the server is stopping."""
         self._stopping = True
+        if self._telling is not None:
+            self._telling.cancel()
         for stream in list(self._streams):
             stream.end("restart")
 
@@ -199,17 +207,26 @@ class Hub:
         self._metrics.fan_out.observe(time.perf_counter() - began)
 
     def _publish_call(self, facts: CallFacts) -> None:
-        shared: dict[tuple[View, Flavour], bytes] = {}
+        """The card at once: it is what somebody with a ringing phone is waiting for. The lists a moment later."""
         if facts.ended:
             self._told.discard(facts.id)
         else:
             self._told.add(facts.id)
         for stream in list(self._streams):
-            # The card first: it is what somebody with a ringing phone is waiting for.
             self._send(stream, b"".join(self._card_changes(stream, facts)))
+        self._untold[facts.id] = facts
+        if self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._tell_lists)
+
+    def _tell_lists(self) -> None:
+        """What changed since the last time, to everybody, each call as it is now."""
+        self._telling = None
+        untold, self._untold = self._untold, {}
+        shared: dict[tuple[View, Flavour], bytes] = {}
+        for stream in list(self._streams):
             key = (stream.view, stream.flavour)
             if key not in shared:
-                shared[key] = self._encode_call(facts, *key)
+                shared[key] = b"".join(self._encode_call(facts, *key) for facts in untold.values())
             self._send(stream, shared[key])
 
     def _encode_call(self, facts: CallFacts, view: View, flavour: Flavour) -> bytes:
@@ -290,6 +307,7 @@ class Hub:
         listed = {facts.id for facts in self._live.calls()}
         for call_id in self._told - listed - {but}:
             self._told.discard(call_id)
+            self._untold.pop(call_id, None)
             gone = encode("gone", {"id": str(call_id)})
             for stream in list(self._streams):
                 for key in [key for key in stream.open_cards if key[0] == call_id]:
@@ -411,7 +429,10 @@ class Hub:
                     chunk = encode("beat", {"at": iso(datetime.now(UTC))})
                 if chunk is None:
                     return
-                yield chunk
+                more = _waiting(stream.queue)
+                yield chunk + b"".join(part for part in more if part is not None)
+                if None in more:
+                    return
                 if time.monotonic() - checked >= self._settings.session_check_seconds:
                     checked = time.monotonic()
                     if not await self._allowed(still_allowed):
@@ -426,6 +447,16 @@ class Hub:
                 return await still_allowed() is not None
         except (SwitchhookError, TimeoutError, OSError):
             return True
+
+
+def _waiting(queue: asyncio.Queue[bytes | None]) -> list[bytes | None]:
+    """What else is in the queue by now, up to the end mark."""
+    parts: list[bytes | None] = []
+    while len(parts) < CHUNKS_AT_ONCE and not queue.empty():
+        parts.append(queue.get_nowait())
+        if parts[-1] is None:
+            break
+    return parts
 
 
 def _card_closed(call_id: UUID, extension: str, reason: str) -> bytes:

@@ -188,7 +188,7 @@ async def test_a_half_open_peer_is_noticed_and_replaced() -> None:
     async with serving(fake), channel_to(fake, answer_seconds=0.1, ping_seconds=0.05) as channel:
         await channel.send(PING)
         fake.deaf = True
-        while channel.connected:  # noqa: ASYNC110 - told by nobody; bounded by the test's timeout
+        while channel.connected:
             await asyncio.sleep(0.005)
         fake.deaf = False
         await channel.send(PING)

@@ -72,7 +72,7 @@ def is_event(item: StreamItem, kind: str) -> bool:
 
 async def eventually(holds: Callable[[], bool]) -> None:
     """Waits for a state that no message announces; bounded by the caller's timeout."""
-    while not holds():  # noqa: ASYNC110 - a state of the page, told by nobody
+    while not holds():
         await asyncio.sleep(0.005)
 
 

@@ -37,8 +37,9 @@ CARD_CLOCK = """() => {
   new MutationObserver((changes) => {
     const at = Date.now();
     for (const change of changes) {
-      for (const node of change.addedNodes) if (node.dataset?.call) window.cardTimes.push(["opened", node.dataset.call, at]);
-      for (const node of change.removedNodes) if (node.dataset?.call) window.cardTimes.push(["closed", node.dataset.call, at]);
+      for (const [what, nodes] of [["opened", change.addedNodes], ["closed", change.removedNodes]]) {
+        for (const node of nodes) if (node.dataset?.call) window.cardTimes.push([what, node.dataset.call, at]);
+      }
     }
   }).observe(panel, { childList: true });
 }"""

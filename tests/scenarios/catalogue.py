@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.scenarios.everyday import EVERYDAY
+from tests.scenarios.oddities import ODDITIES
 from tests.scenarios.transfers import TRANSFERS
 
-CATALOGUE = (*EVERYDAY, *TRANSFERS)
+CATALOGUE = (*EVERYDAY, *TRANSFERS, *ODDITIES)

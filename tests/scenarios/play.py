@@ -2,12 +2,14 @@
 
     python -m tests.scenarios.play NAME DIRECTORY
 
-plays one scenario alone and writes its stream as a capture: a bug begins like that.
+plays one scenario alone and writes its stream as a capture with what was true of it: a bug begins like that. NAME may
+be a pattern; SWITCHHOOK_ASTERISK chooses the version.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import re
@@ -18,14 +20,14 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
-from ami_bridge.capture import CaptureWriter
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import DEFAULT_SUITE, AsteriskInstall, find_asterisk
+from switchhook.replay import replay
 from telephony.facts import CallFacts
 from tests.scenarios.office_teams import FIRST_TEAM, additions
 from tests.scenarios.stage import Outside, Stage
 from tests.scenarios.truth import Truth
-from tests.scenarios.watch import LOOK_SECONDS, Watch
+from tests.scenarios.watch import LOOK_SECONDS, Watch, concerns
 
 AT_ONCE = 24  # scenarios; two cores carry them with room to spare, and more make the phones' clocks late
 SCENARIO_SECONDS = 45.0  # the longest takes ten; a stuck one must not hold up the others
@@ -41,6 +43,8 @@ class Scenario:
     name: str
     play: Play
     phones: tuple[int, ...]
+    since: int = 0
+    """The first major version of Asterisk that can do it."""
 
 
 @dataclass(slots=True)
@@ -53,6 +57,8 @@ class Played:
     """What went wrong with the play itself."""
     recommended: list[CallFacts] = field(default_factory=list)
     unfiltered: list[CallFacts] = field(default_factory=list)
+    from_cel: list[CallFacts] = field(default_factory=list)
+    """Told afterwards from the channel event log alone, as after an outage that lasted the whole evening."""
     ended_times: list[int] = field(default_factory=list)
 
 
@@ -73,7 +79,8 @@ async def play_all(
     timestamp_events: bool = True,
     capture: Path | None = None,
 ) -> Evening:
-    """Play them, AT_ONCE at a time, each with a team of its own."""
+    """Play those that this Asterisk can do, AT_ONCE at a time, each with a team of its own."""
+    scenarios = [one for one in scenarios if install.major >= one.since]
     teams = range(FIRST_TEAM, FIRST_TEAM + len(scenarios))
     async with AsyncExitStack() as room:
         asterisk = await room.enter_async_context(
@@ -102,15 +109,17 @@ async def play_all(
             await asyncio.gather(*(stage.hang_up_all() for stage in stages))
             await recommended.all_ended()
             await unfiltered.all_ended()
+            from_cel = replay([], cel=[asterisk.cel_csv])
         finally:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
             if capture is not None:
-                _write(capture, unfiltered)
+                _write(capture, unfiltered, asterisk.cel_csv)
     for team, one in zip(teams, played, strict=True):
         one.recommended = recommended.calls_of(str(team))
         one.unfiltered = unfiltered.calls_of(str(team))
+        one.from_cel = [facts for facts in from_cel if concerns(facts, str(team))]
         one.ended_times = [recommended.ended_times[facts.id] for facts in one.recommended]
     left_over = not (recommended.tracker.idle and unfiltered.tracker.idle)
     return Evening({one.scenario.name: one for one in played}, left_over)
@@ -141,12 +150,22 @@ async def _play_one(stage: Stage, scenario: Scenario, limit: asyncio.Semaphore) 
     return played
 
 
-def _write(directory: Path, watch: Watch) -> None:
+DULL = frozenset(
+    {"RTCPSent", "RTCPReceived", "TestEvent", "SuccessfulAuth", "ChallengeSent", "ContactStatus"}
+)
+"""Events that say nothing of calls, by the hundred: left out of captures to keep them small."""
+
+
+def _write(directory: Path, watch: Watch, cel: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "ami.jsonl").unlink(missing_ok=True)
-    with CaptureWriter(directory / "ami.jsonl") as writer:
-        for message in watch.messages:
-            writer.write(message)
+    lines = (
+        json.dumps(message.as_capture(), ensure_ascii=False, separators=(",", ":"))
+        for message in watch.messages
+        if message.kind not in DULL and not message.get("Variable").startswith("RTPAUDIO")
+    )
+    text = "\n".join(lines) + "\n"
+    (directory / "ami.jsonl.gz").write_bytes(gzip.compress(text.encode(), mtime=0))
+    (directory / "cel.csv.gz").write_bytes(gzip.compress(cel.read_bytes(), mtime=0))
 
 
 def main() -> None:
@@ -159,9 +178,8 @@ def main() -> None:
     chosen = [one for one in CATALOGUE if not names or any(fnmatch(one.name, name) for name in names)]
     install = find_asterisk(os.environ.get("SWITCHHOOK_ASTERISK", DEFAULT_SUITE))
     evening = asyncio.run(play_all(install, chosen, capture=directory))
-    (directory / "truth.json").write_text(
-        json.dumps({name: [asdict(t) for t in one.truths] for name, one in evening.played.items()}, indent=1)
-    )
+    truths = {name: [asdict(truth) for truth in one.truths] for name, one in evening.played.items()}
+    (directory / "expected.json").write_text(json.dumps(truths, indent=1) + "\n", encoding="utf-8")
     for name, one in evening.played.items():
         if one.failure:
             print(name, "NOT PLAYED", one.failure)

@@ -1,0 +1,97 @@
+"""`switchhook replay` as a person types it: files in, calls out, and a sentence when a file is no capture."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from switchhook.cli import run_command
+from tests.telephony.captured import CAPTURES, captured
+from tests.telephony.streams import raw
+
+REFER = CAPTURES / "22" / "att_refer"
+CUT = CAPTURES / "22" / "ami_drop_reconnect"
+
+
+def test_one_json_object_a_line_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    """The transfer's consultation has joined the client's call: one line."""
+    assert run_command(["replay", str(REFER / "ami.jsonl.gz")]) == 0
+    (call,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert (call["version"], call["answered_by"], call["final_party"]) == (1, "101", "102")
+
+
+def test_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line a call under its titles."""
+    assert run_command(["replay", str(REFER / "ami.jsonl.gz"), "--format", "table"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("started")
+    assert "attended 101→102 completed" in out[1]
+
+
+def test_two_files_are_a_reconnect_and_cel_closes_the_gap(capsys: pytest.CaptureFixture[str]) -> None:
+    """Three calls; the one that nobody saw is reconstructed."""
+    files = [str(CUT / "ami.jsonl.gz"), str(CUT / "ami2.jsonl.gz")]
+    assert run_command(["replay", *files, "--cel", str(CUT / "cel.csv.gz")]) == 0
+    calls = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [call["certainty"] for call in calls] == ["observed", "observed", "reconstructed"]
+
+
+def test_cel_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without any capture; an uncompressed file."""
+    plain = tmp_path / "cel.csv"
+    plain.write_bytes(gzip.decompress((REFER / "cel.csv.gz").read_bytes()))
+    assert run_command(["replay", "--cel", str(plain)]) == 0
+    assert json.loads(capsys.readouterr().out)["certainty"] == "reconstructed"
+
+
+def test_raw_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As they came from the socket, banner and all: the same call."""
+    file = tmp_path / "link.raw"
+    file.write_bytes(raw(captured("22/att_refer").links[0]))
+    assert run_command(["replay", str(file)]) == 0
+    from_raw = json.loads(capsys.readouterr().out)
+    assert run_command(["replay", str(REFER / "ami.jsonl.gz")]) == 0
+    assert json.loads(capsys.readouterr().out) == from_raw
+
+
+def test_other_endpoints(capsys: pytest.CaptureFixture[str]) -> None:
+    """102 is a line here: the call is internal no more."""
+    file = str(CAPTURES / "22" / "internal" / "ami.jsonl.gz")
+    assert run_command(["replay", file, "--trunks", "^102$"]) == 0
+    assert json.loads(capsys.readouterr().out)["direction"] == "outbound"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "sentence"),
+    [
+        (["nowhere.jsonl"], 3, "Cannot read nowhere.jsonl"),
+        ([__file__], 3, "is not a capture"),
+        (["--cel", __file__], 3, "is not a channel event log"),
+        ([str(REFER / "ami.jsonl.gz"), "--trunks", "["], 2, "no regular expression"),
+        ([], 2, "name at least one capture"),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_a_sentence(
+    arguments: list[str], code: int, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No traceback; the exit code says whose move it is."""
+    assert run_command(["replay", *arguments]) == code
+    told = capsys.readouterr()
+    assert sentence in told.err
+    assert told.out == ""
+
+
+def test_a_capture_cut_off_in_the_middle_is_told_as_far_as_it_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The disk was full: what is there is told, and that a line was broken."""
+    whole = gzip.decompress((REFER / "ami.jsonl.gz").read_bytes())
+    file = tmp_path / "cut.jsonl"
+    file.write_bytes(whole[: len(whole) // 2])
+    assert run_command(["replay", str(file)]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out.splitlines()[0])["state"] != "ended"
+    assert "1 broken line" in told.err
