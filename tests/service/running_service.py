@@ -59,7 +59,9 @@ class RunningService:
     @property
     def address(self) -> str:
         """Where the pages are."""
-        return str(next(line["address"] for line in reversed(self.lines()) if line.get("event") == "serving")).rstrip("/")
+        return str(
+            next(line["address"] for line in reversed(self.lines()) if line.get("event") == "serving")
+        ).rstrip("/")
 
     def lines(self) -> list[dict[str, Any]]:
         """The log of this run; what is no JSON is a line with the key `text`."""
