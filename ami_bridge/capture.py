@@ -117,6 +117,8 @@ class CaptureWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.written = 0
+        """Messages so far."""
         self._file: IO[str] | None = None
 
     def __enter__(self) -> Self:
@@ -131,6 +133,7 @@ class CaptureWriter:
             raise ValueError("the capture is not open")
         json.dump(message.as_capture(), self._file, ensure_ascii=False, separators=(",", ":"))
         self._file.write("\n")
+        self.written += 1
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import secrets
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ami_bridge.framing import Framer
@@ -96,12 +97,13 @@ class AmiConnection:
         link: PbxLink,
         *,
         wanted: frozenset[bytes] | None = None,
+        only_with: Mapping[bytes, re.Pattern[bytes]] | None = None,
         events: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> AmiConnection:
         """Connects and logs in. Raises NeedsPerson, PeerMistake or TryLater, each with a remedy."""
         reader, writer = await _connect(link)
-        connection = cls(link, reader, writer, Framer(wanted), clock)
+        connection = cls(link, reader, writer, Framer(wanted, only_with), clock)
         try:
             await connection._greet()
             await connection._log_in(events)

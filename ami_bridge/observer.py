@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -61,7 +62,7 @@ class _Confirmation:
 class Observer:
     """One PBX's stream. Run `run()` in a task and iterate over `items()` in another.
 
-    `wanted` are the event names worth decoding, None for all.
+    `wanted` are the event names worth decoding, None for all; `only_with` what an event of a name must hold besides.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Observer:
         link: PbxLink,
         *,
         wanted: frozenset[bytes] | None = None,
+        only_with: Mapping[bytes, re.Pattern[bytes]] | None = None,
         queue_items: int = QUEUE_ITEMS,
         clock: Callable[[], float] = time.time,
         jitter: Callable[[float, float], float] = random.uniform,
@@ -77,6 +79,7 @@ class Observer:
         self.counters = ObserverCounters()
         self.quarantine = Quarantine()
         self._wanted = wanted
+        self._only_with = only_with
         self._queue: asyncio.Queue[StreamItem | None] = asyncio.Queue(queue_items)
         self._clock = clock
         self._jitter = jitter
@@ -125,7 +128,9 @@ class Observer:
         return list(self.quarantine.blocks)
 
     async def _one_link(self) -> None:
-        connection = await AmiConnection.open(self.link, wanted=self._wanted, clock=self._clock)
+        connection = await AmiConnection.open(
+            self.link, wanted=self._wanted, only_with=self._only_with, clock=self._clock
+        )
         try:
             await _Watch(self, connection).run()
         except _QueueFull:

@@ -278,26 +278,3 @@ def translate(message: Message) -> Iterator[s.Signal]:
 
 def _integer(text: str) -> int:
     return int(text) if text.isdigit() and len(text) < 6 else 0
-
-
-WANTED = frozenset(
-    kind.encode()
-    for kind in (
-        *TRANSLATIONS,
-        "FullyBooted",
-        "Status",
-        "StatusComplete",
-        "CoreShowChannel",
-        "CoreShowChannelsComplete",
-        "BridgeListItem",
-        "BridgeListComplete",
-        "BridgeInfoChannel",
-        "BridgeInfoComplete",
-        "QueueParams",
-        "QueueMember",
-        "QueueEntry",
-        "QueueStatusComplete",
-        "ParkedCallsComplete",
-    )
-)
-"""Event names worth decoding; all others are passed over as bytes."""

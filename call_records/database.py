@@ -19,7 +19,7 @@ from call_records.notes import NoteBook
 from call_records.outbox import Outbox
 from call_records.queries.calls import CallList
 from call_records.relay import CallRelay
-from call_records.shapes import Accounts, ApiTokens, CallQueries, Notes, Sessions, StaffBook
+from call_records.shapes import Accounts, ApiTokens, CallQueries, CallTraces, Notes, Sessions, StaffBook
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, SwitchhookError
 
@@ -43,6 +43,7 @@ class RecordsStore:
     tokens: ApiTokens
     notes: Notes
     staff: StaffBook
+    traces: CallTraces
     journal: CallJournal
     outbox: Outbox
     relay: CallRelay
@@ -95,6 +96,7 @@ def _store(engine: AsyncEngine) -> RecordsStore:
         tokens=TokenBook(engine),
         notes=NoteBook(engine),
         staff=StaffPages(engine),
+        traces=CallJournal(engine),
         journal=CallJournal(engine),
         outbox=Outbox(engine),
         relay=CallRelay(engine),

@@ -117,6 +117,19 @@ class EmbeddedPostgres:
         running = self._process is not None and self._process.returncode is None
         return self._process.pid if self._process and running else None
 
+    def running_url(self) -> str | None:
+        """The address of the server that another process of ours runs in this directory now; None when none does."""
+        self._user = _unprivileged_user(self.state_dir) if os.geteuid() == 0 else None
+        self._home = _cluster_home(self.state_dir, self._user)
+        told = _postmaster_file(self._home / "data")
+        if (
+            len(told) < 8
+            or told[7].strip() != "ready"
+            or not _is_server_of(int(told[0]), self._home / "data")
+        ):
+            return None
+        return f"postgresql+asyncpg://{NAME}@/{NAME}?host={quote(told[4].strip())}"
+
     async def start(self) -> str:
         """Make the cluster if there is none, start it and wait until it answers; returns the address.
 

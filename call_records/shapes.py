@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from telephony.facts import CallFacts, Direction, Disposition
@@ -95,6 +95,16 @@ class CallQueries(Protocol):
         """The newest ended call with that outside number: the card's 'last conversation' line."""
 
 
+class CallTraces(Protocol):
+    """The raw messages kept behind calls, for a capture that goes with a report."""
+
+    async def family(self, call_id: UUID) -> Sequence[UUID]:
+        """The call and those it shares channels with: consultations about it, or the call it was about."""
+
+    async def trace_of(self, call_id: UUID) -> Sequence[Mapping[str, Any]]:
+        """The messages of one call, in order; empty once they are no longer kept."""
+
+
 class Accounts(Protocol):
     """People who sign in."""
 
@@ -171,6 +181,7 @@ class Records(Protocol):
     tokens: ApiTokens
     notes: Notes
     staff: StaffBook
+    traces: CallTraces
 
     async def ready(self) -> str | None:
         """None when the database answers and its schema is current; else one sentence with the remedy."""

@@ -26,8 +26,8 @@ from zoneinfo import ZoneInfo
 import structlog
 from prometheus_client import CollectorRegistry
 
+from ami_bridge.interpreter import WANTED, WANTED_ONLY_WITH
 from ami_bridge.observer import Observer
-from ami_bridge.translate import WANTED
 from call_records.database import RecordsStore, open_records
 from call_records.live import LiveBoard
 from call_records.postgres import EmbeddedPostgres
@@ -290,7 +290,7 @@ async def _once_stored(service: Service, part: Callable[[], Awaitable[None]]) ->
 
 
 def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal) -> Bridge:
-    observer = Observer(link_to(pbx), wanted=WANTED)
+    observer = Observer(link_to(pbx), wanted=WANTED, only_with=WANTED_ONLY_WITH)
     bridge = Bridge(observer, numbering_of(pbx), service.store, service.board, spool, cel_source(pbx))
     service.bridges[pbx.id] = bridge
     return bridge

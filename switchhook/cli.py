@@ -259,26 +259,49 @@ def capture(
     seconds: Annotated[
         float | None, typer.Option(help="Stop after so long (default: until Ctrl-C).", min=0.1)
     ] = None,
+    raw_numbers: Annotated[
+        bool, typer.Option("--raw-numbers", help="Keep numbers and names as they are.")
+    ] = False,
 ) -> None:
-    """Write what a PBX says to a file that `replay` reads."""
-    _finish(_do("switchhook.capture", "main", _settings(config, observing=True), file, pbx, seconds))
+    """Write what a PBX says to a file that `replay` reads; numbers and names replaced."""
+    loaded = _settings(config, observing=True)
+    _finish(_do("switchhook.capture", "main", loaded, file, pbx, seconds, raw_numbers=raw_numbers))
 
 
 @app.command()
-def trace(call: Annotated[UUID, typer.Argument(help="The call's id.")], config: Config = None) -> None:
-    """Print the raw messages kept behind one call, as a capture."""
-    _finish(_do("switchhook.trace", "main", _settings(config), call))
+def trace(
+    call: Annotated[UUID, typer.Argument(help="The call's id.")],
+    config: Config = None,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="The messages themselves, one JSON object a line.")
+    ] = False,
+    capture: Annotated[
+        Path | None, typer.Option(help="Write them to this file, as a capture for `replay`.")
+    ] = None,
+    raw_numbers: Annotated[
+        bool,
+        typer.Option("--raw-numbers", help="Keep numbers and names as they are (with --raw, --capture)."),
+    ] = False,
+) -> None:
+    """Tell in words what was heard of a call: the facts that made it what it is."""
+    _finish(
+        _do(
+            "switchhook.trace", "main", _settings(config), call, raw=raw, capture=capture, numbers=raw_numbers
+        )
+    )
 
 
 @app.command()
 def recompute(
-    calls: Annotated[list[UUID] | None, typer.Argument(help="The calls' ids.")] = None,
+    calls: Annotated[
+        list[UUID] | None, typer.Option("--call", help="The call's id; may be repeated.")
+    ] = None,
     config: Config = None,
     since: Annotated[str | None, typer.Option(help="All calls since this day (YYYY-MM-DD, UTC).")] = None,
 ) -> None:
     """Tell kept calls again from their raw messages, after a correction of Switchhook."""
     if bool(calls) == bool(since):
-        raise typer.BadParameter("name calls, or a day with --since; one of them")
+        raise typer.BadParameter("name calls with --call, or a day with --since; one of them")
     _finish(_do("switchhook.trace", "recompute", _settings(config), calls or [], since))
 
 

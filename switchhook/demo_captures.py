@@ -18,10 +18,10 @@ from pathlib import Path
 from uuid import UUID
 
 from ami_bridge.capture import read_capture
+from ami_bridge.interpreter import WANTED
 from ami_bridge.message import Message, message_from_headers
 from ami_bridge.quarantine import LinkSession, judge
 from ami_bridge.stream import LinkUp, Observed, StreamItem
-from ami_bridge.translate import WANTED
 from telephony.errors import NeedsPerson
 from telephony.ports import LinkState
 

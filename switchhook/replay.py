@@ -11,7 +11,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 from uuid import UUID
 
 from ami_bridge.capture import CaptureCounters, read_capture
@@ -116,10 +116,42 @@ def replay(
 ) -> list[CallFacts]:
     """The calls in captured files. Raises NeedsPerson when a file cannot be read or is no capture at all."""
     numbering = Numbering(extensions=extensions, trunks=trunks, region=region)
+    kept = [line for file in files for line in _kept_lines(file)]
+    if any("cel" in line or "mark" in line for line in kept):
+        return _told_from_kept(kept, numbering)
     player = Replay(numbering, read_cel(*cel))
     for file in files:
         player.link(_messages(file))
     return player.finish()
+
+
+def _kept_lines(file: Path) -> list[dict[str, Any]]:
+    """The lines of a file that `trace --capture` or a call's page wrote; empty when it is an ordinary capture."""
+    lines: list[dict[str, Any]] = []
+    if file.suffix != ".jsonl" or not file.exists():
+        return lines
+    with file.open(encoding="utf-8", errors="replace") as text:
+        if not any('"cel":' in line or '"mark":' in line for line in text):
+            return lines
+    with file.open(encoding="utf-8", errors="replace") as text:
+        for line in text:
+            try:
+                told = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(told, dict) and isinstance(told.get("t"), int | float):
+                lines.append(told)
+    return lines
+
+
+def _told_from_kept(lines: Sequence[dict[str, Any]], numbering: Numbering) -> list[CallFacts]:
+    """Messages, CEL rows and marks as they were kept with a call, told as `recompute` tells them."""
+    from switchhook.teller import (
+        Teller,
+    )  # it brings the database's library, which an ordinary replay does without
+
+    told = Teller(numbering).retell(lines)
+    return sorted(told.values(), key=lambda facts: (facts.started_at, facts.id))
 
 
 def _messages(file: Path) -> Iterator[Message]:

@@ -11,7 +11,6 @@ better witness has told.
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from uuid import UUID
 from ami_bridge.backfill import CelGroup, groups_of
 from ami_bridge.cel import CelRow, CelTranslator, row_of
 from ami_bridge.interpreter import RESTART_SLACK, Interpreter
+from ami_bridge.kept_lines import in_order
 from ami_bridge.message import Message, message_from_headers
 from ami_bridge.snapshot_reading import LISTED
 from ami_bridge.stream import LinkDown, LinkUp, Observed, SnapshotEnd, StreamItem
@@ -91,7 +91,9 @@ class Teller:
             case LinkDown():
                 self._unsure = True
                 self.gap_from = self.gap_from or self._interpreter.last_at or None
-                return self._changes(self._feed(self._interpreter.link_down(item.at.timestamp())))
+                self._interpreter.drop_snapshot()
+                self.tracker.feed(s.LinkLost(item.at.timestamp()))
+                return self._changes()
 
     def context_from(self, at: float) -> float:
         """From when on CEL is to be read at a reconnect at that moment (Unix seconds)."""
@@ -106,7 +108,9 @@ class Teller:
         self._unsure = True
         self.gap_from = self.gap_from or self._interpreter.last_at or self.tracker.now or None
         self._snapshot_lines = []
-        changes = self._changes(self._feed(self._interpreter.link_up(at)))
+        for _ in self._interpreter.link_up(at):
+            pass  # that the link was lost was told when it was
+        changes = self._changes()
         stopped_at = self._stop_before(item)
         rows = [row for row in rows if row.at <= at]
         floor_of: dict[str, float] = {}
@@ -115,7 +119,7 @@ class Teller:
         until_stop = NEVER if stopped_at is None else stopped_at
         changes += self._read_cel([row for row in rows if row.at < until_stop], floor_of, at)
         if stopped_at is not None:
-            stop = s.PbxStopped(self.gap_from or stopped_at)
+            stop = s.PbxStopped(self.tracker.alive_until or stopped_at)
             # Told again, the mark has to come after the last message: whole seconds of uptime may say otherwise.
             mark = {"t": max(stopped_at, self._heard_at), "mark": "pbx_stopped"}
             changes += self._mark(self._feed(iter([stop])), mark)
@@ -125,7 +129,7 @@ class Teller:
     def rest(self, now: float) -> list[CallChange]:
         """Nothing came for a while (Unix seconds)."""
         self.tracker.advance(now)
-        return self._changes([])
+        return self._changes()
 
     # -- again -----------------------------------------------------------------------------------------------------
 
@@ -141,7 +145,7 @@ class Teller:
         self.gap_from = max(self.tracker.now, told_until or 0.0) or None
         self._heard_at = told_until or 0.0
         wanted = {call.id for call in calls}
-        self.tracker.feed(s.LinkLost(self.tracker.now))
+        self.tracker.feed(s.LinkLost(self.gap_from or self.tracker.now))
         self.tracker.drain()
         return [self.tracker.facts(call) for call in self.tracker.live() if call.id in wanted]
 
@@ -157,9 +161,9 @@ class Teller:
     def tell_again(self, lines: Iterable[Line]) -> list[CallChange]:
         """Tell calls from kept lines, each line once, in order of time; one change a call, without lines."""
         told: dict[UUID, CallChange] = {}
-        for line in _in_order(lines):
+        for line in in_order(lines):
             try:
-                for signal in self._signals_of(line):
+                for signal in self.signals_of(line):
                     self.tracker.feed(signal)
             except (
                 Exception
@@ -174,15 +178,18 @@ class Teller:
         """As `tell_again`: the newest facts by call id."""
         return {change.facts.id: change.facts for change in self.tell_again(lines)}
 
-    def _signals_of(self, line: Line) -> Iterator[s.Signal]:
+    def signals_of(self, line: Line) -> Iterator[s.Signal]:
+        """What one kept line says. Lines in order of time."""
         self.tracker.reconstructing = "cel" in line
+        if "alive_until" in line:
+            yield s.LinkLost(float(line["alive_until"]))
         if "cel" in line:
             row = row_of(dict(line["cel"]))
             yield from self._cel.translate(row) if row is not None else ()
         elif line.get("mark") == "snapshot":
             yield from self._interpreter.snapshot_done(line.get("began_at"), line["t"])
         elif line.get("mark") in ("pbx_stopped", "gone"):
-            yield s.PbxStopped(self.tracker.now)
+            yield s.PbxStopped(float(line.get("alive_until", self.tracker.now)))
         elif "h" in line:
             message = message_from_headers([(name, value) for name, value in line["h"]], float(line["t"]))
             if message is not None:
@@ -223,7 +230,7 @@ class Teller:
                 else:
                     for _ in self._cel.translate(row):
                         pass
-            told = self._changes([])
+            told = self._changes()
         return [_with_lines(change, last=({"t": at, "mark": "cel"},)) for change in told]
 
     @contextmanager
@@ -243,13 +250,14 @@ class Teller:
         if message.kind in LISTED or (message.kind == "ParkedCall" and "Privilege" not in message.fields):
             if message.kind in _WORTH_KEEPING:
                 self._snapshot_lines.append(message)
-            return self._changes(self._feed(self._interpreter.message(message)))
+            self._feed(self._interpreter.message(message))
+            return self._changes()
         touched = self._feed(self._interpreter.message(message))
         snapshot = next((signal for signal in touched if isinstance(signal, s.Snapshot)), None)
         self._keep_line(message.as_capture(), _uids(message), touched)
         if snapshot is not None:  # its end was overtaken by this message
             return self._snapshot_told(touched, message.arrived_at)
-        return self._changes([])
+        return self._changes()
 
     def _snapshot_end(self, item: SnapshotEnd) -> list[CallChange]:
         self.gap_from = None
@@ -269,7 +277,9 @@ class Teller:
         snapshot = next((signal for signal in fed if isinstance(signal, s.Snapshot)), None)
         if snapshot is not None:
             mark["began_at"] = snapshot.began_at
-        return [_with_lines(change, last=(mark,)) for change in self._changes([])]
+        if self.tracker.alive_until:
+            mark["alive_until"] = self.tracker.alive_until
+        return [_with_lines(change, last=(mark,)) for change in self._changes()]
 
     def _feed(self, signals: Iterator[s.Signal]) -> list[s.Signal]:
         fed = []
@@ -286,7 +296,7 @@ class Teller:
         while len(self._pending) > PENDING_LIMIT:
             self._pending.popitem(last=False)
 
-    def _changes(self, _fed: Sequence[s.Signal]) -> list[CallChange]:
+    def _changes(self) -> list[CallChange]:
         return [self._change(change) for change in self.tracker.drain()]
 
     def _calls_of(self, uids: Sequence[str]) -> list[UUID]:
@@ -356,14 +366,6 @@ def _with_lines(change: CallChange, *, first: Sequence[Line] = (), last: Sequenc
 
 def _time_of(line: Line) -> float:
     return float(line["t"])
-
-
-def _in_order(lines: Iterable[Line]) -> list[Line]:
-    """Each line once, by time; lines of one moment keep the order in which they were kept."""
-    once: dict[str, Line] = {}
-    for line in lines:
-        once.setdefault(json.dumps(line, sort_keys=True, ensure_ascii=False), line)
-    return sorted(once.values(), key=_time_of)
 
 
 def _uids(message: Message) -> list[str]:

@@ -54,6 +54,8 @@ class Grouping:
         self.channels: dict[str, Channel] = {}
         self.now = 0.0
         """The newest `at` seen."""
+        self.alive_until = 0.0
+        """When the link was lost last: a channel whose end nobody saw had not ended before. Unix seconds."""
         self.reconstructing = False
         """True while signals from CEL are fed: calls that they change are told as reconstructed."""
         self._identify = identify
@@ -66,6 +68,7 @@ class Grouping:
         self._forgotten: OrderedDict[str, UUID] = OrderedDict()
         self._calls: dict[UUID, CallRecord] = {}
         self._consulting: dict[UUID, CallRecord] = {}
+        self._asking: dict[UUID, CallRecord] = {}
         self.refers: dict[str, tuple[float, bool]] = {}
         self.knows_refers = False
         """Whether this PBX's transfer variables are among what we are told: only then their absence means something."""
@@ -253,6 +256,7 @@ class Grouping:
             stay = other.stay()
             if other.call is not channel.call and stay is not None and stay.kind == "basic":
                 channel.call.consultation_of = other.call.id
+                self._asking[channel.call.id] = channel.call
                 return
 
     # -- joining and parting ---------------------------------------------------------------------------------------
@@ -314,6 +318,7 @@ class Grouping:
         self._dirty.pop(gone.id, None)
         self._ending.pop(gone.id, None)
         self._consulting.pop(gone.id, None)
+        self._asking.pop(gone.id, None)
         for linked in gone.linkeds:
             if self._by_linked.get(linked) is gone:
                 self._by_linked[linked] = into
@@ -321,11 +326,12 @@ class Grouping:
         into.absorbed += gone.absorbed
         if gone.announced:
             into.absorbed.append(gone.id)
-        for call in self._calls.values() if gone.announced else ():
+        for call in self._asking.values():
             if call.consultation_of == gone.id:
                 call.consultation_of = into.id
         if into.consultation_of == gone.id:
             into.consultation_of = None
+            self._asking.pop(into.id, None)
         self.touch(into)
 
     def _split_consultation(self, half: Channel, asker: Channel, at: float) -> None:
@@ -333,6 +339,7 @@ class Grouping:
         client_call = asker.call
         call = CallRecord(call_id(self.numbering.pbx, half.uid, half.began_at), half.linked, half.began_at)
         call.consultation_of = client_call.id
+        self._asking[call.id] = call
         call.caller_uid = asker.uid
         call.requested = half.exten or half.endpoint
         self._calls[call.id] = call
@@ -415,6 +422,7 @@ class Grouping:
     def _forget(self, call: CallRecord) -> None:
         self._calls.pop(call.id, None)
         self._consulting.pop(call.id, None)
+        self._asking.pop(call.id, None)
         linkeds = {call.linked, *call.linkeds}
         for uid, channel in call.channels.items():
             self.channels.pop(uid, None)

@@ -22,7 +22,7 @@ def reconcile(tracker: Grouping, snapshot: s.Snapshot) -> None:
     for channel in sorted(tracker.channels.values(), key=lambda c: uid_order(c.uid)):
         if channel.ended_at is None and channel.uid not in present and channel.last_at < known_before:
             channel.call.certainty = Certainty.BOUNDED
-            tracker.end_channel(channel, channel.last_at, 0)
+            tracker.end_channel(channel, max(channel.last_at, tracker.alive_until), 0)
     for shown in sorted(snapshot.channels, key=lambda c: uid_order(c.look.uid)):
         _align(tracker, shown, snapshot)
     for queue, who, waited in snapshot.queued:

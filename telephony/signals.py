@@ -210,7 +210,7 @@ class ConferenceLeft(NamedTuple):
 
 
 class LinkLost(NamedTuple):
-    """From `at` on nothing is known until a snapshot."""
+    """From `at` on nothing is known until a snapshot. Until then every channel that had not ended was alive."""
 
     at: float
 
@@ -245,7 +245,7 @@ class Snapshot(NamedTuple):
 
 
 class PbxStopped(NamedTuple):
-    """The PBX said good-bye, or its start time changed."""
+    """The PBX said good-bye, or its start time changed. Every channel that had not ended was alive until `at`."""
 
     at: float
 

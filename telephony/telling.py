@@ -647,7 +647,11 @@ def _queue(scene: _Scene) -> f.QueueVisit | None:
         for part in scene.parts.values()
         if part.kind is f.PartyKind.EXTENSION
         for c in part.channels
-        if c.dial is not None and visit.joined_at <= (at := c.dial.began_at) <= until
+        if c.dial is not None
+        and visit.joined_at <= (at := c.dial.began_at)
+        and (
+            at < until or visit.left_at is None
+        )  # who is rung as the queue lets go is rung by what comes after
     )
     taken = [
         (since, part.party)

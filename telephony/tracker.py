@@ -280,17 +280,18 @@ def _picked_up(tracker: Tracker, signal: s.PickedUp) -> None:
         tracker.merge(target.call, channel.call, signal.at)
 
 
-def _link_lost(tracker: Tracker, _signal: s.LinkLost) -> None:
+def _link_lost(tracker: Tracker, signal: s.LinkLost) -> None:
+    tracker.alive_until = max(tracker.alive_until, signal.at)
     for call in tracker.live():
         call.unverified = True
         tracker.touch(call)
 
 
-def _stopped(tracker: Tracker, _signal: s.PbxStopped) -> None:
+def _stopped(tracker: Tracker, signal: s.PbxStopped) -> None:
     for channel in sorted(tracker.channels.values(), key=lambda c: uid_order(c.uid)):
         if channel.ended_at is None:
             channel.call.certainty = Certainty.BOUNDED
-            tracker.end_channel(channel, channel.last_at, 0)
+            tracker.end_channel(channel, max(channel.last_at, signal.at), 0)
 
 
 HANDLERS: dict[type[Any], Callable[[Tracker, Any], None]] = {

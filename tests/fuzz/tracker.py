@@ -37,9 +37,8 @@ def write_corpus(folder: Path) -> None:
         stream = raw(allowed(read_capture(path)))
         (folder / f"ami-{number}").write_bytes(AMI + stream)
         (folder / f"ami-{number}-end").write_bytes(AMI + stream[-4_096:])
-        (folder / f"cel-{number}").write_bytes(
-            CEL + gzip.decompress((path.parent / "cel.csv.gz").read_bytes())
-        )
+    for number, path in enumerate(sorted(CAPTURES.glob("*/*/cel.csv.gz"))):
+        (folder / f"cel-{number}").write_bytes(CEL + gzip.decompress(path.read_bytes()))
 
 
 def main() -> None:

@@ -58,9 +58,12 @@ async def blind_to_unregistered(s: Stage, via: str) -> list[Truth]:
     else:
         await s.key(inside, "##", s.ext(6))
     await outside.ended(LONG)
+    over = outside.ended_at
+    if via == "refer":
+        await inside.hang_up()  # the PBX leaves it to the handset to tell its user that it did not work
     await inside.ended(LONG)
     handover = Handover("blind", "sip" if via == "refer" else "feature_code", s.ext(1), s.ext(6), "failed")
-    talk = seconds(inside.answered_at, inside.ended_at)
+    talk = seconds(inside.answered_at, over)
     return [s.inbound(outside, inside, transfers=(handover,), talk_seconds=talk)]
 
 

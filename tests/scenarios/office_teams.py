@@ -13,7 +13,7 @@ from switchhook.pbx_config import fill
 
 OFFICE = Path(__file__).parent / "office"
 FIRST_TEAM = 200
-LAST_TEAM = 399
+LAST_TEAM = 599
 PHONES = 6
 
 

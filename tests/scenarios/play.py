@@ -22,11 +22,12 @@ from pathlib import Path
 
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import DEFAULT_SUITE, AsteriskInstall, find_asterisk
+from switchhook.replay import replay
 from telephony.facts import CallFacts
 from tests.scenarios.office_teams import FIRST_TEAM, additions
 from tests.scenarios.stage import Outside, Stage
 from tests.scenarios.truth import Truth
-from tests.scenarios.watch import LOOK_SECONDS, Watch
+from tests.scenarios.watch import LOOK_SECONDS, Watch, concerns
 
 AT_ONCE = 24  # scenarios; two cores carry them with room to spare, and more make the phones' clocks late
 SCENARIO_SECONDS = 45.0  # the longest takes ten; a stuck one must not hold up the others
@@ -56,6 +57,8 @@ class Played:
     """What went wrong with the play itself."""
     recommended: list[CallFacts] = field(default_factory=list)
     unfiltered: list[CallFacts] = field(default_factory=list)
+    from_cel: list[CallFacts] = field(default_factory=list)
+    """Told afterwards from the channel event log alone, as after an outage that lasted the whole evening."""
     ended_times: list[int] = field(default_factory=list)
 
 
@@ -106,6 +109,7 @@ async def play_all(
             await asyncio.gather(*(stage.hang_up_all() for stage in stages))
             await recommended.all_ended()
             await unfiltered.all_ended()
+            from_cel = replay([], cel=[asterisk.cel_csv])
         finally:
             for task in running:
                 task.cancel()
@@ -115,6 +119,7 @@ async def play_all(
     for team, one in zip(teams, played, strict=True):
         one.recommended = recommended.calls_of(str(team))
         one.unfiltered = unfiltered.calls_of(str(team))
+        one.from_cel = [facts for facts in from_cel if concerns(facts, str(team))]
         one.ended_times = [recommended.ended_times[facts.id] for facts in one.recommended]
     left_over = not (recommended.tracker.idle and unfiltered.tracker.idle)
     return Evening({one.scenario.name: one for one in played}, left_over)

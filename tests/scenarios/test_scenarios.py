@@ -16,7 +16,7 @@ from switchhook.lab.asterisk_binary import AsteriskInstall
 from telephony.facts import CallFacts
 from tests.scenarios.catalogue import CATALOGUE
 from tests.scenarios.play import Evening, Played, play_all
-from tests.scenarios.truth import Truth, differences
+from tests.scenarios.truth import Truth, differences, differences_from_cel
 
 pytestmark = pytest.mark.asterisk
 
@@ -39,6 +39,27 @@ WITHOUT_NAME_OR_TIME = (
     "originate_two_legs",
 )
 """Played once more on a PBX without systemname and without timestampevents."""
+
+BEYOND_CEL = frozenset(
+    {
+        "queue_times_out",  # how a caller left a queue is told by a variable only
+        "conference",  # a conference room is no bridge of two
+        "blind_to_conference",
+        "attended_refer_queue",  # who waited in a queue to ask
+        "attended_code_queue",
+        "attended_code_queue_aborted",
+        "attended_ami_queue",
+        "attended_ami_queue_aborted",
+        "blonde_code_queue_answered",
+        "blonde_code_queue_never",
+        "blonde_code_extension_never",  # who hung up while it still rang
+        "blonde_code_group_never",
+        "redirect_group",  # the number that a Redirect named
+        "redirect_queue",
+        "three_way",
+    }
+)
+"""What the channel event log alone tells less exactly."""
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +106,17 @@ def test_told_as_it_was(evening: Evening, name: str) -> None:
 def test_told_as_it_was_without_systemname_and_timestamps(plain_evening: Evening, name: str) -> None:
     """A PBX that was not set up as recommended is told just as truly."""
     judge(plain_evening.played[name])
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in BEYOND_CEL])
+def test_told_from_the_event_log_alone(evening: Evening, name: str) -> None:
+    """After an outage the channel event log alone tells the same calls, parties and outcomes."""
+    if name not in evening.played:
+        pytest.skip("this Asterisk cannot do that")
+    played = evening.played[name]
+    assert len(played.from_cel) == len(played.truths)
+    pairs = zip(played.truths, played.from_cel, strict=True)
+    assert [fault for truth, facts in pairs for fault in differences_from_cel(truth, facts)] == []
 
 
 def test_nothing_is_left_over(evening: Evening) -> None:

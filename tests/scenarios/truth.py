@@ -5,9 +5,9 @@ Nothing here comes from AMI. Words are those of the call facts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from telephony.facts import CallFacts, Certainty
+from telephony.facts import CallFacts, Certainty, TransferVia
 
 TALK_TOLERANCE = 0.3  # s; one process plays a hundred phones: its clock readings come late under load
 RING_TOLERANCE = 0.4  # s; as above, and ringing is told over two hops
@@ -51,6 +51,21 @@ class Truth:
     consultation: bool = False
     answered_ringing: float | None = None
     """Seconds from the first ring to the answer."""
+
+
+NOT_IN_CEL = ("holds", "hold", "certainty")
+"""What the channel event log has no event for, or tells otherwise on purpose."""
+
+
+def differences_from_cel(truth: Truth, told: CallFacts) -> list[str]:
+    """As `differences`, for what is told from the channel event log alone: it knows neither holds nor the means."""
+    means = {(t.kind, t.by, t.to): t.via for t in truth.transfers}
+    transfers = tuple(
+        replace(t, via=TransferVia(means[key])) if (key := (t.kind.value, t.by, t.to)) in means else t
+        for t in told.transfers
+    )
+    wrong = differences(truth, replace(told, transfers=transfers))
+    return [fault for fault in wrong if fault.partition(":")[0] not in NOT_IN_CEL]
 
 
 def differences(truth: Truth, told: CallFacts) -> list[str]:

@@ -83,7 +83,7 @@ class Watch:
     def calls_of(self, team: str) -> list[CallFacts]:
         """The calls in which a team took part, in order of start."""
         return sorted(
-            (facts for facts in self.told.values() if _concerns(facts, team)),
+            (facts for facts in self.told.values() if concerns(facts, team)),
             key=lambda facts: (facts.started_at, facts.id),
         )
 
@@ -96,7 +96,8 @@ class Watch:
             self.ended_times[change.facts.id] = self.ended_times.get(change.facts.id, 0) + ends
 
 
-def _concerns(facts: CallFacts, team: str) -> bool:
+def concerns(facts: CallFacts, team: str) -> bool:
+    """Whether somebody of a team, its customers or its numbers took part."""
     numbers = {facts.caller.raw, facts.did or "", facts.requested or "", *(leg.party for leg in facts.legs)}
     return any(
         (number.startswith(team) and len(number) == 5)

@@ -9,6 +9,7 @@ import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher
@@ -213,6 +214,19 @@ class FakeStaff:
         self.people.append(Person(name, frozenset(extensions), team))
 
 
+class FakeTraces:
+    """Messages kept behind calls, put there by the test."""
+
+    def __init__(self) -> None:
+        self.lines: dict[UUID, list[dict[str, Any]]] = {}
+
+    async def family(self, call_id: UUID) -> Sequence[UUID]:
+        return [call_id]
+
+    async def trace_of(self, call_id: UUID) -> Sequence[dict[str, Any]]:
+        return self.lines.get(call_id, [])
+
+
 class FakeRecords:
     """The opened store."""
 
@@ -223,6 +237,7 @@ class FakeRecords:
         self.tokens = FakeTokens(self.accounts)
         self.notes = FakeNotes(self.accounts)
         self.staff = FakeStaff(self.accounts)
+        self.traces = FakeTraces()
         self.problem: str | None = None
 
     async def ready(self) -> str | None:

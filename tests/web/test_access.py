@@ -49,6 +49,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/api/v1/calls/{call_id}"): ALL,
     ("PUT", "/api/v1/calls/{call_id}/note"): ALL,
     ("GET", "/api/v1/calls/{call_id}/card"): ALL,
+    ("GET", "/api/v1/calls/{call_id}/capture"): SUPERVISING,
     ("GET", "/api/v1/live"): ALL,
     ("GET", "/api/v1/openapi.json"): "open",
     ("GET", "/healthz"): "open",

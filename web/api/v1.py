@@ -12,12 +12,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 
+from ami_bridge.kept_lines import as_capture
+from ami_bridge.redaction import Redactor
 from call_records.shapes import CallFilter
 from telephony.facts import Direction, Disposition, iso
-from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
 from web.live import Flavour
 from web.pages import site_of
 from web.pages.calls import find_call, last_conversation
@@ -103,6 +105,32 @@ async def write_note(request: Request, call_id: UUID, note: NoteText, viewer: As
     text = note.text.replace("\0", "")
     kept = await site.records.notes.save(call_id=call_id, account_id=viewer.account.id, text=text)
     return StoredNote(call_id=kept.call_id, author=kept.author, text=kept.text, updated_at=kept.updated_at)
+
+
+@router.get(
+    "/calls/{call_id}/capture",
+    dependencies=[Depends(guard(SUPERVISORS, programs=True))],
+    summary="What the PBX said of a call, to go with a report",
+    response_class=Response,
+    responses={
+        200: {"content": {"application/jsonl": {}}, "description": "A capture for `switchhook replay`."}
+    },
+)
+async def capture(request: Request, call_id: UUID) -> Response:
+    """The messages kept behind the call and its consultations, numbers and names replaced, as JSON lines."""
+    site = site_of(request)
+    if await find_call(site, call_id) is None:
+        raise HTTPException(404, _("There is no call with this id."))
+    family = await site.records.traces.family(call_id)
+    lines = [line for member in family for line in await site.records.traces.trace_of(member)]
+    if not lines:
+        raise HTTPException(404, _("The messages behind this call are no longer kept."))
+    headers = {
+        "Content-Disposition": f'attachment; filename="call-{call_id}.jsonl"',
+        "Cache-Control": "no-store",
+    }
+    text = "".join(as_capture(lines, Redactor()))
+    return Response(text, media_type="application/jsonl", headers=headers)
 
 
 @router.get("/calls/{call_id}/card", include_in_schema=False)

@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse, Response
 from call_records.shapes import CallFilter
 from telephony.errors import TryLater
 from telephony.facts import CallFacts, Direction, Disposition, PartyKind
-from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
 from web.pages import Site, site_of
 from web.picture import draw
 from web.story import headline, tell
@@ -126,6 +126,7 @@ async def call(
         request,
         viewer,
         "call.html",
+        may_report=viewer.account.role in SUPERVISORS,
         call=seen,
         client=client_of(seen, names),
         story=tell(seen, names),

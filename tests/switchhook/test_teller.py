@@ -1,0 +1,208 @@
+"""The line from the observer to the journal, and back again from what was kept."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ami_bridge.capture import read_capture
+from ami_bridge.cel import CelReader, CelRow
+from ami_bridge.kept_lines import as_capture
+from ami_bridge.message import Message
+from ami_bridge.quarantine import LinkSession, judge
+from ami_bridge.redaction import Redactor
+from ami_bridge.stream import LinkDown, LinkUp, Observed, SnapshotEnd, StreamItem
+from call_records.journal import OpenCall
+from switchhook.replay import replay
+from switchhook.teller import Teller
+from switchhook.trace import in_words
+from telephony.facts import CallFacts, Certainty
+from telephony.numbers import Numbering
+from telephony.ports import CallChange
+
+CAPTURES = Path(__file__).resolve().parents[1] / "captures"
+SCENARIOS = sorted(directory for directory in CAPTURES.glob("*/*") if (directory / "ami.jsonl").exists())
+ONE_LINK = [directory for directory in SCENARIOS if not (directory / "ami2.jsonl").exists()]
+
+
+def moment(at: float) -> datetime:
+    """Unix seconds as a time."""
+    return datetime.fromtimestamp(at, UTC)
+
+
+def items(messages: list[Message]) -> list[StreamItem]:
+    """What an observer would have delivered: a login, and an empty snapshot, before the first message."""
+    began = messages[0].arrived_at
+    session = LinkSession()
+    believed = [verdict.message for verdict in (judge(one, session) for one in messages) if verdict.usable]
+    first: list[StreamItem] = [LinkUp("lab", moment(began), 1000.0), SnapshotEnd("lab", moment(began), False)]
+    return first + [Observed("lab", message) for message in believed]
+
+
+class Kept:
+    """What the journal would hold."""
+
+    def __init__(self) -> None:
+        self.facts: dict[Any, CallFacts] = {}
+        self.lines: dict[Any, list[Any]] = {}
+        self.aliases: dict[Any, tuple[str, ...]] = {}
+        self.ended: list[Any] = []
+
+    def take(self, changes: list[CallChange]) -> None:
+        """Keep these too."""
+        for change in changes:
+            own = change.facts.id
+            for gone in change.absorbed:
+                self.facts.pop(gone, None)
+                self.lines.setdefault(own, []).extend(self.lines.pop(gone, []))
+            self.facts[own] = change.facts
+            self.aliases[own] = change.aliases
+            self.lines.setdefault(own, []).extend(change.trace)
+            self.ended += [own for event in change.events if event.kind == "call_ended"]
+
+    def open_calls(self) -> list[OpenCall]:
+        """As the journal hands them to a restarted process."""
+        live = [one for one, facts in self.facts.items() if not facts.ended]
+        return [OpenCall(one, self.aliases[one], tuple(self.lines[one]), self.facts[one]) for one in live]
+
+    @property
+    def all_lines(self) -> list[Any]:
+        """Every kept line of every call."""
+        return [line for lines in self.lines.values() for line in lines]
+
+
+def observed(messages: list[Message]) -> Kept:
+    """The capture told live, from beginning to end."""
+    teller, kept = Teller(Numbering(pbx="lab")), Kept()
+    for item in items(messages):
+        kept.take(teller.take(item))
+    return kept
+
+
+def story(calls: Any) -> list[Any]:
+    """What a call's story is, without ids."""
+    told = []
+    for facts in sorted(calls, key=lambda one: (one.started_at, one.id)):
+        json_facts = facts.as_json()
+        for name in ("id", "consultation_of", "pbx"):
+            json_facts.pop(name)
+        told.append(json_facts)
+    return told
+
+
+@pytest.mark.parametrize("scenario", ONE_LINK, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_a_kept_call_told_again_is_the_call_that_was_told(scenario: Path) -> None:
+    """Every captured call, told live, then again from the lines kept with it: the same facts under the same id, twice."""
+    kept = observed(list(read_capture(scenario / "ami.jsonl")))
+    ended = {one: facts for one, facts in kept.facts.items() if facts.ended}
+    known = {alias: one for one, aliases in kept.aliases.items() for alias in aliases}
+    for _ in range(2):
+        again = Teller(Numbering(pbx="lab"), known).retell(kept.all_lines)
+        assert {one: again[one] for one in ended if one in again} == ended
+
+
+@pytest.mark.parametrize("scenario", ONE_LINK, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_a_killed_process_goes_on_from_what_it_kept(scenario: Path) -> None:
+    """kill -9 between any two messages (here: in the middle), and the rest told by a new process: the same calls."""
+    messages = list(read_capture(scenario / "ami.jsonl"))
+    whole = observed(messages)
+    delivered = items(messages)
+    for place in (len(delivered) // 3, len(delivered) // 2, 2 * len(delivered) // 3):
+        first, kept = Teller(Numbering(pbx="lab")), Kept()
+        for item in delivered[:place]:
+            kept.take(first.take(item))
+        second = Teller(Numbering(pbx="lab"))
+        second.restore(kept.open_calls(), None)
+        for item in delivered[place:]:
+            kept.take(second.take(item))
+        assert sorted(kept.facts) == sorted(whole.facts)
+        assert len(kept.ended) == len(set(kept.ended))
+
+
+@pytest.mark.parametrize("scenario", ONE_LINK, ids=lambda path: f"{path.parent.name}-{path.name}")
+def test_a_redacted_export_replays_to_the_same_story(scenario: Path, tmp_path: Path) -> None:
+    """Numbers and names are replaced, everything else of each call is told as before."""
+    kept = observed(list(read_capture(scenario / "ami.jsonl")))
+    if not kept.all_lines:
+        return
+    plain, redacted = tmp_path / "plain.jsonl", tmp_path / "redacted.jsonl"
+    plain.write_text("".join(as_capture(kept.all_lines, None)), encoding="utf-8")
+    redacted.write_text("".join(as_capture(kept.all_lines, Redactor(b"key"))), encoding="utf-8")
+    before, after = replay([plain]), replay([redacted])
+    assert [_shape(facts) for facts in after] == [_shape(facts) for facts in before]
+    numbers = {
+        facts.caller.number for facts in before if facts.caller.number and len(facts.caller.number) > 6
+    }
+    text = redacted.read_text(encoding="utf-8")
+    assert not [number for number in numbers if number[-10:] in text]
+
+
+def _shape(facts: CallFacts) -> Any:
+    """A call without the numbers and names of anybody outside."""
+    return (
+        facts.direction,
+        facts.disposition,
+        facts.started_at,
+        facts.answered_at,
+        facts.ended_at,
+        facts.talk_seconds,
+        facts.certainty,
+        facts.missed_by,
+        [(leg.kind, leg.outcome, leg.talk_seconds) for leg in facts.legs],
+        [(transfer.kind, transfer.via, transfer.result) for transfer in facts.transfers],
+    )
+
+
+def test_a_call_that_ended_in_the_gap_has_its_true_end_from_cel() -> None:
+    """The link is cut in a conversation; at the next login CEL knows when it ended: reconstructed, to the millisecond."""
+    directory = CAPTURES / "22" / "in_answered"
+    messages = list(read_capture(directory / "ami.jsonl"))
+    with (directory / "cel.csv").open(encoding="utf-8", newline="") as text:
+        rows: list[CelRow] = sorted(CelReader().read(text), key=lambda row: row.at)
+    whole = observed(messages)
+    (truth,) = whole.facts.values()
+    assert truth.answered_at is not None
+    cut = truth.answered_at.timestamp() + 0.5
+    teller, kept = Teller(Numbering(pbx="lab")), Kept()
+    for item in items([one for one in messages if one.arrived_at < cut]):
+        kept.take(teller.take(item))
+    kept.take(teller.take(LinkDown("lab", moment(cut), "cut")))
+    again = rows[-1].at + 5.0
+    kept.take(teller.resume(LinkUp("lab", moment(again), 1000.0 + again - messages[0].arrived_at), rows, ()))
+    (call,) = kept.facts.values()
+    assert (call.id, call.certainty) == (truth.id, Certainty.RECONSTRUCTED)
+    assert call.ended_at is not None
+    assert truth.ended_at is not None
+    assert abs((call.ended_at - truth.ended_at).total_seconds()) < 0.05
+    retold = Teller(Numbering(pbx="lab")).retell(kept.all_lines)
+    assert retold[call.id] == call
+
+
+def test_the_same_gap_without_cel_gives_a_bounded_end() -> None:
+    """Nothing but the PBX's restart is known: the call was alive when the link was lost, and answered it stays."""
+    messages = list(read_capture(CAPTURES / "22" / "in_answered" / "ami.jsonl"))
+    (truth,) = observed(messages).facts.values()
+    assert truth.answered_at is not None
+    cut = truth.answered_at.timestamp() + 1.0
+    teller, kept = Teller(Numbering(pbx="lab")), Kept()
+    for item in items([one for one in messages if one.arrived_at < cut]):
+        kept.take(teller.take(item))
+    kept.take(teller.take(LinkDown("lab", moment(cut), "cut")))
+    kept.take(teller.take(LinkUp("lab", moment(cut + 60.0), 30.0)))
+    (call,) = kept.facts.values()
+    assert (call.certainty, call.answered_by) == (Certainty.BOUNDED, truth.answered_by)
+    assert call.ended_at == moment(cut)
+    assert Teller(Numbering(pbx="lab")).retell(kept.all_lines)[call.id] == call
+
+
+def test_the_trace_in_words_names_who_did_what() -> None:
+    """A blind transfer, told to a person: one sentence for each thing, with its time."""
+    kept = observed(list(read_capture(CAPTURES / "22" / "in_answered" / "ami.jsonl")))
+    told = list(in_words(sorted(kept.all_lines, key=lambda line: line["t"])))
+    assert any("calls PJSIP/101-" in sentence for sentence in told)
+    assert any("comes into the basic bridge" in sentence for sentence in told)
+    assert json.dumps(told)
