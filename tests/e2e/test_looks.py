@@ -62,7 +62,7 @@ async def test_every_page_is_accessible_and_fits(
     ringing = await anna.incoming()
     found: list[str] = []
     for login, paths in (("anna", common), ("admin", more)):
-        page = await line.enter(chromium, login, color_scheme=theme, viewport=DESK)
+        page = await line.enter(chromium, login, color_scheme=theme, viewport=DESK, reduced_motion="reduce")
         if login == "anna":
             await check_card(page)
             found += await axe(page, "ringing")
