@@ -281,6 +281,8 @@ class Grouping:
         self._add(to, channel)
         if not old.channels:
             self._drop(old, into=to)
+        elif old.live <= 0 and old.ended_at is None:
+            self._end_call(old, max(left.ended_at or 0.0 for left in old.channels.values()))
         else:
             self.touch(old)
 
