@@ -19,6 +19,13 @@ SECONDS = 0.3  # between the phones' clocks and the PBX's, for one conversation
 CALLS = 12
 
 
+def caller_of(facts: CallFacts, truth: CallTruth) -> str | None:
+    """The number to expect. A caller who withholds it may still be known to the PBX: carriers send it along
+    (P-Asserted-Identity) for the PBX's own use.
+    """
+    return facts.caller.number if truth.caller is None else truth.caller
+
+
 def found(truth: CallTruth, calls: Sequence[CallFacts]) -> CallFacts:
     """The journal's call: by the customer's number, which no other call uses, else by people and time."""
     near = [
@@ -27,7 +34,8 @@ def found(truth: CallTruth, calls: Sequence[CallFacts]) -> CallFacts:
         if facts.consultation_of is None and abs(facts.started_at - truth.started_at) < timedelta(seconds=1)
     ]
     if truth.direction == "inbound":
-        near = [facts for facts in near if facts.caller.number == truth.caller and facts.did]
+        near = [facts for facts in near if facts.caller.number == caller_of(facts, truth) and facts.did]
+        near = [facts for facts in near if (facts.did or "").endswith(truth.did or "?")]
     else:
         near = [
             facts for facts in near if (facts.caller.number, facts.requested) == (truth.caller, truth.dialled)
@@ -47,7 +55,7 @@ def as_told(facts: CallFacts, truth: CallTruth) -> CallTruth:
         direction=facts.direction.value,
         disposition=facts.disposition.value if facts.disposition else "",
         started_at=truth.started_at,
-        caller=facts.caller.number,
+        caller=truth.caller if truth.caller is None else facts.caller.number,
         did=(facts.did or "").removeprefix("+") or None,
         dialled=facts.requested if truth.direction != "inbound" else None,
         answered_by=facts.answered_by,
