@@ -168,8 +168,8 @@ def _party(channel: Channel, call: CallRecord, numbering: Numbering, *, is_calle
     raw = "" if channel.number in ROUTINE else channel.number
     if channel.dial is not None:
         raw = dialled_number(channel.dial.dial_string) or raw or channel.dial.exten
-    elif not is_caller and not raw:
-        raw = call.requested or ""
+    if not is_caller and not raw:
+        raw = call.requested or _asked_for(call)
     if is_withheld(raw):
         return "anonymous"
     party = numbering.outside(raw) or raw
@@ -178,6 +178,12 @@ def _party(channel: Channel, call: CallRecord, numbering: Numbering, *, is_calle
     ):  # what was dialled stays; who merely looks like the caller may be dialled yet
         channel.party = party
     return party
+
+
+def _asked_for(call: CallRecord) -> str:
+    """What the channel that began the call dialled: all that is known of a line we did not see being dialled."""
+    first = call.channels.get(call.linked)
+    return first.exten if first is not None and first.kind is Kind.EXTENSION and first.exten not in ROUTINE else ""
 
 
 def _direction(caller: Channel, parts: dict[str, _Part], call: CallRecord) -> f.Direction:
