@@ -15,6 +15,8 @@ from telephony import signals as s
 NAME_LIMIT = 300  # characters; Asterisk cuts names at 79 bytes, so anything longer is somebody's joke
 BRIDGE_KINDS = {"basic": "basic", "parking": "holding", "holding": "holding", "base": "conference"}
 """`basic` is a conversation; whatever is unknown is treated as a room of strangers, which joins nobody."""
+PROHIBITED = "CALLERID(num-pres)=prohib"
+"""Of `channelvars` in manager.conf: with a trusted P-Asserted-Identity the number arrives although it is withheld."""
 _CONTROL = dict.fromkeys(range(32)) | {127: None}
 _LINE_BREAK = re.compile(r"[\r\n]")
 
@@ -64,6 +66,7 @@ def look(fields: dict[str, str], prefix: str = "") -> s.Look | None:
         clean_number(fields.get(prefix + "CallerIDNum", "")),
         clean_name(fields.get(prefix + "CallerIDName", "")),
         fields.get(prefix + "Exten", ""),
+        PROHIBITED in fields.get(prefix + "ChanVariable", ""),
     )
 
 

@@ -145,6 +145,9 @@ class Grouping:
         elif at < channel.began_at:
             self._began_earlier(channel, at)
         call = channel.call
+        if look.withheld and not channel.withheld:
+            channel.withheld = True
+            self.touch(call)
         if call.unverified:
             call.unverified = False
         return channel

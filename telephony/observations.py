@@ -82,6 +82,7 @@ class Channel:
         "stays",
         "uid",
         "up_at",
+        "withheld",
     )
 
     def __init__(self, uid: str, linked: str, began_at: float, call: CallRecord) -> None:
@@ -104,6 +105,8 @@ class Channel:
         self.asked_at: float | None = None
         self.ended_at: float | None = None
         self.cause = 0
+        self.withheld = False
+        """Its number is known to the PBX but must not be shown."""
         self.begun = False
         """Its first message was seen: what that says of the dialled number stands."""
         self.rung = False

@@ -20,6 +20,8 @@ class Look(NamedTuple):
     number: str
     caller_name: str
     exten: str
+    withheld: bool = False
+    """Whether its number must not be shown, although the PBX knows it (Privacy with a trusted identity)."""
 
 
 class ChannelBegan(NamedTuple):

@@ -170,7 +170,7 @@ def _party(channel: Channel, call: CallRecord, numbering: Numbering, *, is_calle
         raw = dialled_number(channel.dial.dial_string) or raw or channel.dial.exten
     if not is_caller and not raw:
         raw = call.requested or _asked_for(call)
-    if is_withheld(raw):
+    if is_withheld(raw) or (channel.withheld and is_caller):
         return "anonymous"
     party = numbering.outside(raw) or raw
     if (
@@ -183,7 +183,11 @@ def _party(channel: Channel, call: CallRecord, numbering: Numbering, *, is_calle
 def _asked_for(call: CallRecord) -> str:
     """What the channel that began the call dialled: all that is known of a line we did not see being dialled."""
     first = call.channels.get(call.linked)
-    return first.exten if first is not None and first.kind is Kind.EXTENSION and first.exten not in ROUTINE else ""
+    return (
+        first.exten
+        if first is not None and first.kind is Kind.EXTENSION and first.exten not in ROUTINE
+        else ""
+    )
 
 
 def _direction(caller: Channel, parts: dict[str, _Part], call: CallRecord) -> f.Direction:
@@ -326,10 +330,10 @@ def _caller(scene: _Scene) -> f.Caller:
         return f.Caller(
             number=channel.endpoint, raw=channel.endpoint, name=channel.caller_name or None, anonymous=False
         )
-    withheld = is_withheld(channel.number)
+    withheld = channel.withheld or is_withheld(channel.number)
     return f.Caller(
         number=None if withheld else (scene.numbering.outside(channel.number) or channel.number),
-        raw=channel.number,
+        raw="anonymous" if channel.withheld else channel.number,
         name=None if withheld else channel.caller_name or None,
         anonymous=withheld,
     )

@@ -32,7 +32,7 @@ from web.wording import Names, _, display_number
 # chunks; some ten seconds of a very busy office. A reader further behind is better off with a snapshot
 QUEUE_MOST = 256
 # s; an event of the PBX rarely comes alone (a call that begins changes six times within 30 ms), and whoever watches a
-# list cannot tell 50 ms. Without it, 100 open lists at 12 calls a second took four times as long to show a card
+# list cannot tell 50 ms. Without it 100 open lists are written to for each of them, and a card waits behind that
 GATHER_SECONDS = 0.05
 CHUNKS_AT_ONCE = 32  # of what waits for one reader; joined, they cost one write
 NAMES_EVERY = 30.0  # s; a person added by hand in the database shows up half a minute later

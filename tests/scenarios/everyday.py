@@ -86,7 +86,7 @@ async def anonymous_with_identity(s: Stage) -> list[Truth]:
     await s.connect(outside, inside)
     await s.talk()
     await s.hangs_up(outside, inside)
-    return [s.inbound(outside, inside)]
+    return [s.inbound(outside, inside, caller="anonymous")]
 
 
 async def ring_group(s: Stage) -> list[Truth]:

@@ -42,6 +42,8 @@ WITHOUT_NAME_OR_TIME = (
 
 BEYOND_CEL = frozenset(
     {
+        "anonymous_with_identity",  # the log says the number, not that it is withheld
+        "blonde_code_outside_never",  # who hung up a line that rang is not in it
         "queue_times_out",  # how a caller left a queue is told by a variable only
         "conference",  # a conference room is no bridge of two
         "blind_to_conference",
