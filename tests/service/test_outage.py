@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.asterisk, pytest.mark.postgres]
 LONG = os.environ.get("SWITCHHOOK_LONG") == "1"
 CALLS = 200 if LONG else 40
 SEED = int(os.environ.get("SWITCHHOOK_SEED", "20261122"))
-SPACING_SECONDS = 0.3  # between two calls; up to a dozen are live at once
+SPACING_SECONDS = 0.3 if LONG else 0.25  # between two calls; up to a dozen are live at once
 SETTLED_SECONDS = 60.0  # the sweep runs 30 s after the last gap, should it be needed
 
 
