@@ -39,12 +39,11 @@ class CelFile:
         return earlier, [row for row in rows if row.at > since]
 
     def unread(self, since: float) -> list[CelRow]:
-        """Rows appended since the last time; the first time those not older than `since`. Raises OSError."""
+        """Rows appended since the last time, none older than `since` (Unix seconds). Raises OSError."""
         if self._place is None:
             self._place = self._end()
             return sorted((row for row in self._back_to(since) if row.at >= since), key=_at)
-        rows = self._after(self._place)
-        return sorted(rows, key=_at)
+        return sorted((row for row in self._after(self._place) if row.at >= since), key=_at)
 
     def _end(self) -> _Place | None:
         if not self.path.exists():
@@ -60,16 +59,28 @@ class CelFile:
         offset = place.offset
         moved = not self.path.exists() or self.path.stat().st_ino != place.inode
         if moved or self.path.stat().st_size < offset:
-            earlier = self._earlier
-            if earlier.exists() and earlier.stat().st_size >= offset:
-                rows += self._from(earlier, offset)[0]
+            rows, place = self._rest_of_earlier(place, moved=moved)
             offset = 0
         if not self.path.exists():
-            self._place = _Place(0, 0)  # nothing there yet: whatever comes is new
+            self._place = place  # nothing there yet: whatever comes is new
             return rows
         fresh, end = self._from(self.path, offset)
         self._place = _Place(self.path.stat().st_ino, end)
         return rows + fresh
+
+    def _rest_of_earlier(self, place: _Place, *, moved: bool) -> tuple[list[CelRow], _Place]:
+        """What was not read yet of `FILE.1`, and how far that is. It is the file we read, or a copy of it, or (rotated
+        twice since) one of which nothing was read.
+        """
+        earlier = self._earlier
+        if not earlier.exists():
+            return [], _Place(0, 0)
+        inode = earlier.stat().st_ino
+        offset = place.offset if inode == place.inode or not moved else 0
+        if earlier.stat().st_size < offset:
+            return [], _Place(inode, offset)
+        rows, end = self._from(earlier, offset)
+        return rows, _Place(inode, end)
 
     def _from(self, path: Path, offset: int) -> tuple[list[CelRow], int]:
         with path.open("rb") as file:

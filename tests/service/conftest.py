@@ -84,4 +84,9 @@ async def own_records(own_postgres: EmbeddedPostgres) -> AsyncIterator[RecordsSt
 
 def own_database(server: EmbeddedPostgres) -> str:
     """The line of the [database] section that points at this server."""
-    return f'url = "{server.url.replace("+asyncpg", "")}"'
+    return database_at(server.url)
+
+
+def database_at(url: str) -> str:
+    """The line of the [database] section that points at this database."""
+    return f'url = "{url.replace("+asyncpg", "")}"'

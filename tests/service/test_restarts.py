@@ -15,14 +15,14 @@ from switchhook.lab.phone_call import Call
 from switchhook.lab.phones import Phone
 from telephony.facts import CallFacts, Certainty, Disposition, State
 from tests.asterisk_fixtures import PhoneRoom
-from tests.service.conftest import MakeService, configuration, own_database
+from tests.service.conftest import MakeService, configuration, database_at, own_database
 from tests.service.running_service import eventually
 from tests.service.tcp_proxy import TcpProxy
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.postgres]
 
 ANNA, PETER = "74951000001", "+79161110005"
-REATTACHED_SECONDS = 5.0  # what is promised
+PATIENCE_SECONDS = 30.0  # a second when nothing else runs; a loaded machine may need many times that
 
 
 async def talking(
@@ -42,7 +42,7 @@ async def kept(records: RecordsStore) -> list[CallFacts]:
 
 
 async def kept_calls(
-    records: RecordsStore, count: int, *, ended: bool, within: float = REATTACHED_SECONDS
+    records: RecordsStore, count: int, *, ended: bool, within: float = PATIENCE_SECONDS
 ) -> list[CallFacts]:
     """The calls in the journal once there are so many, all of them ended, or all in a conversation."""
     wanted = State.ENDED if ended else State.TALKING
@@ -71,44 +71,44 @@ async def owed(records: RecordsStore) -> list[tuple[str, str]]:
 async def test_switchhook_is_killed_while_people_talk_and_goes_on_with_the_same_call(
     asterisk: PrivateAsterisk,
     phones: PhoneRoom,
-    own_postgres: EmbeddedPostgres,
-    own_records: RecordsStore,
+    database_url: str,
+    records: RecordsStore,
     make_service: MakeService,
 ) -> None:
     """kill -9 in the middle; started again, the call has its id, its answer and, in the end, its true end."""
-    service = make_service(configuration(asterisk, database=own_database(own_postgres)))
+    service = make_service(configuration(asterisk, database=database_at(database_url)))
     await service.start()
     anna, carrier = await phones.handset("101"), await phones.carrier()
     outside, inside = await talking(carrier, ANNA, anna, PETER)
-    (before,) = await kept_calls(own_records, 1, ended=False)
+    (before,) = await kept_calls(records, 1, ended=False)
     service.kill()
     await service.start()
     await outside.hang_up()
     await inside.ended()
-    (after,) = await kept_calls(own_records, 1, ended=True)
+    (after,) = await kept_calls(records, 1, ended=True)
     assert after.id == before.id
     assert after.started_at == before.started_at
     assert (after.disposition, after.answered_by) == (Disposition.ANSWERED, "101")
     assert after.certainty is Certainty.OBSERVED
-    kinds = [kind for kind, _ in await owed(own_records)]
+    kinds = [kind for kind, _ in await owed(records)]
     assert sorted(kinds) == ["call_ended", "call_started", "leg_answered"]
 
 
 async def test_calls_end_and_begin_and_happen_while_switchhook_is_away(
     asterisk: PrivateAsterisk,
     phones: PhoneRoom,
-    own_postgres: EmbeddedPostgres,
-    own_records: RecordsStore,
+    database_url: str,
+    records: RecordsStore,
     make_service: MakeService,
 ) -> None:
     """Four calls around an absence: one ends in it, one begins in it, one happens inside it, one outlasts it."""
-    service = make_service(configuration(asterisk, database=own_database(own_postgres)))
+    service = make_service(configuration(asterisk, database=database_at(database_url)))
     await service.start()
     anna, boris, vera, galina = await phones.handsets("101", "102", "103", "104")
     carrier = await phones.carrier()
     ending, _ = await talking(carrier, ANNA, anna, PETER)
     lasting, _ = await talking(boris, "103", vera)
-    before = await kept_calls(own_records, 2, ended=False)
+    before = await kept_calls(records, 2, ended=False)
     service.kill()
     await ending.hang_up()
     whole, whole_inside = await talking(carrier, ANNA, anna, "+79161110006")
@@ -120,13 +120,13 @@ async def test_calls_end_and_begin_and_happen_while_switchhook_is_away(
     await service.start()
 
     async def told() -> bool:
-        calls = await kept(own_records)
+        calls = await kept(records)
         return len(calls) >= 5 and sum(call.ended for call in calls) == 3
 
-    await eventually(told, REATTACHED_SECONDS, "five calls of which three have ended")
+    await eventually(told, PATIENCE_SECONDS, "five calls of which three have ended")
     await beginning.hang_up()
     await lasting.hang_up()
-    calls = await kept_calls(own_records, 5, ended=True)
+    calls = await kept_calls(records, 5, ended=True)
     by_caller = {call.caller.number or call.caller.raw: call for call in calls}
     assert {before[0].id, before[1].id} == {by_caller[PETER].id, by_caller["102"].id}
     assert {number: call.answered_by for number, call in by_caller.items()} == {
@@ -139,7 +139,7 @@ async def test_calls_end_and_begin_and_happen_while_switchhook_is_away(
     assert by_caller["102"].certainty is Certainty.OBSERVED
     assert by_caller["+79161110006"].certainty is Certainty.RECONSTRUCTED
     assert by_caller[PETER].certainty is Certainty.RECONSTRUCTED
-    told_kinds = await owed(own_records)
+    told_kinds = await owed(records)
     assert len(told_kinds) == len(set(told_kinds))
     assert sum(kind == "call_ended" for kind, _ in told_kinds) == 5
     del galina
@@ -148,20 +148,20 @@ async def test_calls_end_and_begin_and_happen_while_switchhook_is_away(
 async def test_the_wire_to_the_pbx_is_cut_and_calls_come_and_go_meanwhile(
     asterisk: PrivateAsterisk,
     phones: PhoneRoom,
-    own_postgres: EmbeddedPostgres,
-    own_records: RecordsStore,
+    database_url: str,
+    records: RecordsStore,
     make_service: MakeService,
 ) -> None:
     """A cut link, mended: the live call goes on, the one that ended has its true end, the one inside is told."""
     async with TcpProxy(asterisk.ports.ami) as wire:
-        database = own_database(own_postgres)
+        database = database_at(database_url)
         service = make_service(configuration(asterisk, database=database, port=wire.port))
         await service.start()
         anna, boris, vera = await phones.handsets("101", "102", "103")
         carrier = await phones.carrier()
         ending, _ = await talking(carrier, ANNA, anna, PETER)
         lasting, _ = await talking(boris, "103", vera)
-        before = await kept_calls(own_records, 2, ended=False)
+        before = await kept_calls(records, 2, ended=False)
         wire.cut(refuse=True)
         await ending.hang_up()
         inside, inside_end = await talking(carrier, ANNA, anna, "+79161110006")
@@ -170,45 +170,45 @@ async def test_the_wire_to_the_pbx_is_cut_and_calls_come_and_go_meanwhile(
         wire.mend()
 
         async def told() -> bool:
-            calls = await kept(own_records)
+            calls = await kept(records)
             return len(calls) == 3 and sum(call.ended for call in calls) == 2
 
-        await eventually(told, 10.0, "three calls of which two have ended")
+        await eventually(told, PATIENCE_SECONDS, "three calls of which two have ended")
         await lasting.hang_up()
-        calls = await kept_calls(own_records, 3, ended=True)
+        calls = await kept_calls(records, 3, ended=True)
     assert {call.id for call in before} <= {call.id for call in calls}
     by_caller = {call.caller.number or call.caller.raw: call for call in calls}
     assert {by_caller[PETER].certainty, by_caller["+79161110006"].certainty} == {Certainty.RECONSTRUCTED}
     gone = by_caller[PETER].ended_at
     assert gone is not None
     assert ending.ended_at is not None
-    assert abs((gone - ending.ended_at).total_seconds()) < 0.5
+    assert abs((gone - ending.ended_at).total_seconds()) < 1.0
 
 
 async def test_asterisk_is_killed_while_people_talk(
     fresh_asterisk: PrivateAsterisk,
     fresh_phones: PhoneRoom,
-    own_postgres: EmbeddedPostgres,
-    own_records: RecordsStore,
+    database_url: str,
+    records: RecordsStore,
     make_service: MakeService,
 ) -> None:
     """A power cut of the PBX: the call ends, bounded; after its restart new calls are told as ever."""
-    database = own_database(own_postgres)
+    database = database_at(database_url)
     service = make_service(configuration(fresh_asterisk, database=database))
     await service.start()
     anna, carrier = await fresh_phones.handset("101"), await fresh_phones.carrier()
     await talking(carrier, ANNA, anna, PETER)
-    (before,) = await kept_calls(own_records, 1, ended=False)
+    (before,) = await kept_calls(records, 1, ended=False)
     await fresh_asterisk.kill()
     await fresh_asterisk.start()
-    (cut_off,) = await kept_calls(own_records, 1, ended=True, within=10.0)
+    (cut_off,) = await kept_calls(records, 1, ended=True)
     assert (cut_off.id, cut_off.certainty) == (before.id, Certainty.BOUNDED)
     assert cut_off.disposition is Disposition.ANSWERED
     await anna.register()
     outside, inside = await talking(carrier, ANNA, anna, "+79161110006")
     await outside.hang_up()
     await inside.ended()
-    calls = await kept_calls(own_records, 2, ended=True)
+    calls = await kept_calls(records, 2, ended=True)
     assert (calls[1].answered_by, calls[1].certainty) == ("101", Certainty.OBSERVED)
 
 
@@ -231,7 +231,7 @@ async def test_postgresql_is_killed_while_people_talk_and_no_call_is_lost(
     await whole.hang_up()
     await inside.ended()
     await own_postgres.start()
-    calls = await kept_calls(own_records, 2, ended=True, within=10.0)
+    calls = await kept_calls(own_records, 2, ended=True)
     assert calls[0].id == before.id
     assert [call.certainty for call in calls] == [Certainty.OBSERVED, Certainty.OBSERVED]
 
@@ -250,12 +250,14 @@ async def test_the_database_is_away_at_the_start_and_calls_are_seen_all_the_same
     await service.start()
     assert any(line.get("event") == "database_away_at_start" for line in service.lines())
     await eventually(
-        lambda: any(line.get("event") == "pbx link up" for line in service.lines()), 5.0, "the link is up"
+        lambda: any(line.get("event") == "pbx link up" for line in service.lines()),
+        PATIENCE_SECONDS,
+        "the link is up",
     )
     anna, carrier = await phones.handset("101"), await phones.carrier()
     outside, inside = await talking(carrier, ANNA, anna, PETER)
     await outside.hang_up()
     await inside.ended()
     await own_postgres.start()
-    (call,) = await kept_calls(own_records, 1, ended=True, within=10.0)
+    (call,) = await kept_calls(own_records, 1, ended=True)
     assert (call.answered_by, call.certainty) == ("101", Certainty.OBSERVED)
