@@ -48,3 +48,22 @@ def test_an_old_dial_told_again_is_no_redirect() -> None:
         told += tracker.drain()
     assert told[-1].facts.transfers == ()
     assert told[-1].facts.talk_seconds == 1.0
+
+
+def test_a_late_local_half_does_not_keep_an_ended_call_alive() -> None:
+    """A Local half is first heard of just after its call ended, and belongs to another call by its other half.
+
+    It opened the ended call again, moved on, and left a live call without a channel. Found by fuzzing.
+    """
+    tracker = Tracker(NUMBERING)
+    caller = look("u.1", "u.1")
+    one = look("l.1", "x.9")._replace(name="Local/105@office-00000001;1", state="Down")
+    other = look("l.2", "u.1")._replace(name="Local/105@office-00000001;2", state="Up")
+    tracker.feed(s.ChannelBegan(1.0, caller))
+    tracker.feed(s.ChannelBegan(1.0, one))
+    tracker.feed(s.ChannelEnded(7.0, caller, 16))
+    tracker.drain()
+    tracker.feed(s.BridgeLeft(7.003, other, "bridge", "basic"))
+    told = tracker.drain()
+    assert all(change.facts.ended for change in told if "u.1" in change.aliases)
+    assert tracker.live() == []
