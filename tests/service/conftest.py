@@ -47,8 +47,14 @@ def _own_cel(request: pytest.FixtureRequest) -> None:
     """The shared Asterisk's event log without the calls of other tests: a first start would tell them all."""
     if "asterisk" in request.fixturenames:
         shared: PrivateAsterisk = request.getfixturevalue("asterisk")
+        rotated(shared.cel_csv).unlink(missing_ok=True)
         if shared.cel_csv.exists():
             shared.cel_csv.write_bytes(b"")  # cel_custom opens it anew for each row
+
+
+def rotated(path: Path) -> Path:
+    """Where logrotate puts it."""
+    return path.with_name(path.name + ".1")
 
 
 @pytest.fixture

@@ -151,43 +151,33 @@ async def test_bridge_and_pages_in_two_processes_show_a_call_that_rings(
                     break
 
 
-async def test_a_wrong_secret_is_said_on_the_pages_and_by_readiness(
+async def test_a_wrong_secret_and_a_closed_port_are_said_on_the_pages_and_by_readiness(
     asterisk: PrivateAsterisk,
     database_url: str,
     make_service: MakeService,
     browser: aiohttp.ClientSession,
 ) -> None:
-    """The pages come up all the same; /readyz names the PBX, the log names the remedy, the secret is nowhere."""
-    settings = configuration(asterisk, database=database_at(database_url), secret="quite-wrong-secret")
-    service = make_service(settings)
-    await service.start()
-
-    def told() -> bool:
-        return any(line.get("event") == "pbx link down" and line.get("remedy") for line in service.lines())
-
-    await eventually(told, PATIENCE_SECONDS, "the log says why there is no link")
-    assert await readiness(browser, service) == (503, ["phone system lab: not connected"])
-    assert "quite-wrong-secret" not in service.log.read_text(encoding="utf-8")
-
-
-async def test_a_closed_port_is_said_and_tried_again(
-    asterisk: PrivateAsterisk,
-    database_url: str,
-    make_service: MakeService,
-    browser: aiohttp.ClientSession,
-) -> None:
-    """Nothing listens where the PBX should be: degraded, not dead."""
+    """Two PBXes out of reach: the pages come up, /readyz names both, the log the remedies, nobody the secret."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))  # bound, and not listening: nobody else can take it
-        port = holder.getsockname()[1]
-        service = make_service(configuration(asterisk, database=database_at(database_url), port=port))
+        closed = holder.getsockname()[1]
+        other = f'[[pbx]]\nid = "branch"\nport = {closed}\nusername = "a"\nsecret = "b"\n'
+        whole = configuration(asterisk, database=database_at(database_url), secret="quite-wrong-secret")
+        service = make_service(whole + other)
         await service.start()
 
         def told() -> bool:
-            return any("Nothing listens" in str(line.get("problem")) for line in service.lines())
+            down = [line for line in service.lines() if line.get("event") == "pbx link down"]
+            return {line["pbx"] for line in down if line.get("remedy")} == {"lab", "branch"}
 
-        await eventually(told, PATIENCE_SECONDS, "the log says that nothing listens")
-        assert (await readiness(browser, service))[0] == 503
+        await eventually(told, PATIENCE_SECONDS, "the log says why there is no link")
+        status, reasons = await readiness(browser, service)
+    assert any("Nothing listens" in str(line.get("problem")) for line in service.lines())
+    assert (status, sorted(reasons)) == (
+        503,
+        ["phone system branch: not connected", "phone system lab: not connected"],
+    )
+    assert "quite-wrong-secret" not in service.log.read_text(encoding="utf-8")
 
 
 async def test_a_taken_web_port_is_a_sentence_and_an_exit_code(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
+from pathlib import Path
+from uuid import UUID, uuid4
 
 import aiohttp
 
+from ami_bridge.capture import read_capture
+from switchhook.replay import replay
 from telephony.facts import facts_from_json
 from tests.web import office as scenes
 from tests.web.conftest import Office, Person
+
+CAPTURES = Path(__file__).resolve().parents[1] / "captures"
 
 
 def call_of_the_day(office: Office) -> str:
@@ -39,6 +44,46 @@ async def test_a_call_is_told_as_facts_and_as_a_story(office: Office) -> None:
     assert all(set(sentence) == {"at", "text"} for sentence in told["story"])
     for word in told["story"][-1]["text"].split()[:2]:
         assert word in page
+
+
+async def test_the_messages_behind_a_call_are_given_out_redacted_and_replay(
+    office: Office, tmp_path: Path
+) -> None:
+    """A supervisor exports a wrong call: no number of the client in it, and `replay` tells the same call from it."""
+    scenario = CAPTURES / "22" / "att_refer" / "ami.jsonl.gz"
+    call = call_of_the_day(office)
+    messages = [message.as_capture() for message in read_capture(scenario)]
+    office.records.traces.lines[UUID(call)] = messages
+    async with office.browser() as http:
+        await signed_in(http, "supervisor")
+        async with http.get(f"/api/v1/calls/{call}/capture") as answer:
+            assert answer.status == 200
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert call in answer.headers["Content-Disposition"]
+            text = await answer.text()
+        async with http.get(f"/api/v1/calls/{uuid4()}/capture") as answer:
+            assert answer.status == 404
+    exported = tmp_path / "exported.jsonl"
+    exported.write_text(text, encoding="utf-8")
+    before, after = replay([scenario]), replay([exported])
+    numbers = {one.caller.number for one in before if one.caller.number and len(one.caller.number) > 6}
+    assert numbers
+    assert not [number for number in numbers if number.lstrip("+") in text]
+    assert [one.disposition for one in after] == [one.disposition for one in before]
+    assert [one.answered_by for one in after] == [one.answered_by for one in before]
+    assert [[t.to for t in one.transfers] for one in after] == [
+        [t.to for t in one.transfers] for one in before
+    ]
+
+
+async def test_messages_no_longer_kept_are_said_so(office: Office) -> None:
+    """An old call: its facts stay, its messages are gone."""
+    call = call_of_the_day(office)
+    async with office.browser() as http:
+        await signed_in(http, "supervisor")
+        async with http.get(f"/api/v1/calls/{call}/capture") as answer:
+            assert answer.status == 404
+            assert "no longer kept" in await answer.text()
 
 
 async def test_a_masked_number_is_masked_in_the_story_too(masked: Office) -> None:
