@@ -150,8 +150,11 @@ async def serve_until(
             await stop.wait()
             for task in running:
                 task.cancel()
-    except* SwitchhookError as group:
-        raise _first(group) from group
+    except BaseExceptionGroup as group:  # not except*: what is raised inside that is wrapped in a group again
+        sentences = group.subgroup(SwitchhookError)
+        if sentences is None:
+            raise
+        raise _first(sentences) from group
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
