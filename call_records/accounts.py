@@ -18,6 +18,7 @@ from call_records.models import accounts, extensions, people, sessions, tokens
 from call_records.shapes import Account, ApiToken, Session
 from call_records.troubles import plain_errors
 from telephony.errors import PeerMistake
+from telephony.recordings import HearScope, RecordingRight
 from telephony.staff import Directory, Person, PopPreference, Role
 
 FIRST_ACCOUNT_LOCK = 0x4669_7273_74  # "First"; two browsers at the first-run page take turns by it
@@ -95,6 +96,9 @@ class AccountBook:
                 pop=account.pop.value,
                 password_hash=account.password_hash,
                 active=account.active,
+                team=account.team and wire.clean(account.team),
+                hears=account.hears_chosen,
+                recording_rights=None if account.rights_chosen is None else sorted(account.rights_chosen),
             )
             .returning(accounts)
         )
@@ -318,6 +322,16 @@ def _account(row: Row[Any]) -> Account:
         password_hash=row.password_hash,
         active=row.active,
         created_at=row.created_at,
+        team=row.team,
+        hears_chosen=HearScope(row.hears) if row.hears else None,
+        rights_chosen=_rights(row.recording_rights),
+    )
+
+
+def _rights(kept: Sequence[str] | None) -> frozenset[RecordingRight] | None:
+    """What was chosen for the account; a right that a later release knew is left out."""
+    return (
+        None if kept is None else frozenset(RecordingRight(one) for one in kept if one in set(RecordingRight))
     )
 
 

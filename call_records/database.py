@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import cast
 
 from sqlalchemy import make_url, text
 from sqlalchemy.engine import URL
@@ -18,6 +19,17 @@ from call_records.journal import CallJournal
 from call_records.notes import NoteBook
 from call_records.outbox import Outbox
 from call_records.queries.calls import CallList
+from call_records.recordings.audit import AuditLog
+from call_records.recordings.settings import AudioSettings
+from call_records.recordings.shapes import (
+    Audit,
+    Comments,
+    Editor,
+    RecordingCatalogue,
+    Retention,
+    ShareLinks,
+    Shelf,
+)
 from call_records.relay import CallRelay
 from call_records.shapes import Accounts, ApiTokens, CallQueries, CallTraces, Notes, Sessions, StaffBook
 from call_records.troubles import plain_errors
@@ -44,6 +56,13 @@ class RecordsStore:
     notes: Notes
     staff: StaffBook
     traces: CallTraces
+    recordings: RecordingCatalogue
+    shelf: Shelf
+    editor: Editor
+    comments: Comments
+    links: ShareLinks
+    audit: Audit
+    retention: Retention
     journal: CallJournal
     outbox: Outbox
     relay: CallRelay
@@ -68,14 +87,18 @@ class RecordsStore:
 
 
 @asynccontextmanager
-async def open_records(url: str, *, migrate: bool = True) -> AsyncIterator[RecordsStore]:
+async def open_records(
+    url: str, *, migrate: bool = True, audio: AudioSettings | None = None
+) -> AsyncIterator[RecordsStore]:
     """The store at that address (`postgresql://…`), its tables brought up to date first unless told not to.
+
+    `audio` says where recordings are kept; without it their rows can be read and their sound cannot.
 
     Raises TryLater when the database is away and NeedsPerson when somebody must correct something.
     """
     address = address_of(url)
     engine = _engine(address)
-    store = _store(engine)
+    store = _store(engine, audio)
     try:
         if migrate:
             await store.upgrade()
@@ -87,7 +110,7 @@ async def open_records(url: str, *, migrate: bool = True) -> AsyncIterator[Recor
                 await engine.dispose()
 
 
-def _store(engine: AsyncEngine) -> RecordsStore:
+def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
     return RecordsStore(
         engine=engine,
         calls=CallList(engine),
@@ -97,6 +120,13 @@ def _store(engine: AsyncEngine) -> RecordsStore:
         notes=NoteBook(engine),
         staff=StaffPages(engine),
         traces=CallJournal(engine),
+        recordings=cast(RecordingCatalogue, None),
+        shelf=cast(Shelf, None),
+        editor=cast(Editor, None),
+        comments=cast(Comments, None),
+        links=cast(ShareLinks, None),
+        audit=AuditLog(engine),
+        retention=cast(Retention, None),
         journal=CallJournal(engine),
         outbox=Outbox(engine),
         relay=CallRelay(engine),

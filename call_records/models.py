@@ -55,6 +55,8 @@ calls = Table(
     Column("other_last10", ARRAY(Text), nullable=False),
     Column("parties", ARRAY(Text), nullable=False),
     Column("facts", JSONB, nullable=False),
+    # What the caller pressed after the call, 1 to 5.
+    Column("rating", Integer),
     # Arrival of the newest raw message behind the facts (our clock): older news never overwrites newer.
     Column("told_until", Float),
     Column("revision", BigInteger, nullable=False, server_default=text("nextval('call_revisions')")),
@@ -67,6 +69,7 @@ calls = Table(
     ),
     Index("calls_by_parties", "parties", postgresql_using="gin"),
     Index("calls_by_other", "other_last10", postgresql_using="gin"),
+    Index("calls_by_rating", "rating", text("started_at DESC"), postgresql_where=text("rating IS NOT NULL")),
     Index("calls_unfinished", "pbx", postgresql_where=text("state <> 'ended'")),
 )
 
@@ -129,6 +132,10 @@ accounts = Table(
     Column("role", Text, nullable=False),
     Column("extensions", ARRAY(Text), nullable=False),
     Column("pop", Text, nullable=False),
+    # NULL: what `telephony.recordings` says for the role.
+    Column("team", Text),
+    Column("hears", Text),
+    Column("recording_rights", ARRAY(Text)),
     Column("password_hash", Text, nullable=False),
     Column("active", Boolean, nullable=False),
     Column("created_at", MOMENT, nullable=False, server_default=_NOW),

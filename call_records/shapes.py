@@ -8,7 +8,17 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from call_records.recordings.shapes import (
+    Audit,
+    Comments,
+    Editor,
+    RecordingCatalogue,
+    Retention,
+    ShareLinks,
+    Shelf,
+)
 from telephony.facts import CallFacts, Direction, Disposition
+from telephony.recordings import DEFAULT_RIGHTS, DEFAULT_SCOPE, HearScope, RecordingRight
 from telephony.staff import Directory, PopPreference, Role
 
 
@@ -47,6 +57,20 @@ class Account:
     password_hash: str
     active: bool
     created_at: datetime
+    team: str | None = None
+    hears_chosen: HearScope | None = None
+    """Whose calls it may hear, where somebody chose; see `hears`."""
+    rights_chosen: frozenset[RecordingRight] | None = None
+
+    @property
+    def hears(self) -> HearScope:
+        """Whose calls it may hear: what was chosen, else the role's default."""
+        return self.hears_chosen or DEFAULT_SCOPE[self.role]
+
+    @property
+    def recording_rights(self) -> frozenset[RecordingRight]:
+        """What it may do with those besides: what was chosen, else the role's default."""
+        return DEFAULT_RIGHTS[self.role] if self.rights_chosen is None else self.rights_chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +206,13 @@ class Records(Protocol):
     notes: Notes
     staff: StaffBook
     traces: CallTraces
+    recordings: RecordingCatalogue
+    shelf: Shelf
+    editor: Editor
+    comments: Comments
+    links: ShareLinks
+    audit: Audit
+    retention: Retention
 
     async def ready(self) -> str | None:
         """None when the database answers and its schema is current; else one sentence with the remedy."""

@@ -1,0 +1,1 @@
+"""Recordings: taken in from the PBX, made playable, kept safe, found again, and removed by rule."""

@@ -1,0 +1,105 @@
+"""The tables of reviewing, as SQLAlchemy Core sees them. `migrations/` makes them; a test holds the two together."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from call_records.models import MOMENT, metadata
+
+_NOW = text("now()")
+
+review_rules = Table(
+    "review_rules",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("choices", JSONB, nullable=False),
+    Column("active", Boolean, nullable=False, server_default=text("true")),
+    Column("made_at", MOMENT, nullable=False, server_default=_NOW),
+)
+
+review_picks = Table(
+    "review_picks",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("rule_id", Uuid, ForeignKey("review_rules.id", ondelete="SET NULL")),
+    Column("kind", Text, nullable=False),
+    Column("call_id", Uuid, nullable=False),
+    Column("extension", Text, nullable=False),
+    # What made the rule pick it, in numbers; the page says it in words.
+    Column("because", JSONB, nullable=False),
+    Column("picked_at", MOMENT, nullable=False, server_default=_NOW),
+    Column("call_at", MOMENT, nullable=False),
+    Column("state", Text, nullable=False, server_default="open"),
+    Column("done_by", Uuid, ForeignKey("accounts.id", ondelete="SET NULL")),
+    Column("done_at", MOMENT),
+    UniqueConstraint("kind", "call_id", "extension", name="review_picks_once"),
+    Index("review_picks_open", text("call_at DESC"), postgresql_where=text("state = 'open'")),
+    Index("review_picks_by_call", "call_id"),
+)
+
+score_forms = Table(
+    "score_forms",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("retired", Boolean, nullable=False, server_default=text("false")),
+    Column("made_at", MOMENT, nullable=False, server_default=_NOW),
+)
+
+score_form_versions = Table(
+    "score_form_versions",
+    metadata,
+    # A version is never changed: grades given by it must go on meaning what they meant.
+    Column("form_id", Uuid, ForeignKey("score_forms.id", ondelete="RESTRICT"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("questions", JSONB, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("made_at", MOMENT, nullable=False, server_default=_NOW),
+    PrimaryKeyConstraint("form_id", "version"),
+)
+
+grades = Table(
+    "grades",
+    metadata,
+    # Never changed or deleted (a trigger sees to it), only superseded by another one.
+    Column("id", Uuid, primary_key=True),
+    Column("call_id", Uuid, nullable=False),
+    Column("extension", Text, nullable=False),
+    Column("form_id", Uuid, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("grader_id", Uuid, nullable=False),
+    Column("grader", Text, nullable=False),
+    Column("answers", JSONB, nullable=False),
+    Column("score", Float, nullable=False),
+    Column("feedback", Text, nullable=False, server_default=""),
+    Column("given_at", MOMENT, nullable=False, server_default=_NOW),
+    Column("call_at", MOMENT, nullable=False),
+    Column("supersedes", Uuid, unique=True),
+    Index("grades_by_call", "call_id"),
+    Index("grades_by_extension", "extension", text("call_at DESC")),
+    Index("grades_by_time", text("given_at DESC")),
+)
+
+grade_readings = Table(
+    "grade_readings",
+    metadata,
+    Column("grade_id", Uuid, ForeignKey("grades.id", ondelete="CASCADE"), nullable=False),
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    Column("read_at", MOMENT, nullable=False, server_default=_NOW),
+    PrimaryKeyConstraint("grade_id", "account_id"),
+)

@@ -1,0 +1,137 @@
+"""What a recording is: its states, its two sides, what may be wrong with it, and who may do what with it.
+
+A recording is made by the PBX on one channel of a call. Its file becomes two-sided audio where the PBX wrote each side
+apart: left is always the outside party, right is ours, whichever channel the PBX recorded on. One call may have several
+(a transfer to the outside is a second carrier channel). A recording that was removed stays as a tombstone: who, when,
+why; never the audio.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from telephony.staff import Role
+
+
+class RecordingState(StrEnum):
+    """Where a recording is on its way."""
+
+    EXPECTED = "expected"  # the PBX said it records; no finished file yet
+    ARRIVED = "arrived"  # the files are here, stable and valid; not processed yet
+    READY = "ready"  # can be played
+    EMPTY = "empty"  # a header and no audio: the call was never answered
+    REFUSED = "refused"  # not audio that can be read; kept as it came, with the reason
+    FAILED = "failed"  # processing was tried several times; needs a person
+    LOST = "lost"  # expected, but no file came within the time that is allowed
+    REMOVED = "removed"  # a tombstone
+
+
+SOMEBODY_SHOULD_LOOK = frozenset({RecordingState.REFUSED, RecordingState.FAILED, RecordingState.LOST})
+"""States that belong on the page of exceptions."""
+
+
+class Layout(StrEnum):
+    """How the audio is laid out."""
+
+    STEREO = "stereo"  # left = the outside party, right = ours
+    MONO = "mono"  # everybody on one channel
+
+
+class HealthFault(StrEnum):
+    """What is wrong with the sound of a recording."""
+
+    SILENT = "silent"  # nobody can be heard at all
+    OUTSIDE_SILENT = "outside_silent"  # only our side can be heard
+    OURS_SILENT = "ours_silent"  # only the outside party can be heard
+    CLIPPED = "clipped"  # the level was too high for long
+    TRUNCATED = "truncated"  # the file ended before its header said; what was there is kept
+    SHORTER_THAN_TALK = "shorter_than_talk"  # less audio than the call talked
+
+
+class HearScope(StrEnum):
+    """Whose calls an account may hear."""
+
+    OWN = "own"  # those its extensions took part in
+    TEAM = "team"  # those anybody of its team took part in
+    ALL = "all"
+    NONE = "none"
+
+
+class RecordingRight(StrEnum):
+    """What an account may do with the recordings in its scope, besides hearing and commenting."""
+
+    DOWNLOAD = "download"
+    SHARE = "share"
+    REDACT = "redact"
+    DELETE = "delete"
+    HEAR_ORIGINAL = "hear_original"  # what a redaction covered, where the original was kept
+
+
+DEFAULT_SCOPE: dict[Role, HearScope] = {
+    Role.MANAGER: HearScope.OWN,
+    Role.SUPERVISOR: HearScope.ALL,
+    Role.ADMINISTRATOR: HearScope.NONE,  # who looks after the machine need not hear customers
+}
+"""Until somebody chooses otherwise for an account."""
+
+DEFAULT_RIGHTS: dict[Role, frozenset[RecordingRight]] = {
+    Role.MANAGER: frozenset(),
+    Role.SUPERVISOR: frozenset({RecordingRight.DOWNLOAD, RecordingRight.SHARE, RecordingRight.REDACT}),
+    Role.ADMINISTRATOR: frozenset({RecordingRight.DELETE}),
+}
+"""Until somebody chooses otherwise for an account."""
+
+
+class AuditAction(StrEnum):
+    """What is written down for good."""
+
+    OPENED = "opened"  # the audio was asked for by the player
+    HEARD = "heard"  # so many seconds of it were played
+    DOWNLOADED = "downloaded"
+    SHARED = "shared"  # a link was made
+    LINK_OPENED = "link_opened"  # somebody without an account followed a link
+    LINK_REVOKED = "link_revoked"
+    COMMENTED = "commented"
+    REDACTED = "redacted"
+    REMOVED = "removed"
+    HOLD_PLACED = "hold_placed"
+    HOLD_LIFTED = "hold_lifted"
+    REFILED = "refiled"  # a recording was given to another call
+    PAUSED = "paused"
+    RESUMED = "resumed"
+    GRADED = "graded"
+    RIGHTS_CHANGED = "rights_changed"
+    RULES_CHANGED = "rules_changed"  # retention or policy
+    EXPORTED = "exported"  # the audit log itself
+    REFUSED = "refused"  # somebody asked for what he may not have
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """What was measured of the sound. Shares are of the duration, 0 to 1; a mono recording has no sides."""
+
+    outside_talk_share: float | None
+    ours_talk_share: float | None
+    overlap_share: float | None
+    silence_share: float
+    longest_silence_seconds: float
+    longest_silence_at_seconds: float
+    loudest: float
+    """The highest sample, 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingPolicy:
+    """The office's choices about recordings, one set for all."""
+
+    reason_required: bool = False
+    """Whether somebody must type why before he hears a call that is not his own."""
+    keep_days: int | None = 365
+    """How long audio is kept when no rule says otherwise; None is for ever."""
+    destroy_redacted_original: bool = False
+    """Whether a redaction destroys what it covers, or keeps the original for those with the right."""
+    link_days_most: int = 14
+    """How long a shared link may live at most."""
+    remove_at_pbx_after_days: int | None = None
+    """When the PBX's own files go, counted from the verified copy; None leaves them alone."""
