@@ -15,11 +15,11 @@ from prometheus_client import CollectorRegistry
 from call_records.shapes import Records
 from telephony.ports import LiveCalls
 from web.access import Gate, Passwords
-from web.api import v1, watch
+from web.api import recordings, v1, watch
 from web.assets import Assets
 from web.live import Hub
 from web.metrics import WebMetrics
-from web.pages import Site, accounts, calls, connections, live, settings, sign_in
+from web.pages import Site, accounts, calls, connections, live, recordings_player, settings, sign_in
 from web.problems import answer_problems
 from web.rendering import Renderer
 from web.settings import WebSettings
@@ -88,7 +88,9 @@ def create_app(
     async def static(version: str, name: str) -> Response:
         return assets.answer(version, name)
 
-    for part in (sign_in, live, calls, settings, accounts, connections, v1, watch):
+    for part in (
+        sign_in, live, calls, recordings_player, settings, accounts, connections, v1, recordings, watch,
+    ):  # fmt: skip
         app.include_router(part.router)
     answer_problems(app, renderer)
     app.add_middleware(Shield, https=web_settings.https)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import Request
 
@@ -12,6 +12,7 @@ from web.access import Gate
 from web.assets import Assets
 from web.live import Hub
 from web.metrics import WebMetrics
+from web.noted import Noted
 from web.rendering import Renderer
 from web.settings import WebSettings
 
@@ -30,6 +31,7 @@ class Site:
     renderer: Renderer
     assets: Assets
     metrics: WebMetrics
+    noted: Noted = field(default_factory=Noted)
 
 
 def site_of(request: Request) -> Site:
