@@ -20,6 +20,7 @@ from call_records.notes import NoteBook
 from call_records.outbox import Outbox
 from call_records.queries.calls import CallList
 from call_records.recordings.audit import AuditLog
+from call_records.recordings.catalogue import Catalogue
 from call_records.recordings.settings import AudioSettings
 from call_records.recordings.shapes import (
     Audit,
@@ -63,6 +64,7 @@ class RecordsStore:
     links: ShareLinks
     audit: Audit
     retention: Retention
+    catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
     relay: CallRelay
@@ -120,13 +122,14 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
         notes=NoteBook(engine),
         staff=StaffPages(engine),
         traces=CallJournal(engine),
-        recordings=cast(RecordingCatalogue, None),
+        recordings=Catalogue(engine),
         shelf=cast(Shelf, None),
         editor=cast(Editor, None),
         comments=cast(Comments, None),
         links=cast(ShareLinks, None),
         audit=AuditLog(engine),
         retention=cast(Retention, None),
+        catalogue=Catalogue(engine),
         journal=CallJournal(engine),
         outbox=Outbox(engine),
         relay=CallRelay(engine),
