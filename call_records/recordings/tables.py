@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     PrimaryKeyConstraint,
+    Sequence,
     Table,
     Text,
     UniqueConstraint,
@@ -70,6 +71,9 @@ recordings = Table(
     Index("recordings_faulty", text("listed_at DESC"), postgresql_where=text("faults <> '{}'")),
     Index("recordings_homeless", text("listed_at DESC"), postgresql_where=text("call_id IS NULL")),
 )
+
+# Parts of the keys of stored objects: a number is handed out once, so that two writers never name the same object.
+audio_object_numbers = Sequence("audio_object_numbers", metadata=metadata)
 
 audio_objects = Table(
     "audio_objects",

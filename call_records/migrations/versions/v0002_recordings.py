@@ -60,6 +60,8 @@ CREATE INDEX recordings_faulty ON recordings (listed_at DESC) WHERE faults <> '{
 CREATE INDEX recordings_homeless ON recordings (listed_at DESC) WHERE call_id IS NULL;
 CREATE INDEX recordings_keep ON recordings (keep_until) WHERE state = 'ready' AND hold IS NULL;
 
+CREATE SEQUENCE audio_object_numbers;
+
 CREATE TABLE audio_objects (
     key text NOT NULL,
     recording_id uuid NOT NULL,
