@@ -80,6 +80,8 @@ CREATE TABLE recording_places (
     PRIMARY KEY (pbx, directory)
 );
 
+CREATE SEQUENCE audio_object_numbers;
+
 CREATE TABLE audio_objects (
     key text NOT NULL,
     recording_id uuid NOT NULL,
