@@ -185,11 +185,13 @@ async def note_opened(
     earlier in this session.
     """
     told = (reason or "").strip()
-    if len(told) < REASON_LEAST and reason_needed(await site.records.retention.policy(), viewer, found.call):
-        if not await reason_given(site, viewer, found.recording):
-            details = {"why": "reason"}
-            await note_use(site, request, viewer, AuditAction.REFUSED, found.recording, details=details)
-            raise ReasonWanted
+    wanted = len(told) < REASON_LEAST and reason_needed(
+        await site.records.retention.policy(), viewer, found.call
+    )
+    if wanted and not await reason_given(site, viewer, found.recording):
+        details = {"why": "reason"}
+        await note_use(site, request, viewer, AuditAction.REFUSED, found.recording, details=details)
+        raise ReasonWanted
     session = {"session": str(viewer.session.id)} if viewer.session else {}
     await note_use(
         site, request, viewer, AuditAction.OPENED, found.recording, reason=told or None, details=session
