@@ -20,6 +20,7 @@ from call_records.notes import NoteBook
 from call_records.outbox import Outbox
 from call_records.queries.calls import CallList
 from call_records.recordings.audit import AuditLog
+from call_records.recordings.catalogue import Catalogue
 from call_records.recordings.comments import CommentBook
 from call_records.recordings.links import LinkBook
 from call_records.recordings.settings import AudioSettings
@@ -66,6 +67,7 @@ class RecordsStore:
     links: ShareLinks
     audit: Audit
     retention: Retention
+    catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
     relay: CallRelay
@@ -123,13 +125,14 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
         notes=NoteBook(engine),
         staff=StaffPages(engine),
         traces=CallJournal(engine),
-        recordings=cast(RecordingCatalogue, None),
+        recordings=Catalogue(engine),
         shelf=AudioShelf(engine, audio) if audio is not None else NoShelf(),
         editor=cast(Editor, None),
         comments=CommentBook(engine),
         links=LinkBook(engine),
         audit=AuditLog(engine),
         retention=cast(Retention, None),
+        catalogue=Catalogue(engine),
         journal=CallJournal(engine),
         outbox=Outbox(engine),
         relay=CallRelay(engine),

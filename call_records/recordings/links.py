@@ -57,8 +57,10 @@ class LinkBook:
                     (await connection.execute(_WITH_MAKER.where(share_links.c.id == values["id"]))).one()
                 )
 
-    async def find(self, token_hash: bytes) -> ShareLink | None:
-        """The link, if it has neither expired nor been revoked and its recording is still there; counts the opening."""
+    async def find(self, token_hash: bytes, *, counting: bool = True) -> ShareLink | None:
+        """The link, if it has neither expired nor been revoked and its recording is still there; counts the opening,
+        unless it is only a part of one (a player asks for the sound in pieces).
+        """
         there = select(recordings.c.id).where(
             recordings.c.id == share_links.c.recording_id, recordings.c.state != RecordingState.REMOVED.value
         )
@@ -70,7 +72,7 @@ class LinkBook:
                 share_links.c.expires_at > func.now(),
                 there.exists(),
             )
-            .values(opened=share_links.c.opened + 1)
+            .values(opened=share_links.c.opened + int(counting))
             .returning(share_links.c.id)
         )
         with plain_errors():
