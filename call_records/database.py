@@ -31,6 +31,8 @@ from call_records.recordings.shapes import (
     Shelf,
 )
 from call_records.relay import CallRelay
+from call_records.reviews.desk import ReviewDesk
+from call_records.reviews.shapes import Reviews
 from call_records.shapes import Accounts, ApiTokens, CallQueries, CallTraces, Notes, Sessions, StaffBook
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, SwitchhookError
@@ -63,6 +65,7 @@ class RecordsStore:
     links: ShareLinks
     audit: Audit
     retention: Retention
+    reviews: Reviews
     journal: CallJournal
     outbox: Outbox
     relay: CallRelay
@@ -127,6 +130,7 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
         links=cast(ShareLinks, None),
         audit=AuditLog(engine),
         retention=cast(Retention, None),
+        reviews=ReviewDesk(engine),
         journal=CallJournal(engine),
         outbox=Outbox(engine),
         relay=CallRelay(engine),

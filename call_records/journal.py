@@ -358,6 +358,13 @@ _MOVES = tuple(
         UPDATE outbox SET call_id = :new WHERE call_id = :old AND NOT EXISTS (
             SELECT 1 FROM outbox o WHERE o.call_id = :new AND o.kind = outbox.kind AND o.key = outbox.key)
         """,
+        """
+        UPDATE review_picks SET call_id = :new WHERE call_id = :old AND NOT EXISTS (
+            SELECT 1 FROM review_picks p
+            WHERE p.call_id = :new AND p.extension = review_picks.extension AND p.kind = review_picks.kind)
+        """,
+        "DELETE FROM review_picks WHERE call_id = :old",
+        "UPDATE grades SET call_id = :new WHERE call_id = :old",
     )
 )
 """Two notes by one author become one, the survivor's text first. Trace lines keep their order behind the survivor's;
