@@ -34,6 +34,11 @@ CREATE TABLE recordings (
     arrived_at timestamptz,
     ready_at timestamptz,
     listed_at timestamptz NOT NULL,
+    direction text,
+    parties text[] DEFAULT '{}' NOT NULL,
+    outside_last10 text,
+    outside_reversed text,
+    other_last10 text[] DEFAULT '{}' NOT NULL,
     started_at timestamptz,
     duration_seconds double precision,
     layout text,
@@ -53,12 +58,29 @@ CREATE TABLE recordings (
     CONSTRAINT recordings_once UNIQUE (pbx, name)
 );
 CREATE INDEX recordings_by_call ON recordings (call_id);
+CREATE INDEX recordings_by_direction ON recordings (direction, listed_at DESC, id DESC);
+CREATE INDEX recordings_by_last_digits ON recordings (outside_reversed text_pattern_ops);
+CREATE INDEX recordings_by_length ON recordings (duration_seconds);
+CREATE INDEX recordings_by_other ON recordings USING gin (other_last10);
+CREATE INDEX recordings_by_outside ON recordings (outside_last10);
+CREATE INDEX recordings_by_parties ON recordings USING gin (parties);
 CREATE INDEX recordings_by_state ON recordings (state, listed_at DESC, id DESC);
 CREATE INDEX recordings_by_time ON recordings (listed_at DESC, id DESC);
 CREATE INDEX recordings_due ON recordings (due_at) WHERE state IN ('arrived', 'expected');
 CREATE INDEX recordings_faulty ON recordings (listed_at DESC) WHERE faults <> '{}';
+CREATE INDEX recordings_flagged ON recordings (listed_at DESC) WHERE state = 'ready' AND reason IS NOT NULL;
 CREATE INDEX recordings_homeless ON recordings (listed_at DESC) WHERE call_id IS NULL;
+CREATE INDEX recordings_to_file ON recordings (pbx, channel) WHERE call_id IS NULL;
 CREATE INDEX recordings_keep ON recordings (keep_until) WHERE state = 'ready' AND hold IS NULL;
+
+CREATE TABLE recording_places (
+    pbx text NOT NULL,
+    directory text NOT NULL,
+    watched_since timestamptz DEFAULT now() NOT NULL,
+    PRIMARY KEY (pbx, directory)
+);
+
+CREATE SEQUENCE audio_object_numbers;
 
 CREATE TABLE audio_objects (
     key text NOT NULL,
