@@ -35,6 +35,8 @@ from call_records.recordings.shapes import (
 )
 from call_records.recordings.shelf import AudioShelf, NoShelf
 from call_records.relay import CallRelay
+from call_records.reviews.desk import ReviewDesk
+from call_records.reviews.shapes import Reviews
 from call_records.shapes import Accounts, ApiTokens, CallQueries, CallTraces, Notes, Sessions, StaffBook
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, SwitchhookError
@@ -67,6 +69,7 @@ class RecordsStore:
     links: ShareLinks
     audit: Audit
     retention: Retention
+    reviews: Reviews
     catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
@@ -132,6 +135,7 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
         links=LinkBook(engine),
         audit=AuditLog(engine),
         retention=cast(Retention, None),
+        reviews=ReviewDesk(engine),
         catalogue=Catalogue(engine),
         journal=CallJournal(engine),
         outbox=Outbox(engine),
