@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from prometheus_client import CollectorRegistry
 
 from call_records.shapes import Records
-from telephony.ports import LiveCalls
+from telephony.ports import LiveCalls, RecordingControl
 from web.access import Gate, Passwords
 from web.api import v1, watch
 from web.assets import Assets
@@ -40,10 +40,12 @@ def create_app(
     registry: CollectorRegistry | None = None,
     passwords: Passwords | None = None,
     troubles: Callable[[], Sequence[str]] = tuple,
+    control: RecordingControl | None = None,
 ) -> FastAPI:
     """The whole web part over an opened store and the live calls.
 
-    `troubles` says what else an administrator should know now, one sentence each.
+    `troubles` says what else an administrator should know now, one sentence each. `control` pauses recordings; without
+    it (this process watches no PBX) nobody is offered that.
     """
     assets = Assets()
     metrics = WebMetrics(registry)
@@ -82,6 +84,7 @@ def create_app(
         renderer=renderer,
         assets=assets,
         metrics=metrics,
+        control=control,
     )
 
     @app.get("/static/{version}/{name:path}", include_in_schema=False)
