@@ -35,7 +35,8 @@ def show(facts: CallFacts, view: View) -> CallFacts:
     decided for each recording (`web.hearing`).
     """
     if not view.numbers_masked:
-        return replace(facts, recordings=()) if facts.recordings else facts
+        told = tuple(replace(one, file="") for one in facts.recorded)
+        return replace(facts, recordings=(), recorded=told) if facts.recordings or told else facts
     ours = {leg.party for leg in facts.legs if leg.kind is not PartyKind.OUTSIDE}
 
     def party(value: str) -> str:
