@@ -15,11 +15,23 @@ from prometheus_client import CollectorRegistry
 from call_records.shapes import Records
 from telephony.ports import LiveCalls, RecordingControl
 from web.access import Gate, Passwords
-from web.api import v1, watch
+from web.api import recording_list, v1, watch
 from web.assets import Assets
 from web.live import Hub
 from web.metrics import WebMetrics
-from web.pages import Site, accounts, calls, connections, live, settings, sign_in
+from web.pages import (
+    Site,
+    accounts,
+    audit,
+    calls,
+    connections,
+    listen,
+    live,
+    recording_rules,
+    recordings,
+    settings,
+    sign_in,
+)
 from web.problems import answer_problems
 from web.rendering import Renderer
 from web.settings import WebSettings
@@ -92,6 +104,8 @@ def create_app(
         return assets.answer(version, name)
 
     for part in (sign_in, live, calls, settings, accounts, connections, v1, watch):
+        app.include_router(part.router)
+    for part in (recording_rules, recordings, listen, audit, recording_list):  # rules before /recordings/{id}
         app.include_router(part.router)
     answer_problems(app, renderer)
     app.add_middleware(Shield, https=web_settings.https)
