@@ -249,7 +249,7 @@ async def test_somebody_asks_to_try_again(records: RecordsStore) -> None:
     facts = ended(answered(call(recordings=(PATH,), started_at=LONG_AGO)))
     await tell(records, facts)
     (lost,) = await records.catalogue.give_up_on(["hq"], -1)
-    await records.recordings.try_again(lost)
+    await records.recordings.try_again(lost.recording_id)
     assert await records.catalogue.give_up_on(["hq"], -1) == []
     playable = await ready(records, call(), "1795311120.9")
     with pytest.raises(PeerMistake):
