@@ -13,7 +13,14 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from ami_bridge.translate import NAME_LIMIT, SERVICE_APPS, clean_name, clean_number
+from ami_bridge.translate import (
+    NAME_LIMIT,
+    SERVICE_APPS,
+    USER_EVENTS,
+    clean_name,
+    clean_number,
+    told_by_dialplan,
+)
 from telephony import signals as s
 
 COLUMNS = [
@@ -161,6 +168,8 @@ class CelTranslator:
         function = _ROWS.get(row.kind)
         if function is not None:
             yield from function(self, row)
+        elif (name := _user_defined(row)) in USER_EVENTS:
+            yield from told_by_dialplan(row.at, self._known(row), name, str(row.extra.get("extra", "")))
 
     def _start(self, row: CelRow) -> Iterator[s.Signal]:
         calls = row.look.uid == row.look.linked and row.look.exten not in (
@@ -310,6 +319,11 @@ class CelTranslator:
         if ABSENT in (uid, channel):
             return None
         return s.Look(uid, "", channel, "", "", "", "") if uid and channel else None
+
+
+def _user_defined(row: CelRow) -> str:
+    """The name given to CELGenUserEvent: a CSV file has it as the event's type, a table in a column of its own."""
+    return row.cells.get("userdeftype", "") if row.kind == "USER_DEFINED" else row.kind
 
 
 def _bridge_kind(row: CelRow) -> str:

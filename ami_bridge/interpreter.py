@@ -11,19 +11,18 @@ from collections.abc import Iterator
 
 from ami_bridge.message import Message
 from ami_bridge.snapshot_reading import LISTED, SnapshotAssembler
-from ami_bridge.translate import SERVICE_APPS, TRANSLATIONS, VARIABLES, moment_of, translate
+from ami_bridge.translate import SERVICE_APPS, TRANSLATIONS, USER_EVENTS, VARIABLES, moment_of, translate
 from telephony import signals as s
 
 SNAPSHOT_REST = 0.5  # s of silence after the lists: a capture has no mark that says the snapshot is complete
 RESTART_SLACK = 2.0  # s; Uptime is whole seconds and the clocks of two hosts differ
 
-WANTED = frozenset(
-    name.encode() for name in (*TRANSLATIONS, *LISTED, "FullyBooted", "OriginateResponse", "UserEvent")
-)
+WANTED = frozenset(name.encode() for name in (*TRANSLATIONS, *LISTED, "FullyBooted", "OriginateResponse"))
 """Names of the events worth decoding; a `Framer` leaves all others as bytes."""
 
 WANTED_ONLY_WITH = {
     b"VarSet": re.compile(rb"\r\nVariable: _*(?:%s)\r\n" % "|".join(VARIABLES).encode()),
+    b"UserEvent": re.compile(rb"\r\nUserEvent: (?:%s)\r\n" % "|".join(USER_EVENTS).encode()),
     b"Newexten": re.compile(rb"\r\nApplication: (?:%s)\r\n" % "|".join(sorted(SERVICE_APPS)).encode()),
 }
 """The dialplan's own events are half of what a PBX sends to `read = all`, and all but a few say nothing of calls."""

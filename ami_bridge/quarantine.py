@@ -25,6 +25,7 @@ from enum import StrEnum
 
 from ami_bridge.framing import FRAGMENT
 from ami_bridge.message import Message
+from ami_bridge.translate import is_odd_user_event
 
 MAY_REPEAT = frozenset({"ChanVariable", "Variable", "Output"})  # several of a name are Asterisk's own way
 REPEATS_BY_KIND = {
@@ -256,6 +257,7 @@ QUARANTINED: tuple[tuple[str, Callable[[Message, LinkSession], bool]], ...] = (
 SMUGGLED = "repeats headers that come once"
 JOINED = "was cut in two and joined again"
 CLAIMED = "claims the uniqueid of another channel"
+ODD_VALUE = "tells a consent or a rating that nobody can give"
 UNKNOWN_END = "ends a channel that nobody knows, beside a malformed block"
 
 
@@ -266,6 +268,8 @@ def judge(message: Message, session: LinkSession) -> Verdict:
     verdict = (
         Verdict(Judgement.ACCEPT, "", message) if _plain(message, session) else _verdict(message, session)
     )
+    if verdict.judgement is Judgement.ACCEPT and is_odd_user_event(message):
+        verdict = Verdict(Judgement.FLAG, ODD_VALUE, message)
     if session.unsettled:
         session.unsettled -= 1
         verdict = _with_confirmation(verdict, session)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 from ami_bridge.message import Message
 from telephony import signals as s
+from telephony.facts import CONSENTS, HIGHEST_RATING, LOWEST_RATING
 
 NAME_LIMIT = 300  # characters; Asterisk cuts names at 79 bytes, so anything longer is somebody's joke
 BRIDGE_KINDS = {"basic": "basic", "parking": "holding", "holding": "holding", "base": "conference"}
@@ -208,6 +209,46 @@ VARIABLES: dict[str, Callable[[float, s.Look, str], s.Signal]] = {
 }
 
 
+def _muted(message: Message) -> Iterator[s.Signal]:
+    """Only of both sides: a half mute by another program leaves the other side's voice, and so is no pause."""
+    seen = look(message.fields)
+    state = message.get("State")
+    if seen is not None and message.get("Direction").lower() == "both" and state in ("0", "1"):
+        yield s.RecordingMuted(moment_of(message), seen, state == "1")
+
+
+def _user_event(message: Message) -> Iterator[s.Signal]:
+    """Two that our dialplan sends. What an AMI client sends of the same name has no channel and says nothing."""
+    seen = look(message.fields)
+    if seen is not None:
+        name = message.get("UserEvent")
+        yield from told_by_dialplan(moment_of(message), seen, name, message.get(USER_EVENTS.get(name, "")))
+
+
+def told_by_dialplan(at: float, seen: s.Look, name: str, value: str) -> Iterator[s.Signal]:
+    """Consent or rating from a UserEvent, or from the user's event in CEL. Nothing else is a value of theirs."""
+    value = value.strip().lower()
+    if name == CONSENT_EVENT and value in CONSENTS:
+        yield s.ConsentTold(at, seen, value)
+    elif name == RATING_EVENT and value in RATINGS:
+        yield s.CallRated(at, seen, int(value))
+
+
+CONSENT_EVENT, RATING_EVENT = "SwitchhookConsent", "SwitchhookRating"
+USER_EVENTS = {CONSENT_EVENT: "Consent", RATING_EVENT: "Rating"}
+"""The user events of our dialplan, and the header in which each tells its value."""
+RATINGS = frozenset(str(rating) for rating in range(LOWEST_RATING, HIGHEST_RATING + 1))
+
+
+def is_odd_user_event(message: Message) -> bool:
+    """One of our two names with a value that our dialplan cannot have sent."""
+    header = USER_EVENTS.get(message.get("UserEvent")) if message.kind == "UserEvent" else None
+    if header is None:
+        return False
+    allowed = CONSENTS if header == "Consent" else RATINGS
+    return message.get(header).strip().lower() not in allowed
+
+
 def _extension(message: Message) -> Iterator[s.Signal]:
     seen = look(message.fields)
     if seen is not None and message.get("Application") in SERVICE_APPS:
@@ -265,6 +306,9 @@ TRANSLATIONS: dict[str, Callable[[Message], Iterator[s.Signal]]] = {
     "QueueCallerLeave": _queue_leave(abandoned=False),
     "QueueCallerAbandon": _queue_leave(abandoned=True),
     "VarSet": _variable,
+    "MixMonitorStop": _one(s.RecordingStopped),
+    "MixMonitorMute": _muted,
+    "UserEvent": _user_event,
     "Newexten": _extension,
     "Cdr": _cdr,
     "ConfbridgeJoin": _conference(s.ConferenceJoined),

@@ -21,6 +21,8 @@ from call_records.outbox import Outbox
 from call_records.queries.calls import CallList
 from call_records.recordings.audit import AuditLog
 from call_records.recordings.catalogue import Catalogue
+from call_records.recordings.comments import CommentBook
+from call_records.recordings.links import LinkBook
 from call_records.recordings.settings import AudioSettings
 from call_records.recordings.shapes import (
     Audit,
@@ -31,7 +33,10 @@ from call_records.recordings.shapes import (
     ShareLinks,
     Shelf,
 )
+from call_records.recordings.shelf import AudioShelf, NoShelf
 from call_records.relay import CallRelay
+from call_records.reviews.desk import ReviewDesk
+from call_records.reviews.shapes import Reviews
 from call_records.shapes import Accounts, ApiTokens, CallQueries, CallTraces, Notes, Sessions, StaffBook
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, SwitchhookError
@@ -64,6 +69,7 @@ class RecordsStore:
     links: ShareLinks
     audit: Audit
     retention: Retention
+    reviews: Reviews
     catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
@@ -123,12 +129,13 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
         staff=StaffPages(engine),
         traces=CallJournal(engine),
         recordings=Catalogue(engine),
-        shelf=cast(Shelf, None),
+        shelf=AudioShelf(engine, audio) if audio is not None else NoShelf(),
         editor=cast(Editor, None),
-        comments=cast(Comments, None),
-        links=cast(ShareLinks, None),
+        comments=CommentBook(engine),
+        links=LinkBook(engine),
         audit=AuditLog(engine),
         retention=cast(Retention, None),
+        reviews=ReviewDesk(engine),
         catalogue=Catalogue(engine),
         journal=CallJournal(engine),
         outbox=Outbox(engine),

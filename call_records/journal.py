@@ -316,6 +316,7 @@ def _row(change: CallChange) -> dict[str, Any]:
         "outside_reversed": digits[::-1] or None,
         "other_last10": sorted({last_ten(other) for other in outside.others} - {""}),
         "parties": [wire.clean(party) for party in dict.fromkeys(ours)],
+        "rating": facts.rating,
         "facts": facts.as_json(),
         "told_until": told_until(change),
     }

@@ -33,6 +33,7 @@ from call_records.live import LiveBoard
 from call_records.postgres import EmbeddedPostgres
 from call_records.spool import SpoolingJournal
 from switchhook import __version__
+from switchhook.audio import audio_settings
 from switchhook.bridge import Bridge
 from switchhook.cel_sources import cel_source
 from switchhook.doctor import link_to
@@ -169,7 +170,8 @@ async def open_service(settings: Settings, only: Part | None) -> AsyncIterator[S
     """The database, the store and the board; closed in reverse order."""
     async with AsyncExitStack() as stack:
         url = await _database(stack, settings)
-        store = await stack.enter_async_context(open_records(url, migrate=False))
+        audio = audio_settings(settings)
+        store = await stack.enter_async_context(open_records(url, migrate=False, audio=audio))
         board = LiveBoard()
         spool = None
         if only != "web":

@@ -201,6 +201,39 @@ class Parking:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingPause:
+    """Nothing was recorded from `at` to `until`: exact silence in the file. `until` is None while it lasts."""
+
+    at: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One recording that the PBX made: which file, on whose channel, when.
+
+    What that channel's party said is the file's receiving side. So `kind` tells the sides apart: recorded on the
+    channel of the outside party, his voice is what the channel received; on an extension's it is the other way round.
+    """
+
+    file: str
+    uniqueid: str
+    """Of the channel that was recorded."""
+    party: str
+    kind: PartyKind
+    at: datetime
+    """When the PBX was told to record. Nothing is written before the channel has audio."""
+    until: datetime | None
+    """When it was stopped, or the channel ended; None while it goes on."""
+    pauses: tuple[RecordingPause, ...] = ()
+
+
+CONSENTS = ("announced", "given", "refused")
+"""What a dialplan can tell of consent to recording: it was announced, the caller agreed by a key, or he did not."""
+LOWEST_RATING, HIGHEST_RATING = 1, 5
+
+
+@dataclass(frozen=True, slots=True)
 class CallFacts:
     """Everything one call is, at one moment."""
 
@@ -232,6 +265,12 @@ class CallFacts:
     recordings: tuple[str, ...]
     certainty: Certainty
     consultation_of: UUID | None
+    recorded: tuple[Recorded, ...] = ()
+    """More of what `recordings` names."""
+    consent: str | None = None
+    """To recording: one of CONSENTS; None when the dialplan told nothing."""
+    rating: int | None = None
+    """What the caller thought of the call, 1 to 5; None when he pressed no key."""
 
     @property
     def ended(self) -> bool:
@@ -326,6 +365,10 @@ def facts_from_json(told: dict[str, Any]) -> CallFacts:
         recordings=tuple(told["recordings"]),
         certainty=Certainty(told["certainty"]),
         consultation_of=UUID(told["consultation_of"]) if told["consultation_of"] else None,
+        # Told since the releases that write them only:
+        recorded=tuple(_recorded(one) for one in told.get("recorded") or ()),
+        consent=told.get("consent"),
+        rating=told.get("rating"),
     )
 
 
@@ -345,6 +388,18 @@ def _leg(told: dict[str, Any]) -> Leg:
             Interval(doing=i["doing"], since=_moment(i["since"]), until=_maybe(i["until"]))
             for i in told["intervals"]
         ),
+    )
+
+
+def _recorded(told: dict[str, Any]) -> Recorded:
+    return Recorded(
+        file=told["file"],
+        uniqueid=told["uniqueid"],
+        party=told["party"],
+        kind=PartyKind(told["kind"]),
+        at=_moment(told["at"]),
+        until=_maybe(told["until"]),
+        pauses=tuple(RecordingPause(at=_moment(p["at"]), until=_maybe(p["until"])) for p in told["pauses"]),
     )
 
 

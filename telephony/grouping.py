@@ -312,7 +312,6 @@ class Grouping:
                 visit.counts_from = at
         kept.queues += gone.queues
         kept.parkings += gone.parkings
-        kept.recordings += [file for file in gone.recordings if file not in kept.recordings]
         kept.events += gone.events
         self._drop(gone, into=kept)
         self.say(kept, EventKind.MERGED, at)

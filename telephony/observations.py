@@ -52,6 +52,18 @@ class HoldSpan:
         self.machinery = False
 
 
+class SeenRecording:
+    """A recording the PBX began on a channel. `pauses` are [from, to or None]."""
+
+    __slots__ = ("at", "file", "pauses", "until")
+
+    def __init__(self, file: str, at: float) -> None:
+        self.file = file
+        self.at = at
+        self.until: float | None = None
+        self.pauses: list[list[float | None]] = []
+
+
 class Channel:
     """One channel of the PBX and everything seen of it."""
 
@@ -64,6 +76,7 @@ class Channel:
         "caller_name",
         "cause",
         "conferences",
+        "consent",
         "counts_from",
         "dial",
         "ended_at",
@@ -77,6 +90,8 @@ class Channel:
         "name",
         "number",
         "party",
+        "rating",
+        "recordings",
         "ringing_at",
         "rung",
         "stays",
@@ -115,6 +130,10 @@ class Channel:
         self.stays: list[Stay] = []
         self.holds: list[HoldSpan] = []
         self.conferences: list[list[float | None]] = []
+        self.recordings: tuple[SeenRecording, ...] = ()
+        """They belong to the channel, so that they go with it when calls turn out to be one."""
+        self.consent: tuple[float, str] | None = None
+        self.rating: tuple[float, int] | None = None
         self.counts_from = 0.0
         """Conversations before this moment belong to a consultation and are not the client's talk."""
 
@@ -202,7 +221,6 @@ class CallRecord:
         "live",
         "parkings",
         "queues",
-        "recordings",
         "requested",
         "revision",
         "started_at",
@@ -226,7 +244,6 @@ class CallRecord:
         self.transfers: list[SeenTransfer] = []
         self.queues: list[SeenQueue] = []
         self.parkings: list[SeenParking] = []
-        self.recordings: list[str] = []
         self.certainty = Certainty.OBSERVED
         self.unverified = False
         self.announced = False

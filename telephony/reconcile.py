@@ -10,7 +10,7 @@ from telephony import signals as s
 from telephony.facts import Certainty
 from telephony.grouping import SAME_MOMENT, Grouping
 from telephony.ids import uid_order
-from telephony.observations import Channel, Dial, SeenParking, SeenQueue
+from telephony.observations import Channel, Dial, SeenParking, SeenQueue, SeenRecording
 
 
 def reconcile(tracker: Grouping, snapshot: s.Snapshot) -> None:
@@ -42,6 +42,10 @@ def _align(tracker: Grouping, shown: s.SnapshotChannel, snapshot: s.Snapshot) ->
         return
     if not known:
         _adopt(channel, shown)
+    if shown.recording and not any(seen.file == shown.recording for seen in channel.recordings):
+        # It began while nobody looked: not before this.
+        began_at = max(shown.began_at, tracker.alive_until if known else 0.0)
+        channel.recordings = (*channel.recordings, SeenRecording(shown.recording, began_at))
     if shown.look.state == "Up" and channel.up_at is None:
         channel.up_at = shown.answered_at or (shown.began_at if not known else snapshot.at)
     stay = channel.stay()
@@ -77,8 +81,6 @@ def _adopt(channel: Channel, shown: s.SnapshotChannel) -> None:
         channel.exten = shown.dialled
     if channel.uid != channel.linked and channel.dial is None:
         channel.dial = Dial(channel.linked, shown.began_at, "", "")
-    if shown.recording and shown.recording not in channel.call.recordings:
-        channel.call.recordings.append(shown.recording)
 
 
 def _align_queue(tracker: Grouping, queue: str, who: str, joined_at: float) -> None:

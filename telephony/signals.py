@@ -191,6 +191,37 @@ class RecordingStarted(NamedTuple):
     file: str
 
 
+class RecordingStopped(NamedTuple):
+    """Somebody or the dialplan stopped recording this channel; its own end stops it without a word."""
+
+    at: float
+    look: Look
+
+
+class RecordingMuted(NamedTuple):
+    """From here on nothing (`muted`), or again everything, of this channel gets into its recordings."""
+
+    at: float
+    look: Look
+    muted: bool
+
+
+class ConsentTold(NamedTuple):
+    """`consent` as the dialplan tells it: one of `telephony.facts.CONSENTS`."""
+
+    at: float
+    look: Look
+    consent: str
+
+
+class CallRated(NamedTuple):
+    """What the caller thought of the call: 1 (bad) to 5 (good)."""
+
+    at: float
+    look: Look
+    rating: int
+
+
 class AppEntered(NamedTuple):
     """The channel is now served by the PBX itself, such as VoiceMail."""
 
@@ -274,6 +305,10 @@ Signal = (
     | QueueLeft
     | QueueResult
     | RecordingStarted
+    | RecordingStopped
+    | RecordingMuted
+    | ConsentTold
+    | CallRated
     | AppEntered
     | ConferenceJoined
     | ConferenceLeft

@@ -23,7 +23,7 @@ from telephony.dispositions import (
 from telephony.endpoints import ROUTINE, Kind, dialled_number
 from telephony.ids import uid_order
 from telephony.numbers import Numbering, is_withheld
-from telephony.observations import CallRecord, Channel, HoldSpan, SeenQueue, SeenTransfer
+from telephony.observations import CallRecord, Channel, HoldSpan, SeenQueue, SeenRecording, SeenTransfer
 
 END_WINDOW = (
     1.0  # s; whoever hung up within this time of the end ended the call (Local chains take 0.1 s to collapse)
@@ -78,6 +78,7 @@ def tell(call: CallRecord, numbering: Numbering, now: float) -> f.CallFacts:
     disposition = _disposition(scene, legs)
     answered_at = scene.conversed[0][0] if scene.conversed else _service_answer(scene)
     queue = _queue(scene)
+    recorded = _recorded(scene)
     return f.CallFacts(
         id=call.id,
         pbx=numbering.pbx,
@@ -106,9 +107,12 @@ def tell(call: CallRecord, numbering: Numbering, now: float) -> f.CallFacts:
         queue=queue,
         parked=tuple(_parking(scene, index) for index in range(len(call.parkings))),
         missed_by=_missed_by(scene, legs, disposition),
-        recordings=tuple(call.recordings),
+        recordings=tuple(dict.fromkeys(one.file for one in recorded)),
         certainty=_certainty(call),
         consultation_of=call.consultation_of,
+        recorded=recorded,
+        consent=_consent(scene),
+        rating=_rating(scene),
     )
 
 
@@ -683,6 +687,51 @@ def _rung_before(part: _Part, until: float) -> bool:
     """Whether a party can have been rung by a queue that ended then; who was never seen to ring can have been."""
     rung = [c.dial.began_at for c in part.channels if c.dial is not None]
     return not rung or min(rung) <= until
+
+
+def _recorded(scene: _Scene) -> tuple[f.Recorded, ...]:
+    """Every recording on a channel of this call, in order of beginning."""
+    found = [(seen, channel) for channel in scene.call.channels.values() for seen in channel.recordings]
+    found.sort(key=lambda pair: (pair[0].at, uid_order(pair[1].uid)))
+    return tuple(_one_recorded(scene, seen, channel) for seen, channel in found)
+
+
+def _one_recorded(scene: _Scene, seen: SeenRecording, channel: Channel) -> f.Recorded:
+    part = scene.part_of.get(channel.uid)  # a Local half has none
+    until = seen.until if seen.until is not None else channel.ended_at
+    ends = [until] if until is not None else []
+    return f.Recorded(
+        file=seen.file,
+        uniqueid=channel.uid,
+        party=part.party if part else channel.endpoint,
+        kind=part.kind if part else f.PartyKind.SERVICE,
+        at=_time(seen.at),
+        until=_time(until) if until is not None else None,
+        pauses=tuple(
+            f.RecordingPause(
+                _time(since), _time(min([resumed, *ends])) if resumed is not None else _end(until)
+            )
+            for since, resumed in seen.pauses
+            if since is not None
+        ),
+    )
+
+
+def _end(until: float | None) -> datetime | None:
+    return _time(until) if until is not None else None
+
+
+def _consent(scene: _Scene) -> str | None:
+    """What was told last; of the client's own line before any other's."""
+    told = [c.consent for c in scene.client.channels if c.consent] or [
+        c.consent for c in scene.call.channels.values() if c.consent
+    ]
+    return max(told)[1] if told else None
+
+
+def _rating(scene: _Scene) -> int | None:
+    told = [c.rating for c in scene.call.channels.values() if c.rating]
+    return max(told)[1] if told else None
 
 
 def _parking(scene: _Scene, index: int) -> f.Parking:

@@ -16,7 +16,7 @@ from telephony.events import EventKind
 from telephony.facts import Certainty
 from telephony.grouping import SAME_MOMENT, Grouping, is_rung
 from telephony.ids import uid_order
-from telephony.observations import Channel, Dial, HoldSpan, SeenParking, SeenQueue
+from telephony.observations import Channel, Dial, HoldSpan, SeenParking, SeenQueue, SeenRecording
 from telephony.reconcile import reconcile
 from telephony.transfers import attended_transferred, blind_transferred, note_redirect, refer_seen
 
@@ -212,8 +212,50 @@ def _queue_result(tracker: Tracker, signal: s.QueueResult) -> None:
 
 def _recording(tracker: Tracker, signal: s.RecordingStarted) -> None:
     channel = tracker.see(signal.at, signal.look)
-    if channel is not None and signal.file and signal.file not in channel.call.recordings:
-        channel.call.recordings.append(signal.file)
+    if channel is None or not signal.file or any(seen.file == signal.file for seen in channel.recordings):
+        return
+    channel.recordings = (*channel.recordings, SeenRecording(signal.file, signal.at))
+    tracker.touch(channel.call)
+
+
+def _recording_stopped(tracker: Tracker, signal: s.RecordingStopped) -> None:
+    """The PBX does not say which; StopMixMonitor without an id stops the newest."""
+    channel = tracker.see(signal.at, signal.look)
+    if channel is None:
+        return
+    for seen in reversed(channel.recordings):
+        if seen.until is None and seen.at <= signal.at:
+            seen.until = signal.at
+            tracker.touch(channel.call)
+            return
+
+
+def _recording_muted(tracker: Tracker, signal: s.RecordingMuted) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    if channel is None:
+        return
+    for seen in channel.recordings:
+        paused = bool(seen.pauses) and seen.pauses[-1][1] is None
+        if seen.until is not None or paused == signal.muted:
+            continue
+        if signal.muted:
+            seen.pauses.append([signal.at, None])
+        else:
+            seen.pauses[-1][1] = signal.at
+        tracker.touch(channel.call)
+
+
+def _consent(tracker: Tracker, signal: s.ConsentTold) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    if channel is not None and (channel.consent is None or channel.consent[0] <= signal.at):
+        channel.consent = (signal.at, signal.consent)
+        tracker.touch(channel.call)
+
+
+def _rated(tracker: Tracker, signal: s.CallRated) -> None:
+    channel = tracker.see(signal.at, signal.look)
+    if channel is not None and (channel.rating is None or channel.rating[0] <= signal.at):
+        channel.rating = (signal.at, signal.rating)
         tracker.touch(channel.call)
 
 
@@ -316,6 +358,10 @@ HANDLERS: dict[type[Any], Callable[[Tracker, Any], None]] = {
     s.QueueLeft: _queue_left,
     s.QueueResult: _queue_result,
     s.RecordingStarted: _recording,
+    s.RecordingStopped: _recording_stopped,
+    s.RecordingMuted: _recording_muted,
+    s.ConsentTold: _consent,
+    s.CallRated: _rated,
     s.AppEntered: _app,
     s.ConferenceJoined: _conference_joined,
     s.ConferenceLeft: _conference_left,

@@ -65,6 +65,7 @@ def show(facts: CallFacts, view: View) -> CallFacts:
         holds=tuple(replace(h, by=party(h.by)) for h in facts.holds),
         parked=tuple(replace(p, by=maybe(p.by), retrieved_by=maybe(p.retrieved_by)) for p in facts.parked),
         recordings=(),
+        recorded=(),
     )
 
 

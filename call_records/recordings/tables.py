@@ -14,6 +14,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     PrimaryKeyConstraint,
+    Sequence,
     Table,
     Text,
     UniqueConstraint,
@@ -107,6 +108,9 @@ recording_places = Table(
     Column("watched_since", MOMENT, nullable=False, server_default=_NOW),
     PrimaryKeyConstraint("pbx", "directory"),
 )
+
+# Parts of the keys of stored objects: a number is handed out once, so that two writers never name the same object.
+audio_object_numbers = Sequence("audio_object_numbers", metadata=metadata)
 
 audio_objects = Table(
     "audio_objects",

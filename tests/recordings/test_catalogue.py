@@ -187,9 +187,12 @@ async def test_calls_that_are_one_have_their_recordings_together(records: Record
                (gen_random_uuid(), 'random', :gone, '101', '{}', now()),
                (gen_random_uuid(), 'random', :kept, '101', '{}', now()),
                (gen_random_uuid(), 'silence', :gone, '101', '{}', now())""",
+            "INSERT INTO score_forms (id, name) VALUES (gen_random_uuid(), 'Usual')",
+            "INSERT INTO score_form_versions (form_id, version, questions, made_by) SELECT id, 1, '[]', 'anna' FROM score_forms",
             """INSERT INTO grades
                    (id, call_id, extension, form_id, version, grader_id, grader, answers, score, call_at)
-               VALUES (gen_random_uuid(), :gone, '101', gen_random_uuid(), 1, gen_random_uuid(), 'anna', '{}', 1, now())""",
+               SELECT gen_random_uuid(), :gone, '101', id, 1, gen_random_uuid(), 'anna', '{}', 1, now()
+               FROM score_forms""",
         ):
             names = {
                 name: one.id for name, one in (("gone", gone), ("kept", kept)) if f":{name}" in statement

@@ -1,0 +1,49 @@
+"""Rows that tests of the storage need: an account and a recording, nothing more than is asked for."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import insert
+
+from call_records.database import RecordsStore
+from call_records.recordings.tables import recordings
+from call_records.shapes import Account
+from telephony.recordings import RecordingState
+from telephony.staff import PopPreference, Role
+
+AT = datetime(2026, 3, 9, 10, 30, tzinfo=UTC)
+
+
+async def an_account(records: RecordsStore, login: str = "anna", role: Role = Role.SUPERVISOR) -> Account:
+    """Somebody who may sign in; named after the login."""
+    return await records.accounts.create(
+        login=login,
+        name=login.title(),
+        role=role,
+        password_hash="$argon2id$…",
+        extensions=("101",),
+        pop=PopPreference.NEVER,
+    )
+
+
+async def a_recording(
+    records: RecordsStore, state: RecordingState = RecordingState.READY, **columns: Any
+) -> UUID:
+    """One recording of AT that lasts a minute; every column can be given."""
+    row = {
+        "id": uuid4(),
+        "pbx": "hq",
+        "name": uuid4().hex,
+        "state": state.value,
+        "listed_at": AT,
+        "started_at": AT,
+        "duration_seconds": 60.0,
+        **columns,
+    }
+    async with records.engine.begin() as connection:
+        await connection.execute(insert(recordings).values(row))
+    recording_id: UUID = row["id"]
+    return recording_id
