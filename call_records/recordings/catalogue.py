@@ -41,7 +41,7 @@ from call_records.queries.page_marks import page_mark
 from call_records.recordings import filing
 from call_records.recordings.filing import Expected
 from call_records.recordings.listing import exceptions_query, page_query
-from call_records.recordings.naming import bare
+from call_records.recordings.naming import bare, recording_of
 from call_records.recordings.rows import COLUMNS, file_from, files_json, measures_json, recording_from
 from call_records.recordings.shapes import (
     Listed,
@@ -121,6 +121,7 @@ class CallState:
 
     call_id: UUID
     ended_at: datetime | None
+    """When it ended, or the recording of it did; None while both go on."""
     answered: bool
 
 
@@ -570,12 +571,16 @@ _KNOWN: Select[Any] = select(
     calls.c.id.label("known_call"),
     calls.c.ended_at,
     calls.c.answered_at,
+    calls.c.facts["recorded"].label("recorded"),
     _STORED.label("stored"),
 ).join_from(recordings, calls, calls.c.id == recordings.c.call_id, isouter=True)
 
 
 def _known(row: Row[Any]) -> Known:
-    call = CallState(row.known_call, row.ended_at, row.answered_at is not None) if row.known_call else None
+    call: CallState | None = None
+    if row.known_call is not None:
+        ended_at = row.ended_at or _recorded_until(row.name, row.recorded or [])
+        call = CallState(row.known_call, ended_at, row.answered_at is not None)
     return Known(
         recording_id=row.id,
         name=row.name,
@@ -584,6 +589,12 @@ def _known(row: Row[Any]) -> Known:
         files=tuple(file_from(one) for one in row.files),
         stored=row.stored,
     )
+
+
+def _recorded_until(name: str, recorded: Sequence[Mapping[str, Any]]) -> datetime | None:
+    """When the PBX stopped making this recording; None while it goes on, or when it did not say."""
+    told = [one["until"] for one in recorded if recording_of(one["file"]) == name]
+    return max(map(datetime.fromisoformat, told)) if told and all(told) else None
 
 
 def _listed(row: Row[Any]) -> Listed:

@@ -72,11 +72,17 @@ class S3Server:
         }
         with (self._directory / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [self._binary, "server", "-filer", "-s3", *(f"-{one}={given}" for one, given in options.items())],
+                [
+                    self._binary,
+                    "server",
+                    "-filer",
+                    "-s3",
+                    *(f"-{one}={given}" for one, given in options.items()),
+                ],
                 stdout=log,
                 stderr=log,
                 cwd=self._directory,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - nothing here holds a lock
+                preexec_fn=_die_with_parent,
             )
         self._wait_until_it_stores()
 

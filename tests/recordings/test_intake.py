@@ -16,7 +16,7 @@ from call_records.recordings.intake import Intake, SpoolPlace
 from call_records.recordings.settings import AudioSettings
 from call_records.recordings.shapes import Recording, RecordingFilter, SourceRole
 from telephony.errors import TryLater
-from telephony.facts import CallFacts
+from telephony.facts import CallFacts, PartyKind, Recorded
 from telephony.recordings import HealthFault, RecordingPolicy, RecordingState
 from tests.call_facts_builder import MONDAY, answered, call, change, ended
 from tests.recordings.recording_builder import outcome
@@ -121,6 +121,18 @@ async def test_the_recorded_channel_left_and_the_call_goes_on(office: Office) ->
     assert (await office.only()).state is RecordingState.ARRIVED
 
 
+async def test_the_pbx_says_when_the_recording_ended(office: Office) -> None:
+    """The recorded channel hung up, the colleagues still talk: its file need not wait for them."""
+    path = f"/there/{UNIQUEID}.wav"
+    told = Recorded(
+        file=path, uniqueid=UNIQUEID, party="x", kind=PartyKind.OUTSIDE, at=LONG_AGO, until=LONG_AGO
+    )
+    await office.tell(answered(call(recordings=(path,), recorded=(told,))))
+    leave(office.spool, UNIQUEID)
+    await office.after(3)
+    assert (await office.only()).state is RecordingState.ARRIVED
+
+
 async def test_a_file_that_is_finalised_three_minutes_late(office: Office) -> None:
     """Asterisk was slow to close it: nothing is cut, nothing is lost."""
     await office.ended_call()
@@ -175,7 +187,8 @@ async def test_somebody_answered_and_the_file_is_empty(office: Office) -> None:
     [
         (b"ID3\x03 some music", "MP3"),
         (b"No recording today\n", "text"),
-        (os.urandom(64) + b"\0", "something else"),
+        (b"<html>", "a page or XML"),
+        (bytes(range(64)), "something else"),
     ],
 )
 async def test_no_wav_whatever_its_name_says(office: Office, content: bytes, kind: str) -> None:
