@@ -16,6 +16,7 @@ from call_records.shapes import Records
 from telephony.ports import LiveCalls, RecordingControl
 from web.access import Gate, Passwords
 from web.api import recording_list, v1, watch
+from web.api import recordings as recordings_api
 from web.assets import Assets
 from web.live import Hub
 from web.metrics import WebMetrics
@@ -29,6 +30,7 @@ from web.pages import (
     live,
     recording_rules,
     recordings,
+    recordings_player,
     settings,
     sign_in,
 )
@@ -42,6 +44,25 @@ DESCRIPTION = """Calls of an Asterisk PBX, as they happen and as they happened.
 Make a personal token under My settings and send it as `Authorization: Bearer …`. Errors are RFC 9457
 problem details
 with a `remedy`. The fields of a call are described in `docs/reference/call-facts.md`."""
+
+PARTS = (
+    sign_in,
+    live,
+    calls,
+    recording_rules,  # before /recordings/{id}, which would take its address for an id
+    recordings,
+    recordings_player,
+    listen,
+    settings,
+    accounts,
+    connections,
+    audit,
+    v1,
+    recordings_api,
+    recording_list,
+    watch,
+)
+"""Every page and address, in the order in which they are tried."""
 
 
 def create_app(
@@ -103,9 +124,7 @@ def create_app(
     async def static(version: str, name: str) -> Response:
         return assets.answer(version, name)
 
-    for part in (sign_in, live, calls, settings, accounts, connections, v1, watch):
-        app.include_router(part.router)
-    for part in (recording_rules, recordings, listen, audit, recording_list):  # rules before /recordings/{id}
+    for part in PARTS:
         app.include_router(part.router)
     answer_problems(app, renderer)
     app.add_middleware(Shield, https=web_settings.https)
