@@ -19,7 +19,20 @@ from web.api import v1, watch
 from web.assets import Assets
 from web.live import Hub
 from web.metrics import WebMetrics
-from web.pages import Site, accounts, calls, connections, live, settings, sign_in
+from web.pages import (
+    Site,
+    accounts,
+    calls,
+    connections,
+    feedback,
+    live,
+    review,
+    review_forms,
+    review_people,
+    review_rules,
+    settings,
+    sign_in,
+)
 from web.problems import answer_problems
 from web.rendering import Renderer
 from web.settings import WebSettings
@@ -89,6 +102,8 @@ def create_app(
         return assets.answer(version, name)
 
     for part in (sign_in, live, calls, settings, accounts, connections, v1, watch):
+        app.include_router(part.router)
+    for part in (review_forms, review_rules, review_people, review, feedback):  # named paths before `/review/{id}`
         app.include_router(part.router)
     answer_problems(app, renderer)
     app.add_middleware(Shield, https=web_settings.https)

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from telephony.facts import CallFacts, Direction, LegState, PartyKind, State, iso
 from telephony.staff import Role
 from web import wording
-from web.access import ADMINISTRATORS, ANYONE_SIGNED_IN, Viewer
+from web.access import ADMINISTRATORS, ANYONE_SIGNED_IN, SUPERVISORS, Viewer
 from web.assets import Assets
 from web.live import section_of, waiting_since
 from web.settings import WebSettings
@@ -39,6 +39,8 @@ class Door:
 NAVIGATION = (
     Door("/live", _("Live"), "live", "l", ANYONE_SIGNED_IN),
     Door("/calls", _("Calls"), "calls", "c", ANYONE_SIGNED_IN),
+    Door("/review", _("Review"), "review", "v", SUPERVISORS),
+    Door("/feedback", _("Feedback"), "feedback", "f", frozenset({Role.MANAGER})),
     Door("/settings", _("My settings"), "settings", "s", ANYONE_SIGNED_IN),
     Door("/accounts", _("Accounts"), "people", "a", ADMINISTRATORS),
     Door("/connections", _("Connections"), "link", "o", ADMINISTRATORS),
