@@ -20,6 +20,10 @@ from call_records.notes import NoteBook
 from call_records.outbox import Outbox
 from call_records.queries.calls import CallList
 from call_records.recordings.audit import AuditLog
+from call_records.recordings.catalogue import Catalogue
+from call_records.recordings.comments import CommentBook
+from call_records.recordings.links import LinkBook
+from call_records.recordings.retention import RetentionDesk
 from call_records.recordings.settings import AudioSettings
 from call_records.recordings.shapes import (
     Audit,
@@ -30,7 +34,10 @@ from call_records.recordings.shapes import (
     ShareLinks,
     Shelf,
 )
+from call_records.recordings.shelf import AudioShelf, NoShelf
 from call_records.relay import CallRelay
+from call_records.reviews.desk import ReviewDesk
+from call_records.reviews.shapes import Reviews
 from call_records.shapes import Accounts, ApiTokens, CallQueries, CallTraces, Notes, Sessions, StaffBook
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, SwitchhookError
@@ -63,6 +70,8 @@ class RecordsStore:
     links: ShareLinks
     audit: Audit
     retention: Retention
+    reviews: Reviews
+    catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
     relay: CallRelay
@@ -111,6 +120,7 @@ async def open_records(
 
 
 def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
+    shelf: Shelf = AudioShelf(engine, audio) if audio is not None else NoShelf()
     return RecordsStore(
         engine=engine,
         calls=CallList(engine),
@@ -120,13 +130,15 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
         notes=NoteBook(engine),
         staff=StaffPages(engine),
         traces=CallJournal(engine),
-        recordings=cast(RecordingCatalogue, None),
-        shelf=cast(Shelf, None),
+        recordings=Catalogue(engine),
+        shelf=shelf,
         editor=cast(Editor, None),
-        comments=cast(Comments, None),
-        links=cast(ShareLinks, None),
+        comments=CommentBook(engine),
+        links=LinkBook(engine),
         audit=AuditLog(engine),
-        retention=cast(Retention, None),
+        reviews=ReviewDesk(engine),
+        retention=RetentionDesk(engine, shelf, arrivals=audio.arrivals if audio else None),
+        catalogue=Catalogue(engine),
         journal=CallJournal(engine),
         outbox=Outbox(engine),
         relay=CallRelay(engine),

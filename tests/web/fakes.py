@@ -215,7 +215,9 @@ class FakeStaff:
 
     async def directory(self) -> Directory:
         signed = [
-            Person(a.name, frozenset(a.extensions)) for a in self._accounts.kept.values() if a.extensions
+            Person(a.name, frozenset(a.extensions), a.team)
+            for a in self._accounts.kept.values()
+            if a.extensions
         ]
         return Directory((*signed, *self.people))
 

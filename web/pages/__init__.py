@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fastapi import Request
 
 from call_records.shapes import Records
-from telephony.ports import LiveCalls
+from telephony.ports import LiveCalls, RecordingControl
 from web.access import Gate
 from web.assets import Assets
 from web.live import Hub
@@ -31,6 +31,8 @@ class Site:
     renderer: Renderer
     assets: Assets
     metrics: WebMetrics
+    control: RecordingControl | None = None
+    """Pauses the recording of a live call; None where this process watches no PBX."""
     noted: Noted = field(default_factory=Noted)
 
 
