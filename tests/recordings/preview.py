@@ -126,7 +126,7 @@ async def shoot(browser: Browser, address: str, folder: Path, pages: dict[str, s
             await at_work(page, folder / f"player-work-{size}-{theme}-{direction}.png")
             await page.goto(f"{address}/calls?theme={theme}&dir={direction}")
             await page.wait_for_selector("html[data-live=yes]", timeout=5000)
-            await page.locator("[data-hear]").first.click()
+            await page.locator("[data-play]").first.click()
             await page.wait_for_selector(".drawer .transport")
             await page.wait_for_timeout(600)
             await page.screenshot(path=folder / f"player-drawer-{size}-{theme}-{direction}.png")

@@ -318,11 +318,11 @@ async def test_the_drawer_with_the_mouse(chromium: Browser, office: Office) -> N
     kept(office)
     page = await enter(chromium, office.address, "manager")
     await page.goto(f"{office.address}/calls")
-    await page.click("[data-hear]")
+    await page.click("[data-play]")
     await becomes(page, PLAYING.format(0.3))
     assert page.url.endswith("/calls")
     await page.click("[data-close-drawer]")
-    await expect(page.locator("[data-hear]")).to_be_focused()
+    await expect(page.locator("[data-play]")).to_be_focused()
 
 
 async def test_the_second_half_after_a_transfer_follows_by_itself(chromium: Browser, office: Office) -> None:
@@ -379,7 +379,7 @@ async def test_a_thumb_moves_the_sound(chromium: Browser, office: Office) -> Non
     await page.touchscreen.tap(strip["x"] + strip["width"] / 2, strip["y"] + 20)
     assert await now(page) == pytest.approx(30, abs=0.5)
     await page.goto(f"{office.address}/calls")
-    await page.tap("[data-hear]")
+    await page.tap("[data-play]")
     await becomes(page, PLAYING.format(0.2))
     assert not await page.evaluate("document.documentElement.scrollWidth > innerWidth")
 
@@ -417,7 +417,7 @@ async def test_nothing_that_axe_can_find(chromium: Browser, office: Office, them
         await page.locator(f".transport [data-do={panel}]").click()
         await look(panel)
     await page.goto(f"{office.address}/calls")
-    await page.click("[data-hear]")
+    await page.click("[data-play]")
     await page.wait_for_selector(".drawer .transport")
     await look("drawer")
     assert found == []

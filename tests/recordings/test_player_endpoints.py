@@ -567,7 +567,7 @@ async def test_the_list_asks_once_for_its_play_buttons(office: Office) -> None:
         keep(office, call, state=state)
     async with at_work(office, "manager") as person:
         page = await person.read("/calls")
-    assert page.count("data-hear=") == 2
+    assert page.count("data-play=") == 2
     assert page.count("The recording is on its way.") == 2  # as a title, and for who cannot see it
     assert office.records.recordings.lists_asked == 1
 
