@@ -70,6 +70,8 @@ class RecordsStore:
     links: ShareLinks
     audit: Audit
     retention: Retention
+    keeper: RetentionDesk
+    """The same as `retention`, with what the service itself does."""
     reviews: Reviews
     catalogue: Catalogue
     journal: CallJournal
@@ -121,6 +123,7 @@ async def open_records(
 
 def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
     shelf: Shelf = AudioShelf(engine, audio) if audio is not None else NoShelf()
+    keeper = RetentionDesk(engine, shelf, arrivals=audio.arrivals if audio else None)
     return RecordsStore(
         engine=engine,
         calls=CallList(engine),
@@ -137,7 +140,8 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
         links=LinkBook(engine),
         audit=AuditLog(engine),
         reviews=ReviewDesk(engine),
-        retention=RetentionDesk(engine, shelf, arrivals=audio.arrivals if audio else None),
+        retention=keeper,
+        keeper=keeper,
         catalogue=Catalogue(engine),
         journal=CallJournal(engine),
         outbox=Outbox(engine),
