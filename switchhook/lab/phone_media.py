@@ -10,6 +10,7 @@ import itertools
 import math
 import secrets
 import struct
+import time
 import wave
 from collections import deque
 from collections.abc import Iterator
@@ -19,10 +20,6 @@ from pathlib import Path
 FRAME_SECONDS = 0.02  # one RTP packet
 FRAME_SAMPLES = 160  # at 8000 Hz
 _PCMA, _KEYS = 8, 101  # payload types, as in our session description
-# Real phones begin anywhere below 65536. Asterisk 22.10.1 then leaves them out of recordings after music, until the numbers
-# begin anew, when they are above 32767 (measured 14 of 14; 16.28 does not): see docs/how-to/record-calls.md. Beginning low,
-# the lab's phones show what Switchhook does, not that fault; a call of theirs lasts minutes, 15 000 packets.
-SEQUENCE_START = 15_000
 _KEY_CODES = "0123456789*#ABCD"
 _KEY_FRAMES = 5  # 100 ms, about what a person presses; Asterisk wants at least 40
 _KEY_END_FRAMES = 3  # the end is told three times, so that one lost packet does not hold the key down
@@ -47,7 +44,7 @@ class Audio(asyncio.DatagramProtocol):
         self._pressing = asyncio.Lock()
         self._arrived = asyncio.Event()
         self._wanted = 0
-        self._sequence = secrets.randbelow(SEQUENCE_START)
+        self._sequence = first_sequence()
         self._clock = secrets.randbelow(1 << 30)
         self._source = secrets.randbits(31)
 
@@ -135,6 +132,21 @@ class Audio(asyncio.DatagramProtocol):
         self._sequence = (self._sequence + 1) & 0xFFFF
         header = struct.pack("!BBHII", 0x80, kind, self._sequence, clock & 0xFFFFFFFF, self._source)
         self._transport.sendto(header + payload, self.to)
+
+
+def first_sequence() -> int:
+    """The sequence number that a phone's audio begins with: as if all phones had counted since this process began.
+
+    Real phones begin anywhere below 65536. Asterisk 22.10.1 then leaves whoever talks after music, or after another
+    talker, out of a recording if his numbers look older than the last ones (measured: after music always above 32767,
+    never below; 16.28 does not): see docs/how-to/record-calls.md. So the lab's phones show what Switchhook does, and
+    not that fault.
+    """
+    return int((time.monotonic() - _BEGAN) * FASTER_THAN_FRAMES) % 30_000
+
+
+_BEGAN = time.monotonic()
+FASTER_THAN_FRAMES = 51  # a second; a phone sends 50 packets, so who begins later has the higher numbers
 
 
 def tone(hz: float) -> Frames:

@@ -166,7 +166,8 @@ def test_both_sides_are_recorded(proofs: dict[str, Proof], name: str) -> None:
 
 def test_the_name_is_the_uniqueid_and_nothing_else(proofs: dict[str, Proof]) -> None:
     """Nothing that a caller can choose gets into a file's name."""
-    uid = proofs["inbound"].pieces[0].told.uniqueid
+    (piece,) = proofs["inbound"].pieces
+    uid = piece.told.uniqueid
     assert proofs["inbound"].files == [f"{uid}-in.wav", f"{uid}-out.wav", f"{uid}.wav"]
 
 
