@@ -38,6 +38,8 @@ from call_records.recordings.shapes import (
 )
 from call_records.recordings.shelf import AudioShelf, NoShelf
 from call_records.relay import CallRelay
+from call_records.reviews.desk import ReviewDesk
+from call_records.reviews.shapes import Reviews
 from call_records.shapes import Accounts, ApiTokens, CallQueries, CallTraces, Notes, Sessions, StaffBook
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, SwitchhookError
@@ -70,6 +72,7 @@ class RecordsStore:
     links: ShareLinks
     audit: Audit
     retention: Retention
+    reviews: Reviews
     catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
@@ -138,6 +141,7 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
         comments=CommentBook(engine),
         links=LinkBook(engine),
         audit=AuditLog(engine),
+        reviews=ReviewDesk(engine),
         retention=desk,
         catalogue=Catalogue(engine),
         journal=CallJournal(engine),

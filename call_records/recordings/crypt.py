@@ -70,7 +70,7 @@ class KeyRing:
             if len(key.secret) != KEY_BYTES:
                 raise NeedsPerson(
                     f"The storage key {key.id} has {len(key.secret)} bytes instead of {KEY_BYTES}.",
-                    remedy="Make one with `openssl rand -base64 32`.",
+                    remedy="Make one with `openssl rand -hex 32`.",
                 )
             if key.id in self._keys:
                 raise NeedsPerson(f"Two storage keys are called {key.id}.", remedy="Give each its own id.")
@@ -93,7 +93,7 @@ class KeyRing:
         if key_id not in self._keys:
             raise Locked(
                 f"The storage key {key_id} is missing.",
-                remedy=f"Put the key {key_id} back into [recordings] keys; without it this audio stays closed.",
+                remedy=f"Put the key {key_id} back into [recordings] key_file; without it this audio stays closed.",
             )
         nonce, sealed = wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:]
         try:

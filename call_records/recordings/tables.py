@@ -85,6 +85,11 @@ recordings = Table(
     ),
     Index("recordings_faulty", text("listed_at DESC"), postgresql_where=text("faults <> '{}'")),
     Index("recordings_homeless", text("listed_at DESC"), postgresql_where=text("call_id IS NULL")),
+    Index(
+        "recordings_sources",
+        "ready_at",
+        postgresql_where=text("ready_at IS NOT NULL AND source_removed_at IS NULL"),
+    ),
     Index("recordings_to_file", "pbx", "channel", postgresql_where=text("call_id IS NULL")),
     Index(
         "recordings_flagged",

@@ -70,6 +70,7 @@ CREATE INDEX recordings_due ON recordings (due_at) WHERE state IN ('arrived', 'e
 CREATE INDEX recordings_faulty ON recordings (listed_at DESC) WHERE faults <> '{}';
 CREATE INDEX recordings_flagged ON recordings (listed_at DESC) WHERE state = 'ready' AND reason IS NOT NULL;
 CREATE INDEX recordings_homeless ON recordings (listed_at DESC) WHERE call_id IS NULL;
+CREATE INDEX recordings_sources ON recordings (ready_at) WHERE ready_at IS NOT NULL AND source_removed_at IS NULL;
 CREATE INDEX recordings_to_file ON recordings (pbx, channel) WHERE call_id IS NULL;
 CREATE INDEX recordings_keep ON recordings (keep_until)
     WHERE state IN ('ready', 'refused', 'failed') AND hold IS NULL;
@@ -179,33 +180,43 @@ CREATE INDEX audit_log_by_recording ON audit_log (recording_id, id);
 CREATE INDEX audit_log_by_who ON audit_log (who, id);
 
 CREATE TABLE review_rules (
-    id uuid NOT NULL,
     kind text NOT NULL,
     choices jsonb NOT NULL,
-    active boolean DEFAULT true NOT NULL,
-    made_at timestamptz DEFAULT now() NOT NULL,
-    PRIMARY KEY (id)
+    active boolean NOT NULL,
+    changed_by text NOT NULL,
+    changed_at timestamptz DEFAULT now() NOT NULL,
+    PRIMARY KEY (kind)
 );
 
 CREATE TABLE review_picks (
     id uuid NOT NULL,
-    rule_id uuid,
     kind text NOT NULL,
     call_id uuid NOT NULL,
     extension text NOT NULL,
     because jsonb NOT NULL,
+    picked_by text,
     picked_at timestamptz DEFAULT now() NOT NULL,
     call_at timestamptz NOT NULL,
     state text DEFAULT 'open' NOT NULL,
     done_by uuid,
     done_at timestamptz,
+    why text,
     PRIMARY KEY (id),
-    CONSTRAINT review_picks_once UNIQUE (kind, call_id, extension),
-    FOREIGN KEY(rule_id) REFERENCES review_rules (id) ON DELETE SET NULL,
+    CONSTRAINT review_picks_once UNIQUE (call_id, extension, kind),
     FOREIGN KEY(done_by) REFERENCES accounts (id) ON DELETE SET NULL
 );
-CREATE INDEX review_picks_by_call ON review_picks (call_id);
+CREATE INDEX review_picks_by_kind ON review_picks (kind, call_at DESC);
 CREATE INDEX review_picks_open ON review_picks (call_at DESC) WHERE state = 'open';
+
+CREATE TABLE review_rounds (
+    one boolean DEFAULT true NOT NULL,
+    looked_at timestamptz,
+    swept_on date,
+    topped_up date,
+    PRIMARY KEY (one),
+    CONSTRAINT review_rounds_one CHECK (one)
+);
+INSERT INTO review_rounds DEFAULT VALUES;
 
 CREATE TABLE score_forms (
     id uuid NOT NULL,
@@ -240,7 +251,8 @@ CREATE TABLE grades (
     call_at timestamptz NOT NULL,
     supersedes uuid,
     PRIMARY KEY (id),
-    UNIQUE (supersedes)
+    UNIQUE (supersedes),
+    FOREIGN KEY(form_id, version) REFERENCES score_form_versions (form_id, version) ON DELETE RESTRICT
 );
 CREATE INDEX grades_by_call ON grades (call_id);
 CREATE INDEX grades_by_extension ON grades (extension, call_at DESC);
@@ -267,6 +279,10 @@ CREATE TRIGGER audit_log_not_emptied BEFORE TRUNCATE ON audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER score_form_versions_kept BEFORE UPDATE OR DELETE ON score_form_versions
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER score_form_versions_not_emptied BEFORE TRUNCATE ON score_form_versions
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER grades_not_emptied BEFORE TRUNCATE ON grades
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER grades_not_deleted BEFORE DELETE ON grades
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER grades_not_changed BEFORE UPDATE ON grades
