@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from sqlalchemy import make_url, text
@@ -19,6 +20,7 @@ from call_records.journal import CallJournal
 from call_records.notes import NoteBook
 from call_records.outbox import Outbox
 from call_records.queries.calls import CallList
+from call_records.recordings import upkeep
 from call_records.recordings.audit import AuditLog
 from call_records.recordings.catalogue import Catalogue
 from call_records.recordings.comments import CommentBook
@@ -122,8 +124,10 @@ async def open_records(
 
 
 def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
-    shelf: Shelf = AudioShelf(engine, audio) if audio is not None else NoShelf()
-    keeper = RetentionDesk(engine, shelf, arrivals=audio.arrivals if audio else None)
+    shelf = AudioShelf(engine, audio) if audio is not None else NoShelf()
+    keeper = RetentionDesk(engine, shelf)
+    if audio is not None and isinstance(shelf, AudioShelf):
+        keeper = RetentionDesk(engine, shelf, arrivals=audio.arrivals, sweep=partial(upkeep.sweep, shelf))
     return RecordsStore(
         engine=engine,
         calls=CallList(engine),

@@ -59,7 +59,7 @@ MATRIX: dict[tuple[str, str], str] = {
 }
 
 
-ELSEWHERE = re.compile(r"/(api/v1/)?(recordings|listen|audit|review|feedback)\b|/calls/[^/]*/(recording|tags)\b")
+ELSEWHERE = re.compile(r"/(api/v1/)?(recordings|listen|audit|review|feedback)\b|/(api/v1/)?calls/[^/]*/(recording|tags)\b")
 """What is decided by more than the role has tables of its own, over a real database: tests/recordings, tests/reviews."""
 
 
