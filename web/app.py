@@ -15,24 +15,13 @@ from prometheus_client import CollectorRegistry
 from call_records.shapes import Records
 from telephony.ports import LiveCalls
 from web.access import Gate, Passwords
-from web.api import recording_list, v1, watch
+from web.api import v1, watch
 from web.assets import Assets
 from web.live import Hub
 from web.metrics import WebMetrics
-from web.pages import (
-    Site,
-    accounts,
-    audit,
-    calls,
-    connections,
-    listen,
-    live,
-    recording_rules,
-    recordings,
-    settings,
-    sign_in,
-)
+from web.pages import Site, accounts, calls, connections, live, settings, sign_in
 from web.problems import answer_problems
+from web.recording_routes import ROUTERS as RECORDING_ROUTERS
 from web.rendering import Renderer
 from web.settings import WebSettings
 from web.shield import Shield
@@ -102,8 +91,8 @@ def create_app(
 
     for part in (sign_in, live, calls, settings, accounts, connections, v1, watch):
         app.include_router(part.router)
-    for part in (recording_rules, recordings, listen, audit, recording_list):  # rules before /recordings/{id}
-        app.include_router(part.router)
     answer_problems(app, renderer)
+    for router in RECORDING_ROUTERS:
+        app.include_router(router)
     app.add_middleware(Shield, https=web_settings.https)
     return app
