@@ -67,7 +67,8 @@ def show(facts: CallFacts, view: View) -> CallFacts:
         holds=tuple(replace(h, by=party(h.by)) for h in facts.holds),
         parked=tuple(replace(p, by=maybe(p.by), retrieved_by=maybe(p.retrieved_by)) for p in facts.parked),
         recordings=(),
-        recorded=(),
+        # A stock FreePBX writes the number into the name of the file.
+        recorded=tuple(replace(r, file="", party=party(r.party)) for r in facts.recorded),
     )
 
 

@@ -13,14 +13,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Text, Uuid, bindparam, func, text
+from sqlalchemy import Text, Uuid, bindparam, case, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from call_records import wire
 from call_records.recordings.naming import bare, channel_in, recording_of
 from call_records.recordings.tables import recordings
-from telephony.facts import CallFacts
+from telephony.facts import CallFacts, PartyKind
 from telephony.recordings import RecordingState
 
 RECORDINGS_CHANNEL = "switchhook_recordings"
@@ -44,12 +44,21 @@ class Expected:
 def expected_of(facts: CallFacts, call_id: UUID, uniqueids: Sequence[str]) -> list[Expected]:
     """What the call's facts say of its recordings.
 
-    With the recommended dialplan the recording is made on the customer's channel, so IN is the outside party.
+    Where only a file's name is known, it is taken for one of the recommended dialplan, which records on the
+    customer's channel: IN is the outside party then.
     """
+    told = {name: one for one in facts.recorded if (name := recording_of(wire.clean(one.file)))}
     names = dict.fromkeys(name for path in facts.recordings if (name := recording_of(wire.clean(path))))
     return [
-        Expected(facts.pbx, name, call_id, channel_in(name, uniqueids), True, facts.started_at)
-        for name in names
+        Expected(
+            pbx=facts.pbx,
+            name=name,
+            call_id=call_id,
+            channel=wire.clean(told[name].uniqueid) if name in told else channel_in(name, uniqueids),
+            outside_first=name not in told or told[name].kind is PartyKind.OUTSIDE,
+            call_at=facts.started_at,
+        )
+        for name in {**names, **told}
     ]
 
 
@@ -64,6 +73,10 @@ async def expect(connection: AsyncConnection, expected: Sequence[Expected]) -> N
             set_={
                 "call_id": told.excluded.call_id,
                 "channel": func.coalesce(told.excluded.channel, recordings.c.channel),
+                # One mixed file has no sides: then it stays NULL.
+                "outside_first": case(
+                    (recordings.c.outside_first.is_not(None), told.excluded.outside_first), else_=None
+                ),
                 "expected_at": func.coalesce(recordings.c.expected_at, func.now()),
                 "listed_at": func.coalesce(recordings.c.started_at, told.excluded.listed_at),
             },
