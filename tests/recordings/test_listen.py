@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,10 +24,10 @@ async def hall(records: RecordsStore, tmp_path: Path) -> AsyncIterator[Hall]:
         yield opened
 
 
-async def fetch(hall: Hall, path: str, **headers: str) -> tuple[int, bytes, dict[str, str]]:
+async def fetch(hall: Hall, path: str, **headers: str) -> tuple[int, bytes, Mapping[str, str]]:
     """What somebody without an account gets."""
     async with hall.browser() as http, http.get(path, headers=headers, allow_redirects=False) as answer:
-        return answer.status, await answer.read(), dict(answer.headers)
+        return answer.status, await answer.read(), answer.headers
 
 
 async def test_a_link_plays_without_a_login(hall: Hall) -> None:
@@ -66,7 +66,7 @@ async def test_every_link_that_does_not_work_looks_the_same(hall: Hall) -> None:
     removed = await hall.link("sold", token="g" * 43)
     await bury(hall, "sold")
     answers = set()
-    for path in (expired, ended, removed, "/listen/" + "x" * 43, "/listen/short", "/listen/%2e%2e"):
+    for path in (expired, ended, removed, "/listen/" + "x" * 43, "/listen/short", "/listen/%00"):
         for part in ("", "/audio"):
             status, body, _headers = await fetch(hall, path + part)
             answers.add((status, body))
