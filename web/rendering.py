@@ -17,7 +17,7 @@ from call_records.shapes import Account
 from telephony.facts import CallFacts, Direction, LegState, PartyKind, State, iso
 from telephony.staff import Role
 from web import recording_words, wording
-from web.access import ADMINISTRATORS, ANYONE_SIGNED_IN, Viewer, may_list_recordings
+from web.access import ADMINISTRATORS, ANYONE_SIGNED_IN, SUPERVISORS, Viewer, may_list_recordings
 from web.assets import Assets
 from web.live import section_of, waiting_since
 from web.settings import WebSettings
@@ -49,6 +49,8 @@ NAVIGATION = (
     Door("/live", _("Live"), "live", "l", ANYONE_SIGNED_IN),
     Door("/calls", _("Calls"), "calls", "c", ANYONE_SIGNED_IN),
     Door("/recordings", _("Recordings"), "recordings", "r", ANYONE_SIGNED_IN, may_list_recordings),
+    Door("/review", _("Review"), "review", "v", SUPERVISORS),
+    Door("/feedback", _("Feedback"), "feedback", "f", frozenset({Role.MANAGER})),
     Door("/settings", _("My settings"), "settings", "s", ANYONE_SIGNED_IN),
     Door("/accounts", _("Accounts"), "people", "a", ADMINISTRATORS),
     Door("/connections", _("Connections"), "link", "o", ADMINISTRATORS),

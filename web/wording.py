@@ -7,7 +7,7 @@ that a catalogue can be put behind it; there is only English now.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from functools import lru_cache
 
 import phonenumbers
@@ -72,6 +72,11 @@ def day(moment: datetime, zone: tzinfo, now: datetime) -> str:
         return _("Yesterday")
     text = f"{local.day} {_(_MONTHS[local.month - 1])}"
     return text if local.year == today.year else f"{text} {local.year}"
+
+
+def short_date(day: date) -> str:
+    """`20 Nov`: where the year is plain from what stands beside it."""
+    return f"{day.day} {_(_MONTHS[day.month - 1])}"
 
 
 DIRECTION_WORDS: dict[Direction, str] = {
