@@ -24,6 +24,7 @@ from call_records.recordings import upkeep
 from call_records.recordings.audit import AuditLog
 from call_records.recordings.catalogue import Catalogue
 from call_records.recordings.comments import CommentBook
+from call_records.recordings.editing import AudioEditor
 from call_records.recordings.links import LinkBook
 from call_records.recordings.retention import RetentionDesk
 from call_records.recordings.settings import AudioSettings
@@ -112,11 +113,13 @@ async def open_records(
     address = address_of(url)
     engine = _engine(address)
     store = _store(engine, audio)
+    store.editor = editor = AudioEditor(engine, store.recordings, store.shelf, store.retention, audio)
     try:
         if migrate:
             await store.upgrade()
         yield store
     finally:
+        await editor.close()
         # Saying goodbye to a database that hangs must not keep a service from stopping.
         with suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_SECONDS):
