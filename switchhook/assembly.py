@@ -276,6 +276,7 @@ def _start_parts(
     elif service.spool is not None:
         once_stored(service.spool.run, "spool")
         once_stored(lambda: _prune(service), "prune")
+        once_stored(service.store.reviews.picks.run, "review picks")
         for pbx in service.settings.pbx:
             bridge = _bridge(service, pbx, service.spool)
             work = bridge.run(service.store_ready, tell_link_elsewhere=only == "bridge")
