@@ -17,9 +17,7 @@ from telephony import signals as s
 SNAPSHOT_REST = 0.5  # s of silence after the lists: a capture has no mark that says the snapshot is complete
 RESTART_SLACK = 2.0  # s; Uptime is whole seconds and the clocks of two hosts differ
 
-WANTED = frozenset(
-    name.encode() for name in (*TRANSLATIONS, *LISTED, "FullyBooted", "OriginateResponse")
-)
+WANTED = frozenset(name.encode() for name in (*TRANSLATIONS, *LISTED, "FullyBooted", "OriginateResponse"))
 """Names of the events worth decoding; a `Framer` leaves all others as bytes."""
 
 WANTED_ONLY_WITH = {

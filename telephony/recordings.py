@@ -9,8 +9,10 @@ why; never the audio.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
 
+from telephony.facts import CallFacts
 from telephony.staff import Role
 
 
@@ -135,3 +137,14 @@ class RecordingPolicy:
     """How long a shared link may live at most."""
     remove_at_pbx_after_days: int | None = None
     """When the PBX's own files go, counted from the verified copy; None leaves them alone."""
+
+
+def audio_began_at(
+    call: CallFacts | None, file: str, duration_seconds: float, modified_at: datetime
+) -> datetime:
+    """When the first sample of a recording was heard, by the clock on the wall."""
+    end = modified_at
+    for told in call.recorded if call is not None else ():
+        if told.file == file and told.until is not None:
+            end = told.until
+    return end - timedelta(seconds=duration_seconds)

@@ -708,7 +708,9 @@ def _one_recorded(scene: _Scene, seen: SeenRecording, channel: Channel) -> f.Rec
         at=_time(seen.at),
         until=_time(until) if until is not None else None,
         pauses=tuple(
-            f.RecordingPause(_time(since), _time(min([resumed, *ends])) if resumed is not None else _end(until))
+            f.RecordingPause(
+                _time(since), _time(min([resumed, *ends])) if resumed is not None else _end(until)
+            )
             for since, resumed in seen.pauses
             if since is not None
         ),

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -53,6 +54,8 @@ RETRIES = (
 LIST_PAGE = 1000  # what S3 gives at a time
 COPY_BYTES = 1 << 20
 
+NO_BUCKET = "NoSuchBucket"  # S3's error code; told as 404, like an object that is missing
+REFUSED = re.compile(r"status code: 40[13]\b")  # a refused list is not told by an exception of its own
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -121,14 +124,22 @@ class Directory:
         )
 
     async def delete(self, key: str) -> None:
-        """Delete the file; directories stay, one a day."""
-        await self._threads.do(ANSWER_SECONDS, lambda: _delete(LocalStore(self._root), key))
+        """Delete the file. Directories stay, one a day: where even that is missing, it is not our disk."""
+        if not await self._threads.do(ANSWER_SECONDS, lambda: _delete(LocalStore(self._root), key)):
+            await self._threads.do(ANSWER_SECONDS, lambda: self._require_directory(key))
 
     async def listed(self) -> AsyncIterator[Sequence[Stored]]:
         """Every file, in the order the file system has."""
         pages = await self._threads.do(ANSWER_SECONDS, lambda: _pages(LocalStore(self._root), None))
         while page := await self._threads.do(ANSWER_SECONDS, lambda: next(pages, None)):
             yield page
+
+    def _require_directory(self, key: str) -> None:
+        if not (self._root / key).parent.is_dir():
+            raise NeedsPerson(
+                f"The storage directory {self._root} does not have what it had; {key} cannot be deleted there.",
+                remedy="Mount its disk again. If it is lost for good, restore a backup of the recordings.",
+            )
 
     def _put(self, key: str, source: Path) -> None:
         self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -266,6 +277,10 @@ def _plain_errors(what: str) -> Iterator[None]:
     except (SwitchhookError, Taken):
         raise
     except FileNotFoundError as cause:
+        if NO_BUCKET in str(cause):
+            raise NeedsPerson(
+                f"{what} has no such bucket.", remedy="Create it, or correct its name in [recordings]."
+            ) from cause
         raise Missing(
             f"{what} does not have an object it should have.",
             remedy="Run `switchhook recordings verify`, and restore what is missing from a backup.",
@@ -275,16 +290,22 @@ def _plain_errors(what: str) -> Iterator[None]:
             f"{what} took too long to answer.", remedy="Check that it runs and its network."
         ) from cause
     except (PermissionDeniedError, UnauthenticatedError, PermissionError) as cause:
-        raise NeedsPerson(
-            f"{what} refuses us.", remedy="Correct its owner or the keys in [recordings]."
-        ) from cause
+        raise _refused(what) from cause
     except OSError as cause:
         raise _disk_trouble(what, cause) from cause
     except BaseError as cause:
+        if REFUSED.search(str(cause)):
+            raise _refused(what) from cause
         raise TryLater(
             f"{what} cannot be used: {_first_line(cause)}",
             remedy="Check that it runs, its disk and its network.",
         ) from cause
+
+
+def _refused(what: str) -> NeedsPerson:
+    return NeedsPerson(
+        f"{what} refuses us.", remedy="Correct its owner, or the access key and its rights in [recordings]."
+    )
 
 
 def _disk_trouble(what: str, cause: OSError) -> SwitchhookError:
@@ -316,9 +337,15 @@ def _range(store: LocalStore | S3Store, key: str, first: int, last: int) -> byte
         raise
 
 
-def _delete(store: LocalStore | S3Store, key: str) -> None:
-    with suppress(FileNotFoundError):
+def _delete(store: LocalStore | S3Store, key: str) -> bool:
+    """Whether it was there, as far as the storage says: S3 does not."""
+    try:
         store.delete(key)
+    except FileNotFoundError as cause:
+        if NO_BUCKET in str(cause):
+            raise
+        return False
+    return True
 
 
 def _pages(store: LocalStore | S3Store, prefix: str | None) -> Iterator[Sequence[Stored]]:

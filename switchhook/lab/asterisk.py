@@ -265,6 +265,10 @@ class PrivateAsterisk:
             filled = fill(template.read_text(encoding="utf-8"), values)
             addition = self._additions.get(template.name, "")
             (self._etc / template.name).write_text(f"{filled}\n{addition}", encoding="utf-8")
+        # Copied as it is: what the lab proves is the very file that people put on their PBX.
+        shutil.copyfile(
+            CONFIG_FILES / "plain" / "extensions_switchhook.conf", self._etc / "extensions_switchhook.conf"
+        )
         own_user = render_manager_conf(self.ami_secret, username=self.ami_user, transfers=self._transfers)
         (self._etc / "manager_switchhook.conf").write_text(own_user, encoding="utf-8")
         for path in self._etc.glob("manager*.conf"):
