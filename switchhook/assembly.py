@@ -286,6 +286,7 @@ def _start_parts(
         once_stored(lambda: _prune(service), "prune")
         if service.line is not None:
             once_stored(service.line.run, "recordings")
+        once_stored(service.store.reviews.picks.run, "review picks")
         for pbx in service.settings.pbx:
             bridge = _bridge(service, pbx, service.spool)
             work = bridge.run(service.store_ready, tell_link_elsewhere=only == "bridge")

@@ -1,6 +1,6 @@
 """The way of a recording through this service: taken in from the spool, made playable, kept, and removed by rule.
 
-Four tasks over one database, each of which may be in trouble without the others noticing: the intake waits for the
+Three tasks over one database, each of which may be in trouble without the others noticing: the intake waits for the
 storage no more than a call waits for the intake. They run in the process that observes the PBXes, because that is
 where the spools can be read; pages in a process of their own need none of it.
 """
@@ -60,7 +60,6 @@ class RecordingLine:
                 tasks.create_task(self.intake.run(), name="recordings: intake")
                 tasks.create_task(self.pipeline.run(), name="recordings: pipeline")
                 tasks.create_task(self._store.keeper.run(), name="recordings: retention")
-                tasks.create_task(self._store.reviews.picks.run(), name="reviews: picks")
         finally:
             await self._worker.close()
 
