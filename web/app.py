@@ -12,9 +12,11 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 from prometheus_client import CollectorRegistry
 
+from call_records.recordings.arrivals import UploadDesk
 from call_records.shapes import Records
 from telephony.ports import LiveCalls
 from web.access import Gate, Passwords
+from web.api import uploads as upload_api
 from web.api import v1, watch
 from web.assets import Assets
 from web.live import Hub
@@ -40,10 +42,12 @@ def create_app(
     registry: CollectorRegistry | None = None,
     passwords: Passwords | None = None,
     troubles: Callable[[], Sequence[str]] = tuple,
+    uploads: UploadDesk | None = None,
 ) -> FastAPI:
     """The whole web part over an opened store and the live calls.
 
-    `troubles` says what else an administrator should know now, one sentence each.
+    `troubles` says what else an administrator should know now, one sentence each. `uploads` takes
+    recordings from remote PBXes; without it there is no such address.
     """
     assets = Assets()
     metrics = WebMetrics(registry)
@@ -90,6 +94,10 @@ def create_app(
 
     for part in (sign_in, live, calls, settings, accounts, connections, v1, watch):
         app.include_router(part.router)
+    app.state.uploads = uploads
+    if uploads is not None:
+        app.include_router(upload_api.router)
     answer_problems(app, renderer)
-    app.add_middleware(Shield, https=web_settings.https)
+    own_bound = upload_api.PREFIX if uploads is not None else None
+    app.add_middleware(Shield, https=web_settings.https, bounded_elsewhere=own_bound)
     return app
