@@ -23,6 +23,7 @@ from call_records.recordings.audit import AuditLog
 from call_records.recordings.catalogue import Catalogue
 from call_records.recordings.comments import CommentBook
 from call_records.recordings.links import LinkBook
+from call_records.recordings.retention import RetentionDesk
 from call_records.recordings.settings import AudioSettings
 from call_records.recordings.shapes import (
     Audit,
@@ -119,6 +120,7 @@ async def open_records(
 
 
 def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
+    shelf: Shelf = AudioShelf(engine, audio) if audio is not None else NoShelf()
     return RecordsStore(
         engine=engine,
         calls=CallList(engine),
@@ -129,13 +131,13 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
         staff=StaffPages(engine),
         traces=CallJournal(engine),
         recordings=Catalogue(engine),
-        shelf=AudioShelf(engine, audio) if audio is not None else NoShelf(),
+        shelf=shelf,
         editor=cast(Editor, None),
         comments=CommentBook(engine),
         links=LinkBook(engine),
         audit=AuditLog(engine),
-        retention=cast(Retention, None),
         reviews=ReviewDesk(engine),
+        retention=RetentionDesk(engine, shelf, arrivals=audio.arrivals if audio else None),
         catalogue=Catalogue(engine),
         journal=CallJournal(engine),
         outbox=Outbox(engine),

@@ -26,6 +26,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from prometheus_client import CollectorRegistry
 
+from ami_bridge.actions import ActionChannel
 from ami_bridge.interpreter import WANTED, WANTED_ONLY_WITH
 from ami_bridge.observer import Observer
 from call_records.database import RecordsStore, open_records
@@ -34,7 +35,7 @@ from call_records.postgres import EmbeddedPostgres
 from call_records.spool import SpoolingJournal
 from switchhook import __version__
 from switchhook.audio import audio_settings
-from switchhook.bridge import Bridge
+from switchhook.bridge import Bridge, RecordingDesk
 from switchhook.cel_sources import cel_source
 from switchhook.doctor import link_to
 from switchhook.meters import ServiceMeters
@@ -296,7 +297,10 @@ async def _once_stored(service: Service, part: Callable[[], Awaitable[None]]) ->
 
 def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal) -> Bridge:
     observer = Observer(link_to(pbx), wanted=WANTED, only_with=WANTED_ONLY_WITH)
-    bridge = Bridge(observer, numbering_of(pbx), service.store, service.board, spool, cel_source(pbx))
+    actions = ActionChannel(link_to(pbx))
+    bridge = Bridge(
+        observer, numbering_of(pbx), service.store, service.board, spool, cel_source(pbx), actions=actions
+    )
     service.bridges[pbx.id] = bridge
     return bridge
 
@@ -337,7 +341,14 @@ async def _serve(
         )
     registry = CollectorRegistry()
     registry.register(ServiceMeters(service.bridges, service.spool, service.board))
-    app = create_app(service.store, service.board, web_settings, registry=registry, troubles=service.troubles)
+    app = create_app(
+        service.store,
+        service.board,
+        web_settings,
+        registry=registry,
+        troubles=service.troubles,
+        control=RecordingDesk(service.bridges) if service.spool is not None else None,
+    )
     async with asyncio.TaskGroup() as tasks:
 
         def bound(port: int) -> None:

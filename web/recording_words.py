@@ -82,6 +82,7 @@ ACTION_WORDS: dict[AuditAction, str] = {
 REFUSED_WORDS = {
     "scope": _("not among the calls he may hear"),
     "reason": _("gave no reason"),
+    "refile": _("may not move recordings"),
     **{right.value: _("has no right to: ") + RIGHT_WORDS[right].lower() for right in RecordingRight},
 }
 
@@ -122,6 +123,15 @@ def role_says_rights(role: Role) -> str:
 def rights_words(rights: frozenset[RecordingRight]) -> str:
     """The rights in their usual order, or that there are none."""
     return ", ".join(RIGHT_WORDS[right] for right in RecordingRight if right in rights) or _("None")
+
+
+def days_words(days: int | None) -> str:
+    """How long sound is kept, in words."""
+    if days is None:
+        return _("kept for ever")
+    if days == 0:
+        return _("removed as soon as it was prepared")
+    return _("kept 1 day") if days == 1 else _("kept {days} days").format(days=days)
 
 
 @dataclass(frozen=True, slots=True)

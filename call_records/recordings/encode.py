@@ -12,7 +12,6 @@ The container still says 48 kHz, as Opus in MP4 must.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,10 @@ from typing import Any
 import av
 from av.audio.codeccontext import AudioCodecContext
 
-from call_records.recordings.encode_source import OPUS_RATES, Sound, Unreadable, open_sound
+from call_records.recordings.encode_shapes import Encoded, Soundless, Sources, Unreadable
+from call_records.recordings.encode_source import OPUS_RATES, Sound, open_sound
 from call_records.recordings.measure import SAMPLE_BYTES, SideMeter, audioop, judge
-from call_records.recordings.shapes import Peaks
-from telephony.recordings import HealthFault, Layout, Measures
+from telephony.recordings import Layout
 
 STEREO_BITS = 24_000
 """Bits a second asked for; speech with its pauses comes out at some 21 000. Not less: at 16 000 the encoder gives up
@@ -33,30 +32,6 @@ PACKET_MS = 60  # the longest Opus packet: a third of the index of 20 ms packets
 EFFORT = 5  # of 10: a third faster than 10, and no difference was heard or measured at these bit rates
 VOICE = "voip"  # the encoder's speech mode; `audio` let the sides leak into each other at -17 dB
 CONTAINER_RATE = 48_000  # Opus in MP4 counts in 48 kHz whatever was recorded
-
-
-@dataclass(frozen=True, slots=True)
-class Sources:
-    """What the PBX wrote of one recording: its two sides (one may be missing), or everybody in one file."""
-
-    in_side: Path | None = None
-    out_side: Path | None = None
-    mix: Path | None = None
-    outside_first: bool | None = None
-    """Whether the IN side is the outside party. A mixed file of two channels is read as two sides only if this is known."""
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """What became of it."""
-
-    layout: Layout
-    duration_seconds: float
-    peaks: Peaks
-    measures: Measures
-    faults: tuple[HealthFault, ...]
-    difference_seconds: float
-    """By how much one side was longer than the other; the shorter got silence at its end."""
 
 
 def encode(sources: Sources, target: Path) -> Encoded:
@@ -84,9 +59,7 @@ def _encode(tracks: list[_Track], target: Path) -> Encoded:
                 meter.feed(block)
             opus.write(interleaved(blocks))
         if not meters[0].samples:
-            raise Unreadable(
-                "There is not a single sample in it.", remedy="The call was probably never answered."
-            )
+            raise Soundless(remedy="The call was probably never answered.")
     peaks, measures, faults = judge(meters, truncated=any(track.truncated for track in tracks))
     lengths = [track.seconds_read for track in tracks]
     return Encoded(
@@ -113,13 +86,11 @@ class OpusFile:
     Leaving it by an exception leaves a broken file; whoever asked for it removes it.
     """
 
-    def __init__(
-        self, path: Path, rate: int, channels: int, *, application: str = VOICE, bits: int | None = None
-    ) -> None:
+    def __init__(self, path: Path, rate: int, channels: int) -> None:
         options = {
-            "b": str(bits or (STEREO_BITS if channels == 2 else MONO_BITS)),
+            "b": str(STEREO_BITS if channels == 2 else MONO_BITS),
             "vbr": "on",
-            "application": application,
+            "application": VOICE,
             "frame_duration": str(PACKET_MS),
             "compression_level": str(EFFORT),
         }
@@ -133,7 +104,7 @@ class OpusFile:
         self._stream = self._container.add_stream(
             "libopus", rate=CONTAINER_RATE, options=options, layout=self._layout
         )
-        self._encoder = _encoder(rate, self._layout, options)
+        self._encoder = opus_encoder(rate, self._layout, options)
 
     def write(self, block: bytes) -> None:
         """Encode these interleaved samples."""
@@ -163,7 +134,8 @@ class OpusFile:
                 self._container.close()
 
 
-def _encoder(rate: int, layout: str, options: dict[str, str]) -> AudioCodecContext:
+def opus_encoder(rate: int, layout: str, options: dict[str, str]) -> AudioCodecContext:
+    """The bare encoder, for interleaved 16 bit samples at this rate."""
     encoder: Any = av.CodecContext.create("libopus", "w")
     encoder.sample_rate = rate
     encoder.layout = layout

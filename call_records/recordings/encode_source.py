@@ -17,8 +17,8 @@ from typing import BinaryIO, Protocol
 import av
 from av.audio.resampler import AudioResampler
 
+from call_records.recordings.encode_shapes import Unreadable
 from call_records.recordings.measure import SAMPLE_BYTES, audioop
-from telephony.errors import PeerMistake
 
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 """What the encoder takes; anything else is converted to the next one."""
@@ -30,10 +30,6 @@ outside."""
 _PCM, _ALAW, _ULAW, _EXTENSIBLE = 1, 6, 7, 0xFFFE
 _UNFINISHED = (0, 0xFFFFFFFF)  # lengths that stand in a header which was never completed
 _HEADER_BYTES = 64 * 1024  # before the audio; Asterisk writes 44, other recorders a few hundred
-
-
-class Unreadable(PeerMistake):
-    """This is not a sound file."""
 
 
 class Sound(Protocol):

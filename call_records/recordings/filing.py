@@ -119,20 +119,29 @@ _FILE = text("""
 
 
 async def copy_search_columns(connection: AsyncConnection, call_ids: Sequence[UUID]) -> None:
-    """Recordings are searched by what their calls are searched by; rows that are right already are not written."""
+    """Recordings are searched by what their calls are searched by; rows that are right already are not written.
+
+    But their parties are those who talked: whose phone only rang may not hear the recording, nor list it.
+    """
     if call_ids:
         await connection.execute(_COPY, {"calls": list(call_ids)})
 
 
 _COPY = text("""
     UPDATE recordings r
-    SET direction = c.direction, parties = c.parties, outside_last10 = c.outside_last10,
+    SET direction = c.direction, parties = c.talked, outside_last10 = c.outside_last10,
         outside_reversed = c.outside_reversed, other_last10 = c.other_last10,
         listed_at = coalesce(r.started_at, c.started_at)
-    FROM calls c
-    WHERE c.id = ANY(:calls) AND r.call_id = c.id
+    FROM (
+        SELECT *, ARRAY(
+            SELECT DISTINCT leg ->> 'party' FROM jsonb_array_elements(facts -> 'legs') AS leg
+            WHERE leg ->> 'kind' = 'extension' AND leg ->> 'answered_at' IS NOT NULL ORDER BY 1
+        ) AS talked
+        FROM calls WHERE id = ANY(:calls)
+    ) c
+    WHERE r.call_id = c.id
       AND (r.direction, r.parties, r.outside_last10, r.outside_reversed, r.other_last10, r.listed_at)
-          IS DISTINCT FROM (c.direction, c.parties, c.outside_last10, c.outside_reversed, c.other_last10,
+          IS DISTINCT FROM (c.direction, c.talked, c.outside_last10, c.outside_reversed, c.other_last10,
                             coalesce(r.started_at, c.started_at))
 """).bindparams(bindparam("calls", type_=ARRAY(Uuid)))
 

@@ -24,7 +24,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import audioop
 
-__all__ = ["FRAMES_A_SECOND", "SAMPLE_BYTES", "SideMeter", "audioop", "judge"]
+__all__ = ["FRAMES_A_SECOND", "SAMPLE_BYTES", "SideMeter", "audioop", "judge", "peak_byte"]
 
 SAMPLE_BYTES = 2  # everything here is 16 bit, signed, of the machine's own byte order
 FULL_SCALE = 32768
@@ -126,8 +126,17 @@ class SideMeter:
         return (done + 1) * self.expected // PEAKS if done < PEAKS - 1 else None
 
     def _end_part(self) -> None:
-        self._peaks.append(min(255, (self._part * 255 + FULL_SCALE // 2) // FULL_SCALE))
+        self._peaks.append(_as_byte(self._part))
         self._part = 0
+
+
+def peak_byte(sound: bytes) -> int:
+    """The highest sample of one side, as the waveform shows it."""
+    return _as_byte(audioop.max(sound, SAMPLE_BYTES))
+
+
+def _as_byte(highest: int) -> int:
+    return min(255, (highest * 255 + FULL_SCALE // 2) // FULL_SCALE)
 
 
 def judge(sides: Sequence[SideMeter], *, truncated: bool) -> tuple[Peaks, Measures, tuple[HealthFault, ...]]:

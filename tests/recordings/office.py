@@ -166,7 +166,11 @@ class Scene:
 
 
 async def prove_all(
-    install: AsteriskInstall, scenes: Sequence[Scene], recordings: Path, extra_dialplan: str = ""
+    install: AsteriskInstall,
+    scenes: Sequence[Scene],
+    recordings: Path,
+    extra_dialplan: str = "",
+    database: Sequence[str] = (),
 ) -> dict[str, Proof]:
     """Play all, a few at a time, and read what was recorded."""
     teams = range(FIRST_TEAM, FIRST_TEAM + len(scenes))
@@ -176,6 +180,8 @@ async def prove_all(
         asterisk = await room.enter_async_context(
             PrivateAsterisk(install, recordings=recordings, additions=added, ami_write_all=True)
         )
+        for entry in database:
+            await asterisk.cli(f"database put {entry}")
         for team, scene in zip(teams, scenes, strict=True):
             for key, value in scene.policy:
                 await asterisk.cli(f"database put switchhook-record {key.replace('TTT', str(team))} {value}")
@@ -233,17 +239,22 @@ def read(proof: Proof) -> None:
 
 
 def proven(
-    install: AsteriskInstall, scenes: Sequence[Scene], recordings: Path, judge: Callable[[Proof], None]
+    install: AsteriskInstall,
+    scenes: Sequence[Scene],
+    recordings: Path,
+    judge: Callable[[Proof], None],
+    extra_dialplan: str = "",
+    database: Sequence[str] = (),
 ) -> dict[str, Proof]:
     """Play all; play the few that went wrong once more, with the machine to themselves.
 
     A phone of the lab that is late with a packet because two cores are busy is missing in the recording; what is wrong
     twice is wrong.
     """
-    proofs = asyncio.run(prove_all(install, scenes, recordings))
+    proofs = asyncio.run(prove_all(install, scenes, recordings, extra_dialplan, database))
     wrong = [scene for scene in scenes if _is_wrong(proofs[scene.name], judge)]
     if wrong and len(wrong) <= ENCORE_MOST:
-        proofs |= asyncio.run(prove_all(install, wrong, recordings / "encore"))
+        proofs |= asyncio.run(prove_all(install, wrong, recordings / "encore", extra_dialplan, database))
     return proofs
 
 

@@ -278,12 +278,14 @@ async def test_the_list_is_filtered_as_calls_are(records: RecordsStore) -> None:
     inbound = await ready(records, call("+79161110005"), "1795311120.1")
     hour = MONDAY + timedelta(hours=1)
     long_one = outbound("+48221234567", by="205", started_at=hour)
+    talked = replace(long_one.legs[0], answered_at=hour)
+    long_one = replace(long_one, legs=(talked, long_one.legs[1]))
     away = await ready(
         records, long_one, "1795311120.2", duration_seconds=900.0, faults=(HealthFault.CLIPPED,)
     )
     moved = call(
         "+79161110007",
-        legs=(leg("101"), leg("+493012345678")),
+        legs=(leg("101", answered_at=hour), leg("102"), leg("+493012345678")),
         started_at=hour + timedelta(hours=1),
     )
     third = await ready(records, moved, "1795311120.3")
@@ -299,6 +301,7 @@ async def test_the_list_is_filtered_as_calls_are(records: RecordsStore) -> None:
         (RecordingFilter(direction=Direction.OUTBOUND), [away]),
         (RecordingFilter(parties=frozenset({"205", "206"})), [away]),
         (RecordingFilter(parties=frozenset()), []),
+        (RecordingFilter(parties=frozenset({"102"})), []),  # his phone only rang
         (RecordingFilter(parties=frozenset({"101"}), since=hour), [third]),
         (RecordingFilter(until=hour), [inbound]),
         (RecordingFilter(fault=HealthFault.CLIPPED), [away]),
