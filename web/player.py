@@ -16,9 +16,8 @@ from uuid import UUID
 from call_records.recordings.shapes import Comment, Peaks, Recording
 from telephony.facts import CallFacts, Interval, Leg, LegRole, PartyKind, Recorded
 from telephony.recordings import HealthFault, Layout, RecordingState
-from web.recording_words import FAULT_WORDS
 from web.waveform import Axis, Place, Waveform, axis_over, outline, silences, within
-from web.wording import SPAN_WORDS, Named, Names, _, duration
+from web.wording import FAULT_WORDS, SPAN_WORDS, Named, Names, _, duration
 
 TALKING = "talking"
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 import phonenumbers
 
 from telephony.facts import CallFacts, Direction, Disposition, Leg, LegOutcome, LegRole, PartyKind, State
+from telephony.recordings import HealthFault
 from telephony.staff import Directory, PopPreference, Role
 
 
@@ -134,6 +135,15 @@ POP_WORDS: dict[PopPreference, str] = {
     PopPreference.ON_RING: _("When my phone rings"),
     PopPreference.ON_ANSWER: _("When I answer"),
     PopPreference.NEVER: _("Never"),
+}
+
+FAULT_WORDS: dict[HealthFault, str] = {
+    HealthFault.SILENT: _("Nobody can be heard"),
+    HealthFault.OUTSIDE_SILENT: _("Only our side can be heard"),
+    HealthFault.OURS_SILENT: _("Only the outside party can be heard"),
+    HealthFault.CLIPPED: _("Recorded too loud: the sound is distorted"),
+    HealthFault.TRUNCATED: _("The file ended too early; what there was of it can be heard"),
+    HealthFault.SHORTER_THAN_TALK: _("Shorter than the conversation"),
 }
 
 SPAN_WORDS: dict[str, str] = {

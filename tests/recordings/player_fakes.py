@@ -287,7 +287,7 @@ class FakeLinks:
         self.kept[made.id], self.hashes[token_hash] = made, made.id
         return made
 
-    async def find(self, token_hash: bytes) -> ShareLink | None:
+    async def find(self, token_hash: bytes, *, counting: bool = True) -> ShareLink | None:
         link = self.kept.get(self.hashes.get(token_hash, uuid4()))
         return link if link and link.revoked_at is None else None
 
