@@ -17,6 +17,7 @@ from tests.recordings.office import (
     COVERED,
     CUSTOMER,
     EDGE_SECONDS,
+    HEARD,
     Proof,
     Scene,
     Talk,
@@ -34,16 +35,17 @@ pytestmark = pytest.mark.asterisk
 
 MARKER_SECONDS = 0.2  # between a pause as it is told and the silence in the audio
 
-DIALPLAN = """
+_PATH = "${SWITCHHOOK_RECORDINGS}${UNIQUEID}"
+DIALPLAN = f"""
 [team-did](+)
 ; 81: an extension with a policy of its own.
-exten = route-81,1,Gosub(switchhook-extension,s,1(${TEAM}01))
- same = n,Dial(PJSIP/${TEAM}01,15,tk)
+exten = route-81,1,Gosub(switchhook-extension,s,1(${{TEAM}}01))
+ same = n,Dial(PJSIP/${{TEAM}}01,15,tk)
  same = n,Hangup()
 [from-staff](+)
 ; 98...: recorded on the handset's own channel, as many a dialplan does.
-exten = _98XXXXXXXXXX,1,MixMonitor(${SWITCHHOOK_RECORDINGS}${UNIQUEID}.wav,r(${SWITCHHOOK_RECORDINGS}${UNIQUEID}-in.wav)t(${SWITCHHOOK_RECORDINGS}${UNIQUEID}-out.wav)S)
- same = n,Dial(PJSIP/+7${EXTEN:2}@trunk,30)
+exten = _98XXXXXXXXXX,1,MixMonitor({_PATH}.wav,r({_PATH}-in.wav)t({_PATH}-out.wav)S)
+ same = n,Dial(PJSIP/+7${{EXTEN:2}}@trunk,30)
  same = n,Hangup()
 """
 
@@ -145,7 +147,7 @@ def judge(proof: Proof) -> None:
     assert proof.name == "key_when_always" or strangers(proof) == []
     if proof.name in WHOLE:
         assert covered(proof) >= COVERED
-        assert share_heard(proof, proof.talks[0]) >= COVERED
+        assert share_heard(proof, proof.talks[0]) >= HEARD
 
 
 WHOLE = ("inbound", "queue", "outbound", "outbound_on_the_handset", "extension_never_number_always", "by_key")
@@ -218,7 +220,8 @@ def test_a_key_does_not_end_what_must_be_recorded(proofs: dict[str, Proof]) -> N
     proof = proofs["key_when_always"]
     assert len(proof.pieces) == 1
     assert covered(proof) >= COVERED
-    assert moment(proof.pieces[0].told.until) == moment(proof.told[0].ended_at)
+    left = moment(proof.told[0].ended_at) - moment(proof.pieces[0].told.until)
+    assert left < timedelta(seconds=EDGE_SECONDS)  # the two channels of a call end one after the other
 
 
 def test_a_pause_is_exact_silence_and_told_when(proofs: dict[str, Proof]) -> None:
@@ -233,4 +236,4 @@ def test_a_pause_is_exact_silence_and_told_when(proofs: dict[str, Proof]) -> Non
         assert len(silences) == 1
         assert silences[0] == pytest.approx((began, ended), abs=MARKER_SECONDS)
     for talk in proofs["paused"].talks:
-        assert share_heard(proofs["paused"], talk) >= COVERED
+        assert share_heard(proofs["paused"], talk) >= HEARD
