@@ -18,13 +18,14 @@ from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import AsteriskInstall
 from switchhook.lab.phone_call import Call
 from switchhook.lab.phone_media import tone
+from switchhook.replay import replay
 from telephony.conversations import total, union, without
 from telephony.facts import CallFacts, PartyKind, Recorded
 from telephony.recordings import audio_began_at
 from tests.recordings.tones import Side
 from tests.scenarios.office_teams import FIRST_TEAM, additions
 from tests.scenarios.stage import ARRIVAL_SECONDS, Outside, Stage
-from tests.scenarios.watch import Watch
+from tests.scenarios.watch import Watch, concerns
 
 CUSTOMER, AGENT, TARGET, OTHER = 1000.0, 600.0, 1500.0, 2100.0  # Hz; no one a multiple of another
 AT_ONCE = 8  # calls; each phone sends 50 packets a second, and what is sent late is missing in a recording
@@ -75,6 +76,8 @@ class Proof:
     talks: list[Talk] = field(default_factory=list)
     failure: str = ""
     told: list[CallFacts] = field(default_factory=list)
+    from_event_log: list[CallFacts] = field(default_factory=list)
+    """Told afterwards from the channel event log alone."""
     pieces: list[Piece] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     """Every file of the call's channels, by name."""
@@ -203,12 +206,14 @@ async def prove_all(
             )
             await asyncio.gather(*(stage.hang_up_all() for stage in stages))
             await watch.all_ended()
+            from_log = replay([], cel=[asterisk.cel_csv])
         finally:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
     for team, proof in zip(teams, proofs, strict=True):
         proof.told = watch.calls_of(str(team))
+        proof.from_event_log = [facts for facts in from_log if concerns(facts, str(team))]
         read(proof)
     return {proof.name: proof for proof in proofs}
 
@@ -285,7 +290,8 @@ def moment(at: datetime | None) -> datetime:
 
 def covered(proof: Proof) -> float:
     """The share of the time from the first talk to the last for which there is any audio."""
-    since, until = proof.talks[0].since, proof.talks[-1].until
+    edge = timedelta(seconds=EDGE_SECONDS)
+    since, until = proof.talks[0].since + edge, proof.talks[-1].until - edge
     spans = [
         (piece.began_at, piece.began_at + timedelta(seconds=piece.received.seconds)) for piece in proof.pieces
     ]
