@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -90,7 +91,7 @@ class ToneStage(Stage):
         await super().__aenter__()
         for number, hz in PHONE_TONES.items():
             if number in self._phones:
-                self._phones[number].voice = lambda hz=hz: tone(hz)
+                self._phones[number].voice = partial(tone, hz)
         return self
 
     async def talk(self) -> None:
