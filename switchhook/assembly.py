@@ -26,6 +26,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from prometheus_client import CollectorRegistry
 
+from ami_bridge.actions import ActionChannel
 from ami_bridge.interpreter import WANTED, WANTED_ONLY_WITH
 from ami_bridge.observer import Observer
 from call_records.database import RecordsStore, open_records
@@ -34,10 +35,11 @@ from call_records.postgres import EmbeddedPostgres
 from call_records.spool import SpoolingJournal
 from switchhook import __version__
 from switchhook.audio import audio_settings
-from switchhook.bridge import Bridge
+from switchhook.bridge import Bridge, RecordingDesk
 from switchhook.cel_sources import cel_source
 from switchhook.doctor import link_to
 from switchhook.meters import ServiceMeters
+from switchhook.recording_line import RecordingLine
 from switchhook.settings import PbxSettings, Settings, machine_time_zone
 from telephony.errors import SwitchhookError, TryLater
 from telephony.numbers import Numbering
@@ -68,6 +70,8 @@ class Service:
     store: RecordsStore
     board: LiveBoard
     spool: SpoolingJournal | None
+    line: RecordingLine | None = None
+    """The way of recordings; None in a process that only serves pages."""
     bridges: dict[str, Bridge] = field(default_factory=dict)
     web_port: int | None = None
     setup_code: str | None = None
@@ -93,6 +97,7 @@ class Service:
             for bridge in self.bridges.values()
             if bridge.cel_problem
         ]
+        told += self.line.troubles() if self.line else ()
         return told
 
 
@@ -177,7 +182,8 @@ async def open_service(settings: Settings, only: Part | None) -> AsyncIterator[S
         if only != "web":
             spool = SpoolingJournal(store.journal, _state_dir(settings) / "spool")
             stack.callback(spool.close)
-        service = Service(settings, store, board, spool)
+        line = RecordingLine(settings, store) if only != "web" else None
+        service = Service(settings, store, board, spool, line)
         await _try_upgrade(service)
         yield service
         board.close()
@@ -278,6 +284,9 @@ def _start_parts(
     elif service.spool is not None:
         once_stored(service.spool.run, "spool")
         once_stored(lambda: _prune(service), "prune")
+        if service.line is not None:
+            once_stored(service.line.run, "recordings")
+        once_stored(service.store.reviews.picks.run, "review picks")
         for pbx in service.settings.pbx:
             bridge = _bridge(service, pbx, service.spool)
             work = bridge.run(service.store_ready, tell_link_elsewhere=only == "bridge")
@@ -296,7 +305,10 @@ async def _once_stored(service: Service, part: Callable[[], Awaitable[None]]) ->
 
 def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal) -> Bridge:
     observer = Observer(link_to(pbx), wanted=WANTED, only_with=WANTED_ONLY_WITH)
-    bridge = Bridge(observer, numbering_of(pbx), service.store, service.board, spool, cel_source(pbx))
+    actions = ActionChannel(link_to(pbx))
+    bridge = Bridge(
+        observer, numbering_of(pbx), service.store, service.board, spool, cel_source(pbx), actions=actions
+    )
     service.bridges[pbx.id] = bridge
     return bridge
 
@@ -337,7 +349,14 @@ async def _serve(
         )
     registry = CollectorRegistry()
     registry.register(ServiceMeters(service.bridges, service.spool, service.board))
-    app = create_app(service.store, service.board, web_settings, registry=registry, troubles=service.troubles)
+    app = create_app(
+        service.store,
+        service.board,
+        web_settings,
+        registry=registry,
+        troubles=service.troubles,
+        control=RecordingDesk(service.bridges) if service.spool is not None else None,
+    )
     async with asyncio.TaskGroup() as tasks:
 
         def bound(port: int) -> None:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Protocol
+from uuid import UUID
 
 import structlog
 
+from ami_bridge.actions import Action, ActionChannel, ChannelGone
 from ami_bridge.backfill import WINDOW_SECONDS, CelGroup, Sweep
 from ami_bridge.cel import CelRow
 from ami_bridge.stream import LinkUp, Observed, SnapshotEnd, StreamItem
@@ -24,7 +27,7 @@ from call_records.journal import OpenCall
 from call_records.live import LiveBoard
 from call_records.spool import SpoolingJournal
 from switchhook.teller import Teller, cel_lines
-from telephony.errors import SwitchhookError
+from telephony.errors import NeedsPerson, SwitchhookError, TryLater
 from telephony.events import CallEvent, EventKind
 from telephony.facts import Certainty, State
 from telephony.numbers import Numbering
@@ -81,6 +84,7 @@ class Bridge:
         spool: SpoolingJournal,
         cel: CelSource | None = None,
         *,
+        actions: ActionChannel | None = None,
         sweep_after_gap_seconds: float = SWEEP_AFTER_GAP_SECONDS,
     ) -> None:
         self.feed = feed
@@ -90,6 +94,7 @@ class Bridge:
         self._board = board
         self._spool = spool
         self._cel = cel
+        self._actions = actions
         self._sweep = Sweep()
         self._sweep_now = asyncio.Event()
         self._sweep_after_gap_seconds = sweep_after_gap_seconds
@@ -108,7 +113,9 @@ class Bridge:
 
     async def run(self, store_ready: asyncio.Event, *, tell_link_elsewhere: bool = False) -> None:
         """Observe until cancelled. `store_ready` is set once the tables are those of this release."""
-        async with asyncio.TaskGroup() as tasks:
+        async with AsyncExitStack() as parts, asyncio.TaskGroup() as tasks:
+            if self._actions is not None:
+                await parts.enter_async_context(self._actions)
             tasks.create_task(self._tell_link(also_elsewhere=tell_link_elsewhere), name=f"link {self.pbx}")
             watching = tasks.create_task(self.feed.run(), name=f"observer {self.pbx}")
             await store_ready.wait()
@@ -120,6 +127,49 @@ class Bridge:
                 await self._take(item)
             for task in (watching, *others):
                 task.cancel()
+
+    # -- what people ask for ---------------------------------------------------------------------------------------
+
+    def watches(self, call_id: UUID) -> bool:
+        """Whether that call is live on this PBX."""
+        return self.teller.tracker.recorded_channels(call_id) is not None
+
+    async def pause(self, call_id: UUID) -> None:
+        """Silence what is recorded of the call. That it is, the PBX tells; see RecordingControl."""
+        await self._mute(call_id, "1")
+
+    async def resume(self, call_id: UUID) -> None:
+        """Record it again."""
+        await self._mute(call_id, "0")
+
+    async def _mute(self, call_id: UUID, state: str) -> None:
+        channels = self.teller.tracker.recorded_channels(call_id)
+        if channels is None:
+            raise TryLater(
+                "This call is over, or has become part of another.", remedy="Look at the live calls again."
+            )
+        if not channels:
+            raise NeedsPerson(
+                "Nothing of this call is being recorded.", remedy="There is nothing to pause or to resume."
+            )
+        if self._actions is None:
+            raise NeedsPerson(
+                f"{self.pbx} is only watched here.",
+                remedy="Pause the recording at the telephone system itself.",
+            )
+        if not self.feed.link_state().connected:
+            raise TryLater(
+                f"The link to {self.pbx} is lost just now.", remedy="Try again when the page says it is back."
+            )
+        gone = 0
+        for channel in channels:
+            headers = (("Channel", channel), ("Direction", "both"), ("State", state))
+            try:
+                await self._actions.send(Action("MixMonitorMute", headers))
+            except ChannelGone:
+                gone += 1  # hung up or handed over meanwhile; its recording ended with it
+        if gone == len(channels):
+            raise TryLater("The call ended in this moment.", remedy="Nothing is left to do.")
 
     # -- beginning -------------------------------------------------------------------------------------------------
 
@@ -304,6 +354,29 @@ class Bridge:
         if problem != self.cel_problem:
             log.warning("cel_unreadable", pbx=self.pbx, problem=problem)
         self.cel_problem = problem
+
+
+class RecordingDesk:
+    """`telephony.ports.RecordingControl` over all PBXes: asks the one on which the call is live."""
+
+    def __init__(self, bridges: Mapping[str, Bridge]) -> None:
+        self._bridges = bridges
+
+    async def pause(self, call_id: UUID) -> None:
+        """See RecordingControl."""
+        await self._bridge_of(call_id).pause(call_id)
+
+    async def resume(self, call_id: UUID) -> None:
+        """See RecordingControl."""
+        await self._bridge_of(call_id).resume(call_id)
+
+    def _bridge_of(self, call_id: UUID) -> Bridge:
+        for bridge in self._bridges.values():
+            if bridge.watches(call_id):
+                return bridge
+        raise TryLater(
+            "This call is over, or has become part of another.", remedy="Look at the live calls again."
+        )
 
 
 def _is_answer(line: object) -> bool:

@@ -117,6 +117,17 @@ class Grouping:
         """The call as it stands."""
         return tell(call, self.numbering, self.now)
 
+    def recorded_channels(self, call: UUID) -> list[str] | None:
+        """Names of the call's live channels that are being recorded; None when no such call is live."""
+        found = self._calls.get(call)
+        if found is None or found.ended_at is not None:
+            return None
+        return [
+            channel.name
+            for channel in found.channels.values()
+            if channel.ended_at is None and any(seen.until is None for seen in channel.recordings)
+        ]
+
     def call_of(self, uid: str) -> UUID | None:
         """The call that a channel belongs or belonged to, as far back as it is remembered."""
         channel = self.channels.get(uid)

@@ -48,6 +48,20 @@ class LinkState:
     """One sentence for the page when not connected, with what to do; None when all is well."""
 
 
+class RecordingControl(Protocol):
+    """Pausing the recording of a live call. That it is paused is told by the PBX, in the call's facts; never assumed.
+
+    Both raise TryLater while the PBX cannot be asked or the call is no longer live, NeedsPerson when nothing of the
+    call is recorded or the AMI user may not do it, each with the remedy.
+    """
+
+    async def pause(self, call_id: UUID) -> None:
+        """Silence everything of this call that is recorded, on both sides, until `resume`."""
+
+    async def resume(self, call_id: UUID) -> None:
+        """Record everything again."""
+
+
 class LiveCalls(Protocol):
     """The calls of this moment, from memory: pages and cards read this, never the database."""
 

@@ -5,6 +5,7 @@ Ranges as RFC 9110 has them, one at a time; the sound is read from the shelf in 
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import re
 from collections.abc import AsyncIterator
@@ -16,6 +17,7 @@ from fastapi.responses import Response, StreamingResponse
 from call_records.recordings.shapes import AUDIO_TYPE, Recording, Shelf
 
 PIECE = 256 * 1024  # bytes; some 100 s of sound, 10 ms from a local disk, and 100 listeners hold 25 MB
+PIECE_SECONDS = 15.0  # an S3 far away sends a piece within a second; a browser gives up on us after a minute
 _ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 KEPT_NOWHERE = "private, no-store"  # what customers said is not left in the cache of a shared computer
 
@@ -98,7 +100,8 @@ async def answer(
 async def _pieces(shelf: Shelf, recording: Recording, part: Part, *, original: bool) -> AsyncIterator[bytes]:
     at = part.first
     while at <= part.last:
-        piece = await shelf.read(recording.id, at, min(at + PIECE - 1, part.last), original=original)
+        async with asyncio.timeout(PIECE_SECONDS):
+            piece = await shelf.read(recording.id, at, min(at + PIECE - 1, part.last), original=original)
         if not piece:
             return
         yield piece

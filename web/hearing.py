@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
-from call_records.recordings.shapes import AuditFilter, Recording
+from call_records.recordings.shapes import Recording
 from call_records.shapes import Account
 from telephony.facts import CallFacts, PartyKind
 from telephony.recordings import AuditAction, HearScope, RecordingPolicy, RecordingRight
@@ -24,14 +23,6 @@ from telephony.staff import Directory, Role
 from web.access import NotAllowed, Viewer, address_of, browser_name
 from web.pages import Site
 from web.wording import _
-
-REASON_LEAST = 3  # characters; "ok" is no reason, "QA" with a ticket number is
-REASON_LASTS = timedelta(hours=12)  # a working day: who comes back to a call next week says again why
-LINES_LOOKED_AT = 200  # openings of one recording by one person in twelve hours; a listener makes a few
-
-
-class ReasonWanted(NotAllowed):
-    """Please say first why you listen to this call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +77,9 @@ def extensions_listed(account: Account, directory: Directory) -> frozenset[str] 
     return None if looks_after(account) else extensions_heard(account, directory)
 
 
-def may_list(account: Account) -> bool:
-    """Whether the account has a list of recordings at all."""
-    return looks_after(account) or account.hears is not HearScope.NONE
+def within(chosen: frozenset[str], allowed: frozenset[str] | None) -> frozenset[str]:
+    """Those of the chosen extensions that are allowed; None allows every one."""
+    return chosen if allowed is None else chosen & allowed
 
 
 def may_hold(account: Account) -> bool:
@@ -159,45 +150,6 @@ def reason_needed(policy: RecordingPolicy, viewer: Viewer, call: CallFacts | Non
     return policy.reason_required and not own
 
 
-async def reason_given(site: Site, viewer: Viewer, recording: Recording) -> bool:
-    """Whether he said why in this session, for this recording, within the working day."""
-    since = datetime.now(UTC) - REASON_LASTS
-    wanted = AuditFilter(
-        who=viewer.account.login, action=AuditAction.OPENED, recording_id=recording.id, since=since
-    )
-    if viewer.session is None:
-        return False  # a program says it with each request
-    lines = await site.records.audit.page(wanted, limit=LINES_LOOKED_AT)
-    return any(
-        line.reason
-        and line.account_id == viewer.account.id
-        and line.details.get("session") == str(viewer.session.id)
-        for line in lines
-    )
-
-
-async def note_opened(
-    site: Site, request: Request, viewer: Viewer, found: Heard, reason: str | None = None
-) -> None:
-    """Write down that the audio is about to be played, with the reason where the policy asks for one.
-
-    Raises ReasonWanted (and writes down the refusal) when one is needed and was not given, in this request or
-    earlier in this session.
-    """
-    told = (reason or "").strip()
-    wanted = len(told) < REASON_LEAST and reason_needed(
-        await site.records.retention.policy(), viewer, found.call
-    )
-    if wanted and not await reason_given(site, viewer, found.recording):
-        details = {"why": "reason"}
-        await note_use(site, request, viewer, AuditAction.REFUSED, found.recording, details=details)
-        raise ReasonWanted
-    session = {"session": str(viewer.session.id)} if viewer.session else {}
-    await note_use(
-        site, request, viewer, AuditAction.OPENED, found.recording, reason=told or None, details=session
-    )
-
-
 # -- writing it down --
 
 
@@ -208,6 +160,7 @@ async def note_use(
     action: AuditAction,
     recording: Recording | None,
     *,
+    call_id: UUID | None = None,
     who: str | None = None,
     seconds: float | None = None,
     reason: str | None = None,
@@ -219,7 +172,7 @@ async def note_use(
         who=who or (viewer.account.login if viewer else _("A link")),
         account_id=viewer.account.id if viewer else None,
         recording_id=recording.id if recording else None,
-        call_id=recording.call_id if recording else None,
+        call_id=recording.call_id if recording else call_id,
         seconds=seconds,
         address=address_of(request),
         browser=browser_name(request.headers.get("user-agent", "")),

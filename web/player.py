@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
 from call_records.recordings.shapes import Comment, Peaks, Recording
-from telephony.facts import CallFacts, Interval, Leg, LegRole, PartyKind
+from telephony.facts import CallFacts, Interval, Leg, LegRole, PartyKind, Recorded
 from telephony.recordings import HealthFault, Layout, RecordingState
 from web.waveform import Axis, Place, Waveform, axis_over, outline, silences, within
-from web.wording import Named, Names, _, duration
+from web.wording import FAULT_WORDS, SPAN_WORDS, Named, Names, _, duration
 
 TALKING = "talking"
 
@@ -101,6 +102,12 @@ class Player:
     strips: tuple[Strip, ...]
     told: tuple[Told, ...]
 
+    @property
+    def span_kinds(self) -> tuple[str, ...]:
+        """What occurs in them, for the legend."""
+        there = {span.kind for strip in self.strips for span in strip.spans}
+        return tuple(kind for kind in SPAN_WORDS if kind in there)
+
 
 @dataclass(frozen=True, slots=True)
 class Material:
@@ -139,13 +146,15 @@ def _begin(recording: Recording, facts: CallFacts | None) -> datetime:
     return ready - timedelta(seconds=recording.duration_seconds or 0.0)
 
 
-def _strip(recording: Recording, material: Material, facts: CallFacts | None, names: Names, axis: Axis) -> Strip:
+def _strip(
+    recording: Recording, material: Material, facts: CallFacts | None, names: Names, axis: Axis
+) -> Strip:
     seconds = recording.duration_seconds or 0.0
     begin = _begin(recording, facts)
     peaks = material.peaks.get(recording.id)
     comments = tuple(material.comments.get(recording.id, ()))
     mono = recording.layout is Layout.MONO
-    other = _other_side(facts, begin, seconds) if facts else None
+    other = _other_side(facts, recording, begin, seconds) if facts else None
     voices = _voices(facts, other, names, begin, seconds) if facts and not mono else ()
     outside = names.leg(other, facts) if facts and other and not mono else Named(_("Everybody"), None)
     transfers = _transfers(facts, names, begin, seconds) if facts else ()
@@ -169,15 +178,23 @@ def _strip(recording: Recording, material: Material, facts: CallFacts | None, na
 # -- who is heard --
 
 
-def _other_side(facts: CallFacts, begin: datetime, seconds: float) -> Leg | None:
-    """The party whose line was recorded: of several outside parties the one whose stay fits the recording best; in an
-    internal call the one who called.
+def _other_side(facts: CallFacts, recording: Recording, begin: datetime, seconds: float) -> Leg | None:
+    """The party above the line: the outside party whose line was recorded; where that is not known, of several the
+    one whose stay fits the recording best; in an internal call the one who called.
     """
+    told = _made(facts, recording)
     outside = [leg for leg in facts.legs if leg.kind is PartyKind.OUTSIDE]
     if not outside:
         return next((leg for leg in facts.legs if leg.role is LegRole.CALLER), None)
+    if told and told.kind is PartyKind.OUTSIDE and (leg := facts.leg_of(told.party)):
+        return leg
     end = begin + timedelta(seconds=seconds)
     return max(outside, key=lambda leg: _fit(_stay(leg, facts), (begin, end)))
+
+
+def _made(facts: CallFacts, recording: Recording) -> Recorded | None:
+    """What the PBX told of this recording."""
+    return next((r for r in facts.recorded if recording.channel and r.uniqueid == recording.channel), None)
 
 
 def _stay(leg: Leg, facts: CallFacts) -> tuple[datetime, datetime]:
@@ -216,7 +233,7 @@ def _voices(
     ]
     edges = sorted({0.0, seconds, *(min(max(t, 0.0), seconds) for _who, a, b in stays for t in (a, b))})
     voices: list[Voice] = []
-    for since, until in zip(edges, edges[1:], strict=False):
+    for since, until in pairwise(edges):
         middle = (since + until) / 2
         who = ", ".join(dict.fromkeys(name for name, a, b in stays if a <= middle < b))
         if not who:
@@ -271,7 +288,15 @@ def _spans(recording: Recording, facts: CallFacts | None, begin: datetime, secon
     found: list[tuple[str, float, float, str]] = []
     for hold in facts.holds if facts else ():
         since = (hold.at - begin).total_seconds()
-        found.append(("held", since, since + hold.seconds, _("On hold {time}").format(time=duration(hold.seconds))))
+        found.append(
+            ("held", since, since + hold.seconds, _("On hold {time}").format(time=duration(hold.seconds)))
+        )
+    made = _made(facts, recording) if facts else None
+    for pause in made.pauses if made else ():
+        since = (pause.at - begin).total_seconds()
+        until = (pause.until - begin).total_seconds() if pause.until else seconds
+        text = _("Recording was paused {time}").format(time=duration(until - since))
+        found.append(("paused", since, until, text))
     for red in recording.redactions:
         text = _("Covered by {who}").format(who=red.by)
         found.append(("redacted", red.from_seconds, red.to_seconds, text))
@@ -284,15 +309,6 @@ def _spans(recording: Recording, facts: CallFacts | None, begin: datetime, secon
 
 
 # -- words --
-
-FAULT_WORDS: dict[HealthFault, str] = {
-    HealthFault.SILENT: _("Nobody can be heard"),
-    HealthFault.OUTSIDE_SILENT: _("Only our side can be heard"),
-    HealthFault.OURS_SILENT: _("Only the outside party can be heard"),
-    HealthFault.CLIPPED: _("Recorded too loud: the sound is distorted"),
-    HealthFault.TRUNCATED: _("The file ended too early; what there was of it can be heard"),
-    HealthFault.SHORTER_THAN_TALK: _("Shorter than the conversation"),
-}
 
 
 def _warning(fault: HealthFault, recording: Recording, facts: CallFacts | None) -> str:

@@ -20,7 +20,7 @@ from telephony.recordings import (
     RecordingState,
 )
 from telephony.staff import Role
-from web.wording import _
+from web.wording import FAULT_WORDS, _
 
 STATE_WORDS: dict[RecordingState, str] = {
     RecordingState.EXPECTED: _("On its way"),
@@ -31,15 +31,6 @@ STATE_WORDS: dict[RecordingState, str] = {
     RecordingState.FAILED: _("Could not be prepared"),
     RecordingState.LOST: _("Never came"),
     RecordingState.REMOVED: _("Removed"),
-}
-
-FAULT_WORDS: dict[HealthFault, str] = {
-    HealthFault.SILENT: _("Nobody can be heard"),
-    HealthFault.OUTSIDE_SILENT: _("Only our side can be heard"),
-    HealthFault.OURS_SILENT: _("Only the outside party can be heard"),
-    HealthFault.CLIPPED: _("Too loud, distorted"),
-    HealthFault.TRUNCATED: _("Ends too early"),
-    HealthFault.SHORTER_THAN_TALK: _("Shorter than the conversation"),
 }
 
 SCOPE_WORDS: dict[HearScope, str] = {
@@ -82,6 +73,7 @@ ACTION_WORDS: dict[AuditAction, str] = {
 REFUSED_WORDS = {
     "scope": _("not among the calls he may hear"),
     "reason": _("gave no reason"),
+    "refile": _("may not move recordings"),
     **{right.value: _("has no right to: ") + RIGHT_WORDS[right].lower() for right in RecordingRight},
 }
 
@@ -122,6 +114,15 @@ def role_says_rights(role: Role) -> str:
 def rights_words(rights: frozenset[RecordingRight]) -> str:
     """The rights in their usual order, or that there are none."""
     return ", ".join(RIGHT_WORDS[right] for right in RecordingRight if right in rights) or _("None")
+
+
+def days_words(days: int | None) -> str:
+    """How long sound is kept, in words."""
+    if days is None:
+        return _("kept for ever")
+    if days == 0:
+        return _("removed as soon as it was prepared")
+    return _("kept 1 day") if days == 1 else _("kept {days} days").format(days=days)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,9 @@ from datetime import datetime
 from call_records.recordings.shapes import Peaks
 
 HALF = 32  # units of the drawing on each side of the middle line
-LEAST_SCALE = 48  # of 255: noise of an open line stays below a tenth of it, the quietest speech seen reached it
+LEAST_SCALE = (
+    48  # of 255: noise of an open line stays below a tenth of it, the quietest speech seen reached it
+)
 CURVE = 0.7  # below 1 lifts quiet speech: at 1 a normal voice beside one shout is a hairline
 SILENT_LEVEL = 4  # of 255, -36 dBFS; comfort noise of phones lies at -60 to -50, breathing below -40
 SILENCE_SECONDS = 2.0  # shorter pauses belong to how people talk

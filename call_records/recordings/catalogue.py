@@ -21,6 +21,7 @@ from sqlalchemy import (
     Row,
     Select,
     String,
+    and_,
     case,
     cast,
     func,
@@ -40,7 +41,7 @@ from call_records.queries.page_marks import page_mark
 from call_records.recordings import filing
 from call_records.recordings.filing import Expected
 from call_records.recordings.listing import exceptions_query, page_query
-from call_records.recordings.naming import bare
+from call_records.recordings.naming import bare, recording_of
 from call_records.recordings.rows import COLUMNS, file_from, files_json, measures_json, recording_from
 from call_records.recordings.shapes import (
     Listed,
@@ -59,6 +60,7 @@ from telephony.facts import CallFacts, facts_from_json
 from telephony.recordings import HealthFault, Layout, RecordingState
 
 MOST_ON_A_PAGE = 500  # 3 kB each with the call's facts; an export walks pages
+MOST_MISSING = 2000  # names looked for again and again; more is a spool that is not there at all
 MOST_NAMESAKES = 9  # NAME~2 to NAME~9; more is no recording but a script that writes one name again and again
 REASON_LENGTH = 500  # characters; a sentence
 WAITS_AGAIN = timedelta(minutes=5)  # how long a lost one is waited for when somebody asks to
@@ -105,17 +107,35 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class Missed:
+    """A recording that was given up on."""
+
+    recording_id: UUID
+    pbx: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallState:
+    """What is known of a call on whose channel a recording may have been made."""
+
+    call_id: UUID
+    ended_at: datetime | None
+    """When it ended, or the recording of it did; None while both go on."""
+    answered: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Known:
     """What the catalogue knows of a name: enough to decide what a file with it is."""
 
     recording_id: UUID
     name: str
     state: RecordingState
-    call_id: UUID | None
-    call_ended_at: datetime | None
-    call_known: bool
-    call_answered: bool
+    call: CallState | None
     files: tuple[SourceFile, ...]
+    stored: bool
+    """Whether its audio is in the storage, verified."""
 
 
 class Catalogue:
@@ -235,11 +255,10 @@ class Catalogue:
                 query = _KNOWN.where(recordings.c.pbx == pbx, recordings.c.name.in_(list(names)))
                 return {row.name: _known(row) for row in await connection.execute(query)}
 
-    async def calls_of(
-        self, pbx: str, uniqueids: Collection[str]
-    ) -> Mapping[str, tuple[UUID, datetime | None]]:
-        """The calls of these channels, each with its end (None while it lasts); unknown ones are left out."""
-        wanted = select(call_aliases.c.uniqueid, calls.c.id, calls.c.ended_at).join_from(
+    async def calls_of(self, pbx: str, uniqueids: Collection[str]) -> Mapping[str, CallState]:
+        """The calls of these channels; unknown ones are left out."""
+        columns = (calls.c.id, calls.c.ended_at, calls.c.answered_at)
+        wanted = select(call_aliases.c.uniqueid, *columns).join_from(
             call_aliases, calls, calls.c.id == call_aliases.c.call_id
         )
         with plain_errors():
@@ -247,15 +266,21 @@ class Catalogue:
                 found = await connection.execute(
                     wanted.where(call_aliases.c.pbx == pbx, call_aliases.c.uniqueid.in_(list(uniqueids)))
                 )
-                return {row.uniqueid: (row.id, row.ended_at) for row in found}
+                return {
+                    row.uniqueid: CallState(row.id, row.ended_at, row.answered_at is not None)
+                    for row in found
+                }
 
-    async def waiting_on(self, pbx: str, call_id: UUID) -> Sequence[Recording]:
-        """Recordings of the call that are expected or lost: what a file under another name may be."""
-        return await self._rows(
+    async def missing(self, pbx: str) -> Sequence[str]:
+        """Names that are expected or lost: their files are looked for wherever they may be."""
+        wanted = select(recordings.c.name).where(
             recordings.c.pbx == pbx,
-            recordings.c.call_id == call_id,
             recordings.c.state.in_([RecordingState.EXPECTED.value, RecordingState.LOST.value]),
         )
+        newest = wanted.order_by(recordings.c.listed_at.desc()).limit(MOST_MISSING)
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                return (await connection.scalars(newest)).all()
 
     async def watched_since(self, pbx: str, directory: str) -> datetime:
         """When this directory was watched first: from now on, if it never was."""
@@ -268,14 +293,19 @@ class Catalogue:
                 first: datetime = (await connection.execute(since)).scalar_one()
                 return first
 
-    async def give_up_on(self, pbxes: Collection[str], after_seconds: float) -> Sequence[UUID]:
+    async def give_up_on(self, pbxes: Collection[str], after_seconds: float) -> Sequence[Missed]:
         """Expected ones whose call ended so long ago are LOST, or EMPTY where nobody had answered."""
         given = {"pbxes": list(pbxes), "after": timedelta(seconds=after_seconds)}
         with plain_errors():
             async with self._engine.begin() as connection:
-                gone = (await connection.scalars(_GIVE_UP, given)).all()
-                await filing.notify(connection, gone)
+                found = await connection.execute(_GIVE_UP, given)
+                gone = [Missed(row.id, row.pbx, row.name) for row in found]
+                await filing.notify(connection, [one.recording_id for one in gone])
                 return gone
+
+    async def explain(self, recording_id: UUID, reason: str) -> None:
+        """Why it is lost, where more is known than that no file came."""
+        await self._change(recording_id, reason=_sentence(reason))
 
     async def counted(self) -> Mapping[RecordingState, int]:
         """How many there are in each state but READY and REMOVED, which grow without end."""
@@ -372,15 +402,19 @@ class Catalogue:
     # The PBX's own files
 
     async def with_sources(self, ready_before: datetime, *, limit: int = 100) -> Sequence[Recording]:
-        """Playable ones with files still at the PBX, whose stored copy was verified before that moment."""
+        """Those with files still at the PBX, whose stored copy was verified before that moment.
+
+        Removed ones too: whoever has the audio deleted does not mean to leave it at the PBX.
+        """
         row = recordings.c
-        stored = select(audio_objects.c.key).where(audio_objects.c.recording_id == row.id).exists()
         return await self._rows(
-            row.state == RecordingState.READY.value,
+            or_(
+                row.state == RecordingState.REMOVED.value,
+                and_(row.state == RecordingState.READY.value, _STORED),
+            ),
             row.ready_at < ready_before,
             row.source_removed_at.is_(None),
             func.jsonb_array_length(row.files) > 0,
-            stored,
             limit=limit,
         )
 
@@ -519,8 +553,14 @@ _GIVE_UP = text("""
     WHERE r.state = 'expected' AND r.pbx = ANY(:pbxes) AND r.due_at <= now()
       AND c.id = r.call_id AND c.state = 'ended' AND c.ended_at < now() - CAST(:after AS interval)
       AND coalesce(r.expected_at, r.listed_at) < now() - CAST(:after AS interval)
-    RETURNING r.id
+    RETURNING r.id, r.pbx, r.name
 """)
+
+_STORED = (
+    select(audio_objects.c.key)
+    .where(audio_objects.c.recording_id == recordings.c.id, audio_objects.c.kind == "current")
+    .exists()
+)
 
 _KNOWN: Select[Any] = select(
     recordings.c.id,
@@ -531,20 +571,30 @@ _KNOWN: Select[Any] = select(
     calls.c.id.label("known_call"),
     calls.c.ended_at,
     calls.c.answered_at,
+    calls.c.facts["recorded"].label("recorded"),
+    _STORED.label("stored"),
 ).join_from(recordings, calls, calls.c.id == recordings.c.call_id, isouter=True)
 
 
 def _known(row: Row[Any]) -> Known:
+    call: CallState | None = None
+    if row.known_call is not None:
+        ended_at = row.ended_at or _recorded_until(row.name, row.recorded or [])
+        call = CallState(row.known_call, ended_at, row.answered_at is not None)
     return Known(
         recording_id=row.id,
         name=row.name,
         state=RecordingState(row.state),
-        call_id=row.call_id,
-        call_ended_at=row.ended_at,
-        call_known=row.known_call is not None,
-        call_answered=row.answered_at is not None,
+        call=call,
         files=tuple(file_from(one) for one in row.files),
+        stored=row.stored,
     )
+
+
+def _recorded_until(name: str, recorded: Sequence[Mapping[str, Any]]) -> datetime | None:
+    """When the PBX stopped making this recording; None while it goes on, or when it did not say."""
+    told = [one["until"] for one in recorded if recording_of(one["file"]) == name]
+    return max(map(datetime.fromisoformat, told)) if told and all(told) else None
 
 
 def _listed(row: Row[Any]) -> Listed:

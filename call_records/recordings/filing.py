@@ -13,14 +13,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Text, Uuid, bindparam, func, text
+from sqlalchemy import Text, Uuid, bindparam, case, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from call_records import wire
 from call_records.recordings.naming import bare, channel_in, recording_of
 from call_records.recordings.tables import recordings
-from telephony.facts import CallFacts
+from telephony.facts import CallFacts, PartyKind
 from telephony.recordings import RecordingState
 
 RECORDINGS_CHANNEL = "switchhook_recordings"
@@ -44,12 +44,21 @@ class Expected:
 def expected_of(facts: CallFacts, call_id: UUID, uniqueids: Sequence[str]) -> list[Expected]:
     """What the call's facts say of its recordings.
 
-    With the recommended dialplan the recording is made on the customer's channel, so IN is the outside party.
+    Where only a file's name is known, it is taken for one of the recommended dialplan, which records on the
+    customer's channel: IN is the outside party then.
     """
+    told = {name: one for one in facts.recorded if (name := recording_of(wire.clean(one.file)))}
     names = dict.fromkeys(name for path in facts.recordings if (name := recording_of(wire.clean(path))))
     return [
-        Expected(facts.pbx, name, call_id, channel_in(name, uniqueids), True, facts.started_at)
-        for name in names
+        Expected(
+            pbx=facts.pbx,
+            name=name,
+            call_id=call_id,
+            channel=wire.clean(told[name].uniqueid) if name in told else channel_in(name, uniqueids),
+            outside_first=name not in told or told[name].kind is PartyKind.OUTSIDE,
+            call_at=facts.started_at,
+        )
+        for name in {**names, **told}
     ]
 
 
@@ -64,6 +73,10 @@ async def expect(connection: AsyncConnection, expected: Sequence[Expected]) -> N
             set_={
                 "call_id": told.excluded.call_id,
                 "channel": func.coalesce(told.excluded.channel, recordings.c.channel),
+                # One mixed file has no sides: then it stays NULL.
+                "outside_first": case(
+                    (recordings.c.outside_first.is_not(None), told.excluded.outside_first), else_=None
+                ),
                 "expected_at": func.coalesce(recordings.c.expected_at, func.now()),
                 "listed_at": func.coalesce(recordings.c.started_at, told.excluded.listed_at),
             },
@@ -106,20 +119,29 @@ _FILE = text("""
 
 
 async def copy_search_columns(connection: AsyncConnection, call_ids: Sequence[UUID]) -> None:
-    """Recordings are searched by what their calls are searched by; rows that are right already are not written."""
+    """Recordings are searched by what their calls are searched by; rows that are right already are not written.
+
+    But their parties are those who talked: whose phone only rang may not hear the recording, nor list it.
+    """
     if call_ids:
         await connection.execute(_COPY, {"calls": list(call_ids)})
 
 
 _COPY = text("""
     UPDATE recordings r
-    SET direction = c.direction, parties = c.parties, outside_last10 = c.outside_last10,
+    SET direction = c.direction, parties = c.talked, outside_last10 = c.outside_last10,
         outside_reversed = c.outside_reversed, other_last10 = c.other_last10,
         listed_at = coalesce(r.started_at, c.started_at)
-    FROM calls c
-    WHERE c.id = ANY(:calls) AND r.call_id = c.id
+    FROM (
+        SELECT *, ARRAY(
+            SELECT DISTINCT leg ->> 'party' FROM jsonb_array_elements(facts -> 'legs') AS leg
+            WHERE leg ->> 'kind' = 'extension' AND leg ->> 'answered_at' IS NOT NULL ORDER BY 1
+        ) AS talked
+        FROM calls WHERE id = ANY(:calls)
+    ) c
+    WHERE r.call_id = c.id
       AND (r.direction, r.parties, r.outside_last10, r.outside_reversed, r.other_last10, r.listed_at)
-          IS DISTINCT FROM (c.direction, c.parties, c.outside_last10, c.outside_reversed, c.other_last10,
+          IS DISTINCT FROM (c.direction, c.talked, c.outside_last10, c.outside_reversed, c.other_last10,
                             coalesce(r.started_at, c.started_at))
 """).bindparams(bindparam("calls", type_=ARRAY(Uuid)))
 

@@ -73,9 +73,23 @@ recordings = Table(
     Index("recordings_by_time", text("listed_at DESC"), text("id DESC")),
     Index("recordings_by_state", "state", text("listed_at DESC"), text("id DESC")),
     Index("recordings_due", "due_at", postgresql_where=text("state IN ('arrived', 'expected')")),
-    Index("recordings_keep", "keep_until", postgresql_where=text("state = 'ready' AND hold IS NULL")),
+    Index(
+        "recordings_keep",
+        "keep_until",
+        postgresql_where=text("state IN ('ready', 'refused', 'failed') AND hold IS NULL"),
+    ),
+    Index(
+        "recordings_unfinished",
+        "id",
+        postgresql_where=text("state = 'removed' AND removal->>'sources' IS NULL"),
+    ),
     Index("recordings_faulty", text("listed_at DESC"), postgresql_where=text("faults <> '{}'")),
     Index("recordings_homeless", text("listed_at DESC"), postgresql_where=text("call_id IS NULL")),
+    Index(
+        "recordings_sources",
+        "ready_at",
+        postgresql_where=text("ready_at IS NOT NULL AND source_removed_at IS NULL"),
+    ),
     Index("recordings_to_file", "pbx", "channel", postgresql_where=text("call_id IS NULL")),
     Index(
         "recordings_flagged",

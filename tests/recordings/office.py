@@ -166,7 +166,11 @@ class Scene:
 
 
 async def prove_all(
-    install: AsteriskInstall, scenes: Sequence[Scene], recordings: Path, extra_dialplan: str = ""
+    install: AsteriskInstall,
+    scenes: Sequence[Scene],
+    recordings: Path,
+    extra_dialplan: str = "",
+    database: Sequence[str] = (),
 ) -> dict[str, Proof]:
     """Play all, a few at a time, and read what was recorded."""
     teams = range(FIRST_TEAM, FIRST_TEAM + len(scenes))
@@ -176,6 +180,8 @@ async def prove_all(
         asterisk = await room.enter_async_context(
             PrivateAsterisk(install, recordings=recordings, additions=added, ami_write_all=True)
         )
+        for entry in database:
+            await asterisk.cli(f"database put {entry}")
         for team, scene in zip(teams, scenes, strict=True):
             for key, value in scene.policy:
                 await asterisk.cli(f"database put switchhook-record {key.replace('TTT', str(team))} {value}")
@@ -229,21 +235,33 @@ def read(proof: Proof) -> None:
             modified_at = datetime.fromtimestamp(received.stat().st_mtime, UTC)
             began_at = audio_began_at(call, told.file, sides[0].seconds, modified_at)
             proof.pieces.append(Piece(told, began_at, *sides))
-            proof.files += [path.name for path in sorted(mixed.parent.glob(f"{told.uniqueid}*"))]
+            proof.files += [
+                path.name for path in sorted(mixed.parent.glob(f"{mixed.stem}*")) if _of(path, mixed)
+            ]
+
+
+def _of(path: Path, mixed: Path) -> bool:
+    """Uniqueids may begin alike: 7.1 and 7.12."""
+    return not path.name.removeprefix(mixed.stem)[0].isdigit()
 
 
 def proven(
-    install: AsteriskInstall, scenes: Sequence[Scene], recordings: Path, judge: Callable[[Proof], None]
+    install: AsteriskInstall,
+    scenes: Sequence[Scene],
+    recordings: Path,
+    judge: Callable[[Proof], None],
+    extra_dialplan: str = "",
+    database: Sequence[str] = (),
 ) -> dict[str, Proof]:
     """Play all; play the few that went wrong once more, with the machine to themselves.
 
     A phone of the lab that is late with a packet because two cores are busy is missing in the recording; what is wrong
     twice is wrong.
     """
-    proofs = asyncio.run(prove_all(install, scenes, recordings))
+    proofs = asyncio.run(prove_all(install, scenes, recordings, extra_dialplan, database))
     wrong = [scene for scene in scenes if _is_wrong(proofs[scene.name], judge)]
     if wrong and len(wrong) <= ENCORE_MOST:
-        proofs |= asyncio.run(prove_all(install, wrong, recordings / "encore"))
+        proofs |= asyncio.run(prove_all(install, wrong, recordings / "encore", extra_dialplan, database))
     return proofs
 
 

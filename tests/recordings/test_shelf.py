@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
-import os
-import stat
+import asyncio
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
-from call_records.database import RecordsStore, open_records
+from call_records.database import RecordsStore
 from call_records.recordings.settings import AudioSettings
 from call_records.recordings.shelf import AudioShelf
-from telephony.errors import NeedsPerson, PeerMistake
+from telephony.errors import PeerMistake
 from telephony.recordings import RecordingState
-from tests.recordings.rows import a_recording
+from tests.recordings.rows import OFFICE_KEY, a_recording, collected, keys, some_audio
 
 pytestmark = pytest.mark.postgres
 
 
-@pytest.fixture
-def audio_settings(tmp_path: Path) -> AudioSettings:
-    return AudioSettings(tmp_path / "audio")
+@pytest.fixture(params=["local", "local encrypted", "s3", "s3 encrypted"])
+def audio_settings(request: pytest.FixtureRequest, tmp_path: Path) -> AudioSettings:
+    where, _, encrypted = request.param.partition(" ")
+    return AudioSettings(
+        tmp_path / "audio",
+        s3=request.getfixturevalue("s3_bucket") if where == "s3" else None,
+        keys=(OFFICE_KEY,) if encrypted else (),
+    )
 
 
 @pytest.fixture
 def shelf(records: RecordsStore, audio_settings: AudioSettings) -> AudioShelf:
     return AudioShelf(records.engine, audio_settings)
-
-
-def some_audio(tmp_path: Path, length: int = 200_000) -> tuple[Path, bytes]:
-    """A file of the worker with that many bytes."""
-    content = os.urandom(length)
-    file = tmp_path / f"{uuid4().hex}.m4a"
-    file.write_bytes(content)
-    return file, content
-
-
-async def collected(shelf: AudioShelf, recording: UUID) -> bytes:
-    return b"".join([piece async for piece in shelf.whole(recording)])
-
-
-async def keys(shelf: AudioShelf) -> list[str]:
-    return sorted([one.key async for page in shelf.place.listed() for one in page])
 
 
 async def test_what_was_kept_is_read_back_whole_and_in_parts(
@@ -121,25 +110,26 @@ async def test_what_is_not_there_cannot_be_read(
     assert len(await keys(shelf)) == 1
 
 
-async def test_local_files_are_for_us_alone(records: RecordsStore, shelf: AudioShelf, tmp_path: Path) -> None:
-    """Another user of the machine can neither list nor read recordings, whatever the umask says."""
-    file, _ = some_audio(tmp_path, 1000)
-    before = os.umask(0)
-    try:
-        await shelf.keep(await a_recording(records), file)
-    finally:
-        os.umask(before)
-    kept = sorted((tmp_path / "audio").rglob("*"))
-    modes = {stat.S_IMODE(one.stat().st_mode) for one in kept if one.is_dir()}
-    assert modes == {0o700}
-    assert [stat.S_IMODE(one.stat().st_mode) for one in kept if one.is_file()] == [0o600]
+async def test_two_writers_of_one_recording_leave_one_whole_audio(
+    records: RecordsStore, shelf: AudioShelf, tmp_path: Path
+) -> None:
+    """Two processes believe it is their turn: one of the two contents stands, nothing else is left."""
+    recording = await a_recording(records)
+    (first, one), (second, other) = some_audio(tmp_path), some_audio(tmp_path)
+    await asyncio.gather(shelf.keep(recording, first), shelf.keep(recording, second))
+    assert await collected(shelf, recording) in (one, other)
+    assert len(await keys(shelf)) == 1
 
 
-async def test_without_settings_the_rows_can_be_read_and_the_sound_cannot(database_url: str) -> None:
-    """A command that only lists calls opens the store without saying where audio is kept."""
-    async with open_records(database_url, migrate=False) as store:
-        with pytest.raises(NeedsPerson, match="Nobody said where"):
-            await store.shelf.size(uuid4())
-        with pytest.raises(NeedsPerson, match="Nobody said where"):
-            async for _ in store.shelf.whole(uuid4()):
-                pass
+async def test_an_object_that_is_there_is_never_overwritten(
+    records: RecordsStore, shelf: AudioShelf, tmp_path: Path
+) -> None:
+    """A restored database hands out numbers again; the storage is ahead of it and keeps what it has."""
+    recording = await a_recording(records)
+    (first, one), (second, other) = some_audio(tmp_path, 1000), some_audio(tmp_path, 1000)
+    await shelf.keep(recording, first)
+    async with records.engine.begin() as connection:
+        await connection.execute(text("SELECT setval('audio_object_numbers', 1, false)"))
+    await shelf.keep(recording, second, kind="original")
+    assert await shelf.read(recording, 0, 999) == one
+    assert await shelf.read(recording, 0, 999, original=True) == other

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import Request
 
 from call_records.shapes import Records
-from telephony.ports import LiveCalls
+from telephony.ports import LiveCalls, RecordingControl
 from web.access import Gate
 from web.assets import Assets
 from web.live import Hub
 from web.metrics import WebMetrics
+from web.noted import Noted
 from web.rendering import Renderer
 from web.settings import WebSettings
 
@@ -30,6 +31,9 @@ class Site:
     renderer: Renderer
     assets: Assets
     metrics: WebMetrics
+    control: RecordingControl | None = None
+    """Pauses the recording of a live call; None where this process watches no PBX."""
+    noted: Noted = field(default_factory=Noted)
 
 
 def site_of(request: Request) -> Site:

@@ -70,8 +70,11 @@ CREATE INDEX recordings_due ON recordings (due_at) WHERE state IN ('arrived', 'e
 CREATE INDEX recordings_faulty ON recordings (listed_at DESC) WHERE faults <> '{}';
 CREATE INDEX recordings_flagged ON recordings (listed_at DESC) WHERE state = 'ready' AND reason IS NOT NULL;
 CREATE INDEX recordings_homeless ON recordings (listed_at DESC) WHERE call_id IS NULL;
+CREATE INDEX recordings_sources ON recordings (ready_at) WHERE ready_at IS NOT NULL AND source_removed_at IS NULL;
 CREATE INDEX recordings_to_file ON recordings (pbx, channel) WHERE call_id IS NULL;
-CREATE INDEX recordings_keep ON recordings (keep_until) WHERE state = 'ready' AND hold IS NULL;
+CREATE INDEX recordings_keep ON recordings (keep_until)
+    WHERE state IN ('ready', 'refused', 'failed') AND hold IS NULL;
+CREATE INDEX recordings_unfinished ON recordings (id) WHERE state = 'removed' AND removal->>'sources' IS NULL;
 
 CREATE TABLE recording_places (
     pbx text NOT NULL,
