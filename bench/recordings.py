@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 import wave
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,9 +140,9 @@ def _peak_mb(pid: int) -> float:
 
 async def editing(audio: Path, seconds: int) -> list[str]:
     """What a supervisor waits for, by the clock."""
-    worker, told = AudioWorker(), []
+    worker, told = AudioWorker(), list[str]()
     middle = seconds / 2
-    orders = {
+    orders: dict[str, Callable[[Path], Awaitable[object]]] = {
         "cover 10 s": lambda target: worker.redact(audio, target, middle, middle + 10),
         "cut a clip of a minute": lambda target: worker.clip(audio, target, middle, middle + 60),
         "the whole as MP3": lambda target: worker.mp3(audio, target),
