@@ -127,6 +127,17 @@ async def test_hanging_worker_is_killed(
     await worker.encode(short_call, tmp_path / "3.m4a")
 
 
+async def test_no_process_to_be_had(
+    worker: AudioWorker, short_call: Sources, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine has no memory for another process: that is no fault of the recording."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "no such python"))
+    with pytest.raises(TryLater, match="cannot be started"):
+        await worker.encode(short_call, tmp_path / "1.m4a")
+    monkeypatch.undo()
+    await worker.encode(short_call, tmp_path / "1.m4a")
+
+
 async def test_cancelled_within_a_second(worker: AudioWorker, long_call: Sources, tmp_path: Path) -> None:
     """The service stops while an hour is being encoded: the order ends at once and leaves nothing."""
     order = asyncio.create_task(worker.encode(long_call, tmp_path / "long.m4a"))
