@@ -24,6 +24,7 @@ from call_records.recordings import upkeep
 from call_records.recordings.audit import AuditLog
 from call_records.recordings.catalogue import Catalogue
 from call_records.recordings.comments import CommentBook
+from call_records.recordings.editing import AudioEditor
 from call_records.recordings.links import LinkBook
 from call_records.recordings.retention import RetentionDesk
 from call_records.recordings.settings import AudioSettings
@@ -72,6 +73,8 @@ class RecordsStore:
     links: ShareLinks
     audit: Audit
     retention: Retention
+    keeper: RetentionDesk
+    """The same as `retention`, with what the service itself does."""
     reviews: Reviews
     catalogue: Catalogue
     journal: CallJournal
@@ -110,11 +113,13 @@ async def open_records(
     address = address_of(url)
     engine = _engine(address)
     store = _store(engine, audio)
+    store.editor = editor = AudioEditor(engine, store.recordings, store.shelf, store.retention, audio)
     try:
         if migrate:
             await store.upgrade()
         yield store
     finally:
+        await editor.close()
         # Saying goodbye to a database that hangs must not keep a service from stopping.
         with suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_SECONDS):
@@ -123,9 +128,9 @@ async def open_records(
 
 def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
     shelf = AudioShelf(engine, audio) if audio is not None else NoShelf()
-    desk = RetentionDesk(engine, shelf)
+    keeper = RetentionDesk(engine, shelf)
     if audio is not None and isinstance(shelf, AudioShelf):
-        desk = RetentionDesk(engine, shelf, arrivals=audio.arrivals, sweep=partial(upkeep.sweep, shelf))
+        keeper = RetentionDesk(engine, shelf, arrivals=audio.arrivals, sweep=partial(upkeep.sweep, shelf))
     return RecordsStore(
         engine=engine,
         calls=CallList(engine),
@@ -142,7 +147,8 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
         links=LinkBook(engine),
         audit=AuditLog(engine),
         reviews=ReviewDesk(engine),
-        retention=desk,
+        retention=keeper,
+        keeper=keeper,
         catalogue=Catalogue(engine),
         journal=CallJournal(engine),
         outbox=Outbox(engine),
