@@ -16,6 +16,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -58,6 +59,7 @@ UNREADABLE_AGAIN_SECONDS = 30.0
 MISSED = frozenset({RecordingState.EXPECTED, RecordingState.LOST})
 NO_LONGER_NEEDED = frozenset({RecordingState.EMPTY, RecordingState.REMOVED})
 """States in which an upload has nothing to give any more; READY has when its audio is stored."""
+PART_SECONDS = 21 * 86400.0  # the script at the PBX tries for 14 days
 SOURCES_SECONDS = 60.0  # how often finished uploads and the PBX's old files are removed
 
 
@@ -389,6 +391,7 @@ class Intake:
                 continue
             if place.place.uploaded:
                 await self._remove_uploads(place, place.watch)
+                await asyncio.to_thread(_remove_old_parts, place.watch.directory, self._wall())
         days = self._policy().remove_at_pbx_after_days
         if days is not None:
             before = datetime.fromtimestamp(self._wall(), UTC) - timedelta(days=days)
@@ -567,6 +570,14 @@ def _remove_same(paths: Sequence[Path], sums: set[str]) -> list[Path]:
         except OSError as trouble:
             log.warning("recording_source_stays", problem=trouble.strerror or str(trouble))
     return gone
+
+
+def _remove_old_parts(directory: Path, now: float) -> None:
+    """Uploads that broke off and that nobody went on with."""
+    for part in directory.glob(".*.part"):
+        with suppress(OSError):
+            if part.lstat().st_mtime < now - PART_SECONDS:
+                part.unlink()
 
 
 def _moment(modified_ns: int) -> datetime:

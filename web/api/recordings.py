@@ -20,7 +20,7 @@ from telephony.errors import NeedsPerson, PeerMistake, TryLater
 from telephony.facts import CallFacts, PartyKind, iso
 from telephony.recordings import AuditAction, RecordingRight
 from telephony.staff import Role
-from web.access import ANYONE_SIGNED_IN, NotAllowed, Viewer, address_of, browser_name, guard, new_token
+from web.access import ANYONE_SIGNED_IN, NotAllowed, Viewer, guard, new_token
 from web.hearing import Heard, heard, may_hear, note_use
 from web.listening import listening_of, take_reason
 from web.pages import Site, site_of
@@ -353,20 +353,13 @@ async def _steer(request: Request, call_id: UUID, viewer: Viewer, action: AuditA
     facts = next((facts for facts in site.live.calls() if facts.id == call_id), None)
     if facts is None or not (viewer.account.role is Role.SUPERVISOR or _in_it_now(viewer, facts)):
         raise HTTPException(404, _("There is no such call going on, or you are not in it."))
-    control = getattr(site, "control", None)
+    control = site.control
     if control is None:
         raise NeedsPerson(
             _("Recordings cannot be paused from here."),
             remedy=_("An administrator can allow it for the phone system under Connections."),
         )
-    await site.records.audit.write(
-        action,
-        who=viewer.account.login,
-        account_id=viewer.account.id,
-        call_id=call_id,
-        address=address_of(request),
-        browser=browser_name(request.headers.get("user-agent", "")),
-    )
+    await note_use(site, request, viewer, action, None, call_id=call_id)
     try:
         async with asyncio.timeout(PBX_SECONDS):
             if action is AuditAction.PAUSED:

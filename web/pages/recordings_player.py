@@ -61,6 +61,15 @@ async def player_of_call(
     }
 
 
+async def player_alone(site: Site, viewer: Viewer, facts: CallFacts, seen: CallFacts) -> dict[str, Any]:
+    """The player of a call on a page without the call's picture; the caller has seen to it that he may hear it."""
+    recordings = await site.records.recordings.of_call(facts.id)
+    ready = [one for one in recordings if playable(one)]
+    axis = own_axis(ready, seen) if ready else Axis(facts.started_at, 1.0)
+    refresh = f"/recordings/{ready[0].id}/player" if ready else ""
+    return await _context(site, viewer, facts, seen, recordings, axis) | {"refresh": refresh}
+
+
 async def playable_of_calls(
     site: Site, viewer: Viewer, calls: Sequence[CallFacts]
 ) -> Mapping[UUID, Recording | None]:
