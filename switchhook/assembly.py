@@ -39,6 +39,7 @@ from switchhook.bridge import Bridge, RecordingDesk
 from switchhook.cel_sources import cel_source
 from switchhook.doctor import link_to
 from switchhook.meters import ServiceMeters
+from switchhook.recording_line import RecordingLine
 from switchhook.settings import PbxSettings, Settings, machine_time_zone
 from telephony.errors import SwitchhookError, TryLater
 from telephony.numbers import Numbering
@@ -69,6 +70,8 @@ class Service:
     store: RecordsStore
     board: LiveBoard
     spool: SpoolingJournal | None
+    line: RecordingLine | None = None
+    """The way of recordings; None in a process that only serves pages."""
     bridges: dict[str, Bridge] = field(default_factory=dict)
     web_port: int | None = None
     setup_code: str | None = None
@@ -94,6 +97,7 @@ class Service:
             for bridge in self.bridges.values()
             if bridge.cel_problem
         ]
+        told += self.line.troubles() if self.line else ()
         return told
 
 
@@ -178,7 +182,8 @@ async def open_service(settings: Settings, only: Part | None) -> AsyncIterator[S
         if only != "web":
             spool = SpoolingJournal(store.journal, _state_dir(settings) / "spool")
             stack.callback(spool.close)
-        service = Service(settings, store, board, spool)
+        line = RecordingLine(settings, store) if only != "web" else None
+        service = Service(settings, store, board, spool, line)
         await _try_upgrade(service)
         yield service
         board.close()
@@ -279,6 +284,8 @@ def _start_parts(
     elif service.spool is not None:
         once_stored(service.spool.run, "spool")
         once_stored(lambda: _prune(service), "prune")
+        if service.line is not None:
+            once_stored(service.line.run, "recordings")
         once_stored(service.store.reviews.picks.run, "review picks")
         for pbx in service.settings.pbx:
             bridge = _bridge(service, pbx, service.spool)

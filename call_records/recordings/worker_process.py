@@ -218,7 +218,7 @@ async def _start() -> asyncio.subprocess.Process:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={"LANG": "C.UTF-8"},
+        env={"LANG": "C.UTF-8", "PATH": os.defpath},  # pydub looks for an ffmpeg there; it needs none for this
         limit=ANSWER_BYTES,
         start_new_session=True,  # a terminal's Ctrl-C is for the service, which stops its workers itself
     )

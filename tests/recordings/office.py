@@ -235,7 +235,14 @@ def read(proof: Proof) -> None:
             modified_at = datetime.fromtimestamp(received.stat().st_mtime, UTC)
             began_at = audio_began_at(call, told.file, sides[0].seconds, modified_at)
             proof.pieces.append(Piece(told, began_at, *sides))
-            proof.files += [path.name for path in sorted(mixed.parent.glob(f"{told.uniqueid}*"))]
+            proof.files += [
+                path.name for path in sorted(mixed.parent.glob(f"{mixed.stem}*")) if _of(path, mixed)
+            ]
+
+
+def _of(path: Path, mixed: Path) -> bool:
+    """Uniqueids may begin alike: 7.1 and 7.12."""
+    return not path.name.removeprefix(mixed.stem)[0].isdigit()
 
 
 def proven(

@@ -281,7 +281,7 @@ class FakeLinks:
         self.kept[made.id], self.hashes[token_hash] = made, made.id
         return made
 
-    async def find(self, token_hash: bytes) -> ShareLink | None:
+    async def find(self, token_hash: bytes, *, counting: bool = True) -> ShareLink | None:
         link = self.kept.get(self.hashes.get(token_hash, uuid4()))
         return link if link and link.revoked_at is None else None
 
@@ -384,6 +384,9 @@ class FakeRetention:
 
     async def tags_of(self, call_id: UUID) -> Sequence[str]:
         return self.tags.get(call_id, ())
+
+    async def tags_of_calls(self, call_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[str]]:
+        return {one: self.tags[one] for one in call_ids if one in self.tags}
 
     async def set_tags(self, call_id: UUID, tags: Sequence[str]) -> None:
         self.tags[call_id] = tags

@@ -9,7 +9,7 @@ import av
 import pytest
 
 from call_records.recordings.editing_audio import decoded
-from call_records.recordings.encode import encode
+from call_records.recordings.encode import encode, interleaved
 from call_records.recordings.encode_shapes import Soundless, Sources, Unreadable
 from call_records.recordings.encode_source import DECODED_RATE
 from call_records.recordings.shapes import PEAKS
@@ -97,7 +97,7 @@ def test_mixed_file_of_a_stock_system(tmp_path: Path) -> None:
 
 def test_mixed_file_with_two_channels(tmp_path: Path) -> None:
     """Another recorder's stereo file: two sides where it is known whose the first one is, else mixed."""
-    both = b"".join(tone(CUSTOMER, 1)[at : at + 2] + silence(1)[at : at + 2] for at in range(0, RATE * 2, 2))
+    both = interleaved([tone(CUSTOMER, 1), silence(1)])
     stereo = write_wav(tmp_path / "mix.wav", both, channels=2)
     encode(Sources(mix=stereo, outside_first=False), tmp_path / "known.m4a")
     assert level(tmp_path / "known.m4a", CUSTOMER, 1, 0.2, 0.8) > 0.2

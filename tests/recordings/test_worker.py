@@ -58,8 +58,12 @@ async def process_of(worker: AudioWorker) -> asyncio.subprocess.Process:
 async def written_to(target: Path) -> None:
     """Wait until the worker is in the middle of writing."""
     async with asyncio.timeout(TEST_SECONDS):
-        while not target.exists() or not target.stat().st_size:
+        while not _has_content(target):
             await asyncio.sleep(0.01)
+
+
+def _has_content(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
 
 
 async def test_one_process_for_many_orders(worker: AudioWorker, short_call: Sources, tmp_path: Path) -> None:
@@ -77,12 +81,12 @@ async def test_one_process_for_many_orders(worker: AudioWorker, short_call: Sour
 async def test_bad_input_is_an_answer(worker: AudioWorker, short_call: Sources, tmp_path: Path) -> None:
     """Garbage, no samples and a missing file, each told apart; the process goes on and leaves no half files."""
     (tmp_path / "bad.wav").write_bytes(os.urandom(5000))
-    with pytest.raises(Unreadable, match="bad.wav"):
+    with pytest.raises(Unreadable, match=r"bad\.wav"):
         await worker.encode(Sources(mix=tmp_path / "bad.wav"), tmp_path / "1.m4a")
     pid = (await process_of(worker)).pid
     with pytest.raises(Soundless):
         await worker.encode(Sources(mix=write_wav(tmp_path / "none.wav", b"")), tmp_path / "1.m4a")
-    with pytest.raises(NeedsPerson, match="gone.wav"):
+    with pytest.raises(NeedsPerson, match=r"gone\.wav"):
         await worker.encode(Sources(mix=tmp_path / "gone.wav"), tmp_path / "1.m4a")
     assert not (tmp_path / "1.m4a").exists()
     await worker.encode(short_call, tmp_path / "1.m4a")
@@ -194,9 +198,14 @@ async def test_environment_is_empty_and_niceness_is_ten(
     monkeypatch.setenv("DATABASE_URL", "postgresql://user:secret@host/base")
     await worker.encode(short_call, tmp_path / "1.m4a")
     pid = (await process_of(worker)).pid
-    assert b"secret" not in Path(f"/proc/{pid}/environ").read_bytes()
+    assert b"secret" not in environment_of(pid)
     assert os.getpriority(os.PRIO_PROCESS, pid) >= 10
     assert resource.prlimit(pid, resource.RLIMIT_AS)[0] == 1 << 30
+
+
+def environment_of(pid: int) -> bytes:
+    """What the process was given, as the kernel keeps it."""
+    return Path(f"/proc/{pid}/environ").read_bytes()
 
 
 async def test_orders_share_two_processes(short_call: Sources, tmp_path: Path) -> None:
