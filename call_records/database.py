@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from sqlalchemy import make_url, text
@@ -19,7 +20,13 @@ from call_records.journal import CallJournal
 from call_records.notes import NoteBook
 from call_records.outbox import Outbox
 from call_records.queries.calls import CallList
+from call_records.recordings import upkeep
 from call_records.recordings.audit import AuditLog
+from call_records.recordings.catalogue import Catalogue
+from call_records.recordings.comments import CommentBook
+from call_records.recordings.editing import AudioEditor
+from call_records.recordings.links import LinkBook
+from call_records.recordings.retention import RetentionDesk
 from call_records.recordings.settings import AudioSettings
 from call_records.recordings.shapes import (
     Audit,
@@ -30,7 +37,10 @@ from call_records.recordings.shapes import (
     ShareLinks,
     Shelf,
 )
+from call_records.recordings.shelf import AudioShelf, NoShelf
 from call_records.relay import CallRelay
+from call_records.reviews.desk import ReviewDesk
+from call_records.reviews.shapes import Reviews
 from call_records.shapes import Accounts, ApiTokens, CallQueries, CallTraces, Notes, Sessions, StaffBook
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, SwitchhookError
@@ -63,6 +73,10 @@ class RecordsStore:
     links: ShareLinks
     audit: Audit
     retention: Retention
+    keeper: RetentionDesk
+    """The same as `retention`, with what the service itself does."""
+    reviews: Reviews
+    catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
     relay: CallRelay
@@ -99,11 +113,13 @@ async def open_records(
     address = address_of(url)
     engine = _engine(address)
     store = _store(engine, audio)
+    store.editor = editor = AudioEditor(engine, store.recordings, store.shelf, store.retention, audio)
     try:
         if migrate:
             await store.upgrade()
         yield store
     finally:
+        await editor.close()
         # Saying goodbye to a database that hangs must not keep a service from stopping.
         with suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_SECONDS):
@@ -111,6 +127,10 @@ async def open_records(
 
 
 def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
+    shelf = AudioShelf(engine, audio) if audio is not None else NoShelf()
+    keeper = RetentionDesk(engine, shelf)
+    if audio is not None and isinstance(shelf, AudioShelf):
+        keeper = RetentionDesk(engine, shelf, arrivals=audio.arrivals, sweep=partial(upkeep.sweep, shelf))
     return RecordsStore(
         engine=engine,
         calls=CallList(engine),
@@ -120,13 +140,16 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
         notes=NoteBook(engine),
         staff=StaffPages(engine),
         traces=CallJournal(engine),
-        recordings=cast(RecordingCatalogue, None),
-        shelf=cast(Shelf, None),
+        recordings=Catalogue(engine),
+        shelf=shelf,
         editor=cast(Editor, None),
-        comments=cast(Comments, None),
-        links=cast(ShareLinks, None),
+        comments=CommentBook(engine),
+        links=LinkBook(engine),
         audit=AuditLog(engine),
-        retention=cast(Retention, None),
+        reviews=ReviewDesk(engine),
+        retention=keeper,
+        keeper=keeper,
+        catalogue=Catalogue(engine),
         journal=CallJournal(engine),
         outbox=Outbox(engine),
         relay=CallRelay(engine),

@@ -28,6 +28,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from call_records import wire
 from call_records.models import call_aliases, call_redirects, call_trace, calls, notes, outbox
 from call_records.outside import digits_of, last_ten, outside_of
+from call_records.recordings.filing import (
+    MOVES_WITH_THE_CALL,
+    copy_search_columns,
+    expect,
+    expected_of,
+    file_homeless,
+)
 from call_records.troubles import plain_errors
 from telephony.events import OWED, CallEvent
 from telephony.facts import CallFacts, Certainty, PartyKind, facts_from_json, iso
@@ -193,6 +200,7 @@ async def _record(connection: AsyncConnection, changes: Sequence[CallChange]) ->
         await _absorb(connection, target, absorbed)
     await _keep_aliases(connection, told)
     await _keep_trace(connection, told)
+    await _file_recordings(connection, told)
     await _owe(connection, told)
     await _notify(connection, told)
 
@@ -359,6 +367,7 @@ _MOVES = tuple(
         UPDATE outbox SET call_id = :new WHERE call_id = :old AND NOT EXISTS (
             SELECT 1 FROM outbox o WHERE o.call_id = :new AND o.kind = outbox.kind AND o.key = outbox.key)
         """,
+        *MOVES_WITH_THE_CALL,
     )
 )
 """Two notes by one author become one, the survivor's text first. Trace lines keep their order behind the survivor's;
@@ -410,6 +419,16 @@ def _trace_row(call_id: UUID, ordinal: int, line: Mapping[str, Any]) -> dict[str
         "line": dict(line),
         "at": datetime.fromtimestamp(float(line["t"]), UTC),
     }
+
+
+async def _file_recordings(connection: AsyncConnection, told: Mapping[UUID, _Told]) -> None:
+    """The recordings the PBX named wait for their files; files that were here first find their call."""
+    for target, one in told.items():
+        facts, uniqueids = one.change.facts, one.change.aliases
+        if one.facts_stand and facts.recordings:
+            await expect(connection, expected_of(facts, target, uniqueids))
+        await file_homeless(connection, facts.pbx, target, uniqueids)
+    await copy_search_columns(connection, list(told))
 
 
 async def _owe(connection: AsyncConnection, told: Mapping[UUID, _Told]) -> None:

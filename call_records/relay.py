@@ -75,7 +75,7 @@ class CallRelay:
 
     async def _follow_once(self, board: LiveBoard) -> None:
         notices: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue(NOTICES)
-        connection = await asyncpg.connect(**_plain_address(self._engine.url), timeout=5)
+        connection = await asyncpg.connect(**plain_address(self._engine.url), timeout=5)
         try:
 
             def heard(_: object, __: int, channel: str, payload: object) -> None:
@@ -140,7 +140,7 @@ class CallRelay:
             board.publish(LinkState(row.pbx, row.connected, row.since, row.lag_seconds, row.problem))
 
 
-def _plain_address(url: URL) -> dict[str, Any]:
+def plain_address(url: URL) -> dict[str, Any]:
     """The same database for asyncpg alone: a listener needs a connection outside the pool."""
     query = dict(url.query)
     known: dict[str, Any] = {"user": url.username, "password": url.password, "database": url.database}

@@ -17,6 +17,7 @@ from call_records.recordings.shapes import (
     ShareLinks,
     Shelf,
 )
+from call_records.reviews.shapes import Reviews
 from telephony.facts import CallFacts, Direction, Disposition
 from telephony.recordings import DEFAULT_RIGHTS, DEFAULT_SCOPE, HearScope, RecordingRight
 from telephony.staff import Directory, PopPreference, Role
@@ -213,6 +214,7 @@ class Records(Protocol):
     links: ShareLinks
     audit: Audit
     retention: Retention
+    reviews: Reviews
 
     async def ready(self) -> str | None:
         """None when the database answers and its schema is current; else one sentence with the remedy."""

@@ -22,7 +22,10 @@ from typing import Any
 
 from ami_bridge import doctor as pbx_doctor
 from ami_bridge.connection import PbxLink
+from call_records.recordings.places import place_of
+from call_records.recordings.settings import AudioSettings
 from switchhook import settings as settings_module
+from switchhook.audio import audio_settings
 from switchhook.settings import BadSettings, DatabaseSettings, PbxSettings, Settings, WebSettings
 from telephony.errors import SwitchhookError
 
@@ -31,6 +34,9 @@ OLDEST_POSTGRESQL = 150000  # server_version_num; 15 is what Debian 12 brings an
 
 LOW_DISK_BYTES = 1 << 30  # 1 GiB: a busy office of 100 people writes about that in a month, recordings apart
 FULL_DISK_BYTES = 100 << 20  # 100 MiB: PostgreSQL stops when its next log segments (16 MiB each) do not fit
+
+AUDIO_BYTES_PER_HOUR = 9_500_000  # Opus at some 21 kbit/s
+STORAGE_SECONDS = 30  # longer than the storage's own limits, which say more
 
 PBX_SECONDS = 30  # connect, log in and a dozen actions; a healthy PBX takes one
 DATABASE_SECONDS = 10  # connect and three queries; a healthy server takes a tenth of a second
@@ -45,6 +51,9 @@ NEEDED = (
     "jinja2",
     "phonenumberslite",
     "pydantic",
+    "av",
+    "obstore",
+    "cryptography",
 )
 
 
@@ -86,6 +95,7 @@ async def examine(config: Path | None) -> list[Finding]:
     findings += _settings(settings, config)
     findings += _guarded("state", lambda: _state(settings.database))
     findings += [finding async for finding in _database(settings.database)]
+    findings += [finding async for finding in _recordings(settings)]
     findings += _guarded("web", lambda: _web(settings.web))
     for report in await asyncio.gather(*(examine_pbx(pbx) for pbx in settings.pbx)):
         findings += report
@@ -259,6 +269,78 @@ def _server_findings(number: int, *, has_schema: bool, may_create: bool) -> Iter
         )
     if not has_schema:
         yield Finding(Level.NOTICE, "database", "The tables do not exist yet; the first start makes them.")
+
+
+async def _recordings(settings: Settings) -> AsyncIterator[Finding]:
+    """Whether the PBX's files can be read and what is made of them can be kept."""
+    for pbx in settings.pbx:
+        if pbx.recordings_dir is not None:
+            yield _recordings_dir(pbx.id, pbx.recordings_dir)
+        elif pbx.upload_token is None:
+            yield Finding(
+                Level.NOTICE,
+                "recordings",
+                f'No recordings are fetched from the PBX "{pbx.id}".',
+                "Set recordings_dir in its [[pbx]] table, or an upload token for switchhook-upload; "
+                "docs/how-to/record-calls.md says how.",
+            )
+    try:
+        audio = audio_settings(settings)
+        for finding in _guarded("recordings", lambda: _audio_room(audio)):
+            yield finding
+        if audio.s3 is not None:
+            async with asyncio.timeout(STORAGE_SECONDS):
+                async for _ in place_of(audio).listed():
+                    break
+            yield Finding(Level.FINE, "recordings", f"The bucket {audio.s3.bucket} answers.")
+    except Exception as mistake:  # the doctor must finish his round
+        yield _stumbled("recordings", mistake)
+
+
+def _recordings_dir(pbx_id: str, directory: Path) -> Finding:
+    if not directory.is_dir():
+        return Finding(
+            Level.FAULT,
+            "recordings",
+            f'There is no directory {directory}, where the PBX "{pbx_id}" should record.',
+            "Correct recordings_dir, or make the directory and give it to the user who runs Asterisk.",
+        )
+    if not os.access(directory, os.R_OK | os.X_OK):
+        return Finding(
+            Level.FAULT,
+            "recordings",
+            f"The directory {directory} cannot be read.",
+            "Put the user who runs Switchhook into the group that owns it (often asterisk): "
+            "usermod -aG asterisk switchhook",
+        )
+    return Finding(Level.FINE, "recordings", f"{directory} can be read.")
+
+
+def _audio_room(audio: AudioSettings) -> Iterator[Finding]:
+    existing = next(place for place in (audio.directory, *audio.directory.parents) if place.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        yield Finding(
+            Level.FAULT,
+            "recordings",
+            f"The directory {audio.directory} cannot be written.",
+            "Give it to the user who runs Switchhook, or set [recordings] directory.",
+        )
+        return
+    free = shutil.disk_usage(existing).free
+    hours = free // AUDIO_BYTES_PER_HOUR
+    yield Finding(
+        Level.NOTICE if free < LOW_DISK_BYTES else Level.FINE,
+        "recordings",
+        f"{audio.directory} has room for about {hours} hours of conversation.",
+        "Free some space, or set [recordings] directory to another disk." if free < LOW_DISK_BYTES else None,
+    )
+    if not audio.keys:
+        yield Finding(
+            Level.NOTICE,
+            "recordings",
+            "Recordings are not encrypted at rest.",
+            "If somebody else can reach the disk, set [recordings] key_file; docs/how-to/keep-recordings-safe.md.",
+        )
 
 
 def _web(web: WebSettings) -> Iterator[Finding]:

@@ -164,6 +164,21 @@ class PbxSettings(Section):
         reason="The name in Asterisk's own sample.",
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$",
     )
+    recordings_dir: Path | None = setting(
+        None,
+        "The directory into which this PBX writes its recordings, readable from here.",
+        reason="For a PBX on this machine, or a mounted share; without it recordings are expected and never fetched.",
+    )
+    upload_token: SecretStr | None = setting(
+        None,
+        "What a PBX on another machine shows when it sends its recordings with switchhook-upload.",
+        reason="Prefer upload_token_file: this file is easily copied into a ticket.",
+    )
+    upload_token_file: Path | None = setting(
+        None,
+        "File that holds the upload token and nothing else, at least 32 characters.",
+        reason="Without either, the systemd credential `upload_token.ID`; without that, no uploads are taken.",
+    )
 
 
 class DatabaseSettings(Section):
@@ -211,6 +226,46 @@ class WebSettings(Section):
     )
 
 
+class RecordingSettings(Section):
+    """Where recordings are kept. A local directory, unless an S3 bucket is named; encrypted, if there is a key."""
+
+    directory: Path | None = setting(
+        None,
+        "Directory for the audio; with S3 only for files in work.",
+        reason="Without it: recordings below state_dir.",
+    )
+    key_file: Path | None = setting(
+        None,
+        "File with the keys that encrypt audio at rest: a line each, a name, a space, 64 hexadecimal digits.",
+        reason="The first line encrypts, the others still open what is older. Without it, nor the systemd credential "
+        "`recording_keys`, audio lies as it is.",
+    )
+    s3_bucket: str | None = setting(
+        None, "The bucket.", reason="Without it the local directory is used.", min_length=1
+    )
+    s3_endpoint: str | None = setting(
+        None,
+        "Address of an S3 of your own, for example https://s3.example.com.",
+        reason="Without it, Amazon's.",
+        pattern=r"^https?://[^\s/]+(/\S*)?$",
+    )
+    s3_region: str = setting("us-east-1", "Its region.", reason="What most servers of one's own accept.")
+    s3_access_key: str | None = setting(None, "Name of the key.", reason="Belongs to the bucket.")
+    s3_secret_key: SecretStr | None = setting(
+        None,
+        "The key's secret.",
+        reason="Prefer s3_secret_key_file: this file is easily copied into a ticket.",
+    )
+    s3_secret_key_file: Path | None = setting(
+        None,
+        "File that holds the key's secret and nothing else.",
+        reason="Without either, the systemd credential `s3_secret_key`.",
+    )
+    s3_prefix: str = setting(
+        "", "Put before the name of every object.", reason="For a bucket that is shared with others."
+    )
+
+
 class LogSettings(Section):
     """What the person on duty reads. Logs go to standard error."""
 
@@ -255,6 +310,7 @@ class Settings(BaseSettings):
     pbx: tuple[PbxSettings, ...] = ()
     database: DatabaseSettings = DatabaseSettings()
     web: WebSettings = WebSettings()
+    recordings: RecordingSettings = RecordingSettings()
     logs: LogSettings = LogSettings()
     keep: KeepSettings = KeepSettings()
 
@@ -460,7 +516,12 @@ def _first_line(mistake: Exception) -> str:
 
 def _with_secrets(settings: Settings, beside: Path) -> Settings:
     """The same settings with every secret that stands in a file read from it."""
-    pbxes = tuple(pbx.model_copy(update={"secret": _pbx_secret(pbx, beside)}) for pbx in settings.pbx)
+    pbxes = tuple(
+        pbx.model_copy(
+            update={"secret": _pbx_secret(pbx, beside), "upload_token": _upload_token(pbx, beside)}
+        )
+        for pbx in settings.pbx
+    )
     url = settings.database.url or _secret_from(
         settings.database.url_file, beside, "[database] url_file", ("database_url",)
     )
@@ -469,7 +530,56 @@ def _with_secrets(settings: Settings, beside: Path) -> Settings:
     database = settings.database.model_copy(
         update={"url": url, "state_dir": settings.database.state_dir or default_state_dir()}
     )
-    return settings.model_copy(update={"pbx": pbxes, "database": database})
+    recordings = _recording_secrets(settings.recordings, database.state_dir, beside)
+    return settings.model_copy(update={"pbx": pbxes, "database": database, "recordings": recordings})
+
+
+def _recording_secrets(
+    recordings: RecordingSettings, state_dir: Path | None, beside: Path
+) -> RecordingSettings:
+    """The audio's directory and the S3 secret filled in."""
+    if recordings.s3_secret_key is not None and recordings.s3_secret_key_file is not None:
+        raise BadSettings(
+            "[recordings] has both s3_secret_key and s3_secret_key_file.",
+            remedy="Keep one of them, preferably s3_secret_key_file.",
+        )
+    secret = recordings.s3_secret_key or _secret_from(
+        recordings.s3_secret_key_file, beside, "[recordings] s3_secret_key_file", ("s3_secret_key",)
+    )
+    key_file = recordings.key_file and beside / recordings.key_file.expanduser()
+    return recordings.model_copy(
+        update={
+            "s3_secret_key": secret,
+            "key_file": key_file or _credential("recording_keys"),
+            "directory": recordings.directory or (state_dir or default_state_dir()) / "recordings",
+        }
+    )
+
+
+def _credential(name: str) -> Path | None:
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    found = Path(folder, name) if folder else None
+    return found if found and found.exists() else None
+
+
+UPLOAD_TOKEN_LEAST = 32  # characters; what cannot be guessed over a network, even without a limit on tries
+
+
+def _upload_token(pbx: PbxSettings, beside: Path) -> SecretStr | None:
+    if pbx.upload_token is not None and pbx.upload_token_file is not None:
+        raise BadSettings(
+            f'The PBX "{pbx.id}" has both upload_token and upload_token_file.',
+            remedy="Keep one of them, preferably upload_token_file.",
+        )
+    token = pbx.upload_token or _secret_from(
+        pbx.upload_token_file, beside, "[[pbx]] upload_token_file", (f"upload_token.{pbx.id}",)
+    )
+    if token is not None and len(token.get_secret_value()) < UPLOAD_TOKEN_LEAST:
+        raise BadSettings(
+            f'The upload token of the PBX "{pbx.id}" is too short.',
+            remedy=f"Take at least {UPLOAD_TOKEN_LEAST} characters, for example from: openssl rand -hex 24",
+        )
+    return token
 
 
 def _pbx_secret(pbx: PbxSettings, beside: Path) -> SecretStr | None:
@@ -544,6 +654,7 @@ def _sections() -> Iterator[tuple[str, type[Section]]]:
     yield "pbx", PbxSettings
     yield "database", DatabaseSettings
     yield "web", WebSettings
+    yield "recordings", RecordingSettings
     yield "logs", LogSettings
     yield "keep", KeepSettings
 

@@ -12,7 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-FIXTURE_MODULES = ("tests.asterisk_fixtures", "tests.postgres_fixtures", "tests.browser_fixtures")
+FIXTURE_MODULES = (
+    "tests.asterisk_fixtures",
+    "tests.postgres_fixtures",
+    "tests.browser_fixtures",
+    "tests.recordings.s3_server",
+)
 
 pytest_plugins = [name for name in FIXTURE_MODULES if importlib.util.find_spec(name) is not None]
 

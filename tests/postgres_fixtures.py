@@ -63,14 +63,14 @@ def postgres_server() -> Iterator[str]:
 @pytest.fixture
 async def empty_database_url(postgres_server: str) -> AsyncIterator[str]:
     """A database without tables."""
-    async for url in _own_database(postgres_server, "template0"):
+    async for url in own_database(postgres_server, "template0"):
         yield url
 
 
 @pytest.fixture
 async def database_url(postgres_server: str) -> AsyncIterator[str]:
     """A database with the tables of this release and nothing in them."""
-    async for url in _own_database(postgres_server, TEMPLATE):
+    async for url in own_database(postgres_server, TEMPLATE):
         yield url
 
 
@@ -87,7 +87,8 @@ async def _make_template(url: str) -> None:
         pass
 
 
-async def _own_database(server: str, template: str) -> AsyncIterator[str]:
+async def own_database(server: str, template: str) -> AsyncIterator[str]:
+    """The address of a new database, dropped when the iteration goes on."""
     name = f"test_{uuid4().hex}"
     await _admin(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     yield url_of(server, name)

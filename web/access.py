@@ -11,6 +11,8 @@ import asyncio
 import hashlib
 import hmac
 import secrets
+import time
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +28,7 @@ from limits.strategies import MovingWindowRateLimiter
 
 from call_records.shapes import Account, Records, Session
 from telephony.errors import SwitchhookError
+from telephony.recordings import HearScope
 from telephony.staff import Role
 from web.settings import WebSettings
 from web.visibility import View, view_of
@@ -141,6 +144,40 @@ class SignInLimits:
         self._limiter.hit(TRIES_PER_ACCOUNT, "login", login.casefold(), address)
 
 
+LINK_ASKINGS = RateLimitItemPerMinute(600, 5)  # pieces of sound for one address; an hour is 40 pieces
+UNKNOWN_LINKS = RateLimitItemPerMinute(20, 5)  # a link that ended is tried a few times; a script may not
+OPENING_SECONDS = 600.0  # a reload or a seek within ten minutes is the same opening of a link
+OPENINGS_REMEMBERED = 4096  # some 400 kB; forgetting one writes a line more, never one less
+
+
+class LinkLimits:
+    """Counts who follows shared links, by address, and knows which opening is new. Per process."""
+
+    def __init__(self) -> None:
+        self._limiter = MovingWindowRateLimiter(MemoryStorage())
+        self._opened: OrderedDict[tuple[object, ...], float] = OrderedDict()
+
+    def check(self, address: str) -> None:
+        """Raises TooManyTries when this address has asked too often."""
+        if not self._limiter.test(UNKNOWN_LINKS, "unknown", address):
+            raise TooManyTries
+        if not self._limiter.hit(LINK_ASKINGS, "asked", address):
+            raise TooManyTries
+
+    def unknown(self, address: str) -> None:
+        """The link does not exist, or no longer."""
+        self._limiter.hit(UNKNOWN_LINKS, "unknown", address)
+
+    def is_new(self, *what: object) -> bool:
+        """Whether this was not seen lately. It counts from now on."""
+        now = time.monotonic()
+        last = self._opened.pop(what, None)
+        self._opened[what] = now
+        while len(self._opened) > OPENINGS_REMEMBERED:
+            self._opened.popitem(last=False)
+        return last is None or now - last > OPENING_SECONDS
+
+
 @dataclass(frozen=True, slots=True)
 class Viewer:
     """Who is asking. `session` is None for a program with a personal token."""
@@ -164,6 +201,7 @@ class Gate:
         self.settings = settings
         self.passwords = passwords
         self.limits = SignInLimits()
+        self.link_limits = LinkLimits()
         self._someone_exists = False
 
     @property
@@ -278,6 +316,11 @@ _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 ANYONE_SIGNED_IN = frozenset(Role)
 SUPERVISORS = frozenset({Role.SUPERVISOR, Role.ADMINISTRATOR})
 ADMINISTRATORS = frozenset({Role.ADMINISTRATOR})
+
+
+def may_list_recordings(account: Account) -> bool:
+    """Whether an account has a list of recordings at all: it hears somebody's, or looks after everybody's."""
+    return account.role in ADMINISTRATORS or account.hears is not HearScope.NONE
 
 
 def guard(roles: frozenset[Role], *, programs: bool = False) -> Callable[[Request], Awaitable[Viewer]]:

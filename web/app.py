@@ -12,14 +12,35 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 from prometheus_client import CollectorRegistry
 
+from call_records.recordings.arrivals import UploadDesk
 from call_records.shapes import Records
 from telephony.ports import LiveCalls, RecordingControl
 from web.access import Gate, Passwords
-from web.api import v1, watch
+from web.api import recording_list, v1, watch
+from web.api import recordings as recordings_api
+from web.api import uploads as upload_api
 from web.assets import Assets
 from web.live import Hub
 from web.metrics import WebMetrics
-from web.pages import Site, accounts, calls, connections, live, settings, sign_in
+from web.pages import (
+    Site,
+    accounts,
+    audit,
+    calls,
+    connections,
+    feedback,
+    listen,
+    live,
+    recording_rules,
+    recordings,
+    recordings_player,
+    review,
+    review_forms,
+    review_people,
+    review_rules,
+    settings,
+    sign_in,
+)
 from web.problems import answer_problems
 from web.rendering import Renderer
 from web.settings import WebSettings
@@ -31,6 +52,30 @@ Make a personal token under My settings and send it as `Authorization: Bearer â€
 problem details
 with a `remedy`. The fields of a call are described in `docs/reference/call-facts.md`."""
 
+PARTS = (
+    sign_in,
+    live,
+    calls,
+    recording_rules,  # before /recordings/{id}, which would take its address for an id
+    recordings,
+    recordings_player,
+    listen,
+    review_forms,  # named paths before /review/{id}
+    review_rules,
+    review_people,
+    review,
+    feedback,
+    settings,
+    accounts,
+    connections,
+    audit,
+    v1,
+    recordings_api,
+    recording_list,
+    watch,
+)
+"""Every page and address, in the order in which they are tried."""
+
 
 def create_app(
     records: Records,
@@ -41,15 +86,17 @@ def create_app(
     passwords: Passwords | None = None,
     troubles: Callable[[], Sequence[str]] = tuple,
     control: RecordingControl | None = None,
+    uploads: UploadDesk | None = None,
 ) -> FastAPI:
     """The whole web part over an opened store and the live calls.
 
     `troubles` says what else an administrator should know now, one sentence each. `control` pauses recordings; without
-    it (this process watches no PBX) nobody is offered that.
+    it (this process watches no PBX) nobody is offered that. `uploads` takes recordings from remote PBXes; without it
+    there is no such address.
     """
     assets = Assets()
     metrics = WebMetrics(registry)
-    renderer = Renderer(web_settings, assets)
+    renderer = Renderer(web_settings, assets, can_pause=control is not None)
     gate = Gate(records, web_settings, passwords or Passwords())
     hub = Hub(live_calls, records, web_settings, metrics, renderer.row, troubles)
 
@@ -91,8 +138,12 @@ def create_app(
     async def static(version: str, name: str) -> Response:
         return assets.answer(version, name)
 
-    for part in (sign_in, live, calls, settings, accounts, connections, v1, watch):
+    for part in PARTS:
         app.include_router(part.router)
+    app.state.uploads = uploads
+    if uploads is not None:
+        app.include_router(upload_api.router)
     answer_problems(app, renderer)
-    app.add_middleware(Shield, https=web_settings.https)
+    own_bound = upload_api.PREFIX if uploads is not None else None
+    app.add_middleware(Shield, https=web_settings.https, bounded_elsewhere=own_bound)
     return app

@@ -87,7 +87,7 @@ class Picture:
 def draw(facts: CallFacts, names: Names, now: datetime) -> Picture:
     """The picture of the call as it stands at `now` (only used while the call lasts)."""
     end = facts.ended_at or max(now, facts.started_at)
-    span = max((end - facts.started_at).total_seconds(), 1.0)
+    span = span_seconds(facts, now)
 
     def at(moment: datetime) -> float:
         return round(min(max((moment - facts.started_at).total_seconds() / span, 0.0), 1.0) * 100, 2)
@@ -122,6 +122,12 @@ def draw(facts: CallFacts, names: Names, now: datetime) -> Picture:
     )
     doings = tuple(word for word in DOING_WORDS if any(bar.doing == word for row in rows for bar in row.bars))
     return Picture(tuple(rows), arrows, _marks(span), max(len(rows), 1) * ROW_HEIGHT, doings)
+
+
+def span_seconds(facts: CallFacts, now: datetime) -> float:
+    """How long the picture is: 100 % of its axis, which recordings are laid under."""
+    end = facts.ended_at or max(now, facts.started_at)
+    return max((end - facts.started_at).total_seconds(), 1.0)
 
 
 def _first_moment(legs: list[Leg], facts: CallFacts) -> tuple[bool, datetime]:

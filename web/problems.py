@@ -110,11 +110,13 @@ def answer_problems(app: FastAPI, renderer: Renderer) -> None:
         errors = [
             {"where": ".".join(str(step) for step in item["loc"]), "what": str(item["msg"])} for item in found
         ]
+        if found and all(item["loc"][:1] == ("path",) for item in found):
+            return await http(request, HTTPException(404))  # an address with no such thing in it
         first = f"{errors[0]['where']}: {errors[0]['what']}" if errors else ""
         return await tell(request, 422, _("Some of the values cannot be used. ") + first, errors=errors)
 
     async def ours(request: Request, error: Exception) -> Response:
-        _log.error("a page failed", path=request.url.path, exc_info=error)
+        _log.error("a page failed", path=_to_log(request.url.path), exc_info=error)
         detail = _("Something went wrong on our side. The calls themselves are not affected.")
         return await tell(
             request, 500, detail, _("Try again; if it stays, tell your administrator the time it happened.")
@@ -124,6 +126,11 @@ def answer_problems(app: FastAPI, renderer: Renderer) -> None:
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(Exception, ours)
+
+
+def _to_log(path: str) -> str:
+    """The path without what opens something by itself: the token of a shared link."""
+    return "/listen/…" if path.startswith("/listen/") else path
 
 
 async def _to_sign_in(request: Request) -> Response:

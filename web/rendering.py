@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,10 +13,11 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from call_records.shapes import Account
 from telephony.facts import CallFacts, Direction, LegState, PartyKind, State, iso
 from telephony.staff import Role
-from web import wording
-from web.access import ADMINISTRATORS, ANYONE_SIGNED_IN, Viewer
+from web import recording_words, wording
+from web.access import ADMINISTRATORS, ANYONE_SIGNED_IN, SUPERVISORS, Viewer, may_list_recordings
 from web.assets import Assets
 from web.live import section_of, waiting_since
 from web.settings import WebSettings
@@ -34,21 +36,32 @@ class Door:
     key: str
     """Pressed after `g`."""
     roles: frozenset[Role]
+    asks: Callable[[Account], bool] | None = None
+    """What else an account must be allowed."""
+
+    def opens_for(self, viewer: Viewer) -> bool:
+        """Whether this viewer sees the entry."""
+        allowed = self.asks is None or self.asks(viewer.account)
+        return viewer.account.role in self.roles and allowed
 
 
 NAVIGATION = (
     Door("/live", _("Live"), "live", "l", ANYONE_SIGNED_IN),
     Door("/calls", _("Calls"), "calls", "c", ANYONE_SIGNED_IN),
+    Door("/recordings", _("Recordings"), "recordings", "r", ANYONE_SIGNED_IN, may_list_recordings),
+    Door("/review", _("Review"), "review", "v", SUPERVISORS),
+    Door("/feedback", _("Feedback"), "feedback", "f", frozenset({Role.MANAGER})),
     Door("/settings", _("My settings"), "settings", "s", ANYONE_SIGNED_IN),
     Door("/accounts", _("Accounts"), "people", "a", ADMINISTRATORS),
     Door("/connections", _("Connections"), "link", "o", ADMINISTRATORS),
+    Door("/audit", _("Audit"), "audit", "u", ADMINISTRATORS),
 )
 
 
 class Renderer:
     """Fills templates."""
 
-    def __init__(self, settings: WebSettings, assets: Assets) -> None:
+    def __init__(self, settings: WebSettings, assets: Assets, *, can_pause: bool = False) -> None:
         self._settings = settings
         self._env = Environment(
             loader=FileSystemLoader(TEMPLATES),
@@ -67,6 +80,8 @@ class Renderer:
             settings=settings,
             navigation=NAVIGATION,
             wording=wording,
+            said_of=recording_words,
+            can_pause=can_pause,
             duration=wording.duration,
             iso=iso,
             clock=lambda moment, seconds=False: wording.clock(moment, zone, seconds=seconds),

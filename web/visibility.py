@@ -31,10 +31,12 @@ def view_of(account: Account, settings: WebSettings) -> View:
 
 def show(facts: CallFacts, view: View) -> CallFacts:
     """The call as this view may see it: outside numbers masked everywhere they occur, or the call as it
-    is.
+    is. Never with the PBX's names of its recordings: a path is no way to hear one, and who may hear which is
+    decided for each recording (`web.hearing`).
     """
     if not view.numbers_masked:
-        return facts
+        told = tuple(replace(one, file="") for one in facts.recorded)
+        return replace(facts, recordings=(), recorded=told) if facts.recordings or told else facts
     ours = {leg.party for leg in facts.legs if leg.kind is not PartyKind.OUTSIDE}
 
     def party(value: str) -> str:
@@ -65,8 +67,14 @@ def show(facts: CallFacts, view: View) -> CallFacts:
         holds=tuple(replace(h, by=party(h.by)) for h in facts.holds),
         parked=tuple(replace(p, by=maybe(p.by), retrieved_by=maybe(p.retrieved_by)) for p in facts.parked),
         recordings=(),
-        recorded=(),
+        # A stock FreePBX writes the number into the name of the file.
+        recorded=tuple(replace(r, file="", party=party(r.party)) for r in facts.recorded),
     )
+
+
+def show_name(name: str, view: View) -> str:
+    """A recording's name as this view may see it: stock FreePBX writes the caller's number into it."""
+    return mask(name) if view.numbers_masked else name
 
 
 def mask(number: str) -> str:

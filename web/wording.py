@@ -7,12 +7,13 @@ that a catalogue can be put behind it; there is only English now.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from datetime import date, datetime, tzinfo
 from functools import lru_cache
 
 import phonenumbers
 
 from telephony.facts import CallFacts, Direction, Disposition, Leg, LegOutcome, LegRole, PartyKind, State
+from telephony.recordings import HealthFault
 from telephony.staff import Directory, PopPreference, Role
 
 
@@ -73,6 +74,11 @@ def day(moment: datetime, zone: tzinfo, now: datetime) -> str:
     return text if local.year == today.year else f"{text} {local.year}"
 
 
+def short_date(day: date) -> str:
+    """`20 Nov`: where the year is plain from what stands beside it."""
+    return f"{day.day} {_(_MONTHS[day.month - 1])}"
+
+
 DIRECTION_WORDS: dict[Direction, str] = {
     Direction.INBOUND: _("Incoming"),
     Direction.OUTBOUND: _("Outgoing"),
@@ -131,6 +137,21 @@ POP_WORDS: dict[PopPreference, str] = {
     PopPreference.NEVER: _("Never"),
 }
 
+FAULT_WORDS: dict[HealthFault, str] = {
+    HealthFault.SILENT: _("Nobody can be heard"),
+    HealthFault.OUTSIDE_SILENT: _("Only our side can be heard"),
+    HealthFault.OURS_SILENT: _("Only the outside party can be heard"),
+    HealthFault.CLIPPED: _("Recorded too loud: the sound is distorted"),
+    HealthFault.TRUNCATED: _("The file ended too early; what there was of it can be heard"),
+    HealthFault.SHORTER_THAN_TALK: _("Shorter than the conversation"),
+}
+
+SPAN_WORDS: dict[str, str] = {
+    "held": _("On hold"),
+    "paused": _("Recording was paused"),
+    "redacted": _("Covered"),
+}
+
 SOMEBODY_MUST_ACT = frozenset({Disposition.MISSED, Disposition.ABANDONED})
 """Outcomes after which a person is owed a call: the only ones shown in red."""
 
@@ -185,6 +206,13 @@ class Names:
         known = self.directory.name_of(caller.number)
         number = display_number(caller.number, self.region)
         return Named(known or _useful(name or caller.name, caller.number), number)
+
+    def client(self, facts: CallFacts) -> Named:
+        """The other side as lists name it: the client, or whom a colleague called."""
+        if facts.direction is Direction.INBOUND:
+            return self.caller(facts)
+        target = facts.answered_by or facts.requested
+        return self.party(target, facts) if target else Named(_("Nobody"), None)
 
     def party(self, party: str, facts: CallFacts) -> Named:
         """Whoever `party` names in this call: a leg, the caller, one of ours, or just a number."""

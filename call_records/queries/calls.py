@@ -6,8 +6,6 @@ hundredth page costs what the first does.
 
 from __future__ import annotations
 
-import base64
-import binascii
 from datetime import datetime
 from uuid import UUID
 
@@ -16,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from call_records.models import call_redirects, calls
 from call_records.outside import WHOLE, last_ten, typed_digits
+from call_records.queries.page_marks import key_of_mark, page_mark
 from call_records.shapes import CallFilter, CallPage
 from call_records.troubles import plain_errors
-from telephony.errors import PeerMistake
 from telephony.facts import CallFacts, facts_from_json
 
 MOST_ON_A_PAGE = 500  # 2 kB of facts each; the export walks pages
@@ -35,9 +33,9 @@ class CallList:
         size = max(1, min(limit, MOST_ON_A_PAGE))
         query = select(calls.c.facts, calls.c.started_at, calls.c.id).where(*_conditions(wanted))
         if cursor is not None:
-            query = query.where(tuple_(calls.c.started_at, calls.c.id) < tuple_(*_key_of(cursor)))
+            query = query.where(tuple_(calls.c.started_at, calls.c.id) < tuple_(*key_of_mark(cursor)))
         rows = await self._rows(query, size + 1)
-        older = _cursor(rows[size - 1][1], rows[size - 1][2]) if len(rows) > size else None
+        older = page_mark(rows[size - 1][1], rows[size - 1][2]) if len(rows) > size else None
         return CallPage(tuple(facts for facts, _, _ in rows[:size]), older)
 
     async def one(self, call_id: UUID) -> CallFacts | None:
@@ -101,21 +99,3 @@ def _with_number(digits: str) -> ColumnElement[bool]:
         found = select(calls.c.id).where(calls.c.outside_reversed.like(f"{digits[::-1]}%"))
     matches = found.cte("matches").prefix_with("MATERIALIZED")
     return calls.c.id.in_(select(matches.c.id))
-
-
-def _cursor(started_at: datetime, call_id: UUID) -> str:
-    return base64.urlsafe_b64encode(f"{started_at.isoformat()} {call_id}".encode()).decode().rstrip("=")
-
-
-def _key_of(cursor: str) -> tuple[datetime, UUID]:
-    try:
-        padded = cursor + "=" * (-len(cursor) % 4)
-        moment, call_id = base64.urlsafe_b64decode(padded.encode()).decode().split(" ")
-        started_at = datetime.fromisoformat(moment)
-        if started_at.tzinfo is None:
-            raise ValueError(moment)
-        return started_at, UUID(call_id)
-    except (ValueError, binascii.Error) as cause:
-        raise PeerMistake(
-            "This page mark is not one of ours.", remedy="Start again from the first page."
-        ) from cause

@@ -40,6 +40,11 @@ class AudioSettings:
     """The first encrypts what is new, the others still open what is old; empty keeps audio unencrypted."""
 
     @property
+    def kept(self) -> Path:
+        """The stored audio itself, where it is kept locally."""
+        return self.directory / "kept"
+
+    @property
     def work(self) -> Path:
         """Files in work; emptied at each start."""
         return self.directory / "work"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from sqlalchemy import (
     Boolean,
+    CheckConstraint,
     Column,
+    Date,
     Float,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     PrimaryKeyConstraint,
@@ -25,31 +28,47 @@ _NOW = text("now()")
 review_rules = Table(
     "review_rules",
     metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("kind", Text, nullable=False),
+    # Only what somebody chose; `telephony.reviews.usual_rules` says what holds for the others.
+    Column("kind", Text, primary_key=True),
     Column("choices", JSONB, nullable=False),
-    Column("active", Boolean, nullable=False, server_default=text("true")),
-    Column("made_at", MOMENT, nullable=False, server_default=_NOW),
+    Column("active", Boolean, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("changed_at", MOMENT, nullable=False, server_default=_NOW),
 )
 
 review_picks = Table(
     "review_picks",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("rule_id", Uuid, ForeignKey("review_rules.id", ondelete="SET NULL")),
+    # The kind of the rule, or by_hand.
     Column("kind", Text, nullable=False),
     Column("call_id", Uuid, nullable=False),
     Column("extension", Text, nullable=False),
     # What made the rule pick it, in numbers; the page says it in words.
     Column("because", JSONB, nullable=False),
+    Column("picked_by", Text),
     Column("picked_at", MOMENT, nullable=False, server_default=_NOW),
     Column("call_at", MOMENT, nullable=False),
     Column("state", Text, nullable=False, server_default="open"),
     Column("done_by", Uuid, ForeignKey("accounts.id", ondelete="SET NULL")),
     Column("done_at", MOMENT),
-    UniqueConstraint("kind", "call_id", "extension", name="review_picks_once"),
+    # Why it was skipped.
+    Column("why", Text),
+    UniqueConstraint("call_id", "extension", "kind", name="review_picks_once"),
     Index("review_picks_open", text("call_at DESC"), postgresql_where=text("state = 'open'")),
-    Index("review_picks_by_call", "call_id"),
+    Index("review_picks_by_kind", "kind", text("call_at DESC")),
+)
+
+review_rounds = Table(
+    "review_rounds",
+    metadata,
+    # One row: how far the picking has come. Whoever picks locks it.
+    Column("one", Boolean, primary_key=True, server_default=text("true")),
+    Column("looked_at", MOMENT),
+    # The last day on which late news of the last two weeks was looked for, and the last week that was topped up.
+    Column("swept_on", Date),
+    Column("topped_up", Date),
+    CheckConstraint("one", name="review_rounds_one"),
 )
 
 score_forms = Table(
@@ -90,6 +109,11 @@ grades = Table(
     Column("given_at", MOMENT, nullable=False, server_default=_NOW),
     Column("call_at", MOMENT, nullable=False),
     Column("supersedes", Uuid, unique=True),
+    ForeignKeyConstraint(
+        ["form_id", "version"],
+        ["score_form_versions.form_id", "score_form_versions.version"],
+        ondelete="RESTRICT",
+    ),
     Index("grades_by_call", "call_id"),
     Index("grades_by_extension", "extension", text("call_at DESC")),
     Index("grades_by_time", text("given_at DESC")),

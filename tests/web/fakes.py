@@ -19,6 +19,16 @@ from telephony.errors import PeerMistake
 from telephony.facts import CallFacts
 from telephony.ports import LinkState
 from telephony.staff import Directory, Person, PopPreference, Role
+from tests.recordings.player_fakes import (
+    FakeAudit,
+    FakeCatalogue,
+    FakeComments,
+    FakeEditor,
+    FakeLinks,
+    FakeRetention,
+    FakeShelf,
+)
+from tests.reviews.fakes import FakeReviews
 from web.access import Passwords
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -206,7 +216,9 @@ class FakeStaff:
 
     async def directory(self) -> Directory:
         signed = [
-            Person(a.name, frozenset(a.extensions)) for a in self._accounts.kept.values() if a.extensions
+            Person(a.name, frozenset(a.extensions), a.team)
+            for a in self._accounts.kept.values()
+            if a.extensions
         ]
         return Directory((*signed, *self.people))
 
@@ -238,7 +250,18 @@ class FakeRecords:
         self.notes = FakeNotes(self.accounts)
         self.staff = FakeStaff(self.accounts)
         self.traces = FakeTraces()
+        self.recordings = FakeCatalogue(self.calls.kept)
+        self.shelf = FakeShelf()
+        self.retention = FakeRetention()
+        self.editor = FakeEditor(self.recordings, self.shelf, self.retention)
+        self.comments = FakeComments(self._name_of)
+        self.links = FakeLinks(self._name_of)
+        self.audit = FakeAudit()
+        self.reviews = FakeReviews()
         self.problem: str | None = None
+
+    def _name_of(self, account_id: UUID) -> str:
+        return self.accounts.kept[account_id].name
 
     async def ready(self) -> str | None:
         return self.problem

@@ -20,6 +20,7 @@ from ami_bridge.redaction import Redactor
 from call_records.shapes import CallFilter
 from telephony.facts import Direction, Disposition, iso
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
+from web.api.recordings import recording_list
 from web.live import Flavour
 from web.pages import site_of
 from web.pages.calls import find_call, last_conversation
@@ -84,6 +85,7 @@ async def calls(
 @router.get("/calls/{call_id}", summary="One call")
 async def call(request: Request, call_id: UUID, viewer: Asking) -> JSONResponse:
     """Call facts, version 1, and `story`: the same in sentences, as the call's page tells them (`at`, `text`).
+    `recording_list` has its recordings, for who may hear them.
 
     The id of a merged call gives the call it became part of: compare `id`.
     """
@@ -93,7 +95,8 @@ async def call(request: Request, call_id: UUID, viewer: Asking) -> JSONResponse:
         raise HTTPException(404, _("There is no call with this id."))
     shown = show(facts, viewer.view)
     story = [{"at": iso(sentence.at), "text": sentence.plain} for sentence in tell(shown, site.hub.names)]
-    return JSONResponse(shown.as_json() | {"story": story})
+    more = {"story": story, "recording_list": await recording_list(site, viewer, facts)}
+    return JSONResponse(shown.as_json() | more)
 
 
 @router.put("/calls/{call_id}/note", summary="Write my note on a call", response_model=StoredNote)

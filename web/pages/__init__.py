@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import Request
 
@@ -12,6 +12,7 @@ from web.access import Gate
 from web.assets import Assets
 from web.live import Hub
 from web.metrics import WebMetrics
+from web.noted import Noted
 from web.rendering import Renderer
 from web.settings import WebSettings
 
@@ -32,6 +33,7 @@ class Site:
     metrics: WebMetrics
     control: RecordingControl | None = None
     """Pauses the recording of a live call; None where this process watches no PBX."""
+    noted: Noted = field(default_factory=Noted)
 
 
 def site_of(request: Request) -> Site:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, HTTPException, Request
@@ -13,13 +13,18 @@ from fastapi.responses import RedirectResponse, Response
 
 from call_records.shapes import Account
 from telephony.errors import PeerMistake
+from telephony.recordings import AuditAction, HearScope, RecordingRight
 from telephony.staff import PopPreference, Role
 from web.access import ADMINISTRATORS, Viewer, guard, password_problem
+from web.hearing import note_use
 from web.pages import Site, fields, site_of
+from web.recording_words import RIGHT_WORDS, SCOPE_WORDS, role_says_rights, role_says_scope
 from web.wording import _
 
 router = APIRouter(include_in_schema=False)
 Administrator = Annotated[Viewer, Depends(guard(ADMINISTRATORS))]
+
+TEAM_LENGTH = 60  # characters
 
 SAVED = {
     "made": _("The account was made."),
@@ -46,7 +51,7 @@ async def create(request: Request, viewer: Administrator) -> Response:
     problem = problem or await _taken(site, extensions, None)
     if problem is None:
         try:
-            await site.records.accounts.create(
+            made = await site.records.accounts.create(
                 login=login,
                 name=name,
                 role=_role(told.get("role", "")),
@@ -57,6 +62,7 @@ async def create(request: Request, viewer: Administrator) -> Response:
         except PeerMistake as error:
             problem = str(error)
         else:
+            await _note_rights(request, viewer, None, made)
             await site.hub.refresh_names()
             return RedirectResponse("/accounts?saved=made", 303)
     told.pop("password", None)
@@ -67,7 +73,7 @@ async def create(request: Request, viewer: Administrator) -> Response:
 async def account(request: Request, account_id: UUID, viewer: Administrator) -> Response:
     """One account's form."""
     found = await _found(site_of(request), account_id)
-    return _one(request, viewer, found, said=SAVED.get(request.query_params.get("saved", "")))
+    return await _one(request, viewer, found, said=SAVED.get(request.query_params.get("saved", "")))
 
 
 @router.post("/accounts/{account_id}")
@@ -84,17 +90,19 @@ async def change(request: Request, account_id: UUID, viewer: Administrator) -> R
         role=_role(told.get("role", found.role.value)),
         extensions=extensions,
         active=told.get("active") == "yes",
+        **read_rights(told),
     )
     problem = (
         problem or await _taken(site, extensions, account_id) or await _last_administrator(site, changed)
     )
     if problem is None:
+        await _note_rights(request, viewer, found, changed)
         try:
             await site.records.accounts.update(changed)
         except PeerMistake as error:
             problem = str(error)
     if problem is not None:
-        return _one(request, viewer, found, problem=problem, status=400)
+        return await _one(request, viewer, found, problem=problem, status=400)
     if not changed.active:
         await site.records.sessions.revoke_all(account_id)
     await site.hub.account_changed(changed)
@@ -112,7 +120,7 @@ async def reset(request: Request, account_id: UUID, viewer: Administrator) -> Re
     keep = viewer.session.id if viewer.session and account_id == viewer.account.id else None
     await site.records.sessions.revoke_all(account_id, keep=keep)
     site.hub.end_account(account_id, keep=keep)
-    return _one(request, viewer, changed, new_password=password)
+    return await _one(request, viewer, changed, new_password=password)
 
 
 def read_extensions(text: str) -> tuple[tuple[str, ...], str | None]:
@@ -124,6 +132,40 @@ def read_extensions(text: str) -> tuple[tuple[str, ...], str | None]:
             :80
         ]
     return parts, None
+
+
+def read_rights(told: dict[str, str]) -> dict[str, Any]:
+    """Team, scope and rights as the form says; what it does not mention stays. Empty or unknown: as the role says."""
+    chosen: dict[str, Any] = {}
+    if "team" in told:
+        chosen["team"] = " ".join(told["team"].split())[:TEAM_LENGTH] or None
+    if "hears" in told:
+        chosen["hears_chosen"] = HearScope(told["hears"]) if told["hears"] in list(HearScope) else None
+    if "rights" in told:
+        ticked = frozenset(right for right in RecordingRight if told.get(f"right_{right.value}") == "yes")
+        chosen["rights_chosen"] = ticked if told["rights"] == "chosen" else None
+    return chosen
+
+
+async def _note_rights(request: Request, viewer: Viewer, before: Account | None, after: Account) -> None:
+    """Whatever decides who hears what is written down: role, phones, team, scope and rights."""
+    told = _rights_told(after)
+    was = _rights_told(before) if before else {}
+    if told != was:
+        details = {"account": after.login, "before": was, "after": told}
+        await note_use(site_of(request), request, viewer, AuditAction.RIGHTS_CHANGED, None, details=details)
+
+
+def _rights_told(account: Account) -> dict[str, Any]:
+    return {
+        "sign-in name": account.login,
+        "role": account.role.value,
+        "may sign in": account.active,
+        "extensions": sorted(account.extensions),
+        "team": account.team,
+        "hears": account.hears.value,
+        "rights": sorted(account.recording_rights),
+    }
 
 
 async def _taken(site: Site, extensions: tuple[str, ...], owner: UUID | None) -> str | None:
@@ -181,7 +223,7 @@ async def _list(
     )
 
 
-def _one(
+async def _one(
     request: Request,
     viewer: Viewer,
     found: Account,
@@ -191,7 +233,9 @@ def _one(
     new_password: str | None = None,
     status: int = 200,
 ) -> Response:
-    return site_of(request).renderer.page(
+    site = site_of(request)
+    teams = sorted({person.team for person in site.hub.names.directory.people if person.team})
+    return site.renderer.page(
         request,
         viewer,
         "account.html",
@@ -201,4 +245,9 @@ def _one(
         problem=problem,
         new_password=new_password,
         roles=Role,
+        teams=teams,
+        scopes=SCOPE_WORDS,
+        rights=RIGHT_WORDS,
+        role_scope=role_says_scope(found.role),
+        role_rights=role_says_rights(found.role),
     )

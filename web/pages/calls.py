@@ -15,7 +15,10 @@ from telephony.errors import TryLater
 from telephony.facts import CallFacts, Direction, Disposition, PartyKind
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
 from web.pages import Site, site_of
+from web.pages.recordings_player import may_pause, playable_of_calls, player_of_call
+from web.pages.review import reviewable
 from web.picture import draw
+from web.player import taping
 from web.story import headline, tell
 from web.visibility import show
 from web.wording import Named, Names, _
@@ -36,11 +39,13 @@ async def calls(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE
     filters = {name: value for name, value in asked.items() if name in FILTERS}
     names = site.hub.names
     shown = [show(facts, viewer.view) for facts in page.calls]
+    heard = await playable_of_calls(site, viewer, page.calls)
     return site.renderer.page(
         request,
         viewer,
         "calls.html",
         calls=[(facts, client_of(facts, names), ours_of(facts, names)) for facts in shown],
+        heard=heard,
         older="/calls?" + urlencode({**filters, "cursor": page.older}) if page.older else None,
         newest="/calls?" + urlencode(filters) if "cursor" in asked else None,
         filters=filters,
@@ -79,11 +84,8 @@ def read_filter(asked: dict[str, str], site: Site) -> tuple[CallFilter, str | No
 
 
 def client_of(facts: CallFacts, names: Names) -> Named:
-    """The other side as the list names it: the client, or whom a colleague called."""
-    if facts.direction is Direction.INBOUND:
-        return names.caller(facts)
-    target = facts.answered_by or facts.requested
-    return names.party(target, facts) if target else Named(_("Nobody"), None)
+    """The other side as the list names it."""
+    return names.client(facts)
 
 
 def ours_of(facts: CallFacts, names: Names) -> tuple[Named, ...]:
@@ -122,16 +124,21 @@ async def call(
     mine = next((note.text for note in notes if note.account_id == viewer.account.id), "")
     seen = show(facts, viewer.view)
     names = site.hub.names
+    now = datetime.now(UTC)
     return site.renderer.page(
         request,
         viewer,
         "call.html",
         may_report=viewer.account.role in SUPERVISORS,
+        reviewable=reviewable(site, viewer, facts),
         call=seen,
         client=client_of(seen, names),
         story=tell(seen, names),
         headline=headline(seen, names),
-        picture=draw(seen, names, datetime.now(UTC)),
+        picture=draw(seen, names, now),
+        taping=taping(facts),
+        may_pause=site.control is not None and taping(facts) is not None and may_pause(viewer, facts),
+        **await player_of_call(site, viewer, facts, seen, now),
         notes=[note for note in notes if note.account_id != viewer.account.id],
         mine=mine,
         names=names,

@@ -34,6 +34,11 @@ CREATE TABLE recordings (
     arrived_at timestamptz,
     ready_at timestamptz,
     listed_at timestamptz NOT NULL,
+    direction text,
+    parties text[] DEFAULT '{}' NOT NULL,
+    outside_last10 text,
+    outside_reversed text,
+    other_last10 text[] DEFAULT '{}' NOT NULL,
     started_at timestamptz,
     duration_seconds double precision,
     layout text,
@@ -53,12 +58,32 @@ CREATE TABLE recordings (
     CONSTRAINT recordings_once UNIQUE (pbx, name)
 );
 CREATE INDEX recordings_by_call ON recordings (call_id);
+CREATE INDEX recordings_by_direction ON recordings (direction, listed_at DESC, id DESC);
+CREATE INDEX recordings_by_last_digits ON recordings (outside_reversed text_pattern_ops);
+CREATE INDEX recordings_by_length ON recordings (duration_seconds);
+CREATE INDEX recordings_by_other ON recordings USING gin (other_last10);
+CREATE INDEX recordings_by_outside ON recordings (outside_last10);
+CREATE INDEX recordings_by_parties ON recordings USING gin (parties);
 CREATE INDEX recordings_by_state ON recordings (state, listed_at DESC, id DESC);
 CREATE INDEX recordings_by_time ON recordings (listed_at DESC, id DESC);
 CREATE INDEX recordings_due ON recordings (due_at) WHERE state IN ('arrived', 'expected');
 CREATE INDEX recordings_faulty ON recordings (listed_at DESC) WHERE faults <> '{}';
+CREATE INDEX recordings_flagged ON recordings (listed_at DESC) WHERE state = 'ready' AND reason IS NOT NULL;
 CREATE INDEX recordings_homeless ON recordings (listed_at DESC) WHERE call_id IS NULL;
-CREATE INDEX recordings_keep ON recordings (keep_until) WHERE state = 'ready' AND hold IS NULL;
+CREATE INDEX recordings_sources ON recordings (ready_at) WHERE ready_at IS NOT NULL AND source_removed_at IS NULL;
+CREATE INDEX recordings_to_file ON recordings (pbx, channel) WHERE call_id IS NULL;
+CREATE INDEX recordings_keep ON recordings (keep_until)
+    WHERE state IN ('ready', 'refused', 'failed') AND hold IS NULL;
+CREATE INDEX recordings_unfinished ON recordings (id) WHERE state = 'removed' AND removal->>'sources' IS NULL;
+
+CREATE TABLE recording_places (
+    pbx text NOT NULL,
+    directory text NOT NULL,
+    watched_since timestamptz DEFAULT now() NOT NULL,
+    PRIMARY KEY (pbx, directory)
+);
+
+CREATE SEQUENCE audio_object_numbers;
 
 CREATE TABLE audio_objects (
     key text NOT NULL,
@@ -155,33 +180,43 @@ CREATE INDEX audit_log_by_recording ON audit_log (recording_id, id);
 CREATE INDEX audit_log_by_who ON audit_log (who, id);
 
 CREATE TABLE review_rules (
-    id uuid NOT NULL,
     kind text NOT NULL,
     choices jsonb NOT NULL,
-    active boolean DEFAULT true NOT NULL,
-    made_at timestamptz DEFAULT now() NOT NULL,
-    PRIMARY KEY (id)
+    active boolean NOT NULL,
+    changed_by text NOT NULL,
+    changed_at timestamptz DEFAULT now() NOT NULL,
+    PRIMARY KEY (kind)
 );
 
 CREATE TABLE review_picks (
     id uuid NOT NULL,
-    rule_id uuid,
     kind text NOT NULL,
     call_id uuid NOT NULL,
     extension text NOT NULL,
     because jsonb NOT NULL,
+    picked_by text,
     picked_at timestamptz DEFAULT now() NOT NULL,
     call_at timestamptz NOT NULL,
     state text DEFAULT 'open' NOT NULL,
     done_by uuid,
     done_at timestamptz,
+    why text,
     PRIMARY KEY (id),
-    CONSTRAINT review_picks_once UNIQUE (kind, call_id, extension),
-    FOREIGN KEY(rule_id) REFERENCES review_rules (id) ON DELETE SET NULL,
+    CONSTRAINT review_picks_once UNIQUE (call_id, extension, kind),
     FOREIGN KEY(done_by) REFERENCES accounts (id) ON DELETE SET NULL
 );
-CREATE INDEX review_picks_by_call ON review_picks (call_id);
+CREATE INDEX review_picks_by_kind ON review_picks (kind, call_at DESC);
 CREATE INDEX review_picks_open ON review_picks (call_at DESC) WHERE state = 'open';
+
+CREATE TABLE review_rounds (
+    one boolean DEFAULT true NOT NULL,
+    looked_at timestamptz,
+    swept_on date,
+    topped_up date,
+    PRIMARY KEY (one),
+    CONSTRAINT review_rounds_one CHECK (one)
+);
+INSERT INTO review_rounds DEFAULT VALUES;
 
 CREATE TABLE score_forms (
     id uuid NOT NULL,
@@ -216,7 +251,8 @@ CREATE TABLE grades (
     call_at timestamptz NOT NULL,
     supersedes uuid,
     PRIMARY KEY (id),
-    UNIQUE (supersedes)
+    UNIQUE (supersedes),
+    FOREIGN KEY(form_id, version) REFERENCES score_form_versions (form_id, version) ON DELETE RESTRICT
 );
 CREATE INDEX grades_by_call ON grades (call_id);
 CREATE INDEX grades_by_extension ON grades (extension, call_at DESC);
@@ -243,6 +279,10 @@ CREATE TRIGGER audit_log_not_emptied BEFORE TRUNCATE ON audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER score_form_versions_kept BEFORE UPDATE OR DELETE ON score_form_versions
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER score_form_versions_not_emptied BEFORE TRUNCATE ON score_form_versions
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+CREATE TRIGGER grades_not_emptied BEFORE TRUNCATE ON grades
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER grades_not_deleted BEFORE DELETE ON grades
     FOR EACH ROW EXECUTE FUNCTION refuse_change();
 CREATE TRIGGER grades_not_changed BEFORE UPDATE ON grades

@@ -17,10 +17,16 @@ addEventListener("keydown", (event) => {
     return;
   }
   const act = ACTS[event.key];
-  if (act) { act(); event.preventDefault(); }
+  if (act && act(event) !== false) event.preventDefault();
 });
 
-/** @type {Record<string, () => void>} */
+/** What Esc closes before anything else; the first that returns true had something. @type {((target: HTMLElement) => boolean)[]} */
+export const escapes = [];
+
+/** Keys of a part of the page; an act that returns false leaves the key to the browser. @param {Record<string, (event: KeyboardEvent) => boolean|void>} more */
+export const keys = (more) => { Object.assign(ACTS, more); };
+
+/** @type {Record<string, (event: KeyboardEvent) => boolean|void>} */
 const ACTS = {
   "/": () => go(document.getElementById("find")),
   n: () => go(noteField()),
@@ -50,6 +56,7 @@ function step(by) {
 /** Leave the field and go back to where the focus came from. @param {HTMLElement} target */
 function escape(target) {
   if (target.closest("dialog")) return;
+  if (escapes.some((close) => close(target))) return;
   if (leave() || target.closest("input, textarea, select")) {
     target.blur();
     if (before instanceof HTMLElement && before !== document.body) before.focus();

@@ -27,3 +27,10 @@ export const put = (path, body) =>
     method: "PUT", keepalive: true, body: JSON.stringify(body),
     headers: { "Content-Type": "application/json", "X-CSRF-Token": meta("csrf") },
   });
+
+/** A change of any other kind. @param {string} method @param {string} path @param {object} [body] */
+export const send = (method, path, body) =>
+  fetch(path, {
+    method, body: body && JSON.stringify(body),
+    headers: { ...(body && { "Content-Type": "application/json" }), "X-CSRF-Token": meta("csrf") },
+  });

@@ -1,0 +1,57 @@
+"""What goes into the encoder and comes out of it: values only, so that the service need not load FFmpeg to speak of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from call_records.recordings.shapes import Peaks
+from telephony.errors import PeerMistake
+from telephony.recordings import HealthFault, Layout, Measures
+
+
+class Unreadable(PeerMistake):
+    """This is not a sound file."""
+
+
+class Soundless(Unreadable):
+    """There is not a single sample in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What the PBX wrote of one recording: its two sides (one may be missing), or everybody in one file."""
+
+    in_side: Path | None = None
+    out_side: Path | None = None
+    mix: Path | None = None
+    outside_first: bool | None = None
+    """Whether the IN side is the outside party. A mixed file of two channels is read as two sides only if this is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What became of it."""
+
+    layout: Layout
+    duration_seconds: float
+    peaks: Peaks
+    measures: Measures
+    faults: tuple[HealthFault, ...]
+    difference_seconds: float
+    """By how much one side was longer than the other; the shorter got silence at its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What a redaction covered, and how the waveform looks there now."""
+
+    from_seconds: float
+    """Up to 70 ms before what was asked for: only whole packets can be replaced."""
+    to_seconds: float
+    """Up to 60 ms after it."""
+    first_part: int
+    """The first of the waveform's PEAKS parts that looks different."""
+    left: bytes
+    right: bytes | None
+    """The new values from there on; mono has only `left`."""

@@ -1,0 +1,61 @@
+"""The office's review rules: what was chosen, and for the rest what is usual."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from call_records import wire
+from call_records.reviews.tables import review_rules
+from call_records.troubles import plain_errors
+from telephony.errors import PeerMistake
+from telephony.reviews import ReviewRule, usual_rules
+
+
+class RuleBook:
+    """Keeps what was chosen."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def all(self) -> Sequence[ReviewRule]:
+        """Every kind once, chosen or usual, in the order of the table."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                return await rules_in_force(connection)
+
+    async def change(self, rule: ReviewRule, *, by: str) -> None:
+        """Raises PeerMistake for a choice out of its bounds."""
+        values = {
+            "kind": rule.kind.value,
+            "active": rule.active,
+            "choices": rule.shape.checked(rule.choices),
+            "changed_by": wire.clean(by),
+        }
+        keeping = insert(review_rules).values(values)
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await connection.execute(
+                    keeping.on_conflict_do_update(
+                        index_elements=["kind"], set_={**values, "changed_at": func.now()}
+                    )
+                )
+
+
+async def rules_in_force(connection: AsyncConnection) -> list[ReviewRule]:
+    """The same for whoever has a connection. A choice that a later release knew, or bounded wider, is the usual one."""
+    rows = {row.kind: row for row in await connection.execute(select(review_rules))}
+    return [
+        _chosen(usual, rows[usual.kind].active, rows[usual.kind].choices) if usual.kind in rows else usual
+        for usual in usual_rules()
+    ]
+
+
+def _chosen(usual: ReviewRule, active: bool, choices: dict[str, object]) -> ReviewRule:
+    try:
+        return ReviewRule(usual.kind, active, usual.shape.checked(choices))
+    except PeerMistake:
+        return ReviewRule(usual.kind, active, usual.choices)

@@ -1,0 +1,183 @@
+"""Audit: who listened to what, when, for how long, from where, and why. For administrators.
+
+The log is only ever added to; the database itself refuses anything else. Taking a copy of it out is a line in it too.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, time, timedelta
+from typing import Annotated
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response, StreamingResponse
+
+from call_records.recordings.shapes import AuditEntry, AuditFilter
+from telephony.facts import iso
+from telephony.recordings import AuditAction
+from web.access import ADMINISTRATORS, Viewer, guard
+from web.hearing import note_use
+from web.pages import Site, site_of
+from web.recording_words import ACTION_WORDS, details_words
+from web.wording import _
+
+router = APIRouter(include_in_schema=False)
+Administrator = Annotated[Viewer, Depends(guard(ADMINISTRATORS))]
+
+PAGE = 60  # rows; two screens
+FILTERS = frozenset({"who", "action", "from", "to", "recording", "call"})
+COLUMNS = (
+    "id", "at", "who", "account_id", "action", "recording_id", "call_id", "seconds", "address", "browser",
+    "reason", "details",
+)  # fmt: skip
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet computes a cell that begins so; a name or a reason that somebody typed must stay text."""
+BATCH = 200  # lines written to the network at once; some 60 kB
+
+
+@router.get("/audit")
+async def audit(request: Request, viewer: Administrator) -> Response:
+    """The log, newest first."""
+    site = site_of(request)
+    asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
+    wanted, problem = read_filter(asked, site)
+    before = asked.get("before", "")
+    entries = await site.records.audit.page(
+        wanted, limit=PAGE + 1, before=int(before) if before.isdecimal() and len(before) < 19 else None
+    )
+    filters = {name: value for name, value in asked.items() if name in FILTERS}
+    older = {**filters, "before": str(entries[PAGE - 1].id)} if len(entries) > PAGE else None
+    return site.renderer.page(
+        request,
+        viewer,
+        "audit.html",
+        entries=entries[:PAGE],
+        older="/audit?" + urlencode(older) if older else None,
+        newest="/audit?" + urlencode(filters) if before else None,
+        filters=filters,
+        exports={kind: f"/audit/export.{kind}?" + urlencode(filters) for kind in ("csv", "jsonl")},
+        actions=ACTION_WORDS,
+        logins=sorted(account.login for account in await site.records.accounts.all()),
+        details_words=details_words,
+        problem=problem,
+    )
+
+
+def read_filter(asked: dict[str, str], site: Site) -> tuple[AuditFilter, str | None]:
+    """The filter a person chose; what cannot be understood is left out and said."""
+    problem = None
+    since = until = None
+    try:
+        since, until = _day(asked.get("from"), site), _day(asked.get("to"), site)
+    except (ValueError, OverflowError):
+        problem = _("The date was not understood; it is written like 2026-11-22.")
+    recording_id = call_id = None
+    try:
+        recording_id = UUID(asked["recording"]) if "recording" in asked else None
+        call_id = UUID(asked["call"]) if "call" in asked else None
+    except ValueError:
+        problem = _("There is no such recording or call.")
+    action = asked.get("action")
+    return (
+        AuditFilter(
+            who=asked.get("who"),
+            action=AuditAction(action) if action in list(AuditAction) else None,
+            recording_id=recording_id,
+            call_id=call_id,
+            since=since,
+            until=until + timedelta(days=1) if until else None,
+        ),
+        problem,
+    )
+
+
+def _day(text: str | None, site: Site) -> datetime | None:
+    if not text:
+        return None
+    at = datetime.combine(datetime.fromisoformat(text).date(), time(), site.settings.time_zone)
+    return at.astimezone(UTC)
+
+
+@router.get("/audit/export.csv")
+async def export_csv(request: Request, viewer: Administrator) -> Response:
+    """The lines that match, oldest first, for a spreadsheet."""
+    return await _export(request, viewer, "csv")
+
+
+@router.get("/audit/export.jsonl")
+async def export_jsonl(request: Request, viewer: Administrator) -> Response:
+    """The lines that match, oldest first, one JSON object a line."""
+    return await _export(request, viewer, "jsonl")
+
+
+async def _export(request: Request, viewer: Viewer, kind: str) -> Response:
+    site = site_of(request)
+    asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
+    wanted, problem = read_filter(asked, site)
+    if problem:  # half a filter would export what was not asked for
+        return Response(problem, status_code=400, media_type="text/plain")
+    details = {"as": kind} | {name: value for name, value in asked.items() if name in FILTERS}
+    await note_use(site, request, viewer, AuditAction.EXPORTED, None, details=details)
+    entries = site.records.audit.export(wanted)
+    written = _as_csv(entries) if kind == "csv" else _as_lines(entries)
+    name = f"audit-{datetime.now(UTC):%Y%m%d-%H%M%S}.{kind}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    media_type = "text/csv; charset=utf-8" if kind == "csv" else "application/jsonl"
+    return StreamingResponse(written, media_type=media_type, headers=headers)
+
+
+async def _as_csv(entries: AsyncIterator[AuditEntry]) -> AsyncIterator[str]:
+    page = io.StringIO()
+    writer = csv.writer(page)
+    writer.writerow(COLUMNS)
+    count = 0
+    async for entry in entries:
+        told = told_entry(entry)
+        told["details"] = json.dumps(told["details"], ensure_ascii=False) if told["details"] else ""
+        writer.writerow([cell(told[name]) for name in COLUMNS])
+        count += 1
+        if count % BATCH == 0:
+            yield page.getvalue()
+            page.seek(0)
+            page.truncate()
+    yield page.getvalue()
+
+
+async def _as_lines(entries: AsyncIterator[AuditEntry]) -> AsyncIterator[str]:
+    lines: list[str] = []
+    async for entry in entries:
+        lines.append(json.dumps(told_entry(entry), ensure_ascii=False) + "\n")
+        if len(lines) >= BATCH:
+            yield "".join(lines)
+            lines.clear()
+    yield "".join(lines)
+
+
+def told_entry(entry: AuditEntry) -> dict[str, object]:
+    """A line as it is exported."""
+    return {
+        "id": entry.id,
+        "at": iso(entry.at),
+        "who": entry.who,
+        "account_id": str(entry.account_id) if entry.account_id else None,
+        "action": entry.action.value,
+        "recording_id": str(entry.recording_id) if entry.recording_id else None,
+        "call_id": str(entry.call_id) if entry.call_id else None,
+        "seconds": entry.seconds,
+        "address": entry.address,
+        "browser": entry.browser,
+        "reason": entry.reason,
+        "details": dict(entry.details),
+    }
+
+
+def cell(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula."""
+    if isinstance(value, str) and value.startswith(FORMULA):
+        return "'" + value
+    return value

@@ -1,0 +1,92 @@
+"""Feedback: what colleagues said about my calls. Everybody sees what concerns his own extensions and nothing else."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from call_records.reviews.shapes import Grade, Told
+from telephony.reviews import QuestionKind, Step, trend
+from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.pages import Site, site_of
+from web.pages.review_chart import bars, steps_back
+from web.pages.review_people import forms_of, marks_of
+from web.story import headline, tell
+from web.visibility import show
+from web.wording import Named, _
+
+router = APIRouter(include_in_schema=False)
+SignedIn = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
+
+
+@router.get("/feedback")
+async def feedback(request: Request, viewer: SignedIn) -> Response:
+    """My grades, newest call first, what I have not opened marked; and how they go."""
+    site = site_of(request)
+    grades = site.records.reviews.grades
+    own = frozenset(viewer.account.extensions)
+    found = await grades.told(own, viewer.account.id) if own else []
+    zone = site.settings.time_zone
+    steps = steps_back(datetime.now(zone).date(), Step.MONTH)
+    since = await grades.since(own, datetime.now(UTC) - timedelta(days=366)) if own else []
+    marks = marks_of(since, await forms_of(site, since))
+    return site.renderer.page(
+        request,
+        viewer,
+        "feedback.html",
+        told=[(one, _client(site, viewer, one)) for one in found],
+        unread=sum(one.read_at is None for one in found),
+        bars=bars(trend(marks, Step.MONTH, zone), steps) if marks else [],
+        has_phone=bool(own),
+    )
+
+
+def _client(site: Site, viewer: Viewer, told: Told) -> Named | None:
+    if told.call is None:
+        return None
+    seen, names = show(told.call, viewer.view), site.hub.names
+    target = seen.caller.number
+    if target == told.grade.extension:
+        target = seen.answered_by or seen.requested
+    return names.party(target, seen) if target else names.caller(seen)
+
+
+@router.get("/feedback/{grade_id}")
+async def one(request: Request, grade_id: UUID, viewer: SignedIn) -> Response:
+    """One grade with its questions. Opening it is reading it."""
+    site = site_of(request)
+    reviews = site.records.reviews
+    grade = await reviews.grades.one(grade_id)
+    if grade is None or grade.extension not in viewer.account.extensions:
+        raise HTTPException(404, _("There is no such feedback."))
+    newest = await _newest(site, grade)
+    if newest.id != grade.id:
+        return RedirectResponse(f"/feedback/{newest.id}", 303)
+    await reviews.grades.mark_read(grade.id, viewer.account.id)
+    call = await site.records.calls.one(grade.call_id)
+    seen = show(call, viewer.view) if call else None
+    form = await reviews.forms.one(grade.form_id, grade.version)
+    return site.renderer.page(
+        request,
+        viewer,
+        "feedback_one.html",
+        grade=grade,
+        form=form,
+        kinds=QuestionKind,
+        call=seen,
+        headline=headline(seen, site.hub.names) if seen else None,
+        story=tell(seen, site.hub.names) if seen else (),
+        client=_client(site, viewer, Told(grade, form, call, None)) if form else None,
+    )
+
+
+async def _newest(site: Site, grade: Grade) -> Grade:
+    """What counts now of what this grader said by this form."""
+    found = await site.records.reviews.grades.of_part(grade.call_id, grade.extension)
+    same = [one for one in found if (one.grader_id, one.form_id) == (grade.grader_id, grade.form_id)]
+    return same[-1] if same and grade.id not in {one.id for one in same} else grade

@@ -1,0 +1,317 @@
+"""The office's rules for recordings: who must say why, how long sound is kept, which links may live. Administrators only.
+
+Nothing is saved unseen: the form is first shown again with what it would remove tonight, and where that is anything,
+the number is typed before it is saved, because sound that was removed never comes back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Annotated, Any
+from uuid import UUID, uuid4
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response
+
+from call_records.recordings.shapes import RetentionRule
+from telephony.facts import Direction
+from telephony.recordings import AuditAction, RecordingPolicy
+from web.access import ADMINISTRATORS, Viewer, guard
+from web.hearing import note_use
+from web.pages import Site, site_of
+from web.recording_words import days_words
+from web.wording import DIRECTION_WORDS, _
+
+router = APIRouter(include_in_schema=False)
+Administrator = Annotated[Viewer, Depends(guard(ADMINISTRATORS))]
+
+RULES_MOST = 40  # more than anybody can read as one list
+FIELDS_MOST = 600  # fields of the form: eight a rule, and the policy's
+TEXT_MOST = 200  # characters of one field
+DAYS_MOST = 36_500  # a hundred years
+LINK_DAYS_MOST = 365  # a link that lives longer is an account without a password
+COLUMNS = ("id", "direction", "number", "extension", "tag", "shorter", "days", "note")
+_NUMBER = re.compile(r"\+[0-9]{3,15}\*?")
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The form as it was filled in, and what it means; `problems` say what cannot be understood."""
+
+    policy_row: Row
+    rows: tuple[Row, ...]
+    policy: RecordingPolicy
+    rules: tuple[RetentionRule, ...]
+    problems: tuple[str, ...]
+
+    @property
+    def mark(self) -> str:
+        """Changes with every choice: what was previewed is what is saved."""
+        rules = [_rule_facts(rule) for rule in self.rules]
+        return hashlib.sha256(json.dumps([asdict(self.policy), rules]).encode()).hexdigest()[:32]
+
+
+@router.get("/recordings/rules")
+async def rules(request: Request, viewer: Administrator) -> Response:
+    """What holds now."""
+    retention = site_of(request).records.retention
+    policy, kept = await retention.policy(), await retention.rules()
+    said = _("Saved. The rules hold from tonight on.") if request.query_params.get("saved") else None
+    return _page(request, viewer, _policy_row(policy), [_row(rule) for rule in kept], said=said)
+
+
+@router.post("/recordings/rules")
+async def change(request: Request, viewer: Administrator) -> Response:
+    """One of the form's buttons: move, take out, add, preview, save."""
+    site = site_of(request)
+    told = await _form(request)
+    policy_row, rows = _told_policy(told), _told_rows(told)
+    act, _dash, which = told.get("do", "preview").partition("-")
+    if act in ("up", "down", "drop", "add"):
+        return _page(request, viewer, policy_row, _rearranged(rows, act, which))
+    draft = understand(policy_row, rows)
+    if draft.problems:
+        return _page(request, viewer, policy_row, rows, problems=draft.problems, status=400)
+    count = await site.records.retention.would_remove(draft.rules, draft.policy.keep_days)
+    seen = told.get("previewed") == f"{draft.mark}:{count}"
+    if act == "save" and seen and (count == 0 or told.get("typed", "").strip() == str(count)):
+        await _save(site, request, viewer, draft)
+        return RedirectResponse("/recordings/rules?saved=yes", 303)
+    problems = (
+        (_("Please type the number of recordings that will be removed."),) if act == "save" and seen else ()
+    )
+    return _page(request, viewer, policy_row, rows, draft=draft, count=count, problems=problems)
+
+
+async def _save(site: Site, request: Request, viewer: Viewer, draft: Draft) -> None:
+    retention = site.records.retention
+    before = _told_in_words(await retention.policy(), await retention.rules())
+    after = _told_in_words(draft.policy, draft.rules)
+    details = {"before": before, "after": after}
+    await note_use(site, request, viewer, AuditAction.RULES_CHANGED, None, details=details)
+    # Old rules with new days, or the other way round, may remove what neither the old nor the new whole would: while
+    # the rules change, the longer of both times holds.
+    longer = _longer((await retention.policy()).keep_days, draft.policy.keep_days)
+    await retention.set_policy(replace(draft.policy, keep_days=longer))
+    await retention.put_rules(draft.rules)
+    if longer != draft.policy.keep_days:
+        await retention.set_policy(draft.policy)
+
+
+def _longer(one: int | None, other: int | None) -> int | None:
+    """The longer of two times; None is for ever."""
+    return None if one is None or other is None else max(one, other)
+
+
+def _page(
+    request: Request,
+    viewer: Viewer,
+    policy_row: Row,
+    rows: Sequence[Row],
+    *,
+    draft: Draft | None = None,
+    count: int | None = None,
+    said: str | None = None,
+    problems: Sequence[str] = (),
+    status: int = 200,
+) -> Response:
+    return site_of(request).renderer.page(
+        request,
+        viewer,
+        "recording_rules.html",
+        status=status,
+        tab="rules",
+        policy=policy_row,
+        rows=rows,
+        directions=Direction,
+        count=count,
+        previewed=f"{draft.mark}:{count}" if draft else "",
+        sentences=[rule_words(rule) for rule in draft.rules] if draft else [],
+        rest=days_words(draft.policy.keep_days) if draft else "",
+        full=len(rows) >= RULES_MOST,
+        said=said,
+        problem=" ".join(problems) or None,
+    )
+
+
+# -- the form --
+
+
+async def _form(request: Request) -> dict[str, str]:
+    form = await request.form(max_files=0, max_fields=FIELDS_MOST)
+    return {
+        name: value.replace("\0", "").strip()[:TEXT_MOST]
+        for name, value in form.multi_items()
+        if isinstance(value, str)
+    }
+
+
+def _told_policy(told: Mapping[str, str]) -> Row:
+    return {name: told.get(name, "") for name in ("reason", "keep", "destroy", "links", "pbx")}
+
+
+def _told_rows(told: Mapping[str, str]) -> list[Row]:
+    """The rows of the table, in its order; one without any field is not there."""
+    rows = [{name: told.get(f"rule-{n}-{name}", "") for name in COLUMNS} for n in range(RULES_MOST)]
+    return [row for n, row in enumerate(rows) if f"rule-{n}-days" in told]
+
+
+def _rearranged(rows: list[Row], act: str, which: str) -> list[Row]:
+    if act == "add":
+        return rows if len(rows) >= RULES_MOST else [*rows, dict.fromkeys(COLUMNS, "")]
+    at = int(which) if which.isdecimal() and len(which) < 4 else -1
+    if not 0 <= at < len(rows):
+        return rows
+    row = rows.pop(at)
+    if act != "drop":
+        rows.insert(max(0, at + (-1 if act == "up" else 1)), row)
+    return rows
+
+
+def _policy_row(policy: RecordingPolicy) -> Row:
+    return {
+        "reason": "yes" if policy.reason_required else "",
+        "keep": _text(policy.keep_days),
+        "destroy": "yes" if policy.destroy_redacted_original else "",
+        "links": str(policy.link_days_most),
+        "pbx": _text(policy.remove_at_pbx_after_days),
+    }
+
+
+def _row(rule: RetentionRule) -> Row:
+    shorter = rule.shorter_than_seconds
+    return {
+        "id": str(rule.id),
+        "direction": rule.direction or "",
+        "number": rule.number or "",
+        "extension": rule.extension or "",
+        "tag": rule.tag or "",
+        "shorter": "" if shorter is None else f"{shorter:g}",
+        "days": _text(rule.keep_days),
+        "note": rule.note,
+    }
+
+
+def _text(value: int | None) -> str:
+    return "" if value is None else str(value)
+
+
+# -- what it means --
+
+
+def understand(policy_row: Row, rows: Sequence[Row]) -> Draft:
+    """The form's meaning; empty days are for ever, an empty condition is any."""
+    problems: list[str] = []
+    policy = RecordingPolicy(
+        reason_required=policy_row["reason"] == "yes",
+        keep_days=_days(policy_row["keep"], _("Keep sound for"), problems),
+        destroy_redacted_original=policy_row["destroy"] == "yes",
+        link_days_most=_link_days(policy_row["links"], problems),
+        remove_at_pbx_after_days=_days(policy_row["pbx"], _("Files at the phone system"), problems),
+    )
+    rules = tuple(_rule(at, row, problems) for at, row in enumerate(rows))
+    return Draft(dict(policy_row), tuple(rows), policy, rules, tuple(problems))
+
+
+def _rule(at: int, row: Row, problems: list[str]) -> RetentionRule:
+    where = _("Rule {number}").format(number=at + 1)
+    number = re.sub(r"[\s()-]", "", row["number"])
+    if number and not _NUMBER.fullmatch(number):
+        problems.append(
+            f"{where}: " + _("a number is written with its country, like +79160000012 or +7916*.")
+        )
+    if row["extension"] and not re.fullmatch(r"[0-9]{2,8}", row["extension"]):
+        problems.append(f"{where}: " + _("an extension has two to eight digits."))
+    return RetentionRule(
+        id=_id(row["id"]),
+        position=at,
+        direction=Direction(row["direction"]) if row["direction"] in list(Direction) else None,
+        number=number or None,
+        extension=row["extension"] or None,
+        tag=" ".join(row["tag"].split()).casefold() or None,
+        shorter_than_seconds=_seconds(row["shorter"], where, problems),
+        keep_days=_days(row["days"], where, problems),
+        note=row["note"],
+    )
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        return uuid4()
+
+
+def _days(text: str, where: str, problems: list[str]) -> int | None:
+    if not text:
+        return None
+    if text.isdecimal() and len(text) < 6 and int(text) <= DAYS_MOST:
+        return int(text)
+    problems.append(f"{where}: " + _("days are a whole number; leave it empty for ever."))
+    return None
+
+
+def _link_days(text: str, problems: list[str]) -> int:
+    if text.isdecimal() and len(text) < 4 and 1 <= int(text) <= LINK_DAYS_MOST:
+        return int(text)
+    problems.append(_("Links live for 1 to 365 days."))
+    return RecordingPolicy().link_days_most
+
+
+def _seconds(text: str, where: str, problems: list[str]) -> float | None:
+    if not text:
+        return None
+    if re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,2})?", text) and float(text) > 0:
+        return float(text)
+    problems.append(f"{where}: " + _("“shorter than” is a number of seconds."))
+    return None
+
+
+# -- in words --
+
+
+def rule_words(rule: RetentionRule) -> str:
+    """`Incoming, number +7916*, shorter than 10 s: 30 days`."""
+    conditions = [
+        DIRECTION_WORDS[rule.direction] if rule.direction else "",
+        _("number ") + rule.number if rule.number else "",
+        _("extension ") + rule.extension if rule.extension else "",
+        _("tag ") + rule.tag if rule.tag else "",
+        _("shorter than {n} s").format(n=f"{rule.shorter_than_seconds:g}")
+        if rule.shorter_than_seconds
+        else "",
+    ]
+    said = ", ".join(part for part in conditions if part) or _("Every recording")
+    return f"{said}: {days_words(rule.keep_days)}"
+
+
+def _told_in_words(policy: RecordingPolicy, rules: Sequence[RetentionRule]) -> dict[str, Any]:
+    """As the audit log keeps it: readable in ten years."""
+    return {
+        "reason required": policy.reason_required,
+        "keep days": "for ever" if policy.keep_days is None else policy.keep_days,
+        "destroy covered originals": policy.destroy_redacted_original,
+        "link days at most": policy.link_days_most,
+        "remove at the phone system after days": policy.remove_at_pbx_after_days,
+        "rules": [rule_words(rule) for rule in sorted(rules, key=lambda rule: rule.position)],
+    }
+
+
+def _rule_facts(rule: RetentionRule) -> list[Any]:
+    """Everything but the id, which a new rule gets anew each time it is read."""
+    return [
+        rule.position,
+        rule.direction,
+        rule.number,
+        rule.extension,
+        rule.tag,
+        rule.shorter_than_seconds,
+        rule.keep_days,
+        rule.note,
+    ]
