@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 from sqlalchemy import make_url, text
@@ -19,9 +20,11 @@ from call_records.journal import CallJournal
 from call_records.notes import NoteBook
 from call_records.outbox import Outbox
 from call_records.queries.calls import CallList
+from call_records.recordings import upkeep
 from call_records.recordings.audit import AuditLog
 from call_records.recordings.catalogue import Catalogue
 from call_records.recordings.comments import CommentBook
+from call_records.recordings.editing import AudioEditor
 from call_records.recordings.links import LinkBook
 from call_records.recordings.retention import RetentionDesk
 from call_records.recordings.settings import AudioSettings
@@ -70,6 +73,8 @@ class RecordsStore:
     links: ShareLinks
     audit: Audit
     retention: Retention
+    keeper: RetentionDesk
+    """The same as `retention`, with what the service itself does."""
     reviews: Reviews
     catalogue: Catalogue
     journal: CallJournal
@@ -108,11 +113,13 @@ async def open_records(
     address = address_of(url)
     engine = _engine(address)
     store = _store(engine, audio)
+    store.editor = editor = AudioEditor(engine, store.recordings, store.shelf, store.retention, audio)
     try:
         if migrate:
             await store.upgrade()
         yield store
     finally:
+        await editor.close()
         # Saying goodbye to a database that hangs must not keep a service from stopping.
         with suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_SECONDS):
@@ -120,7 +127,10 @@ async def open_records(
 
 
 def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
-    shelf: Shelf = AudioShelf(engine, audio) if audio is not None else NoShelf()
+    shelf = AudioShelf(engine, audio) if audio is not None else NoShelf()
+    keeper = RetentionDesk(engine, shelf)
+    if audio is not None and isinstance(shelf, AudioShelf):
+        keeper = RetentionDesk(engine, shelf, arrivals=audio.arrivals, sweep=partial(upkeep.sweep, shelf))
     return RecordsStore(
         engine=engine,
         calls=CallList(engine),
@@ -137,7 +147,8 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
         links=LinkBook(engine),
         audit=AuditLog(engine),
         reviews=ReviewDesk(engine),
-        retention=RetentionDesk(engine, shelf, arrivals=audio.arrivals if audio else None),
+        retention=keeper,
+        keeper=keeper,
         catalogue=Catalogue(engine),
         journal=CallJournal(engine),
         outbox=Outbox(engine),

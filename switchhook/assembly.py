@@ -32,6 +32,7 @@ from ami_bridge.observer import Observer
 from call_records.database import RecordsStore, open_records
 from call_records.live import LiveBoard
 from call_records.postgres import EmbeddedPostgres
+from call_records.recordings.arrivals import UploadDesk
 from call_records.spool import SpoolingJournal
 from switchhook import __version__
 from switchhook.audio import audio_settings
@@ -39,6 +40,7 @@ from switchhook.bridge import Bridge, RecordingDesk
 from switchhook.cel_sources import cel_source
 from switchhook.doctor import link_to
 from switchhook.meters import ServiceMeters
+from switchhook.recording_line import RecordingLine
 from switchhook.settings import PbxSettings, Settings, machine_time_zone
 from telephony.errors import SwitchhookError, TryLater
 from telephony.numbers import Numbering
@@ -69,6 +71,8 @@ class Service:
     store: RecordsStore
     board: LiveBoard
     spool: SpoolingJournal | None
+    line: RecordingLine | None = None
+    """The way of recordings; None in a process that only serves pages."""
     bridges: dict[str, Bridge] = field(default_factory=dict)
     web_port: int | None = None
     setup_code: str | None = None
@@ -94,6 +98,7 @@ class Service:
             for bridge in self.bridges.values()
             if bridge.cel_problem
         ]
+        told += self.line.troubles() if self.line else ()
         return told
 
 
@@ -178,7 +183,8 @@ async def open_service(settings: Settings, only: Part | None) -> AsyncIterator[S
         if only != "web":
             spool = SpoolingJournal(store.journal, _state_dir(settings) / "spool")
             stack.callback(spool.close)
-        service = Service(settings, store, board, spool)
+        line = RecordingLine(settings, store) if only != "web" else None
+        service = Service(settings, store, board, spool, line)
         await _try_upgrade(service)
         yield service
         board.close()
@@ -279,6 +285,9 @@ def _start_parts(
     elif service.spool is not None:
         once_stored(service.spool.run, "spool")
         once_stored(lambda: _prune(service), "prune")
+        if service.line is not None:
+            once_stored(service.line.run, "recordings")
+        once_stored(service.store.reviews.picks.run, "review picks")
         for pbx in service.settings.pbx:
             bridge = _bridge(service, pbx, service.spool)
             work = bridge.run(service.store_ready, tell_link_elsewhere=only == "bridge")
@@ -348,6 +357,7 @@ async def _serve(
         registry=registry,
         troubles=service.troubles,
         control=RecordingDesk(service.bridges) if service.spool is not None else None,
+        uploads=_uploads(service),
     )
     async with asyncio.TaskGroup() as tasks:
 
@@ -358,6 +368,14 @@ async def _serve(
         offering = tasks.create_task(_offer_setup(service, code), name="first administrator")
         await serve(app, settings.host, settings.port, stop, bound=bound)
         offering.cancel()
+
+
+def _uploads(service: Service) -> UploadDesk | None:
+    """Where remote PBXes send their recordings; None when none of them has a token."""
+    tokens = {pbx.id: pbx.upload_token.get_secret_value() for pbx in service.settings.pbx if pbx.upload_token}
+    if not tokens:
+        return None
+    return UploadDesk(audio_settings(service.settings).arrivals, tokens, service.store.catalogue)
 
 
 async def _offer_setup(service: Service, code: str | None) -> None:

@@ -20,7 +20,7 @@ from telephony.recordings import (
     RecordingState,
 )
 from telephony.staff import Role
-from web.wording import _
+from web.wording import FAULT_WORDS, _
 
 STATE_WORDS: dict[RecordingState, str] = {
     RecordingState.EXPECTED: _("On its way"),
@@ -31,15 +31,6 @@ STATE_WORDS: dict[RecordingState, str] = {
     RecordingState.FAILED: _("Could not be prepared"),
     RecordingState.LOST: _("Never came"),
     RecordingState.REMOVED: _("Removed"),
-}
-
-FAULT_WORDS: dict[HealthFault, str] = {
-    HealthFault.SILENT: _("Nobody can be heard"),
-    HealthFault.OUTSIDE_SILENT: _("Only our side can be heard"),
-    HealthFault.OURS_SILENT: _("Only the outside party can be heard"),
-    HealthFault.CLIPPED: _("Too loud, distorted"),
-    HealthFault.TRUNCATED: _("Ends too early"),
-    HealthFault.SHORTER_THAN_TALK: _("Shorter than the conversation"),
 }
 
 SCOPE_WORDS: dict[HearScope, str] = {

@@ -432,8 +432,10 @@ class Catalogue:
     async def _change(self, recording_id: UUID, *, announce: bool = True, **values: Any) -> None:
         with plain_errors():
             async with self._engine.begin() as connection:
+                # A tombstone stays one: whatever was begun before the removal comes too late.
+                living = recordings.c.state != RecordingState.REMOVED.value
                 await connection.execute(
-                    update(recordings).where(recordings.c.id == recording_id).values(**values)
+                    update(recordings).where(recordings.c.id == recording_id, living).values(**values)
                 )
                 if announce:
                     await filing.notify(connection, [recording_id])

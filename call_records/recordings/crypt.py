@@ -48,6 +48,10 @@ class Tampered(PeerMistake):
         )
 
 
+class Locked(NeedsPerson):
+    """The key of this recording's stored audio is missing or another one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Slice:
     """Which bytes of the stored object hold a range of the audio."""
@@ -66,7 +70,7 @@ class KeyRing:
             if len(key.secret) != KEY_BYTES:
                 raise NeedsPerson(
                     f"The storage key {key.id} has {len(key.secret)} bytes instead of {KEY_BYTES}.",
-                    remedy="Make one with `openssl rand -base64 32`.",
+                    remedy="Make one with `openssl rand -hex 32`.",
                 )
             if key.id in self._keys:
                 raise NeedsPerson(f"Two storage keys are called {key.id}.", remedy="Give each its own id.")
@@ -85,17 +89,17 @@ class KeyRing:
         return newest.id, nonce + sealed
 
     def unwrap(self, key_id: str, wrapped: bytes, object_key: str) -> bytes:
-        """The object's secret. Raises NeedsPerson naming a key that is missing, Tampered when it does not fit."""
+        """The object's secret. Raises Locked naming a key that is missing or does not fit."""
         if key_id not in self._keys:
-            raise NeedsPerson(
+            raise Locked(
                 f"The storage key {key_id} is missing.",
-                remedy=f"Put the key {key_id} back into [recordings] keys; without it this audio stays closed.",
+                remedy=f"Put the key {key_id} back into [recordings] key_file; without it this audio stays closed.",
             )
         nonce, sealed = wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:]
         try:
             return AESGCM(self._keys[key_id].secret).decrypt(nonce, sealed, _bound_to(key_id, object_key))
         except (InvalidTag, ValueError) as cause:
-            raise NeedsPerson(
+            raise Locked(
                 f"The storage key {key_id} does not open this recording.",
                 remedy=f"Check that the key called {key_id} is the one it was; two keys must not share an id.",
             ) from cause

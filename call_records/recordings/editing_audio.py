@@ -12,6 +12,7 @@ from __future__ import annotations
 import array
 import itertools
 import math
+import warnings
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -38,6 +39,7 @@ BEEP_LEVEL = 0.2  # of full scale: clearly heard beside speech at -26 dBFS, and 
 BEEP_BITS = 24_000
 BEEP_SETTLES = 4  # packets until the tone's encoder is in full swing
 BEEP_PACKETS = 8  # different ones, repeated: a packet holds whole periods, so any may follow any
+MP3_EFFORT = "7"  # of 0 (slow) to 9: 130 times real time, its own default 77
 MP3_BITS = {1: 32_000, 2: 48_000}  # by channels, at 16 kHz: speech keeps what the Opus had
 
 
@@ -58,7 +60,10 @@ def clip(source: Path, target: Path, from_seconds: float, to_seconds: float) -> 
 
 
 def _cut(sound: bytes, channels: int) -> bytes:
-    from pydub import AudioSegment  # only here: 15 MB that a worker which only encodes does without
+    with warnings.catch_warnings():
+        # It looks for an ffmpeg program and for audioop; of what is used here neither is missing.
+        warnings.simplefilter("ignore")
+        from pydub import AudioSegment  # only here: 15 MB that a worker which only encodes does without
 
     segment: Any = AudioSegment(
         data=sound, sample_width=SAMPLE_BYTES, frame_rate=DECODED_RATE, channels=channels
@@ -193,7 +198,8 @@ def as_mp3(source: Path, target: Path) -> None:
     channels = _channels(source)
     layout = "stereo" if channels == 2 else "mono"
     with av.open(str(target), "w", format="mp3") as file:
-        stream = file.add_stream("libmp3lame", rate=DECODED_RATE, layout=layout, bit_rate=MP3_BITS[channels])
+        options = {"b": str(MP3_BITS[channels]), "compression_level": MP3_EFFORT}
+        stream = file.add_stream("libmp3lame", rate=DECODED_RATE, layout=layout, options=options)
         written = 0
         for block in decoded(source, 0.0, math.inf):
             samples = len(block) // SAMPLE_BYTES // channels

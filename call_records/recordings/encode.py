@@ -25,9 +25,11 @@ from call_records.recordings.measure import SAMPLE_BYTES, SideMeter, audioop, ju
 from telephony.recordings import Layout
 
 STEREO_BITS = 24_000
-"""Bits a second asked for; speech with its pauses comes out at some 21 000. Not less: at 16 000 the encoder gives up
-stereo and mixes both sides, at 21 000 it is near that; from here each side stays 50 dB below the other."""
+"""Bits a second asked for at 8 kHz; speech with its pauses comes out at some 21 000, and each side stays 50 dB below the
+other while one person talks. Not less: at 16 000 the encoder gives up stereo and mixes both sides."""
 MONO_BITS = 14_000
+WIDEBAND_FROM = 16_000  # Hz; twice the sound ...
+WIDEBAND_SHARE = 1.5  # ... for which the sides need half as many bits again to stay apart when both talk
 PACKET_MS = 60  # the longest Opus packet: a third of the index of 20 ms packets, and 8 % less audio
 EFFORT = 5  # of 10: a third faster than 10, and no difference was heard or measured at these bit rates
 VOICE = "voip"  # the encoder's speech mode; `audio` let the sides leak into each other at -17 dB
@@ -80,6 +82,11 @@ def interleaved(sides: list[bytes]) -> bytes:
     return audioop.add(left, audioop.tostereo(sides[1], SAMPLE_BYTES, 0, 1), SAMPLE_BYTES)
 
 
+def _bits(rate: int, channels: int) -> int:
+    narrow = STEREO_BITS if channels == 2 else MONO_BITS
+    return round(narrow * (WIDEBAND_SHARE if rate >= WIDEBAND_FROM else 1.0))
+
+
 class OpusFile:
     """An Opus in MP4 that is being written, its index in front so that it plays before it is loaded.
 
@@ -88,7 +95,7 @@ class OpusFile:
 
     def __init__(self, path: Path, rate: int, channels: int) -> None:
         options = {
-            "b": str(STEREO_BITS if channels == 2 else MONO_BITS),
+            "b": str(_bits(rate, channels)),
             "vbr": "on",
             "application": VOICE,
             "frame_duration": str(PACKET_MS),

@@ -12,9 +12,9 @@ costs an attempt; after three it is left to a person, with the reason beside it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -22,6 +22,7 @@ from uuid import UUID
 import structlog
 
 from call_records.recordings.encode_shapes import Soundless, Sources, Unreadable
+from call_records.recordings.pipeline_call import began_at, falls_short, outside_first
 from call_records.recordings.shapes import Processed, Recording, Shelf, SourceRole
 from telephony.errors import NeedsPerson, PeerMistake, SwitchhookError, TryLater
 from telephony.facts import CallFacts
@@ -47,13 +48,10 @@ WAITS_SECONDS = (
     60.0,
 )  # the last repeats: a storage is noticed a minute after it is back
 
-COVERED_SHARE = 0.98  # of the seconds talked must be in the audio ...
-COVERED_SLACK_SECONDS = 1.0  # ... but for what starting to record takes
-
 T = TypeVar("T")
-KeepUntil = Callable[[Recording, datetime, float], Awaitable[datetime | None]]
-"""When the retention rules remove this recording, given its start and its seconds; None is never."""
-Notices = Callable[[asyncio.Event], Awaitable[None]]
+KeepUntil = Callable[[Recording, CallFacts | None], Awaitable[datetime | None]]
+"""When the retention rules remove this recording, its start and length known by now; None is never."""
+Notices = Callable[[asyncio.Event], Coroutine[None, None, None]]
 """Sets the event whenever something may have arrived; runs until cancelled."""
 
 
@@ -122,7 +120,7 @@ class Pipeline:
         await asyncio.to_thread(_empty, self._work)
         async with asyncio.TaskGroup() as tasks:
             if self._notices is not None:
-                tasks.create_task(_forever(self._notices(self._wake)), name="recording notices")
+                tasks.create_task(self._notices(self._wake), name="recording notices")
             for number in range(self._lanes):
                 tasks.create_task(self._lane(), name=f"recording lane {number + 1}")
 
@@ -182,22 +180,30 @@ class Pipeline:
 
     async def _encoded(self, recording: Recording) -> Processed:
         target = self._work / f"{recording.id}.m4a"
-        sources = sources_of(recording)
-        return await self._in_the_end("encoding", lambda: self._worker.encode(sources, target))
+        sources, instead = sources_of(recording, await self._call_of(recording))
+        try:
+            return await self._in_the_end("encoding", lambda: self._worker.encode(sources, target))
+        except Unreadable as trouble:
+            if instead is None:
+                raise
+            log.warning("recording_side_unreadable", reason=str(trouble))
+            return await self._in_the_end("encoding", lambda: self._worker.encode(instead, target))
 
     async def _ready(self, recording: Recording, made: Processed) -> None:
         call = await self._call_of(recording)
-        if call is not None and await self._falls_short(recording, call, made.duration_seconds):
-            made = replace(made, faults=(*made.faults, HealthFault.SHORTER_THAN_TALK))
-        started_at = began_at(recording, made.duration_seconds)
+        if call is not None:
+            made = replace(made, faults=await self._faults(recording, call, made))
+        started_at = began_at(call, recording, made.duration_seconds)
         try:
             await self._stored(recording, made)
         except PeerMistake as gone:
             log.info("recording_gone", reason=str(gone))  # removed while it was encoded: the tombstone stands
             return
+        known = replace(
+            recording, started_at=started_at, duration_seconds=made.duration_seconds, layout=made.layout
+        )
         keep_until = await self._in_the_end(
-            "asking the retention rules",
-            lambda: self._keep_until(recording, started_at, made.duration_seconds),
+            "asking the retention rules", lambda: self._keep_until(known, call)
         )
         await self._told(lambda: self._catalogue.processed(recording.id, made, started_at, keep_until))
         log.info(
@@ -215,13 +221,14 @@ class Pipeline:
             return None
         return await self._in_the_end("reading the call", lambda: self._calls.one(call_id))
 
-    async def _falls_short(self, recording: Recording, call: CallFacts, seconds: float) -> bool:
-        """Whether this call, now that it is over, was talked longer than its recordings together last."""
-        if call.ended_at is None:
-            return False
+    async def _faults(
+        self, recording: Recording, call: CallFacts, made: Processed
+    ) -> tuple[HealthFault, ...]:
+        """Those of the sound, and whether it is shorter than the talk."""
         siblings = await self._in_the_end("reading recordings", lambda: self._catalogue.of_call(call.id))
-        others = sum(one.duration_seconds or 0.0 for one in siblings if one.id != recording.id)
-        return seconds + others < COVERED_SHARE * call.talk_seconds - COVERED_SLACK_SECONDS
+        if falls_short(call, recording, made.duration_seconds, siblings):
+            return (*made.faults, HealthFault.SHORTER_THAN_TALK)
+        return made.faults
 
     async def _attempt_failed(self, recording: Recording, reason: str) -> None:
         log.warning("recording_attempt_failed", attempt=recording.attempts, reason=reason)
@@ -264,21 +271,19 @@ class Pipeline:
                 return result
 
 
-def sources_of(recording: Recording) -> Sources:
-    """What the encoder is given: the sides if there is one, else the mixed file."""
+def sources_of(recording: Recording, call: CallFacts | None) -> tuple[Sources, Sources | None]:
+    """What the encoder is given, and what else if that cannot be read: the two sides, then the mixed file.
+
+    One side alone is taken only where there is nothing else.
+    """
     of = {file.role: file.path for file in recording.files}
-    return Sources(
-        in_side=of.get(SourceRole.IN),
-        out_side=of.get(SourceRole.OUT),
-        mix=of.get(SourceRole.MIX),
-        outside_first=recording.outside_first,
-    )
-
-
-def began_at(recording: Recording, duration_seconds: float) -> datetime:
-    """When its first sample was heard: the PBX stops writing when the call is over."""
-    ended_at = max(file.modified_at for file in recording.files)
-    return ended_at - timedelta(seconds=duration_seconds)
+    first = outside_first(call, recording)
+    in_side, out_side, mix = (of.get(role) for role in (SourceRole.IN, SourceRole.OUT, SourceRole.MIX))
+    sides = Sources(in_side=in_side, out_side=out_side, outside_first=first)
+    mixed = Sources(mix=mix, outside_first=first) if mix is not None else None
+    if mixed is not None and not (in_side and out_side):
+        return mixed, None
+    return sides, mixed
 
 
 def _sentence(trouble: SwitchhookError) -> str:
@@ -291,7 +296,3 @@ def _empty(work: Path) -> None:
     for left in work.iterdir():
         if left.is_file():
             left.unlink(missing_ok=True)
-
-
-async def _forever(notices: Awaitable[None]) -> None:
-    await notices

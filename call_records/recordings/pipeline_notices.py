@@ -13,13 +13,13 @@ import asyncpg
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from call_records.recordings.filing import RECORDINGS_CHANNEL
 from call_records.relay import plain_address
 from call_records.troubles import plain_errors
 from telephony.errors import SwitchhookError
 
 log = structlog.get_logger(__name__)
 
-RECORDINGS_CHANNEL = "switchhook_recordings"
 CONNECT_SECONDS = 5.0
 LOOK_SECONDS = 30.0  # a connection cut without a word is noticed by this question
 RECONNECT_SECONDS = 5.0  # the pipeline looks by itself as often

@@ -120,19 +120,29 @@ class Directory:
     async def get(self, key: str, first: int, last: int) -> bytes:
         """Read that range; the path is resolved by obstore, which refuses `..`."""
         return await self._threads.do(
-            ANSWER_SECONDS, lambda: _range(LocalStore(self._root), key, first, last)
+            ANSWER_SECONDS, lambda: _range(self._store(), key, first, last)
         )
 
     async def delete(self, key: str) -> None:
         """Delete the file. Directories stay, one a day: where even that is missing, it is not our disk."""
-        if not await self._threads.do(ANSWER_SECONDS, lambda: _delete(LocalStore(self._root), key)):
+        if not await self._threads.do(ANSWER_SECONDS, lambda: _delete(self._store(), key)):
             await self._threads.do(ANSWER_SECONDS, lambda: self._require_directory(key))
 
     async def listed(self) -> AsyncIterator[Sequence[Stored]]:
         """Every file, in the order the file system has."""
-        pages = await self._threads.do(ANSWER_SECONDS, lambda: _pages(LocalStore(self._root), None))
+        if not self._root.is_dir():
+            return  # nothing was stored yet
+        pages = await self._threads.do(ANSWER_SECONDS, lambda: _pages(self._store(), None))
         while page := await self._threads.do(ANSWER_SECONDS, lambda: next(pages, None)):
             yield page
+
+    def _store(self) -> LocalStore:
+        if not self._root.is_dir():
+            raise NeedsPerson(
+                f"The storage directory {self._root} is not there.",
+                remedy="Mount its disk again, or correct [recordings] directory.",
+            )
+        return LocalStore(self._root)
 
     def _require_directory(self, key: str) -> None:
         if not (self._root / key).parent.is_dir():

@@ -16,7 +16,7 @@ import asyncio
 import hashlib
 import stat
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -65,7 +65,7 @@ EVERY_SECONDS = 3600.0  # a rule counts in days; an hour late is on time
 AGAIN_SECONDS = 300.0  # after a database or storage that did not answer
 BATCH = 100  # tombstones in one transaction: some 50 ms of row locks
 ANEW_BATCH = 5_000  # recordings decided anew in one transaction; measured 0.1 s
-ANEW_HOURS = 24  # decided anew even when no rule changed: calls are merged and recordings refiled
+DAILY_HOURS = 24  # all is decided anew even when no rule changed: calls are merged, recordings refiled
 PATIENCE_SECONDS = 5.0  # somebody waits for the page that changed a rule; 150 000 recordings fit
 COUNT_SECONDS = 60  # a preview over a million recordings takes a few seconds
 MOST_TAGS = 30  # of one call
@@ -92,11 +92,22 @@ class Done:
 class RetentionDesk:
     """Policy, rules, holds and tags over one database, and removal from one shelf."""
 
-    def __init__(self, engine: AsyncEngine, shelf: Shelf, *, arrivals: Path | None = None) -> None:
-        """`arrivals` is where remote PBXes upload to: the PBX's own copy of such a file is out of our reach."""
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        shelf: Shelf,
+        *,
+        arrivals: Path | None = None,
+        sweep: Callable[[], Awaitable[int]] | None = None,
+    ) -> None:
+        """`arrivals` is where remote PBXes upload to: the PBX's own copy of such a file is out of our reach.
+
+        `sweep` takes objects away that no row names; once a day is enough.
+        """
         self._engine = engine
         self._shelf = shelf
         self._arrivals = arrivals
+        self._sweep = sweep
         self._anew_at: datetime | None = None
 
     # policy and rules
@@ -271,16 +282,18 @@ class RetentionDesk:
 
     async def once(self) -> Done:
         """One run: decide anew where that is due, remove what is due, finish what was begun."""
-        anew = await self.decide_anew() if await self._anew_is_due() else 0
+        daily = self._anew_at is None or datetime.now(UTC) - self._anew_at > timedelta(hours=DAILY_HOURS)
+        anew = await self.decide_anew() if daily or await self._rules_changed() else 0
         removed = 0
         while (batch := await self._remove_due()) is not None:
             removed += batch
         finished, unfinished = await self._finish_all()
+        if daily and self._sweep is not None and unfinished is None:
+            await self._sweep()
         return Done(anew, removed, finished, unfinished)
 
-    async def _anew_is_due(self) -> bool:
-        if self._anew_at is None or datetime.now(UTC) - self._anew_at > timedelta(hours=ANEW_HOURS):
-            return True
+    async def _rules_changed(self) -> bool:
+        """Whether keep_until lags behind the rules: somebody changed them and could not wait, or died."""
         with plain_errors():
             async with self._engine.connect() as connection:
                 return "anew" in await _choices(connection)

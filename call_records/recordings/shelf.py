@@ -3,7 +3,8 @@
 A row in `audio_objects` says which object of the storage holds which audio, its length and its SHA-256. The row is
 written only after the object was stored, read back from the storage and found to be the same; it is the row that
 counts. An object is never changed. Replacing audio (a redaction) stores another object, turns the row over in one
-transaction and deletes the old object; a crash in between leaves an object without a row, which `sweep` takes away.
+transaction and deletes the old object; a crash in between leaves an object without a row, which `upkeep.sweep` takes
+away.
 
 Deleting goes the other way round, the object first: a crash leaves a row whose object is gone, and deleting again
 finishes it. So there is never audio that nobody knows of for longer than a day.
@@ -46,9 +47,7 @@ KIND = re.compile(r"current|original|clip:[0-9a-f-]{36}")
 PIECE_BYTES = (
     64 * crypt.CHUNK_BYTES
 )  # 4 MiB, 27 minutes of speech: what reading a whole recording holds in memory
-ORPHAN_HOURS = 24  # an object younger than this may be one whose row is about to be written
 NAME_TRIES = 20  # a storage that is ahead of a restored database has the next few numbers taken
-KEY_ROWS = 500  # wrapped anew in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +83,9 @@ class AudioShelf:
     """Audio over one database and one storage."""
 
     def __init__(self, engine: AsyncEngine, settings: AudioSettings, *, place: Place | None = None) -> None:
-        self._engine = engine
+        self.engine = engine
         self._settings = settings
-        self._keys = KeyRing(settings.keys)
+        self.keys = KeyRing(settings.keys)
         self.place = place or place_of(settings)
 
     async def size(self, recording_id: UUID, *, original: bool = False) -> int | None:
@@ -129,7 +128,7 @@ class AudioShelf:
     async def read_clip(self, link_id: UUID) -> bytes | None:
         """The clip that was cut for a link; None when there is none."""
         with plain_errors():
-            async with self._engine.connect() as connection:
+            async with self.engine.connect() as connection:
                 row = (
                     await connection.execute(
                         select(audio_objects).where(audio_objects.c.kind == f"{CLIP}{link_id}")
@@ -137,7 +136,7 @@ class AudioShelf:
                 ).one_or_none()
         if row is None:
             return None
-        stored = _stored(row)
+        stored = stored_audio(row)
         return await self._read(stored, 0, stored.length - 1)
 
     async def keep(self, recording_id: UUID, audio: Path, *, kind: str = CURRENT) -> None:
@@ -165,7 +164,7 @@ class AudioShelf:
             if only is None or stored.kind == only:
                 await self.place.delete(stored.key)
                 with plain_errors():
-                    async with self._engine.begin() as connection:
+                    async with self.engine.begin() as connection:
                         await connection.execute(
                             delete(audio_objects).where(audio_objects.c.key == stored.key)
                         )
@@ -174,9 +173,9 @@ class AudioShelf:
         """Every object of the recording: current, original, clips."""
         wanted = select(audio_objects).where(audio_objects.c.recording_id == recording_id)
         with plain_errors():
-            async with self._engine.connect() as connection:
+            async with self.engine.connect() as connection:
                 rows = await connection.execute(wanted.order_by(audio_objects.c.key))
-                return [_stored(row) for row in rows]
+                return [stored_audio(row) for row in rows]
 
     # storing
 
@@ -193,7 +192,7 @@ class AudioShelf:
         )
 
     async def _store_as(self, key: str, audio: Path) -> _Fresh:
-        if self._keys.newest is None:
+        if self.keys.newest is None:
             length, digest = await asyncio.to_thread(_measure, audio)
             fresh = _Fresh(key, length, digest, None, None)
             await self.place.put(key, audio)
@@ -208,7 +207,7 @@ class AudioShelf:
 
     async def _store_sealed(self, key: str, audio: Path) -> _Fresh:
         secret = crypt.new_secret()
-        key_id, wrapped = self._keys.wrap(secret, key)
+        key_id, wrapped = self.keys.wrap(secret, key)
         sealed, length, digest = await asyncio.to_thread(_seal, secret, audio, self._settings.work)
         try:
             await self.place.put(key, sealed)
@@ -234,7 +233,7 @@ class AudioShelf:
     async def _day_of(self, recording_id: UUID) -> datetime:
         wanted = select(recordings.c.listed_at, recordings.c.state).where(recordings.c.id == recording_id)
         with plain_errors():
-            async with self._engine.connect() as connection:
+            async with self.engine.connect() as connection:
                 row = (await connection.execute(wanted)).one_or_none()
         if row is None or row.state == RecordingState.REMOVED:
             _refuse_removed()
@@ -243,16 +242,16 @@ class AudioShelf:
 
     async def _new_key(self, day: datetime, recording_id: UUID) -> str:
         with plain_errors():
-            async with self._engine.connect() as connection:
+            async with self.engine.connect() as connection:
                 number = await connection.scalar(select(audio_object_numbers.next_value()))
-        ending = "m4a" if self._keys.newest is None else "m4a.enc"
+        ending = "m4a" if self.keys.newest is None else "m4a.enc"
         return f"{day:%Y/%m/%d}/{recording_id}-{number}.{ending}"
 
     async def _turn_over(self, recording_id: UUID, kind: str, fresh: _Fresh) -> str | None:
         """From now on the row names the fresh object; returns the key of the object it named before."""
         same = (audio_objects.c.recording_id == recording_id) & (audio_objects.c.kind == kind)
         with plain_errors():
-            async with self._engine.begin() as connection:
+            async with self.engine.begin() as connection:
                 state = await connection.scalar(
                     select(recordings.c.state).where(recordings.c.id == recording_id).with_for_update()
                 )
@@ -278,9 +277,9 @@ class AudioShelf:
             audio_objects.c.recording_id == recording_id, audio_objects.c.kind == kind
         )
         with plain_errors():
-            async with self._engine.connect() as connection:
+            async with self.engine.connect() as connection:
                 row = (await connection.execute(wanted)).one_or_none()
-        return _stored(row) if row else None
+        return stored_audio(row) if row else None
 
     async def _known(self, recording_id: UUID, kind: str) -> StoredAudio:
         stored = await self._find(recording_id, kind)
@@ -304,7 +303,7 @@ class AudioShelf:
             if len(audio) != last - first + 1:
                 raise Tampered
             return audio
-        secret = self._keys.unwrap(stored.key_id, stored.wrapped_key, stored.key)
+        secret = self.keys.unwrap(stored.key_id, stored.wrapped_key, stored.key)
         where = crypt.slice_for(first, last, stored.length)
         sealed = await self.place.get(stored.key, where.first, where.last)
         if len(sealed) <= 4 * crypt.SEALED_CHUNK_BYTES:  # 0.1 ms; a thread would cost as much
@@ -351,7 +350,8 @@ def _refuse_removed() -> NoReturn:
     raise PeerMistake("There is no such recording, or it was removed; its audio is not stored.")
 
 
-def _stored(row: Row[Any]) -> StoredAudio:
+def stored_audio(row: Row[Any]) -> StoredAudio:
+    """A row of `audio_objects`."""
     return StoredAudio(
         key=row.key,
         recording_id=row.recording_id,

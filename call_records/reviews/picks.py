@@ -457,23 +457,9 @@ async def _sounds_of(connection: AsyncConnection, ids: Sequence[UUID]) -> dict[U
     found: dict[UUID, tuple[Sound, ...]] = {}
     for row in await connection.execute(wanted):
         faults = frozenset(HealthFault(one) for one in row.faults if one in set(HealthFault))
-        sound = Sound(row.started_at, _measures(row.measures), faults)
+        sound = Sound(row.started_at, Measures(**row.measures) if row.measures else None, faults)
         found[row.call_id] = (*found.get(row.call_id, ()), sound)
     return found
-
-
-def _measures(told: Mapping[str, Any] | None) -> Measures | None:
-    if told is None:
-        return None
-    return Measures(
-        outside_talk_share=told.get("outside_talk_share"),
-        ours_talk_share=told.get("ours_talk_share"),
-        overlap_share=told.get("overlap_share"),
-        silence_share=told.get("silence_share", 0.0),
-        longest_silence_seconds=told.get("longest_silence_seconds", 0.0),
-        longest_silence_at_seconds=told.get("longest_silence_at_seconds", 0.0),
-        loudest=told.get("loudest", 0.0),
-    )
 
 
 async def _top_up_week(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,6 +17,7 @@ from call_records.recordings.tables import recordings
 from call_records.reviews.shapes import FormVersion, Grade
 from call_records.shapes import Account
 from telephony.facts import CallFacts
+from telephony.recordings import Measures
 from telephony.reviews import Answer, Answers, Question, QuestionKind
 from telephony.staff import PopPreference, Role
 from tests.call_facts_builder import change
@@ -25,6 +26,7 @@ from tests.web.fakes import CHEAP
 
 WEDNESDAY = datetime(2026, 11, 18, 9, 0, tzinfo=UTC)
 CLIENT = "+79160000012"
+SOUND = Measures(0.4, 0.5, 0.02, 0.1, 2.0, 30.0, 0.6)
 
 
 def talk(
@@ -103,7 +105,8 @@ def recording(
         "listed_at": begin,
         "started_at": begin,
         "duration_seconds": facts.talk_seconds,
-        "measures": {"silence_share": 0.1, **(measures or {})},
+        "layout": "stereo",
+        "measures": {**asdict(SOUND), **(measures or {})},
         "faults": list(faults),
     }
 

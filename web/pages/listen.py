@@ -7,25 +7,21 @@ with the address it came from, the page and the sound each, before anything is s
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
-from starlette.exceptions import HTTPException
 
 from call_records.recordings.shapes import AUDIO_TYPE, Recording, ShareLink
 from telephony.recordings import AuditAction, RecordingState
 from web.access import address_of, token_hash
+from web.audio import PIECE, NoSuchPart, Part, asked_part
 from web.hearing import note_use
 from web.pages import Site, site_of
-from web.wording import _
 
 router = APIRouter(include_in_schema=False)
 
-PIECE = 256 * 1024  # bytes; some 100 s of sound
-_RANGE = re.compile(r"bytes=(\d{1,18})-(\d{0,18})")
 QUIET = {
     "Referrer-Policy": "no-referrer",  # the address is the key: no page that is opened next may learn it
     "X-Robots-Tag": "noindex, nofollow, noarchive",
@@ -58,6 +54,8 @@ async def page(request: Request, token: str) -> Response:
     """A plain page with the sound."""
     site = site_of(request)
     followed = await _follow(site, request, token)
+    if followed is None:
+        return _dead(site, request)
     await _note_opening(site, request, token, followed, "page")
     answer = site.renderer.page(
         request,
@@ -78,12 +76,14 @@ async def sound(request: Request, token: str) -> Response:
     """The sound, whole or the bytes a player asks for."""
     site = site_of(request)
     followed = await _follow(site, request, token)
+    if followed is None:
+        return _dead(site, request)
     await _note_opening(site, request, token, followed, "sound")
     return await _answer(request, site, followed)
 
 
-async def _follow(site: Site, request: Request, token: str) -> Followed:
-    """Raises the one 404 for every link that does not work, TooManyTries for who tries too often."""
+async def _follow(site: Site, request: Request, token: str) -> Followed | None:
+    """What the link leads to; None for every one that does not work. Raises TooManyTries for who tries too often."""
     limits, address = site.gate.link_limits, address_of(request)
     limits.check(address)
     link = await site.records.links.find(token_hash(token), counting=False)
@@ -93,11 +93,13 @@ async def _follow(site: Site, request: Request, token: str) -> Followed:
         if followed is not None:
             return followed
     limits.unknown(address)
-    raise _dead()
+    return None
 
 
-def _dead() -> HTTPException:
-    return HTTPException(404, _("This link does not work. It may have expired."))
+def _dead(site: Site, request: Request) -> Response:
+    answer = site.renderer.page(request, None, "listen.html", status=404, recording=None)
+    answer.headers.update(QUIET)
+    return answer
 
 
 async def _sound_of(site: Site, link: ShareLink, recording: Recording) -> Followed | None:
@@ -134,27 +136,25 @@ async def _note_opening(site: Site, request: Request, token: str, followed: Foll
 
 
 async def _answer(request: Request, site: Site, followed: Followed) -> Response:
-    """The whole, or the one range that was asked for (RFC 9110); a range that makes no sense gets the whole."""
-    first, last = 0, followed.size - 1
-    asked = _RANGE.fullmatch(request.headers.get("range", "").strip())
     headers = QUIET | {"Accept-Ranges": "bytes"}
-    if asked:
-        first, last = int(asked[1]), min(int(asked[2] or last), last)
-        if first > last:
-            headers["Content-Range"] = f"bytes */{followed.size}"
-            return Response(status_code=416, headers=headers)
-        headers["Content-Range"] = f"bytes {first}-{last}/{followed.size}"
-    headers["Content-Length"] = str(last - first + 1)
-    pieces = _pieces(site, followed, first, last)
+    try:
+        part = asked_part(request.headers.get("range"), followed.size)
+    except NoSuchPart:
+        return Response(status_code=416, headers=headers | {"Content-Range": f"bytes */{followed.size}"})
+    wanted = part or Part(0, followed.size - 1)
+    headers["Content-Length"] = str(wanted.length)
+    if part:
+        headers["Content-Range"] = f"bytes {part.first}-{part.last}/{followed.size}"
+    pieces = _pieces(site, followed, wanted)
     begun = await anext(
         pieces, b""
     )  # before the headers: a storage that is away is a sentence, not a broken sound
-    return StreamingResponse(_whole(begun, pieces), 206 if asked else 200, headers, media_type=AUDIO_TYPE)
+    return StreamingResponse(_whole(begun, pieces), 206 if part else 200, headers, media_type=AUDIO_TYPE)
 
 
-async def _pieces(site: Site, followed: Followed, first: int, last: int) -> AsyncIterator[bytes]:
-    for at in range(first, last + 1, PIECE):
-        until = min(at + PIECE - 1, last)
+async def _pieces(site: Site, followed: Followed, part: Part) -> AsyncIterator[bytes]:
+    for at in range(part.first, part.last + 1, PIECE):
+        until = min(at + PIECE - 1, part.last)
         if followed.clip is not None:
             yield followed.clip[at : until + 1]
         else:

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
@@ -95,9 +95,18 @@ async def _save(site: Site, request: Request, viewer: Viewer, draft: Draft) -> N
     after = _told_in_words(draft.policy, draft.rules)
     details = {"before": before, "after": after}
     await note_use(site, request, viewer, AuditAction.RULES_CHANGED, None, details=details)
-    # The policy first: the rules set every recording's time anew, by the days that now hold.
-    await retention.set_policy(draft.policy)
+    # Old rules with new days, or the other way round, may remove what neither the old nor the new whole would: while
+    # the rules change, the longer of both times holds.
+    longer = _longer((await retention.policy()).keep_days, draft.policy.keep_days)
+    await retention.set_policy(replace(draft.policy, keep_days=longer))
     await retention.put_rules(draft.rules)
+    if longer != draft.policy.keep_days:
+        await retention.set_policy(draft.policy)
+
+
+def _longer(one: int | None, other: int | None) -> int | None:
+    """The longer of two times; None is for ever."""
+    return None if one is None or other is None else max(one, other)
 
 
 def _page(

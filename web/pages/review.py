@@ -24,6 +24,7 @@ from telephony.reviews import Answer, QuestionKind
 from web.access import SUPERVISORS, Viewer, address_of, browser_name, guard
 from web.hearing import extensions_heard
 from web.pages import Site, site_of
+from web.pages.recordings_player import player_alone
 from web.pages.review_words import kind_word, reason
 from web.story import headline, tell
 from web.visibility import show
@@ -265,7 +266,7 @@ async def _page(
         call=seen,
         headline=headline(seen, names),
         story=tell(seen, names),
-        recordings=await _playable(site, picked),
+        **await player_alone(site, viewer, picked.call, seen),
         names=names,
         own_call=picked.extension in viewer.account.extensions,
         forms=forms,
@@ -283,13 +284,6 @@ async def _page(
         saved=_uuid(request.query_params.get("saved")),
         said=_("The grade was saved. This is the next call.") if "saved" in request.query_params else None,
     )
-
-
-async def _playable(site: Site, picked: Picked) -> Sequence[UUID]:
-    if not picked.recorded:
-        return []
-    found = await site.records.recordings.of_call(picked.call.id)
-    return [one.id for one in found if one.state == "ready"]
 
 
 def _chosen_form(

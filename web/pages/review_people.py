@@ -131,7 +131,7 @@ async def person(request: Request, extension: str, viewer: Supervisor) -> Respon
         request,
         viewer,
         "review_person.html",
-        named=site.hub.names.extension(extension),
+        who=site.hub.names.extension(extension),
         extension=extension,
         form=form,
         forms=sorted(used.items(), key=lambda one: one[1]),
