@@ -28,6 +28,7 @@ from tests.recordings.player_fakes import (
     FakeRetention,
     FakeShelf,
 )
+from tests.reviews.fakes import FakeReviews
 from web.access import Passwords
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -256,6 +257,7 @@ class FakeRecords:
         self.comments = FakeComments(self._name_of)
         self.links = FakeLinks(self._name_of)
         self.audit = FakeAudit()
+        self.reviews = FakeReviews()
         self.problem: str | None = None
 
     def _name_of(self, account_id: UUID) -> str:

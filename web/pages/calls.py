@@ -16,6 +16,7 @@ from telephony.facts import CallFacts, Direction, Disposition, PartyKind
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
 from web.pages import Site, site_of
 from web.pages.recordings_player import may_pause, playable_of_calls, player_of_call
+from web.pages.review import reviewable
 from web.picture import draw
 from web.player import taping
 from web.story import headline, tell
@@ -129,6 +130,7 @@ async def call(
         viewer,
         "call.html",
         may_report=viewer.account.role in SUPERVISORS,
+        reviewable=reviewable(site, viewer, facts),
         call=seen,
         client=client_of(seen, names),
         story=tell(seen, names),

@@ -52,8 +52,7 @@ function beginGrading(form) {
     current = Math.min(Math.max(to, 0), questions.length - 1);
     mark();
     if (!move) return;
-    const radio = /** @type {HTMLElement|null} */ (questions[current].querySelector("input:checked") ?? questions[current].querySelector("input"));
-    radio?.focus({ preventScroll: true });
+    questions[current].focus({ preventScroll: true }); // not an answer: Space must play, arrows must seek
     questions[current].scrollIntoView({ block: "nearest" });
   };
   /** @param {string} value */
@@ -113,6 +112,9 @@ function beginGrading(form) {
   form.addEventListener("focusin", (event) => {
     const at = questions.findIndex((question) => question.contains(/** @type {Node} */ (event.target)));
     if (at >= 0) { current = at; mark(); }
+  });
+  form.addEventListener("click", (event) => {
+    if (event.detail > 0 && event.target instanceof HTMLInputElement && event.target.type === "radio") questions[current].focus({ preventScroll: true });
   });
   let sent = false;
   form.addEventListener("submit", (event) => { if (sent) event.preventDefault(); sent = true; });
