@@ -447,6 +447,29 @@ async def test_the_pbxs_own_files_stay_unless_the_policy_says_so(office: Office)
     assert other.exists()
 
 
+async def test_the_pbxs_files_cannot_be_removed(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The policy says they go, the directory is not ours to write: said in a sentence, and done once it is."""
+
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    await office.ended_call()
+    path = leave(office.spool, UNIQUEID)
+    await office.after(3)
+    one = await office.only()
+    await office.records.catalogue.processed(one.id, outcome(), MONDAY, None)
+    await store_audio(office.records, one.id)
+    office.policy = RecordingPolicy(remove_at_pbx_after_days=1)
+    with monkeypatch.context() as forbidden:
+        forbidden.setattr(Path, "unlink", refuse)
+        await office.after(2 * 86400)
+    assert "may not remove" in (office.intake.problem or "")
+    assert path.is_file()
+    await office.after(61)
+    assert office.intake.problem is None
+    assert not path.exists()
+
+
 async def store_audio(records: RecordsStore, recording_id: UUID) -> None:
     """The storage keeps its audio, verified."""
     async with records.engine.begin() as connection:
