@@ -30,7 +30,7 @@ from uuid import UUID
 
 import typer
 
-from switchhook import __version__
+from switchhook import __version__, recordings_commands
 from telephony.errors import NeedsPerson, OurMistake, PeerMistake, SwitchhookError, TryLater
 
 INTERRUPTED = 130
@@ -53,6 +53,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(recordings_commands.app)
 
 Config = Annotated[
     Path | None,

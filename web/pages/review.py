@@ -19,11 +19,13 @@ from starlette.exceptions import HTTPException
 
 from call_records.reviews.shapes import FormVersion, Grade, Picked, PickState, Scope
 from telephony.errors import PeerMistake
+from telephony.facts import CallFacts
 from telephony.recordings import HearScope
-from telephony.reviews import Answer, QuestionKind
+from telephony.reviews import Answer, QuestionKind, agents_of
 from web.access import SUPERVISORS, Viewer, address_of, browser_name, guard
 from web.hearing import extensions_heard
 from web.pages import Site, site_of
+from web.pages.recordings_player import player_alone
 from web.pages.review_words import kind_word, reason
 from web.story import headline, tell
 from web.visibility import show
@@ -159,6 +161,15 @@ async def choose(request: Request, viewer: Supervisor) -> Response:
     return RedirectResponse(f"/review/{pick_id}", 303)
 
 
+def reviewable(site: Site, viewer: Viewer, facts: CallFacts) -> list[tuple[str, Named]]:
+    """Whose part in this call the viewer may put into the queue by hand, for the call's own page."""
+    if viewer.account.role not in SUPERVISORS:
+        return []
+    scope, own = scope_of(site, viewer), set(viewer.account.extensions)
+    agents = (one for one in agents_of(facts) if in_scope(scope, one) and one not in own)
+    return [(one, site.hub.names.extension(one)) for one in agents]
+
+
 @router.get("/review/{pick_id}")
 async def one(request: Request, pick_id: UUID, viewer: Supervisor) -> Response:
     """One call: hear it, read what happened, answer the form."""
@@ -265,7 +276,7 @@ async def _page(
         call=seen,
         headline=headline(seen, names),
         story=tell(seen, names),
-        recordings=await _playable(site, picked),
+        **await player_alone(site, viewer, picked.call, seen),
         names=names,
         own_call=picked.extension in viewer.account.extensions,
         forms=forms,
@@ -283,13 +294,6 @@ async def _page(
         saved=_uuid(request.query_params.get("saved")),
         said=_("The grade was saved. This is the next call.") if "saved" in request.query_params else None,
     )
-
-
-async def _playable(site: Site, picked: Picked) -> Sequence[UUID]:
-    if not picked.recorded:
-        return []
-    found = await site.records.recordings.of_call(picked.call.id)
-    return [one.id for one in found if one.state == "ready"]
 
 
 def _chosen_form(
