@@ -44,9 +44,7 @@ CONNECT_SECONDS = 5  # a storage that takes longer to accept is as good as away
 ANSWER_SECONDS = 20  # for a read, a deletion, a page of a list; a healthy storage takes milliseconds
 SLOW_LINK_BYTES = 30_000  # a second: an upload may go over a quarter of a megabit before it counts as stuck
 UPLOAD_SECONDS = (30, 120, 600)  # by size; 600 s take 18 MB (two hours of speech) over a quarter of a megabit
-RETRIES = (
-    1  # a dropped connection is tried again at once; more patience is the caller's, who can do other work
-)
+RETRIES = 1  # a dropped connection is tried again at once; more patience is the caller's
 LIST_PAGE = 1000  # what S3 gives at a time
 COPY_BYTES = 1 << 20
 
