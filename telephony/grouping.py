@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -28,8 +27,8 @@ from telephony.events import CallEvent, EventKind
 from telephony.facts import CallFacts, Certainty
 from telephony.ids import call_id
 from telephony.numbers import Numbering
-from telephony.observations import CallRecord, Channel, Stay
-from telephony.telling import tell
+from telephony.observations import CallRecord, Channel, Stay, moment
+from telephony.telling.call import tell
 
 LINGER_SECONDS = 3.0  # CDRs follow the last hang-up within 0.1 s on an idle box, 1-2 s on a loaded one
 REMEMBERED = 20_000  # ended channels; half an hour of a very busy PBX, so that repeats of old messages are known as such
@@ -547,11 +546,6 @@ class Grouping:
         if len({c.party or c.uid for c in talking}) >= 2:
             call.conversing = True
             self.say(call, EventKind.ANSWERED, at)
-
-
-def moment(at: float) -> datetime:
-    """Unix seconds as an aware UTC time."""
-    return datetime.fromtimestamp(at, UTC)
 
 
 def _older(one: CallRecord, other: CallRecord) -> tuple[CallRecord, CallRecord]:

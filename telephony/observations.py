@@ -1,16 +1,22 @@
 """What was observed of a call: channels, their stays in bridges, dial attempts. Mutable, owned by the tracker alone.
 
-Nothing here is a conclusion. `telephony.telling` folds these observations into call facts, and folding the same
-observations again gives the same facts.
+Times are Unix seconds as the PBX told them. Nothing here is a conclusion: `telephony.telling` folds these observations
+into call facts, and folding the same observations again gives the same facts.
 """
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 from telephony.endpoints import Kind
 from telephony.events import CallEvent
 from telephony.facts import Certainty, TransferKind, TransferVia
+
+
+def moment(at: float) -> datetime:
+    """Unix seconds as an aware UTC time."""
+    return datetime.fromtimestamp(at, UTC)
 
 
 class Stay:

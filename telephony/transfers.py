@@ -11,7 +11,7 @@
 | AttendedTransfer, two channels                                        | attended | sip          |
 | AttendedTransfer before the target answered (to Dial, Queue, ringing) | blonde   | as above     |
 
-Whether a transfer completed, failed or came back is decided in `telephony.telling`, from who talked afterwards.
+Whether a transfer completed, failed or came back is decided in `telephony.telling.transfers`, from who talked afterwards.
 """
 
 from __future__ import annotations

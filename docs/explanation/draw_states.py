@@ -2,8 +2,8 @@
 
     python -m docs.explanation.draw_states
 
-The meaning of each state is the table `STATES` in telephony/telling.py; an arrow is drawn for every move that a call in
-tests/captures made. A test draws it again and compares.
+The meaning of each state is the table `STATES` in telephony/telling/states.py; an arrow is drawn for every move that a
+call in tests/captures made. A test draws it again and compares.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ami_bridge.quarantine import LinkSession, judge
 from telephony.facts import State
 from telephony.numbers import Numbering
 from telephony.signals import LinkLost
-from telephony.telling import STATES
+from telephony.telling.states import STATES
 from telephony.tracker import Tracker
 
 ROOT = Path(__file__).resolve().parents[2]

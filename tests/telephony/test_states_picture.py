@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from docs.explanation.draw_states import PICTURE, PLACES, draw
 from telephony.facts import State
-from telephony.telling import STATES
+from telephony.telling.states import STATES
 
 
 def test_every_state_has_a_rule_and_a_place() -> None:

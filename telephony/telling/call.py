@@ -1,0 +1,111 @@
+"""One call, told: the scene is set, then every room says its part."""
+
+from __future__ import annotations
+
+from telephony import facts as f
+from telephony.conversations import conversations, total
+from telephony.endpoints import Kind
+from telephony.ids import uid_order
+from telephony.numbers import Numbering
+from telephony.observations import CallRecord, moment
+from telephony.telling.ending import disposition_of, ended_by, missed_by
+from telephony.telling.legs import in_order, leg_of
+from telephony.telling.parties import caller_channel, client_of, direction_of, party_of
+from telephony.telling.recorded import consent_of, rating_of, recorded_of
+from telephony.telling.scene import Part, Scene, own_channels
+from telephony.telling.states import state_of
+from telephony.telling.talk import share_out, talk_seconds
+from telephony.telling.transfers import is_parking, transfer_of
+from telephony.telling.waits import holds_of, is_machinery, parking_of, queue_of
+from telephony.telling.who import (
+    answered_by,
+    caller_of,
+    did_of,
+    final_party,
+    requested_of,
+    ring_seconds,
+    service_answer,
+)
+
+LOOK_AHEAD = 0.001  # s; what began at this very moment has a length, so that a live picture shows it
+
+
+def tell(call: CallRecord, numbering: Numbering, now: float) -> f.CallFacts:
+    """The call facts of a call that has at least one real channel."""
+    scene = _set_scene(call, numbering, now)
+    ended = call.ended_at is not None
+    legs = tuple(leg_of(scene, part) for part in in_order(scene))
+    disposition = disposition_of(scene, legs)
+    answered_at = scene.conversed[0][0] if scene.conversed else service_answer(scene)
+    queue = queue_of(scene)
+    recorded = recorded_of(scene)
+    return f.CallFacts(
+        id=call.id,
+        pbx=numbering.pbx,
+        direction=scene.direction,
+        state=state_of(scene),
+        caller=caller_of(scene),
+        did=did_of(scene),
+        requested=requested_of(scene),
+        disposition=disposition,
+        answered_by=answered_by(scene),
+        final_party=final_party(scene),
+        started_at=moment(call.started_at),
+        answered_at=moment(answered_at) if answered_at is not None else None,
+        ended_at=moment(call.ended_at) if call.ended_at is not None else None,
+        ring_seconds=ring_seconds(scene, answered_at),
+        wait_seconds=queue.wait_seconds if queue else None,
+        talk_seconds=talk_seconds(scene),
+        hold_seconds=total(
+            (h.at, h.until or scene.now)
+            for c in own_channels(scene)
+            for h in c.holds
+            if not is_machinery(c, h)
+        ),
+        ended_by=ended_by(scene) if ended else None,
+        hangup_cause=scene.caller.cause if ended else None,
+        legs=legs,
+        transfers=tuple(transfer_of(scene, seen) for seen in call.transfers if not is_parking(call, seen)),
+        holds=holds_of(scene),
+        queue=queue,
+        parked=tuple(parking_of(scene, index) for index in range(len(call.parkings))),
+        missed_by=missed_by(scene, legs, disposition),
+        recordings=tuple(dict.fromkeys(one.file for one in recorded)),
+        certainty=_certainty(call),
+        consultation_of=call.consultation_of,
+        recorded=recorded,
+        consent=consent_of(scene),
+        rating=rating_of(scene),
+    )
+
+
+def _certainty(call: CallRecord) -> f.Certainty:
+    """Observed, unless a beginning or an entry into a conversation was lost on the way and is a guess."""
+    if call.certainty is not f.Certainty.OBSERVED:
+        return call.certainty
+    complete = all(c.begun and not any(stay.guessed for stay in c.stays) for c in call.channels.values())
+    return call.certainty if complete else f.Certainty.BOUNDED
+
+
+def _set_scene(call: CallRecord, numbering: Numbering, now: float) -> Scene:
+    end = call.ended_at if call.ended_at is not None else max(now, call.started_at) + LOOK_AHEAD
+    caller = caller_channel(call)
+    parts: dict[str, Part] = {}
+    part_of: dict[str, Part] = {}
+    for channel in sorted(call.everyone(), key=lambda c: (c is not caller, c.began_at, uid_order(c.uid))):
+        if not channel.real:
+            continue
+        party = party_of(channel, call, numbering, is_caller=channel is caller)
+        part = parts.get(party)
+        if part is None:
+            kind = f.PartyKind.EXTENSION if channel.kind is Kind.EXTENSION else f.PartyKind.OUTSIDE
+            part = parts[party] = Part(party, kind, channel is caller, [])
+        part.channels.append(channel)
+        part_of[channel.uid] = part
+    direction = direction_of(caller, parts, call)
+    client = client_of(direction, part_of[caller.uid], parts)
+    together = conversations(call.everyone(), end)
+    scene = Scene(call, numbering, end, caller, parts, part_of, client, direction, together, [], [])
+    scene.holds = [(h.at, h.until or end) for c in call.everyone() if c.real for h in c.holds]
+    share_out(scene)
+    return scene

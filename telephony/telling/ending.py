@@ -1,0 +1,127 @@
+"""How the call went and who ended it. The tables of outcomes are in `telephony.dispositions`."""
+
+from __future__ import annotations
+
+from telephony import facts as f
+from telephony.dispositions import MISSED_OUTCOMES, counts_missed, inbound_disposition, outbound_disposition
+from telephony.ids import uid_order
+from telephony.observations import Channel
+from telephony.telling.scene import END_WINDOW, MOVE_WINDOW, VOICEMAIL_APPS, Scene, own_channels
+from telephony.telling.waits import client_visits
+from telephony.telling.who import service_answer
+
+
+def disposition_of(scene: Scene, legs: tuple[f.Leg, ...]) -> f.Disposition | None:
+    """How the call went; None while it goes on unanswered."""
+    if scene.conversed or service_answer(scene) is not None:
+        return f.Disposition.ANSWERED
+    if scene.call.ended_at is None:
+        return None
+    rung = [leg.outcome for leg in legs if leg.role is f.LegRole.CALLEE and leg.outcome is not None]
+    if scene.direction is f.Direction.OUTBOUND:
+        return outbound_disposition(rung)
+    return inbound_disposition(
+        rung,
+        voicemail=any(c.app in VOICEMAIL_APPS for c in scene.call.channels.values()),
+        left_waiting=_left_waiting(scene),
+        caller_was_up=scene.caller.up_at is not None,
+    )
+
+
+def _left_waiting(scene: Scene) -> bool:
+    """Whether the caller was still in a queue or a parking lot when he left (a queue's own timeout is not leaving)."""
+    if any(p.how in ("", "gave_up") for p in scene.call.parkings):
+        return True
+    visits = client_visits(scene)
+    if not visits:
+        return False
+    visit = visits[-1]
+    if visit.result in ("TIMEOUT", "FULL", "JOINEMPTY", "LEAVEEMPTY", "JOINUNAVAIL", "LEAVEUNAVAIL"):
+        return not any(
+            part.kind is f.PartyKind.EXTENSION and not part.caller for part in scene.parts.values()
+        )
+    end = scene.call.ended_at or scene.now
+    return visit.left_at is None or end - visit.left_at <= END_WINDOW or ended_by(scene) == "caller"
+
+
+def ended_by(scene: Scene) -> str:
+    """`caller`, `callee` or `pbx`: whose phone (or line) hung up, else what the dial attempts say."""
+    end = scene.call.ended_at if scene.call.ended_at is not None else scene.now
+    talked_until = _talked_until(scene, end)
+    talking = _last_to_talk(scene, end) if talked_until is None else []
+    since = end - END_WINDOW if talked_until is None else max(end - END_WINDOW, talked_until + MOVE_WINDOW)
+    asked = [
+        (c.asked_at, c)
+        for c in talking or own_channels(scene)
+        if c.asked_at is not None and c.asked_at >= since
+    ]
+    if asked:
+        return _side(scene, min(asked, key=lambda pair: pair[0] or 0.0)[1])
+    if talking:
+        return _first_to_leave(scene, talking, end)
+    return _ended_by_dial(scene, talked_until or 0.0)
+
+
+def _ended_by_dial(scene: Scene, since: float) -> str:
+    """What the last dial attempts say of the end; those of the caller himself before those behind a Local channel."""
+    dials = [
+        c.dial
+        for c in scene.call.channels.values()
+        if c.dial is not None and c.dial.status and not c.dial.forward and (c.dial.ended_at or 0.0) > since
+    ]
+    own = [dial for dial in dials if dial.source == scene.caller.uid]
+    last = max(own or dials, key=lambda dial: dial.ended_at or 0.0).status if dials else ""
+    if last in ("BUSY", "CONGESTION", "CHANUNAVAIL"):
+        return "callee"
+    if last in ("CANCEL", "ABORT") or any(v.abandoned and not v.result for v in client_visits(scene)):
+        return "caller"
+    return "pbx"
+
+
+def _talked_until(scene: Scene, end: float) -> float | None:
+    """When the last conversation ended, if the call went on without one: others were rung, or the client queued."""
+    if not scene.conversed:
+        return None
+    after = scene.conversed[-1][1] + MOVE_WINDOW
+    rung = any(c.dial and (c.dial.ended_at or end) > after for c in scene.call.channels.values())
+    queued = any((visit.left_at or end) > after for visit in client_visits(scene))
+    return scene.conversed[-1][1] if rung or queued else None
+
+
+def _last_to_talk(scene: Scene, end: float) -> list[Channel]:
+    """The channels of the conversation with which the call ended; none when it did not end with one."""
+    last = [span for span in scene.together if span.until >= end - END_WINDOW]
+    if not last or not scene.conversed or scene.conversed[-1][1] < end - END_WINDOW:
+        return []
+    uids = max(last, key=lambda span: span.until).uids
+    return [c for c in own_channels(scene) if c.uid in uids]
+
+
+def _first_to_leave(scene: Scene, talking: list[Channel], end: float) -> str:
+    leavers = [
+        (stay.left_at, uid_order(c.uid), c)
+        for c in talking
+        for stay in c.stays[-1:]
+        if stay.left_at is not None and stay.left_at >= end - END_WINDOW
+    ]
+    return _side(scene, min(leavers, key=lambda item: item[:2])[2]) if leavers else "pbx"
+
+
+def _side(scene: Scene, channel: Channel) -> str:
+    part = scene.part_of[channel.uid]
+    if scene.direction is f.Direction.OUTBOUND:
+        return "callee" if part is scene.client else "caller"
+    return "caller" if part.caller else "callee"
+
+
+def missed_by(scene: Scene, legs: tuple[f.Leg, ...], disposition: f.Disposition | None) -> tuple[str, ...]:
+    """The extensions that were rung and did not answer, of a call that counts as missed."""
+    if scene.call.ended_at is None or not counts_missed(scene.direction, disposition):
+        return ()
+    return tuple(
+        leg.party
+        for leg in legs
+        if leg.role is f.LegRole.CALLEE
+        and leg.kind is f.PartyKind.EXTENSION
+        and leg.outcome in MISSED_OUTCOMES
+    )

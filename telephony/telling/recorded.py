@@ -1,0 +1,56 @@
+"""What was recorded of the call, who was told so, and how the caller rated it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from telephony import facts as f
+from telephony.ids import uid_order
+from telephony.observations import Channel, SeenRecording, moment
+from telephony.telling.scene import Scene
+
+
+def recorded_of(scene: Scene) -> tuple[f.Recorded, ...]:
+    """Every recording on a channel of this call, in order of beginning."""
+    found = [(seen, channel) for channel in scene.call.channels.values() for seen in channel.recordings]
+    found.sort(key=lambda pair: (pair[0].at, uid_order(pair[1].uid)))
+    return tuple(_one_recorded(scene, seen, channel) for seen, channel in found)
+
+
+def _one_recorded(scene: Scene, seen: SeenRecording, channel: Channel) -> f.Recorded:
+    part = scene.part_of.get(channel.uid)  # a Local half has none
+    until = seen.until if seen.until is not None else channel.ended_at
+    ends = [until] if until is not None else []
+    return f.Recorded(
+        file=seen.file,
+        uniqueid=channel.uid,
+        party=part.party if part else channel.endpoint,
+        kind=part.kind if part else f.PartyKind.SERVICE,
+        at=moment(seen.at),
+        until=moment(until) if until is not None else None,
+        pauses=tuple(
+            f.RecordingPause(
+                moment(since), moment(min([resumed, *ends])) if resumed is not None else _end(until)
+            )
+            for since, resumed in seen.pauses
+            if since is not None
+        ),
+    )
+
+
+def _end(until: float | None) -> datetime | None:
+    return moment(until) if until is not None else None
+
+
+def consent_of(scene: Scene) -> str | None:
+    """What was told last; of the client's own line before any other's."""
+    told = [c.consent for c in scene.client.channels if c.consent] or [
+        c.consent for c in scene.call.channels.values() if c.consent
+    ]
+    return max(told)[1] if told else None
+
+
+def rating_of(scene: Scene) -> int | None:
+    """What the caller keyed in last."""
+    told = [c.rating for c in scene.call.channels.values() if c.rating]
+    return max(told)[1] if told else None
