@@ -27,8 +27,9 @@ from ami_bridge.stream import LinkDown, LinkUp, Observed, SnapshotEnd, StreamIte
 from call_records.journal import fold
 from telephony import signals as s
 from telephony.facts import CallFacts
-from telephony.grouping import SAME_MOMENT, Change
+from telephony.keeping import Change
 from telephony.numbers import Numbering
+from telephony.observations import SAME_MOMENT
 from telephony.ports import CallChange
 from telephony.tracker import Tracker
 

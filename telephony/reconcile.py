@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from telephony import signals as s
 from telephony.facts import Certainty
-from telephony.grouping import SAME_MOMENT, Grouping
+from telephony.grouping import Grouping
 from telephony.ids import uid_order
-from telephony.observations import Channel, Dial, SeenParking, SeenQueue, SeenRecording
+from telephony.observations import SAME_MOMENT, Channel, Dial, SeenParking, SeenQueue, SeenRecording
 
 
 def reconcile(tracker: Grouping, snapshot: s.Snapshot) -> None:

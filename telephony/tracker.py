@@ -14,9 +14,9 @@ from telephony import signals as s
 from telephony.endpoints import Kind, dialled_number, kind_of, parse_name
 from telephony.events import EventKind
 from telephony.facts import Certainty
-from telephony.grouping import SAME_MOMENT, Grouping, is_rung
+from telephony.grouping import Grouping, is_rung
 from telephony.ids import uid_order
-from telephony.observations import Channel, Dial, HoldSpan, SeenParking, SeenQueue, SeenRecording
+from telephony.observations import SAME_MOMENT, Channel, Dial, HoldSpan, SeenParking, SeenQueue, SeenRecording
 from telephony.reconcile import reconcile
 from telephony.transfers import attended_transferred, blind_transferred, note_redirect, refer_seen
 

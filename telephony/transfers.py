@@ -20,8 +20,8 @@ from telephony import signals as s
 from telephony.endpoints import ROUTINE, Kind
 from telephony.events import EventKind
 from telephony.facts import TransferKind, TransferVia
-from telephony.grouping import SAME_MOMENT, Grouping
-from telephony.observations import CallRecord, Channel, SeenTransfer
+from telephony.grouping import Grouping
+from telephony.observations import SAME_MOMENT, CallRecord, Channel, SeenTransfer
 
 REFER_WINDOW = 2.0  # s between the REFER's variable and its BlindTransfer; measured 0.1 ms
 REDIRECT_WINDOW = 10.0  # s; a Redirect dials anew within ms, unless the dialplan plays something first

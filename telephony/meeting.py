@@ -1,0 +1,133 @@
+"""Who is in which bridge since when, and what follows from meeting there.
+
+A shared *basic* bridge makes one call of two. Never a parking lot, queue music or a conference room: those serve strangers.
+"""
+
+from __future__ import annotations
+
+from telephony.endpoints import Kind
+from telephony.events import EventKind
+from telephony.merging import Merging
+from telephony.observations import SAME_MOMENT, CallRecord, Channel, Stay
+
+
+class Meeting(Merging):
+    """Follows channels into bridges and out of them."""
+
+    def enter(self, channel: Channel, bridge: str, kind: str, at: float) -> None:
+        """A channel comes into a bridge; a shared basic bridge joins calls."""
+        for stay in reversed(channel.stays):
+            if stay.bridge == bridge and stay.guessed:
+                stay.guessed = False
+                stay.entered_at = at if stay.left_at is None else min(at, stay.left_at)
+                self.touch(channel.call)
+                return
+            if stay.bridge == bridge and abs(stay.entered_at - at) < SAME_MOMENT:
+                return
+            if stay.bridge == bridge and stay.left_at is None:
+                return
+            if stay.left_at is not None and stay.left_at <= at:
+                break
+        if channel.ended_at is not None and at > channel.ended_at:
+            return
+        current = channel.stay()
+        if current is not None:
+            if current.entered_at > at:
+                return
+            self.leave_stay(channel, current, at)
+        stay = Stay(bridge, kind, at)
+        channel.stays.append(stay)
+        if channel.ended_at is not None:
+            stay.left_at = channel.ended_at
+        else:
+            self._bridges.setdefault(bridge, set()).add(channel.uid)
+        if channel.up_at is None and channel.kind is not Kind.LOCAL:
+            channel.up_at = at
+        if kind == "basic":
+            self._meet(channel, bridge, at)
+        self.touch(channel.call)
+
+    def enter_unseen(self, channel: Channel, bridge: str, kind: str, left_at: float) -> None:
+        """A channel leaves a bridge that we never saw it enter: it was there, since when is a guess.
+
+        The guess is the latest of its answer, its last stay elsewhere, and the first entry of another into that bridge.
+        """
+        if any(stay.left_at is None or stay.left_at > left_at for stay in channel.stays):
+            return  # an old message, told again
+        if channel.ended_at is not None and left_at > channel.ended_at + SAME_MOMENT:
+            return
+        since = [channel.up_at or channel.began_at, *(stay.left_at or 0.0 for stay in channel.stays[-1:])]
+        others = [
+            stay.entered_at
+            for other in channel.call.everyone()
+            for stay in other.stays
+            if stay.bridge == bridge and stay.entered_at <= left_at
+        ]
+        since += [min(others)] if others else []
+        stay = Stay(bridge, kind, min(max(since), left_at))
+        stay.guessed = True
+        stay.left_at = left_at
+        channel.stays.append(stay)
+        if kind == "basic":
+            self._bridges.setdefault(bridge, set()).add(channel.uid)
+            self._meet(channel, bridge, left_at)
+            self.leave_stay(channel, stay, left_at)
+        self.touch(channel.call)
+
+    def leave_stay(self, channel: Channel, stay: Stay, at: float) -> None:
+        """Close a stay in a bridge."""
+        stay.left_at = max(at, stay.entered_at)
+        members = self._bridges.get(stay.bridge)
+        if members is not None:
+            members.discard(channel.uid)
+            if not members:
+                del self._bridges[stay.bridge]
+
+    def _meet(self, channel: Channel, bridge: str, at: float) -> None:
+        for uid in list(self._bridges.get(bridge, ())):
+            other = self.channels.get(uid)
+            if other is None or other is channel:
+                continue
+            asking = _asking(channel, other)
+            if asking is not None:
+                self._split_consultation(*asking, at)
+            elif other.call is not channel.call and not _is_guest(channel, other):
+                self.merge(channel.call, other.call, at)
+        self._note_answer(channel.call, at)
+        for guest_of in {
+            self.channels[uid].call.id: self.channels[uid].call for uid in self._bridges.get(bridge, ())
+        }.values():
+            self._note_answer(guest_of, at)
+
+    def _note_answer(self, call: CallRecord, at: float) -> None:
+        if call.conversing:
+            return
+        talking = [
+            c
+            for c in call.everyone()
+            if c.real and (stay := c.stay()) is not None and stay.kind == "basic" and c.ended_at is None
+        ]
+        if len({c.party or c.uid for c in talking}) >= 2:
+            call.conversing = True
+            self.say(call, EventKind.ANSWERED, at)
+
+
+def _is_guest(one: Channel, other: Channel) -> bool:
+    return one.uid in other.call.guests or other.uid in one.call.guests
+
+
+def _asking(one: Channel, other: Channel) -> tuple[Channel, Channel] | None:
+    """(Local half, asker): a Local half that nobody dialled, made while the other, a colleague, was with a client."""
+    for half, asker in ((one, other), (other, one)):
+        if (
+            half.kind is Kind.LOCAL
+            and (half.dial is None or half.dial.source is None)
+            and half.call is asker.call
+            and len(half.stays) == 1
+            and asker.kind is Kind.EXTENSION
+            and len(asker.stays) >= 2
+            and asker.stays[-2].kind == "basic"
+            and half.began_at >= asker.stays[0].entered_at
+        ):
+            return half, asker
+    return None
