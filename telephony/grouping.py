@@ -155,6 +155,18 @@ class Grouping(Meeting):
             self._end_call(call, at)
         self.touch(call)
 
+    def reopen_channel(self, channel: Channel) -> None:
+        """Take back the end of a channel whose call goes on: where it was then, it still is."""
+        ended_at, channel.ended_at = channel.ended_at, None
+        channel.call.live += 1
+        stay = channel.stays[-1] if channel.stays else None
+        if stay is not None and stay.left_at == ended_at:
+            stay.left_at = None
+            self._bridges.setdefault(stay.bridge, set()).add(channel.uid)
+        if channel.holds and channel.holds[-1].until == ended_at:
+            channel.holds[-1].until = None
+        self.touch(channel.call)
+
 
 def is_rung(look: s.Look) -> bool:
     """Whether a channel that begins so was made by the PBX to ring somebody, the first of its linked id."""

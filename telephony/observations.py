@@ -98,6 +98,7 @@ class Channel:
         "name",
         "number",
         "party",
+        "presumed_ended",
         "rating",
         "recordings",
         "ringing_at",
@@ -128,6 +129,8 @@ class Channel:
         self.asked_at: float | None = None
         self.ended_at: float | None = None
         self.cause = 0
+        self.presumed_ended = False
+        """It was missing from a snapshot: nobody told us of its end."""
         self.withheld = False
         """Its number is known to the PBX but must not be shown."""
         self.begun = False

@@ -2,6 +2,10 @@
 
 A known channel that is present is live again; a known one that is absent ended in the gap, at a time known only within
 limits; an unknown one is adopted with what the snapshot can say of it. Nothing is flushed and nothing is invented.
+
+The words of one PBX do not keep step: CEL may tell of a channel or a move that its snapshot does not show yet. So a move of
+the last moment stands against the snapshot, and a channel that was missing but then enters or leaves a bridge or changes
+its state lives on.
 """
 
 from __future__ import annotations
@@ -11,6 +15,10 @@ from telephony.facts import Certainty
 from telephony.grouping import Grouping
 from telephony.ids import uid_order
 from telephony.observations import SAME_MOMENT, Channel, Dial, SeenParking, SeenQueue, SeenRecording
+
+BEHIND_SECONDS = (
+    0.05  # CEL of the login's moment may be ahead of the PBX's other words (measured: up to 0.04 s)
+)
 
 
 def reconcile(tracker: Grouping, snapshot: s.Snapshot) -> None:
@@ -23,6 +31,7 @@ def reconcile(tracker: Grouping, snapshot: s.Snapshot) -> None:
         if channel.ended_at is None and channel.uid not in present and channel.last_at < known_before:
             channel.call.certainty = Certainty.BOUNDED
             tracker.end_channel(channel, max(channel.last_at, tracker.alive_until), 0)
+            channel.presumed_ended = True
     for shown in sorted(snapshot.channels, key=lambda c: uid_order(c.look.uid)):
         _align(tracker, shown, snapshot)
     for queue, who, waited in snapshot.queued:
@@ -49,7 +58,7 @@ def _align(tracker: Grouping, shown: s.SnapshotChannel, snapshot: s.Snapshot) ->
     if shown.look.state == "Up" and channel.up_at is None:
         channel.up_at = shown.answered_at or (shown.began_at if not known else snapshot.at)
     stay = channel.stay()
-    if known and _moved_at(channel) >= snapshot.began_at - SAME_MOMENT:
+    if known and _moved_at(channel) >= snapshot.began_at - BEHIND_SECONDS:
         tracker.touch(channel.call)
         return  # it changed places while we asked: its own events tell better
     if shown.bridge and (stay is None or stay.bridge != shown.bridge):
@@ -64,6 +73,17 @@ def _align(tracker: Grouping, shown: s.SnapshotChannel, snapshot: s.Snapshot) ->
         channel.call.certainty = Certainty.BOUNDED
         tracker.leave_stay(channel, stay, snapshot.began_at)
     tracker.touch(channel.call)
+
+
+def lives_on(tracker: Grouping, channel: Channel, at: float) -> None:
+    """A channel does what only a living one can: that it was missing from a snapshot did not mean its end.
+
+    A hang-up request proves nothing: CEL names one that hung up long ago as the source of another's end.
+    """
+    call_ended = channel.call.ended_at is not None  # once, for good
+    if not call_ended and channel.ended_at is not None and at > channel.ended_at:
+        channel.presumed_ended = False
+        tracker.reopen_channel(channel)
 
 
 def _moved_at(channel: Channel) -> float:

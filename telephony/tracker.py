@@ -17,7 +17,7 @@ from telephony.facts import Certainty
 from telephony.grouping import Grouping, is_rung
 from telephony.ids import uid_order
 from telephony.observations import SAME_MOMENT, Channel, Dial, HoldSpan, SeenParking, SeenQueue, SeenRecording
-from telephony.reconcile import reconcile
+from telephony.reconcile import lives_on, reconcile
 from telephony.transfers import attended_transferred, blind_transferred, note_redirect, refer_seen
 
 
@@ -54,6 +54,8 @@ def _changed(tracker: Tracker, signal: s.ChannelChanged) -> None:
     channel = tracker.see(signal.at, look)
     if channel is None:
         return
+    if channel.presumed_ended:
+        lives_on(tracker, channel, signal.at)
     if look.name != channel.name and look.name:
         _rename(tracker, channel, look.name)
     if look.state == "Up" and channel.up_at is None:
@@ -134,6 +136,8 @@ def _dial_ended(tracker: Tracker, signal: s.DialEnded) -> None:
 def _entered(tracker: Tracker, signal: s.BridgeEntered) -> None:
     channel = tracker.see(signal.at, signal.look)
     if channel is not None:
+        if channel.presumed_ended:
+            lives_on(tracker, channel, signal.at)
         tracker.enter(channel, signal.bridge, signal.kind, signal.at)
 
 
@@ -141,6 +145,8 @@ def _left(tracker: Tracker, signal: s.BridgeLeft) -> None:
     channel = tracker.see(signal.at, signal.look)
     if channel is None:
         return
+    if channel.presumed_ended:
+        lives_on(tracker, channel, signal.at)
     for stay in reversed(channel.stays):
         if stay.bridge != signal.bridge:
             continue
