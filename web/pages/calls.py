@@ -14,6 +14,7 @@ from call_records.shapes import CallFilter
 from telephony.errors import TryLater
 from telephony.facts import CallFacts, Direction, Disposition, PartyKind
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
+from web.hearing import may_hold, may_know_of
 from web.pages import Site, site_of
 from web.pages.recordings_player import playable_of_calls, player_of_call
 from web.picture import draw
@@ -128,6 +129,8 @@ async def call(
         viewer,
         "call.html",
         may_report=viewer.account.role in SUPERVISORS,
+        tags=await site.records.retention.tags_of(facts.id),
+        may_tag=may_hold(viewer.account) and may_know_of(viewer.account, facts, site.hub.names.directory),
         call=seen,
         client=client_of(seen, names),
         story=tell(seen, names),
