@@ -12,11 +12,13 @@ from fastapi import FastAPI
 from fastapi.responses import Response
 from prometheus_client import CollectorRegistry
 
+from call_records.recordings.arrivals import UploadDesk
 from call_records.shapes import Records
 from telephony.ports import LiveCalls, RecordingControl
 from web.access import Gate, Passwords
 from web.api import recording_list, v1, watch
 from web.api import recordings as recordings_api
+from web.api import uploads as upload_api
 from web.assets import Assets
 from web.live import Hub
 from web.metrics import WebMetrics
@@ -84,15 +86,17 @@ def create_app(
     passwords: Passwords | None = None,
     troubles: Callable[[], Sequence[str]] = tuple,
     control: RecordingControl | None = None,
+    uploads: UploadDesk | None = None,
 ) -> FastAPI:
     """The whole web part over an opened store and the live calls.
 
     `troubles` says what else an administrator should know now, one sentence each. `control` pauses recordings; without
-    it (this process watches no PBX) nobody is offered that.
+    it (this process watches no PBX) nobody is offered that. `uploads` takes recordings from remote PBXes; without it
+    there is no such address.
     """
     assets = Assets()
     metrics = WebMetrics(registry)
-    renderer = Renderer(web_settings, assets)
+    renderer = Renderer(web_settings, assets, can_pause=control is not None)
     gate = Gate(records, web_settings, passwords or Passwords())
     hub = Hub(live_calls, records, web_settings, metrics, renderer.row, troubles)
 
@@ -136,6 +140,10 @@ def create_app(
 
     for part in PARTS:
         app.include_router(part.router)
+    app.state.uploads = uploads
+    if uploads is not None:
+        app.include_router(upload_api.router)
     answer_problems(app, renderer)
-    app.add_middleware(Shield, https=web_settings.https)
+    own_bound = upload_api.PREFIX if uploads is not None else None
+    app.add_middleware(Shield, https=web_settings.https, bounded_elsewhere=own_bound)
     return app

@@ -13,10 +13,10 @@ from urllib.parse import unquote
 from fastapi import Request
 
 from call_records.recordings.shapes import AuditFilter, Recording
-from telephony.facts import CallFacts, PartyKind
+from telephony.facts import CallFacts
 from telephony.recordings import AuditAction
 from web.access import NotAllowed, Viewer
-from web.hearing import Heard, note_use
+from web.hearing import Heard, note_use, reason_needed
 from web.pages import Site
 from web.wording import _
 
@@ -34,19 +34,9 @@ def session_of(viewer: Viewer) -> str:
     return str(viewer.session.id if viewer.session else viewer.account.id)
 
 
-def took_part(viewer: Viewer, call: CallFacts | None) -> bool:
-    """Whether it is the viewer's own call."""
-    return call is not None and any(
-        leg.kind is PartyKind.EXTENSION
-        and leg.answered_at is not None
-        and leg.party in viewer.account.extensions
-        for leg in call.legs
-    )
-
-
 async def reason_wanted(site: Site, viewer: Viewer, recording: Recording, call: CallFacts | None) -> bool:
     """Whether this viewer must still say why he wants to hear it."""
-    if took_part(viewer, call) or not (await site.records.retention.policy()).reason_required:
+    if not reason_needed(await site.records.retention.policy(), viewer, call):
         return False
     key = ("reason", session_of(viewer), recording.id)
     if site.noted.known(*key):

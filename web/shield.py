@@ -45,8 +45,10 @@ HEADERS = {
 class Shield:
     """Adds the headers, bounds the bodies."""
 
-    def __init__(self, app: ASGIApp, *, https: bool) -> None:
+    def __init__(self, app: ASGIApp, *, https: bool, bounded_elsewhere: str | None = None) -> None:
+        """Under the path `bounded_elsewhere` the receiver itself bounds what it takes, and writes it to disk."""
         self._app = app
+        self._bounded_elsewhere = bounded_elsewhere
         self._headers = dict(HEADERS)
         if https:
             self._headers["Strict-Transport-Security"] = "max-age=31536000"
@@ -56,6 +58,7 @@ class Shield:
             await self._app(scope, receive, send)
             return
         taken = 0
+        own_bound = self._bounded_elsewhere is not None and scope["path"].startswith(self._bounded_elsewhere)
 
         async def bounded() -> Message:
             nonlocal taken
@@ -73,4 +76,4 @@ class Shield:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        await self._app(scope, bounded, headed)
+        await self._app(scope, receive if own_bound else bounded, headed)

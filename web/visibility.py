@@ -72,6 +72,11 @@ def show(facts: CallFacts, view: View) -> CallFacts:
     )
 
 
+def show_name(name: str, view: View) -> str:
+    """A recording's name as this view may see it: stock FreePBX writes the caller's number into it."""
+    return mask(name) if view.numbers_masked else name
+
+
 def mask(number: str) -> str:
     """`+7 916 …05`: everything but the last two digits becomes a dot."""
     return _DIGITS.sub("•", number)

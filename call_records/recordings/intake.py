@@ -16,6 +16,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -46,6 +47,7 @@ ROUND_SECONDS = 1.0  # a recording is to be playable 10 s after the call
 BUSY_SHARE = (
     20  # a round that took t is followed by 20 t of rest at least: 5 % of a core whatever the directory
 )
+REST_SECONDS_MOST = 3.0  # on a machine that is busy with other things a round takes long without costing much
 AWAY_SECONDS = 5.0  # until the next try when the database or a directory is away
 SWEEP_SECONDS = 15.0  # how often what is missing is looked for and given up on
 LOST_SECONDS = 270.0  # after the call; with the sweep the page knows within 5 minutes
@@ -58,6 +60,7 @@ UNREADABLE_AGAIN_SECONDS = 30.0
 MISSED = frozenset({RecordingState.EXPECTED, RecordingState.LOST})
 NO_LONGER_NEEDED = frozenset({RecordingState.EMPTY, RecordingState.REMOVED})
 """States in which an upload has nothing to give any more; READY has when its audio is stored."""
+PART_SECONDS = 21 * 86400.0  # the script at the PBX tries for 14 days
 SOURCES_SECONDS = 60.0  # how often finished uploads and the PBX's old files are removed
 
 
@@ -171,7 +174,7 @@ class Intake:
                 self._away = str(trouble)
                 await asyncio.sleep(AWAY_SECONDS)
                 continue
-            rest = BUSY_SHARE * (self._clock() - began)
+            rest = min(BUSY_SHARE * (self._clock() - began), REST_SECONDS_MOST)
             await asyncio.sleep(rest if behind else max(ROUND_SECONDS, rest))
 
     async def round(self) -> bool:
@@ -389,6 +392,7 @@ class Intake:
                 continue
             if place.place.uploaded:
                 await self._remove_uploads(place, place.watch)
+                await asyncio.to_thread(_remove_old_parts, place.watch.directory, self._wall())
         days = self._policy().remove_at_pbx_after_days
         if days is not None:
             before = datetime.fromtimestamp(self._wall(), UTC) - timedelta(days=days)
@@ -567,6 +571,14 @@ def _remove_same(paths: Sequence[Path], sums: set[str]) -> list[Path]:
         except OSError as trouble:
             log.warning("recording_source_stays", problem=trouble.strerror or str(trouble))
     return gone
+
+
+def _remove_old_parts(directory: Path, now: float) -> None:
+    """Uploads that broke off and that nobody went on with."""
+    for part in directory.glob(".*.part"):
+        with suppress(OSError):
+            if part.lstat().st_mtime < now - PART_SECONDS:
+                part.unlink()
 
 
 def _moment(modified_ns: int) -> datetime:

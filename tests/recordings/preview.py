@@ -16,7 +16,6 @@ from call_records.recordings.shapes import Redaction, Removal
 from telephony.facts import CallFacts, PartyKind, Recorded, RecordingPause
 from telephony.recordings import HealthFault, RecordingRight, RecordingState
 from tests.recordings.player_fakes import recording, sound, talk
-
 from tests.web.fakes import FakeLive, FakeRecords, cheap_passwords
 from tests.web.preview import CHROMIUM, FLAGS, SIZES, fill
 from tests.web.serving import running
@@ -41,7 +40,8 @@ async def record(records: FakeRecords, story: str) -> dict[str, str]:
     call = told(records.calls.kept[UUID(story)])
     records.calls.kept[call.id] = call
     answered, ended = call.answered_at, call.ended_at
-    assert answered and ended
+    assert answered
+    assert ended
     seconds = (ended - answered).total_seconds()
     first = recording(call.id, started_at=answered, duration_seconds=seconds, has_original=True)
     span = Redaction(222.0, 236.0, "Jan Kowalski", answered)
@@ -59,7 +59,8 @@ async def record(records: FakeRecords, story: str) -> dict[str, str]:
         records.shelf.kept[(one.id, False)] = sound(60.0)
     chief = await records.accounts.by_login("chief")
     anna = await records.accounts.by_login("anna")
-    assert chief and anna
+    assert chief
+    assert anna
     await records.comments.add(
         recording_id=first.id, account_id=chief.id, at_seconds=21, text="Well asked: what is it for?"
     )
@@ -70,7 +71,7 @@ async def record(records: FakeRecords, story: str) -> dict[str, str]:
     now = datetime.now(UTC)
     states = [
         ("player-lost", {"state": RecordingState.LOST, "reason": "No file came within 30 minutes."}),
-        ("player-removed", {"state": RecordingState.REMOVED, "removal": Removal("Mira Sato", now, "The client asked for it")}),
+        ("player-removed", {"state": RecordingState.REMOVED, "removal": Removal("Mira Sato", now, "The client asked it")}),
         ("player-coming", {"state": RecordingState.EXPECTED}),
     ]  # fmt: skip
     for index, facts in enumerate(one for one in list(records.calls.kept.values()) if one.answered_at):
@@ -125,10 +126,16 @@ async def shoot(browser: Browser, address: str, folder: Path, pages: dict[str, s
             await at_work(page, folder / f"player-work-{size}-{theme}-{direction}.png")
             await page.goto(f"{address}/calls?theme={theme}&dir={direction}")
             await page.wait_for_selector("html[data-live=yes]", timeout=5000)
-            await page.locator("[data-hear]").first.click()
+            await page.locator("[data-play]").first.click()
             await page.wait_for_selector(".drawer .transport")
             await page.wait_for_timeout(600)
             await page.screenshot(path=folder / f"player-drawer-{size}-{theme}-{direction}.png")
+        await page.goto(f"{address}/recordings")
+        await page.wait_for_selector("html[data-live=yes]", timeout=5000)
+        await page.locator("[data-play]").nth(1).click()
+        await page.wait_for_selector(".drawer .transport")
+        await page.wait_for_timeout(400)
+        await page.screenshot(path=folder / f"player-recordings-{size}.png")
         for panel in ("share", "redact"):
             await page.goto(address + pages["player-call"])
             await page.keyboard.press("ArrowRight")

@@ -14,11 +14,13 @@ from typing import Any
 from uuid import UUID
 
 import aiohttp
+from sqlalchemy import update
 
-from call_records.database import RecordsStore
+from call_records.database import RecordsStore, open_records
+from call_records.recordings.arrivals import UploadDesk
 from call_records.recordings.settings import AudioSettings
 from call_records.recordings.shapes import AuditEntry, AuditFilter, Removal
-from call_records.recordings.shelf import AudioShelf
+from call_records.recordings.tables import recordings
 from call_records.shapes import Account
 from telephony.facts import CallFacts
 from telephony.recordings import HearScope, RecordingRight, RecordingState
@@ -36,6 +38,7 @@ from web.settings import WebSettings
 SETTINGS = WebSettings(region="RU", setup_code="blue-heron", heartbeat_seconds=0.2, session_check_seconds=0.1)
 SOUND = os.urandom(3000)
 PASSWORD = "correct horse"
+UPLOAD_TOKEN = "0123456789abcdef0123456789abcdef0123456789abcdef"
 
 
 @dataclass(frozen=True)
@@ -120,10 +123,10 @@ class Hall:
         return f"/listen/{token}"
 
 
-async def record(hall: Hall, name: str, facts: CallFacts, *, shelf: AudioShelf, **different: Any) -> UUID:
+async def record(hall: Hall, name: str, facts: CallFacts, **different: Any) -> UUID:
     """A call with a playable recording."""
     uniqueid = f"hq-1795311120.{len(hall.recordings) + 1}"
-    told = replace(facts, recordings=(f"/var/spool/asterisk/monitor/secret-{uniqueid}.wav",))
+    told = replace(facts, recordings=(f"/var/spool/asterisk/secret/{uniqueid}.wav",))
     await hall.store.journal.record([change(told, aliases=(uniqueid,))])
     found = await hall.store.recordings.of_call(facts.id)
     receipt = await hall.store.catalogue.arrived(arrival(found[0].name, content=uniqueid, pbx=facts.pbx))
@@ -133,34 +136,40 @@ async def record(hall: Hall, name: str, facts: CallFacts, *, shelf: AudioShelf, 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "sound.m4a"
         file.write_bytes(SOUND)
-        await shelf.keep(receipt.recording_id, file)
+        await hall.store.shelf.keep(receipt.recording_id, file)
     hall.recordings[name], hall.calls[name] = receipt.recording_id, told
     return receipt.recording_id
 
 
-async def _fill(hall: Hall, shelf: AudioShelf) -> None:
+async def _fill(hall: Hall) -> None:
     """annas: 101 talked while 102 only rang. moved: 101, transferred to 201. sold: 102. homeless: no call."""
     begin = office.NOON
     rang = office.ringing("101", "102", number="+79160000011", name="Garden", begin=begin)
-    await record(hall, "annas", office.over(office.picked_up(rang, "101"), 66), shelf=shelf)
+    await record(hall, "annas", office.over(office.picked_up(rang, "101"), 66))
     hour = begin + timedelta(hours=1)
     moved = office.picked_up(office.ringing("101", number="+79160000012", begin=hour), "101")
     moved = office.target_answers(office.transferred(moved, "101", "201", 40), "201", 45)
-    await record(hall, "moved", office.over(moved, 90), shelf=shelf)
+    await record(hall, "moved", office.over(moved, 90))
     sold = office.outgoing("102", "+79160000013", begin=begin + timedelta(hours=2), talk=60)
-    await record(hall, "sold", sold, shelf=shelf)
+    await record(hall, "sold", sold)
     receipt = await hall.store.catalogue.arrived(arrival("hq-1795300000.77", content="homeless"))
     await hall.store.catalogue.processed(receipt.recording_id, outcome(), begin, keep_until=None)
     hall.recordings["homeless"] = receipt.recording_id
 
 
 @contextlib.asynccontextmanager
-async def open_hall(
-    store: RecordsStore, folder: Path, settings: WebSettings = SETTINGS
-) -> AsyncIterator[Hall]:
-    """Serve the office until the block is left."""
-    shelf = AudioShelf(store.engine, AudioSettings(folder / "audio"))
-    store.shelf = shelf
+async def open_hall(url: str, folder: Path, settings: WebSettings = SETTINGS) -> AsyncIterator[Hall]:
+    """Serve the office over that database until the block is left."""
+    audio = AudioSettings(folder / "audio")
+    async with (
+        open_records(url, migrate=False, audio=audio) as store,
+        _serve(store, settings, folder) as hall,
+    ):
+        yield hall
+
+
+@contextlib.asynccontextmanager
+async def _serve(store: RecordsStore, settings: WebSettings, folder: Path) -> AsyncIterator[Hall]:
     live = FakeLive()
     hall = Hall(store, live, "", {})
     hashed = CHEAP.hash(PASSWORD)
@@ -175,8 +184,10 @@ async def open_hall(
         )
         changed = replace(made, team=one.team, hears_chosen=one.hears, rights_chosen=one.rights)
         hall.accounts[one.login] = await store.accounts.update(changed)
-    await _fill(hall, shelf)
-    app = create_app(store, live, settings, passwords=cheap_passwords())
+    await _fill(hall)
+    arrivals = folder / "audio" / "arrivals"
+    desk = UploadDesk(arrivals, {"hq": UPLOAD_TOKEN}, store.catalogue, most_bytes=1_000_000, reserve_bytes=0)
+    app = create_app(store, live, settings, passwords=cheap_passwords(), uploads=desk)
     stop = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve(app, "127.0.0.1", 0, stop, bound=port.set_result))
@@ -191,10 +202,6 @@ async def open_hall(
 
 async def bury(hall: Hall, name: str) -> None:
     """The recording was removed by a rule."""
-    from sqlalchemy import update
-
-    from call_records.recordings.tables import recordings
-
     gone = Removal("retention rules", datetime.now(UTC), "older than 365 days")
     values = {
         "state": RecordingState.REMOVED.value,

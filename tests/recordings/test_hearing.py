@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import pytest
 
-from call_records.database import RecordsStore
 from call_records.shapes import Account
 from telephony.facts import CallFacts
 from telephony.recordings import AuditAction, HearScope, RecordingPolicy, RecordingRight
@@ -33,8 +32,8 @@ pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
-async def hall(records: RecordsStore, tmp_path: Path) -> AsyncIterator[Hall]:
-    async with open_hall(records, tmp_path) as opened:
+async def hall(database_url: str, tmp_path: Path) -> AsyncIterator[Hall]:
+    async with open_hall(database_url, tmp_path) as opened:
         yield opened
 
 

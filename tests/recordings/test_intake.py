@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -422,7 +423,7 @@ async def test_uploads_are_taken_and_removed_when_they_are_stored(office: Office
     await office.records.catalogue.processed(one.id, outcome(), MONDAY, None)
     await office.after(61)
     assert path.is_file()
-    await store(office, one)
+    await store_audio(office.records, one.id)
     await office.after(61)
     assert not path.exists()
     assert office.intake.counts().sources_removed == 1
@@ -435,7 +436,7 @@ async def test_the_pbxs_own_files_stay_unless_the_policy_says_so(office: Office)
     await office.after(3)
     one = await office.only()
     await office.records.catalogue.processed(one.id, outcome(), MONDAY, None)
-    await store(office, one)
+    await store_audio(office.records, one.id)
     await office.after(100 * 86400)
     assert path.is_file()
     other = path.with_name(f"{UNIQUEID}-in.wav")
@@ -446,13 +447,13 @@ async def test_the_pbxs_own_files_stay_unless_the_policy_says_so(office: Office)
     assert other.exists()
 
 
-async def store(office: Office, one: Recording) -> None:
+async def store_audio(records: RecordsStore, recording_id: UUID) -> None:
     """The storage keeps its audio, verified."""
-    async with office.records.engine.begin() as connection:
+    async with records.engine.begin() as connection:
         await connection.execute(
             text(
                 "INSERT INTO audio_objects (key, recording_id, kind, bytes, sha256) "
                 "VALUES (:key, :id, 'current', 1, '')"
             ),
-            {"key": str(one.id), "id": one.id},
+            {"key": str(recording_id), "id": recording_id},
         )

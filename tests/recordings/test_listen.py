@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from call_records.database import RecordsStore
 from call_records.recordings.tables import recordings, share_links
 from telephony.recordings import AuditAction
 from tests.recordings.rights_fakes import SOUND, Hall, bury, open_hall
@@ -19,8 +18,8 @@ pytestmark = pytest.mark.postgres
 
 
 @pytest.fixture
-async def hall(records: RecordsStore, tmp_path: Path) -> AsyncIterator[Hall]:
-    async with open_hall(records, tmp_path) as opened:
+async def hall(database_url: str, tmp_path: Path) -> AsyncIterator[Hall]:
+    async with open_hall(database_url, tmp_path) as opened:
         yield opened
 
 

@@ -250,7 +250,7 @@ class FakeRecords:
         self.notes = FakeNotes(self.accounts)
         self.staff = FakeStaff(self.accounts)
         self.traces = FakeTraces()
-        self.recordings = FakeCatalogue()
+        self.recordings = FakeCatalogue(self.calls.kept)
         self.shelf = FakeShelf()
         self.retention = FakeRetention()
         self.editor = FakeEditor(self.recordings, self.shelf, self.retention)

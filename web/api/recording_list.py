@@ -19,6 +19,7 @@ from telephony.recordings import HealthFault, RecordingState
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.hearing import extensions_heard, may_hear, took_part, within
 from web.pages import site_of
+from web.visibility import View, show_name
 from web.wording import _
 
 router = APIRouter(prefix="/api/v1", tags=["recordings"])
@@ -108,19 +109,19 @@ async def recordings(
     heard = [one for one in page.listed if may_hear(viewer.account, one.call, site.hub.names.directory)]
     tags = await site.records.retention.tags_of_calls([one.call.id for one in heard if one.call])
     return RecordingList(
-        recordings=[_told(one, tags.get(one.call.id, ()) if one.call else ()) for one in heard],
+        recordings=[_told(one, viewer.view, tags.get(one.call.id, ()) if one.call else ()) for one in heard],
         older=page.older,
     )
 
 
-def _told(listed: Listed, tags: Sequence[str]) -> ListedRecording:
+def _told(listed: Listed, view: View, tags: Sequence[str]) -> ListedRecording:
     recording, call = listed.recording, listed.call
     removal = recording.removal
     return ListedRecording(
         id=recording.id,
         call_id=call.id if call else recording.call_id,
         pbx=recording.pbx,
-        name=recording.name,
+        name=show_name(recording.name, view),
         state=recording.state,
         started_at=recording.started_at,
         duration_seconds=recording.duration_seconds,

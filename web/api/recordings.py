@@ -17,14 +17,13 @@ from starlette.exceptions import HTTPException
 
 from call_records.recordings.shapes import Comment, Recording, ShareLink
 from telephony.errors import NeedsPerson, PeerMistake, TryLater
-from telephony.facts import CallFacts, PartyKind, iso
+from telephony.facts import CallFacts, iso
 from telephony.recordings import AuditAction, RecordingRight
-from telephony.staff import Role
-from web.access import ANYONE_SIGNED_IN, NotAllowed, Viewer, address_of, browser_name, guard, new_token
+from web.access import ANYONE_SIGNED_IN, NotAllowed, Viewer, guard, new_token
 from web.hearing import Heard, heard, may_hear, note_use
 from web.listening import listening_of, take_reason
 from web.pages import Site, site_of
-from web.pages.recordings_player import answer_sound, name_of_thing, nothing_to_hear
+from web.pages.recordings_player import answer_sound, may_pause, name_of_thing, nothing_to_hear
 from web.player import playable
 from web.visibility import show
 from web.wording import _
@@ -326,7 +325,7 @@ async def redact(request: Request, recording_id: UUID, new: NewRedaction, viewer
 
 def _require_typed(site: Site, viewer: Viewer, found: Heard, typed: str) -> None:
     seen = show(found.call, viewer.view) if found.call else None
-    thing = name_of_thing(site, seen, [found.recording])
+    thing = name_of_thing(site, viewer, seen, [found.recording])
     if " ".join(typed.split()).casefold() != " ".join(thing.split()).casefold():
         raise PeerMistake(
             _("The original is destroyed for good, so “{thing}” has to be typed first.").format(thing=thing)
@@ -351,22 +350,15 @@ async def resume(request: Request, call_id: UUID, viewer: Asking) -> Response:
 async def _steer(request: Request, call_id: UUID, viewer: Viewer, action: AuditAction) -> Response:
     site = site_of(request)
     facts = next((facts for facts in site.live.calls() if facts.id == call_id), None)
-    if facts is None or not (viewer.account.role is Role.SUPERVISOR or _in_it_now(viewer, facts)):
+    if facts is None or not may_pause(viewer, facts):
         raise HTTPException(404, _("There is no such call going on, or you are not in it."))
-    control = getattr(site, "control", None)
+    control = site.control
     if control is None:
         raise NeedsPerson(
             _("Recordings cannot be paused from here."),
             remedy=_("An administrator can allow it for the phone system under Connections."),
         )
-    await site.records.audit.write(
-        action,
-        who=viewer.account.login,
-        account_id=viewer.account.id,
-        call_id=call_id,
-        address=address_of(request),
-        browser=browser_name(request.headers.get("user-agent", "")),
-    )
+    await note_use(site, request, viewer, action, None, call_id=call_id)
     try:
         async with asyncio.timeout(PBX_SECONDS):
             if action is AuditAction.PAUSED:
@@ -378,13 +370,6 @@ async def _steer(request: Request, call_id: UUID, viewer: Viewer, action: AuditA
             _("The phone system does not answer; it is not certain whether it still records.")
         ) from late
     return Response(status_code=204)
-
-
-def _in_it_now(viewer: Viewer, facts: CallFacts) -> bool:
-    return any(
-        leg.kind is PartyKind.EXTENSION and leg.ended_at is None and leg.party in viewer.account.extensions
-        for leg in facts.legs
-    )
 
 
 # -- common --

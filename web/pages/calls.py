@@ -15,9 +15,10 @@ from telephony.errors import TryLater
 from telephony.facts import CallFacts, Direction, Disposition, PartyKind
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
 from web.pages import Site, site_of
-from web.pages.recordings_player import playable_of_calls, player_of_call
+from web.pages.recordings_player import may_pause, playable_of_calls, player_of_call
 from web.pages.review import reviewable
 from web.picture import draw
+from web.player import taping
 from web.story import headline, tell
 from web.visibility import show
 from web.wording import Named, Names, _
@@ -135,6 +136,8 @@ async def call(
         story=tell(seen, names),
         headline=headline(seen, names),
         picture=draw(seen, names, now),
+        taping=taping(facts),
+        may_pause=site.control is not None and taping(facts) is not None and may_pause(viewer, facts),
         **await player_of_call(site, viewer, facts, seen, now),
         notes=[note for note in notes if note.account_id != viewer.account.id],
         mine=mine,

@@ -46,7 +46,7 @@ from web.hearing import (
 from web.pages import Site, fields, site_of
 from web.pages.calls import client_of, ours_of
 from web.recording_words import Attention, attention, may_try_again
-from web.visibility import show
+from web.visibility import show, show_name
 from web.wording import Named, _
 
 router = APIRouter(include_in_schema=False)
@@ -212,7 +212,9 @@ def _line(site: Site, viewer: Viewer, listed: Listed, tags: Sequence[str], *, ex
     return Line(
         listed=listed,
         call=call,
-        client=client_of(call, names) if call else Named(_("Belongs to no call"), recording.name),
+        client=client_of(call, names)
+        if call
+        else Named(_("Belongs to no call"), show_name(recording.name, viewer.view)),
         ours=ours_of(call, names) if call else (),
         at=told,
         tags=tags,
@@ -283,6 +285,7 @@ async def _one(
         status=status,
         line=line,
         recording=record,
+        name=show_name(record.name, viewer.view),
         attention=attention(Listed(record, found.call)) if wrong else None,
         can_try_again=may_try_again(record) and account.role in SUPERVISORS,
         may_refile=may_refile(account) and record.state is not RecordingState.REMOVED,
@@ -353,7 +356,7 @@ async def delete(request: Request, recording_id: UUID, viewer: Asking) -> Respon
         _require_sound(found)
         if found.recording.hold is not None:
             raise PeerMistake(_("A legal hold stands on this recording. It has to be lifted first."))
-        if told.get("name", "").strip() != found.recording.name:
+        if told.get("name", "").strip() != show_name(found.recording.name, viewer.view):
             raise PeerMistake(_("Please type the recording’s name as it is written, to delete it for good."))
         await note_use(site, request, viewer, AuditAction.REMOVED, found.recording, reason=why)
         await site.records.retention.remove(recording_id, by=viewer.account.name, why=why)

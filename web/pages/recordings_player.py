@@ -19,8 +19,9 @@ from starlette.exceptions import HTTPException
 
 from call_records.recordings.shapes import Recording
 from telephony.errors import PeerMistake, TryLater
-from telephony.facts import CallFacts
+from telephony.facts import CallFacts, PartyKind
 from telephony.recordings import AuditAction, RecordingRight, RecordingState
+from telephony.staff import Role
 from web import audio
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.hearing import Heard, heard, may_hear, note_use
@@ -28,7 +29,7 @@ from web.listening import begin, listening_of, reason_wanted
 from web.pages import Site, fields, site_of
 from web.picture import span_seconds
 from web.player import Material, own_axis, playable, show_player
-from web.visibility import show
+from web.visibility import show, show_name
 from web.waveform import Axis
 from web.wording import Named, _
 
@@ -59,6 +60,15 @@ async def player_of_call(
         "not_heard": False,
         "refresh": f"/calls/{facts.id}",
     }
+
+
+async def player_alone(site: Site, viewer: Viewer, facts: CallFacts, seen: CallFacts) -> dict[str, Any]:
+    """The player of a call on a page without the call's picture; the caller has seen to it that he may hear it."""
+    recordings = await site.records.recordings.of_call(facts.id)
+    ready = [one for one in recordings if playable(one)]
+    axis = own_axis(ready, seen) if ready else Axis(facts.started_at, 1.0)
+    refresh = f"/recordings/{ready[0].id}/player" if ready else ""
+    return await _context(site, viewer, facts, seen, recordings, axis) | {"refresh": refresh}
 
 
 async def playable_of_calls(
@@ -108,16 +118,25 @@ async def _context(
         "me": viewer.account.id,
         "link_days": [days for days in LINK_DAYS if days < policy.link_days_most] + [policy.link_days_most],
         "destroys": policy.destroy_redacted_original,
-        "thing": name_of_thing(site, seen, ready),
+        "thing": name_of_thing(site, viewer, seen, ready),
         "speeds": SPEEDS,
     }
 
 
-def name_of_thing(site: Site, seen: CallFacts | None, recordings: Sequence[Recording]) -> str:
+def name_of_thing(site: Site, viewer: Viewer, seen: CallFacts | None, recordings: Sequence[Recording]) -> str:
     """What is typed before something of a recording is destroyed for good: the client's name as the page shows it."""
     if seen is not None:
         return site.hub.names.client(seen).first
-    return recordings[0].name if recordings else ""
+    return show_name(recordings[0].name, viewer.view) if recordings else ""
+
+
+def may_pause(viewer: Viewer, facts: CallFacts) -> bool:
+    """Whether he may pause what is recorded of this live call: who is in it, and supervisors."""
+    in_it = any(
+        leg.kind is PartyKind.EXTENSION and leg.ended_at is None and leg.party in viewer.account.extensions
+        for leg in facts.legs
+    )
+    return in_it or viewer.account.role is Role.SUPERVISOR
 
 
 # -- the drawer --
@@ -134,7 +153,9 @@ async def drawer(request: Request, recording_id: UUID, viewer: Asking) -> HTMLRe
     seen = show(facts, viewer.view) if facts else None
     recordings = await site.records.recordings.of_call(facts.id) if facts else [found.recording]
     context = await _context(site, viewer, facts, seen, recordings, own_axis(recordings, seen))
-    client = site.hub.names.client(seen) if seen else Named(found.recording.name, None)
+    client = (
+        site.hub.names.client(seen) if seen else Named(show_name(found.recording.name, viewer.view), None)
+    )
     html = site.renderer.part(
         "parts/player_drawer.html",
         call=seen,

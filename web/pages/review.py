@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
@@ -26,7 +25,7 @@ from telephony.reviews import Answer, QuestionKind, agents_of
 from web.access import SUPERVISORS, Viewer, address_of, browser_name, guard
 from web.hearing import extensions_heard
 from web.pages import Site, site_of
-from web.pages.recordings_player import player_of_call
+from web.pages.recordings_player import player_alone
 from web.pages.review_words import kind_word, reason
 from web.story import headline, tell
 from web.visibility import show
@@ -277,7 +276,7 @@ async def _page(
         call=seen,
         headline=headline(seen, names),
         story=tell(seen, names),
-        **await player_of_call(site, viewer, picked.call, seen, datetime.now(UTC)),
+        **await player_alone(site, viewer, picked.call, seen),
         names=names,
         own_call=picked.extension in viewer.account.extensions,
         forms=forms,

@@ -3,6 +3,7 @@
 import { escapes, keys } from "./keys.js";
 import { Panels } from "./player-panels.js";
 import { Sound } from "./player-sound.js";
+import { bindPausing, showPausing, told } from "./pausing.js";
 import { StripView, clock, exact } from "./player-strip.js";
 
 const JUMP = 10; // s, the buttons
@@ -175,6 +176,7 @@ export class Player {
       const mp3 = link.getAttribute("data-download") === "mp3";
       link.setAttribute("href", `/recordings/${view.strip.id}/audio?as=${mp3 ? "mp3" : "download"}${sound.original && !mp3 ? "&original=1" : ""}`);
     }
+    this.root.querySelector("[data-about]")?.setAttribute("href", `/recordings/${view.strip.id}`);
     this.paintPicture();
     if (sound.playing && !this.frame) this.frame = requestAnimationFrame(() => { this.frame = 0; this.paint(); });
   }
@@ -223,20 +225,30 @@ document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll(".player details[open]")) if (!menu.contains(/** @type {Node} */ (event.target))) menu.removeAttribute("open");
 });
 
+const live = document.getElementById("pausing");
+if (live) {
+  showPausing(live, live.dataset.pausedSince || null);
+  const status = /** @type {HTMLElement} */ (live.querySelector("[role=status]"));
+  bindPausing(live, live.dataset.call ?? "", async (text) => {
+    status.textContent = text;
+    if (!text) showPausing(live, await told(live.dataset.call ?? "", live.querySelector(".paused") === null));
+  });
+}
+
 // -- the drawer of a list --
 
 const drawer = document.getElementById("drawer");
 /** @type {HTMLElement|null} */ let openedBy = null;
-/** @type {string} the recording in the drawer */ let shown = "";
+/** @type {string} what is in the drawer */ let shown = "";
 
 /** @param {HTMLElement} button */
 async function hear(button) {
-  const id = button.dataset.hear ?? "";
+  const address = button.dataset.play ?? "";
   if (!drawer) return;
-  if (shown === id && player) { player.toggle(); return; }
-  shown = id;
-  const answer = await fetch(`/recordings/${id}/player`).catch(() => null);
-  if (shown !== id) return; // somebody was quicker with another
+  if (shown === address && player) { player.toggle(); return; }
+  shown = address;
+  const answer = await fetch(address).catch(() => null);
+  if (shown !== address) return; // somebody was quicker with another
   if (answer?.status === 401) { location.reload(); return; }
   player?.close();
   drawer.innerHTML = answer?.ok ? await answer.text() : '<p class="told-state act">The recording cannot be opened just now. Try again in a moment.</p>';
@@ -248,7 +260,7 @@ async function hear(button) {
   button.closest("[data-nav]")?.scrollIntoView({ block: "nearest" });
   const root = /** @type {HTMLElement|null} */ (drawer.querySelector("[data-player]"));
   player = root ? new Player(root) : null;
-  const view = player?.views.find(({ strip }) => strip.id === id);
+  const view = player?.views.find(({ strip }) => address.includes(strip.id));
   if (player && view) { player.sound.choose(view.strip); await player.play(); }
 }
 
@@ -268,7 +280,7 @@ function closeDrawer() {
 
 document.addEventListener("click", (event) => {
   const target = /** @type {Element} */ (event.target);
-  const button = /** @type {HTMLElement|null} */ (target.closest("[data-hear]"));
+  const button = /** @type {HTMLElement|null} */ (target.closest("[data-play]"));
   if (button) void hear(button);
   if (target.closest("[data-close-drawer]")) closeDrawer();
 });
@@ -288,7 +300,7 @@ keys({
   " ": (event) => {
     const target = /** @type {HTMLElement} */ (event.target);
     if (target.closest("button, summary")) return false; // the button is what is pressed
-    const there = /** @type {HTMLElement|null} */ (target.closest("[data-nav]")?.querySelector("[data-hear]") ?? null);
+    const there = /** @type {HTMLElement|null} */ (target.closest("[data-nav]")?.querySelector("[data-play]") ?? null);
     if (there) { void hear(there); return true; }
     if (target.closest("[data-nav]") && !player) return false;
     return playing((one) => one.toggle())(event);
