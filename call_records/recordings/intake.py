@@ -1,7 +1,8 @@
 """The intake: what lies in the spool directories becomes recordings of calls, each file with a stated fate.
 
 Every second, and four times a second while files are being written, each directory is looked at (`spool_watch.py`);
-what rests is examined (`wav_header.py`), its fate decided (`fates.py`, where the table is), and the catalogue told. Files stay where they are and are read there by the pipeline;
+what rests is examined (`wav_header.py`), its fate decided (`fates.py`, where the table is), and the catalogue told.
+Files stay where they are and are read there by the pipeline;
 what remote PBXes upload lies in a directory of our own and is watched like any other. The database is the memory: a
 restart finds again what was taken by name, size and time, without reading it.
 
