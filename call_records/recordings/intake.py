@@ -48,12 +48,8 @@ ROUND_SECONDS = 1.0  # between two looks when nothing is on its way: a new file 
 WATCHING_SECONDS = (
     0.25  # while files are being written: a look at each is 5 µs, and a recording is waited for
 )
-BUSY_SHARE = (
-    20  # a round that took t is followed by 20 t of rest at least: 5 % of a core whatever the directory
-)
-MOST_REST_SECONDS = (
-    2.0  # on a machine that is short of processors a round takes long without having done much
-)
+BUSY_SHARE = 2  # a round that took t is followed by 2 t of rest; most of t is reading what was recorded
+MOST_REST_SECONDS = 2.0  # on a machine busy with other things a round takes long without costing much
 AWAY_SECONDS = 5.0  # until the next try when the database or a directory is away
 SWEEP_SECONDS = 15.0  # how often what is missing is looked for and given up on
 LOST_SECONDS = 270.0  # after the call; with the sweep the page knows within 5 minutes

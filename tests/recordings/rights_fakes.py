@@ -17,6 +17,7 @@ import aiohttp
 from sqlalchemy import update
 
 from call_records.database import RecordsStore, open_records
+from call_records.recordings.arrivals import UploadDesk
 from call_records.recordings.settings import AudioSettings
 from call_records.recordings.shapes import AuditEntry, AuditFilter, Removal
 from call_records.recordings.tables import recordings
@@ -37,6 +38,7 @@ from web.settings import WebSettings
 SETTINGS = WebSettings(region="RU", setup_code="blue-heron", heartbeat_seconds=0.2, session_check_seconds=0.1)
 SOUND = os.urandom(3000)
 PASSWORD = "correct horse"
+UPLOAD_TOKEN = "0123456789abcdef0123456789abcdef0123456789abcdef"
 
 
 @dataclass(frozen=True)
@@ -159,12 +161,15 @@ async def _fill(hall: Hall) -> None:
 async def open_hall(url: str, folder: Path, settings: WebSettings = SETTINGS) -> AsyncIterator[Hall]:
     """Serve the office over that database until the block is left."""
     audio = AudioSettings(folder / "audio")
-    async with open_records(url, migrate=False, audio=audio) as store, _serve(store, settings) as hall:
+    async with (
+        open_records(url, migrate=False, audio=audio) as store,
+        _serve(store, settings, folder) as hall,
+    ):
         yield hall
 
 
 @contextlib.asynccontextmanager
-async def _serve(store: RecordsStore, settings: WebSettings) -> AsyncIterator[Hall]:
+async def _serve(store: RecordsStore, settings: WebSettings, folder: Path) -> AsyncIterator[Hall]:
     live = FakeLive()
     hall = Hall(store, live, "", {})
     hashed = CHEAP.hash(PASSWORD)
@@ -180,7 +185,9 @@ async def _serve(store: RecordsStore, settings: WebSettings) -> AsyncIterator[Ha
         changed = replace(made, team=one.team, hears_chosen=one.hears, rights_chosen=one.rights)
         hall.accounts[one.login] = await store.accounts.update(changed)
     await _fill(hall)
-    app = create_app(store, live, settings, passwords=cheap_passwords())
+    arrivals = folder / "audio" / "arrivals"
+    desk = UploadDesk(arrivals, {"hq": UPLOAD_TOKEN}, store.catalogue, most_bytes=1_000_000, reserve_bytes=0)
+    app = create_app(store, live, settings, passwords=cheap_passwords(), uploads=desk)
     stop = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve(app, "127.0.0.1", 0, stop, bound=port.set_result))

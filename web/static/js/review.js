@@ -47,13 +47,12 @@ function beginGrading(form) {
     if (output) output.textContent = done < questions.length ? `${done} / ${questions.length}` : weights ? `${Math.round(100 * points / weights)} / 100` : "";
   };
   const mark = () => questions.forEach((question, at) => question.classList.toggle("current", at === current));
-  /** @param {number} to @param {boolean} [move] */
-  const go = (to, move = true) => {
+  /** @param {number} to @param {boolean} [scroll] */
+  const go = (to, scroll = true) => {
     current = Math.min(Math.max(to, 0), questions.length - 1);
     mark();
-    if (!move) return;
     questions[current].focus({ preventScroll: true }); // not an answer: Space must play, arrows must seek
-    questions[current].scrollIntoView({ block: "nearest" });
+    if (scroll) questions[current].scrollIntoView({ block: "nearest" });
   };
   /** @param {string} value */
   const answer = (value) => {
@@ -123,7 +122,7 @@ function beginGrading(form) {
   tidy();
   sum();
   const open = questions.findIndex((question) => !question.querySelector("input:checked"));
-  go(open < 0 ? 0 : open, document.activeElement === document.body);
+  go(open < 0 ? 0 : open, false); // the player stays in sight
 }
 
 /** @param {string} name @returns {{values: Record<string, string>, at: number}|null} */
