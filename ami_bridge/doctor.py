@@ -278,7 +278,8 @@ def check_snapshot(heard: _Heard) -> list[Finding]:
             Finding(
                 Level.WARN,
                 "Parked calls cannot be asked for, so one parked before a start shows as waiting.",
-                "If parking is used, add call to the user's write line; it is needed for transfers anyway.",
+                "If parking is used, or recordings are to be paused from the card, add call to the user's write line; "
+                "it is needed for transfers anyway.",
             )
         )
     return findings

@@ -9,6 +9,8 @@ MEASUREMENTS = {
     "intake": "AMI bytes to call facts: events a second, memory a live call; beside panoramisk and cacofonisk",
     "latency": "from the AMI event to the card in a real browser, alone and with 100 live clients",
     "idle": "memory of the whole service at rest",
+    "recordings": "what making a recording playable costs; beside the ffmpeg command line",
+    "playable": "from hanging up to a recording one can play, through the demo's office",
     "journal": "how fast the journal keeps calls and how fast the list answers",
     "recordings_list": "how fast a million recordings are listed and filtered",
 }

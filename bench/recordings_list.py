@@ -25,7 +25,7 @@ from sqlalchemy.dialects import postgresql
 from bench.machine import machine
 from call_records.database import RecordsStore, open_records
 from call_records.postgres import embedded_postgres
-from call_records.recordings.listing import exceptions_query, page_query
+from call_records.recordings.listing import FEW, exceptions_query, matches_query, page_query
 from call_records.recordings.shapes import RecordingFilter
 from telephony.facts import Direction
 from telephony.recordings import HealthFault, RecordingState
@@ -133,19 +133,29 @@ async def server_time(store: RecordsStore, query: Select[Any]) -> float:
     return statistics.median(took)
 
 
+async def page_time(store: RecordsStore, wanted: RecordingFilter, limit: int) -> float:
+    """Everything the server does for one page."""
+    if not wanted.parties:
+        return await server_time(store, page_query(wanted, limit, None))
+    async with store.engine.connect() as connection:
+        matches = await connection.scalar(matches_query(wanted.parties)) or 0
+    query = page_query(wanted, limit, None, rare_parties=matches < FEW)
+    return await server_time(store, matches_query(wanted.parties)) + await server_time(store, query)
+
+
 async def questions(store: RecordsStore) -> bool:
     """Every page; True when all keep to the target."""
     within = True
     for name, wanted in QUESTIONS.items():
         whole, found = await asked(store, wanted)
-        server = await server_time(store, page_query(wanted, 51, None))
+        server = await page_time(store, wanted, 51)
         within &= server <= TARGET_MS
         print(f"{name:<32} server {server:7.1f} ms   with Python {whole:7.1f} ms   ({found} on the page)")
     server = await server_time(store, exceptions_query(200))
     within &= server <= TARGET_MS
     print(f"{'exceptions':<32} server {server:7.1f} ms")
     for name in LISTED_AT_ONCE:
-        server = await server_time(store, page_query(QUESTIONS[name], AT_ONCE, None))
+        server = await page_time(store, QUESTIONS[name], AT_ONCE)
         print(f"{name:<32} server {server:7.1f} ms   all {AT_ONCE} rows at once, calls joined")
     return within
 

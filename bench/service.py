@@ -27,12 +27,17 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def switchhook(asterisk: PrivateAsterisk, state: Path) -> AsyncIterator[Running]:
-    """Run it at that Asterisk, with its own PostgreSQL in `state`. Stopped in order afterwards."""
+async def switchhook(
+    asterisk: PrivateAsterisk, state: Path, database_url: str | None = None
+) -> AsyncIterator[Running]:
+    """Run it at that Asterisk, with that database or its own PostgreSQL in `state`. Stopped in order afterwards."""
+    plain = (database_url or "").replace("+asyncpg", "")
+    database = f'url = "{plain}"\n' if plain else ""
     config = state / "switchhook.toml"
     config.write_text(
         f'[[pbx]]\nid = "bench"\nport = {asterisk.ports.ami}\nusername = "{asterisk.ami_user}"\n'
-        f'secret = "{asterisk.ami_secret}"\n\n[database]\nstate_dir = "{state}"\n\n'
+        f'secret = "{asterisk.ami_secret}"\nrecordings_dir = "{asterisk.recordings}"\n\n'
+        f'[database]\nstate_dir = "{state}"\n{database}\n'
         '[web]\nport = 0\n\n[logs]\nlevel = "info"\nformat = "json"\n',
         encoding="utf-8",
     )

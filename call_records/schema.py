@@ -36,10 +36,20 @@ def present_revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _upgrade_to_head(connection: Connection) -> None:
+def known_revisions() -> frozenset[str]:
+    """Every step this release knows."""
+    return frozenset(step.revision for step in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
+def upgrade_to(connection: Connection, revision: str) -> None:
+    """Take the schema to that step, in the connection's own transaction."""
     config = _config()
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)
+
+
+def _upgrade_to_head(connection: Connection) -> None:
+    upgrade_to(connection, "head")
 
 
 def _config() -> Config:

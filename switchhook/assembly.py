@@ -32,6 +32,7 @@ from ami_bridge.observer import Observer
 from call_records.database import RecordsStore, open_records
 from call_records.live import LiveBoard
 from call_records.postgres import EmbeddedPostgres
+from call_records.recordings.arrivals import UploadDesk
 from call_records.spool import SpoolingJournal
 from switchhook import __version__
 from switchhook.audio import audio_settings
@@ -356,6 +357,7 @@ async def _serve(
         registry=registry,
         troubles=service.troubles,
         control=RecordingDesk(service.bridges) if service.spool is not None else None,
+        uploads=_uploads(service),
     )
     async with asyncio.TaskGroup() as tasks:
 
@@ -366,6 +368,14 @@ async def _serve(
         offering = tasks.create_task(_offer_setup(service, code), name="first administrator")
         await serve(app, settings.host, settings.port, stop, bound=bound)
         offering.cancel()
+
+
+def _uploads(service: Service) -> UploadDesk | None:
+    """Where remote PBXes send their recordings; None when none of them has a token."""
+    tokens = {pbx.id: pbx.upload_token.get_secret_value() for pbx in service.settings.pbx if pbx.upload_token}
+    if not tokens:
+        return None
+    return UploadDesk(audio_settings(service.settings).arrivals, tokens, service.store.catalogue)
 
 
 async def _offer_setup(service: Service, code: str | None) -> None:

@@ -14,9 +14,10 @@ _KEY_LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})\s+([0-9A-Fa-f]{64})")
 
 def audio_settings(settings: Settings) -> AudioSettings:
     """Directory, bucket and keys. Raises BadSettings for a key file that cannot be used."""
-    told = settings.recordings
-    if told.directory is None:
-        raise OurMistake("settings.load always sets recordings.directory")
+    told, state_dir = settings.recordings, settings.database.state_dir
+    directory = told.directory or (state_dir and state_dir / "recordings")
+    if directory is None:
+        raise OurMistake("settings.load always sets database.state_dir")
     bucket = None
     if told.s3_bucket is not None:
         bucket = S3Settings(
@@ -27,7 +28,7 @@ def audio_settings(settings: Settings) -> AudioSettings:
             secret_key=told.s3_secret_key.get_secret_value() if told.s3_secret_key else None,
             prefix=told.s3_prefix,
         )
-    return AudioSettings(told.directory, bucket, keys_in(told.key_file) if told.key_file else ())
+    return AudioSettings(directory, bucket, keys_in(told.key_file) if told.key_file else ())
 
 
 def keys_in(file: Path) -> tuple[StorageKey, ...]:

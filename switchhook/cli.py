@@ -6,7 +6,7 @@ keep another part's command from running. Whatever goes wrong is told as one sen
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | the doctor found a fault |
+| 1 | the doctor, a backup or `recordings verify` found a fault |
 | 2 | the command line or the configuration cannot be used |
 | 3 | cannot start or go on until a person changes something |
 | 4 | the other side cannot answer just now; try again later |
@@ -30,7 +30,7 @@ from uuid import UUID
 
 import typer
 
-from switchhook import __version__
+from switchhook import __version__, recordings_commands
 from telephony.errors import NeedsPerson, OurMistake, PeerMistake, SwitchhookError, TryLater
 
 INTERRUPTED = 130
@@ -53,6 +53,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(recordings_commands.app)
 
 Config = Annotated[
     Path | None,
@@ -369,6 +371,48 @@ def settings_reference() -> None:
 def migrate(config: Config = None) -> None:
     """Bring the database's tables to this release; `run` does it by itself at its start."""
     _finish(_do("switchhook.assembly", "migrate", _settings(config)))
+
+
+@app.command()
+def backup(
+    directory: Annotated[Path, typer.Argument(help="Where to: empty, or with an earlier backup.")],
+    config: Config = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Believe the length of audio that is there already.")
+    ] = False,
+) -> None:
+    """Back up database and recordings into a directory, while the service runs."""
+    _finish(_do("switchhook.storage_commands", "backup", _settings(config), directory, quick=quick))
+
+
+@app.command()
+def restore(
+    directory: Annotated[Path, typer.Argument(help="What `switchhook backup` wrote.")],
+    config: Config = None,
+) -> None:
+    """Put a backup back, into an empty database."""
+    _finish(_do("switchhook.storage_commands", "restore", _settings(config), directory))
+
+
+recordings = typer.Typer(help="Look after recordings.", no_args_is_help=True)
+app.add_typer(recordings, name="recordings")
+
+
+@recordings.command()
+def verify(
+    config: Config = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Delete stored objects that no recording names.")
+    ] = False,
+) -> None:
+    """Read every stored recording again and compare it with its checksum."""
+    _finish(_do("switchhook.storage_commands", "verify", _settings(config), sweep=sweep))
+
+
+@recordings.command("rotate-keys")
+def rotate_keys(config: Config = None) -> None:
+    """Wrap the key of every recording by the newest storage key, so that older ones can be dropped."""
+    _finish(_do("switchhook.storage_commands", "rotate_keys", _settings(config)))
 
 
 @app.command()

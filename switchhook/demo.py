@@ -190,6 +190,7 @@ def live_show(asterisk: PrivateAsterisk, office: SimulatedOffice, calls: int | N
         username=asterisk.ami_user,
         secret=SecretStr(asterisk.ami_secret),
         cel_file=asterisk.cel_csv,
+        recordings_dir=asterisk.recordings,
     )
 
     async def play(_service: Service) -> None:

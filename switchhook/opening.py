@@ -11,15 +11,23 @@ from contextlib import asynccontextmanager
 
 from call_records.database import RecordsStore, open_records
 from call_records.postgres import EmbeddedPostgres
+from call_records.recordings.settings import AudioSettings
 from switchhook.settings import Settings
 from telephony.errors import NeedsPerson
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[RecordsStore]:
-    """The opened store, its tables brought up to date. Raises what `open_records` raises."""
+async def open_store(
+    settings: Settings, *, audio: AudioSettings | None = None, migrate: bool = True
+) -> AsyncIterator[RecordsStore]:
+    """The opened store, its tables brought up to date unless told not to. Raises what `open_records` raises.
+
+    `audio` is for commands that touch the sound of recordings.
+    """
     if settings.database.url is not None:
-        async with open_records(settings.database.url.get_secret_value()) as store:
+        async with open_records(
+            settings.database.url.get_secret_value(), migrate=migrate, audio=audio
+        ) as store:
             yield store
         return
     if settings.database.state_dir is None:
@@ -27,12 +35,12 @@ async def open_store(settings: Settings) -> AsyncIterator[RecordsStore]:
     server = EmbeddedPostgres(settings.database.state_dir / "postgres")
     running = server.running_url()
     if running is not None:
-        async with open_records(running) as store:
+        async with open_records(running, migrate=migrate, audio=audio) as store:
             yield store
         return
     url = await server.start()
     try:
-        async with open_records(url) as store:
+        async with open_records(url, migrate=migrate, audio=audio) as store:
             yield store
     finally:
         await server.stop()

@@ -14,7 +14,7 @@ import structlog
 
 from call_records.database import RecordsStore
 from call_records.recordings.intake import Intake, SpoolPlace
-from call_records.recordings.pipeline import Pipeline
+from call_records.recordings.pipeline import LANES, Pipeline
 from call_records.recordings.pipeline_notices import wake_on_arrivals
 from call_records.recordings.worker_process import AudioWorker
 from switchhook.audio import audio_settings
@@ -34,7 +34,7 @@ class RecordingLine:
         audio = audio_settings(settings)
         self._store = store
         self._policy = RecordingPolicy()
-        self._worker = AudioWorker()
+        self._worker = AudioWorker(processes=LANES)
         self.intake = Intake(
             store.catalogue,
             [SpoolPlace(pbx.id, pbx.recordings_dir) for pbx in settings.pbx if pbx.recordings_dir],

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from telephony.facts import CallFacts
+from telephony.facts import CallFacts, Recorded
 from telephony.staff import Role
 
 
@@ -142,9 +142,33 @@ class RecordingPolicy:
 def audio_began_at(
     call: CallFacts | None, file: str, duration_seconds: float, modified_at: datetime
 ) -> datetime:
-    """When the first sample of a recording was heard, by the clock on the wall."""
-    end = modified_at
-    for told in call.recorded if call is not None else ():
-        if told.file == file and told.until is not None:
-            end = told.until
-    return end - timedelta(seconds=duration_seconds)
+    """When the first sample of a recording was heard, by the clock on the wall.
+
+    `file` is any of the recording's files, wherever it lies now; `modified_at` when the PBX last wrote to it. Measured on
+    16.28 and 22.10 with tones, to within 0.02 s: a file ends with its channel (or when it was stopped), and its first
+    sample is of the moment in which the channel was answered, or of the start of recording if that came later. Where
+    nobody at all sent audio for a while (both sides mute), that time is missing in the file: counted back from the end it
+    would begin too late, so it never begins later than the answer. What comes after such a gap is early by its length.
+    """
+    told = _told_of(call, file)
+    end = told.until if told is not None and told.until is not None else modified_at
+    began = end - timedelta(seconds=duration_seconds)
+    if call is None or told is None:
+        return began
+    leg = call.leg_of(told.party)
+    answered_at = leg.answered_at if leg is not None and leg.answered_at is not None else call.answered_at
+    if answered_at is not None:
+        began = min(began, max(told.at, answered_at))
+    return max(began, told.at)
+
+
+def _told_of(call: CallFacts | None, file: str) -> Recorded | None:
+    wanted = recording_name(file)
+    found = (one for one in (call.recorded if call is not None else ()) if recording_name(one.file) == wanted)
+    return next(found, None)
+
+
+def recording_name(file: str) -> str:
+    """What the files of one recording share: the name without directory, side and ending."""
+    name = file.rpartition("/")[2].rpartition(".")[0] or file
+    return name.removesuffix("-in").removesuffix("-out")

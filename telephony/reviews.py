@@ -428,7 +428,7 @@ WEIGHT_MOST = 10
 
 USUAL_FORM_NAME = "Conversation with a client"
 USUAL_FORM = (
-    Question("greeting", "Said the company and his own name", QuestionKind.YES_NO, 1),
+    Question("greeting", "Gave the company’s name and their own", QuestionKind.YES_NO, 1),
     Question(
         "need", "Found out what the client wants", QuestionKind.SCALE, 3, False,
         "5: asked, listened and said it back. 3: guessed right. 1: answered another question.",

@@ -96,7 +96,7 @@ def create_app(
     """
     assets = Assets()
     metrics = WebMetrics(registry)
-    renderer = Renderer(web_settings, assets)
+    renderer = Renderer(web_settings, assets, can_pause=control is not None)
     gate = Gate(records, web_settings, passwords or Passwords())
     hub = Hub(live_calls, records, web_settings, metrics, renderer.row, troubles)
 

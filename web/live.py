@@ -25,6 +25,7 @@ from telephony.ports import LinkState, LiveCalls
 from telephony.staff import PopPreference
 from web.access import Viewer
 from web.metrics import WebMetrics
+from web.player import taping
 from web.settings import WebSettings
 from web.visibility import View, mask, show
 from web.wording import Names, _, display_number
@@ -300,6 +301,7 @@ class Hub:
             "from": str(self.names.extension(card.transferred_by)) if card.transferred_by else None,
             "also": [self.names.extension(extension).first for extension in card.also_ringing],
             "since": card.since,
+            "recording": _told_taping(facts),
         }
 
     def _forget_vanished(self, but: UUID) -> None:
@@ -457,6 +459,13 @@ def _waiting(queue: asyncio.Queue[bytes | None]) -> list[bytes | None]:
         if parts[-1] is None:
             break
     return parts
+
+
+def _told_taping(facts: CallFacts) -> dict[str, str | None] | None:
+    now = taping(facts)
+    if now is None:
+        return None
+    return {"paused_since": iso(now.paused_since) if now.paused_since else None}
 
 
 def _card_closed(call_id: UUID, extension: str, reason: str) -> bytes:

@@ -308,6 +308,25 @@ def _spans(recording: Recording, facts: CallFacts | None, begin: datetime, secon
     return spans
 
 
+# -- while the call lasts --
+
+
+@dataclass(frozen=True, slots=True)
+class Taping:
+    """A live call is being recorded; `paused_since` while it is paused on every line that is recorded."""
+
+    paused_since: datetime | None
+
+
+def taping(facts: CallFacts) -> Taping | None:
+    """What the PBX told of recording this call just now; None when it is not recorded, or over."""
+    going = [one for one in facts.recorded if one.until is None]
+    if facts.ended or not going:
+        return None
+    pauses = [one.pauses[-1].at for one in going if one.pauses and one.pauses[-1].until is None]
+    return Taping(min(pauses) if len(pauses) == len(going) else None)
+
+
 # -- words --
 
 

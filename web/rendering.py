@@ -61,7 +61,7 @@ NAVIGATION = (
 class Renderer:
     """Fills templates."""
 
-    def __init__(self, settings: WebSettings, assets: Assets) -> None:
+    def __init__(self, settings: WebSettings, assets: Assets, *, can_pause: bool = False) -> None:
         self._settings = settings
         self._env = Environment(
             loader=FileSystemLoader(TEMPLATES),
@@ -81,6 +81,7 @@ class Renderer:
             navigation=NAVIGATION,
             wording=wording,
             said_of=recording_words,
+            can_pause=can_pause,
             duration=wording.duration,
             iso=iso,
             clock=lambda moment, seconds=False: wording.clock(moment, zone, seconds=seconds),

@@ -60,15 +60,17 @@ def tell(facts: CallFacts, names: Names) -> tuple[Sentence, ...]:
     """
     told = [
         _began(facts, names),
+        *_consented(facts),
         *_queued(facts),
         *(s for leg in _conversations(facts) for s in _talked(leg, facts, names)),
         *_unanswered_rings(facts, names),
         *(_held(hold, facts, names) for hold in facts.holds),
         *(s for stay in facts.parked for s in _parked(stay, facts, names)),
         *(_transferred(transfer, facts, names) for transfer in facts.transfers),
+        *_paused(facts),
     ]
     told.sort(key=lambda sentence: sentence.at)
-    return (*told, *_ended(facts, names))
+    return (*told, *_ended(facts, names), *_rated(facts))
 
 
 def headline(facts: CallFacts, names: Names) -> Sentence:
@@ -197,6 +199,42 @@ def _held(hold: Hold, facts: CallFacts, names: Names) -> Sentence:
     return _say(
         hold.at, "hold", _("{who} put the call on hold for {time}"), who=who, time=duration(hold.seconds)
     )
+
+
+CONSENT_WORDS: dict[str, str] = {
+    "announced": _("It was announced that the call is recorded"),
+    "given": _("The client agreed to being recorded"),
+    "refused": _("The client did not agree to being recorded"),
+}
+
+
+def _consented(facts: CallFacts) -> Iterator[Sentence]:
+    if facts.consent in CONSENT_WORDS:
+        yield _say(facts.started_at, "talk", CONSENT_WORDS[facts.consent])
+
+
+def _paused(facts: CallFacts) -> Iterator[Sentence]:
+    """Each pause once, however many recordings it silenced."""
+    pauses = {pause.at: pause for one in facts.recorded for pause in one.pauses}
+    seen: datetime | None = None
+    for at, pause in sorted(pauses.items()):
+        if seen is not None and (at - seen).total_seconds() < SAME_PAUSE_SECONDS:
+            continue
+        seen = at
+        if pause.until is None:
+            yield _say(at, "hold", _("The recording was paused"))
+        else:
+            text = _("The recording was paused for {time}")
+            yield _say(at, "hold", text, time=duration((pause.until - at).total_seconds()))
+
+
+SAME_PAUSE_SECONDS = 0.5  # two recordings of a call are silenced one after the other, in milliseconds
+
+
+def _rated(facts: CallFacts) -> Iterator[Sentence]:
+    if facts.rating is not None:
+        text = _("The client rated the call {n} out of 5")
+        yield _say(facts.ended_at or facts.started_at, "talk", text, n=str(facts.rating))
 
 
 def _parked(stay: Parking, facts: CallFacts, names: Names) -> Iterator[Sentence]:

@@ -74,6 +74,12 @@ def day(moment: datetime, zone: tzinfo, now: datetime) -> str:
     return text if local.year == today.year else f"{text} {local.year}"
 
 
+def signed(value: float) -> str:
+    """`+8`, `−12`, `0`, with the sign that is as wide as a figure."""
+    whole = round(value)
+    return f"{whole:+d}".replace("-", "−") if whole else "0"
+
+
 def short_date(day: date) -> str:
     """`20 Nov`: where the year is plain from what stands beside it."""
     return f"{day.day} {_(_MONTHS[day.month - 1])}"

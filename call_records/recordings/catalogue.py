@@ -40,7 +40,7 @@ from call_records.models import call_aliases, call_redirects, calls
 from call_records.queries.page_marks import page_mark
 from call_records.recordings import filing
 from call_records.recordings.filing import Expected
-from call_records.recordings.listing import exceptions_query, page_query
+from call_records.recordings.listing import FEW, exceptions_query, matches_query, page_query
 from call_records.recordings.naming import bare, recording_of
 from call_records.recordings.rows import COLUMNS, file_from, files_json, measures_json, recording_from
 from call_records.recordings.shapes import (
@@ -169,9 +169,13 @@ class Catalogue:
     ) -> RecordingPage:
         """Newest first. Raises PeerMistake for a cursor we did not make or fewer than three digits."""
         size = max(1, min(limit, MOST_ON_A_PAGE))
-        query = page_query(wanted, size + 1, cursor)
         with plain_errors():
             async with self._engine.connect() as connection:
+                rare = (
+                    bool(wanted.parties)
+                    and await connection.scalar(matches_query(wanted.parties or frozenset())) < FEW
+                )
+                query = page_query(wanted, size + 1, cursor, rare_parties=rare)
                 rows = (await connection.execute(query)).all()
         older = page_mark(rows[size - 1].listed_at, rows[size - 1].id) if len(rows) > size else None
         return RecordingPage(tuple(_listed(row) for row in rows[:size]), older)
@@ -428,8 +432,10 @@ class Catalogue:
     async def _change(self, recording_id: UUID, *, announce: bool = True, **values: Any) -> None:
         with plain_errors():
             async with self._engine.begin() as connection:
+                # A tombstone stays one: whatever was begun before the removal comes too late.
+                living = recordings.c.state != RecordingState.REMOVED.value
                 await connection.execute(
-                    update(recordings).where(recordings.c.id == recording_id).values(**values)
+                    update(recordings).where(recordings.c.id == recording_id, living).values(**values)
                 )
                 if announce:
                     await filing.notify(connection, [recording_id])

@@ -47,6 +47,7 @@ ROUND_SECONDS = 1.0  # a recording is to be playable 10 s after the call
 BUSY_SHARE = (
     20  # a round that took t is followed by 20 t of rest at least: 5 % of a core whatever the directory
 )
+REST_SECONDS_MOST = 3.0  # on a machine that is busy with other things a round takes long without costing much
 AWAY_SECONDS = 5.0  # until the next try when the database or a directory is away
 SWEEP_SECONDS = 15.0  # how often what is missing is looked for and given up on
 LOST_SECONDS = 270.0  # after the call; with the sweep the page knows within 5 minutes
@@ -173,7 +174,7 @@ class Intake:
                 self._away = str(trouble)
                 await asyncio.sleep(AWAY_SECONDS)
                 continue
-            rest = BUSY_SHARE * (self._clock() - began)
+            rest = min(BUSY_SHARE * (self._clock() - began), REST_SECONDS_MOST)
             await asyncio.sleep(rest if behind else max(ROUND_SECONDS, rest))
 
     async def round(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, or_, select, true, tuple_, union_all
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, func, select, true, tuple_, union_all
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.types import Text
 
@@ -23,9 +23,29 @@ from telephony.recordings import SOMEBODY_SHOULD_LOOK, RecordingState
 NEWEST_FIRST = (recordings.c.listed_at.desc(), recordings.c.id.desc())
 
 
-def page_query(wanted: RecordingFilter, limit: int, mark: str | None) -> Select[Any]:
-    """The rows of one page with their calls' facts. Raises PeerMistake for a bad mark or fewer than three digits."""
-    ids = select(recordings.c.id).where(*_conditions(wanted)).order_by(*NEWEST_FIRST).limit(limit)
+FEW = 2000  # recordings of some extensions; so many ids are found and sorted in 10 ms
+
+
+def matches_query(parties: frozenset[str]) -> Select[Any]:
+    """How many recordings these extensions have, counted no further than FEW.
+
+    The database cannot tell an extension with three recordings from one with thousands, and for the former walks a
+    million rows in order of time (measured: 330 ms). So it is asked first, which takes 2 ms either way.
+    """
+    some = select(recordings.c.id).where(recordings.c.parties.overlap(sorted(parties))).limit(FEW)
+    return select(func.count()).select_from(some.subquery())
+
+
+def page_query(
+    wanted: RecordingFilter, limit: int, mark: str | None, *, rare_parties: bool = False
+) -> Select[Any]:
+    """The rows of one page with their calls' facts. Raises PeerMistake for a bad mark or fewer than three digits.
+
+    `rare_parties`: `matches_query` told fewer than FEW.
+    """
+    ids = (
+        select(recordings.c.id).where(*_conditions(wanted, rare_parties)).order_by(*NEWEST_FIRST).limit(limit)
+    )
     if mark is not None:
         ids = ids.where(tuple_(recordings.c.listed_at, recordings.c.id) < tuple_(*key_of_mark(mark)))
     return _with_calls(ids)
@@ -57,7 +77,7 @@ def _with_calls(ids: Select[Any]) -> Select[Any]:
 _FAULTY = recordings.c.faults != array([], type_=Text)
 
 
-def _conditions(wanted: RecordingFilter) -> list[ColumnElement[bool]]:
+def _conditions(wanted: RecordingFilter, rare_parties: bool) -> list[ColumnElement[bool]]:
     row = recordings.c
     given: list[ColumnElement[bool]] = []
     if wanted.states is not None:
@@ -69,7 +89,8 @@ def _conditions(wanted: RecordingFilter) -> list[ColumnElement[bool]]:
     if wanted.direction is not None:
         given.append(row.direction == wanted.direction.value)
     if wanted.parties is not None:
-        given.append(row.parties.overlap(sorted(wanted.parties)))
+        theirs = row.parties.overlap(sorted(wanted.parties))
+        given.append(_by_ids(select(row.id).where(theirs), "theirs") if rare_parties else theirs)
     if wanted.number is not None and wanted.number.strip():
         given.append(_with_number(typed_digits(wanted.number)))
     if wanted.fault is not None:
@@ -100,5 +121,10 @@ def _with_number(digits: str) -> ColumnElement[bool]:
         )
     else:
         found = select(row.id).where(row.outside_reversed.like(f"{digits[::-1]}%"))
-    matches = found.cte("matches").prefix_with("MATERIALIZED")
-    return or_(row.id.in_(select(matches.c.id)))
+    return _by_ids(found, "matches")
+
+
+def _by_ids(found: Select[Any] | CompoundSelect[Any], name: str) -> ColumnElement[bool]:
+    """The ids are found by their own index first, and kept: the planner cannot choose to walk by time instead."""
+    ids = found.cte(name).prefix_with("MATERIALIZED")
+    return recordings.c.id.in_(select(ids.c.id))

@@ -179,7 +179,7 @@ class Pipeline:
             await self._ready(recording, made)
 
     async def _encoded(self, recording: Recording) -> Processed:
-        target = self._work / f"{recording.id}.m4a"
+        target = self._target(recording)
         sources, instead = sources_of(recording, await self._call_of(recording))
         try:
             return await self._in_the_end("encoding", lambda: self._worker.encode(sources, target))
@@ -188,6 +188,10 @@ class Pipeline:
                 raise
             log.warning("recording_side_unreadable", reason=str(trouble))
             return await self._in_the_end("encoding", lambda: self._worker.encode(instead, target))
+
+    def _target(self, recording: Recording) -> Path:
+        self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._work / f"{recording.id}.m4a"
 
     async def _ready(self, recording: Recording, made: Processed) -> None:
         call = await self._call_of(recording)

@@ -23,6 +23,9 @@ DEPTH = 5  # FreePBX: YYYY/MM/DD; one more for the PBX, one to spare
 RACY_SECONDS = 2.0  # a change in the same tick as our listing leaves no trace in the directory's time
 OLD_DIRECTORY_SECONDS = 2 * 86400.0  # yesterday's folder may still get a late file
 OLD_AGAIN_SECONDS = 60.0  # how often older ones are looked at
+LISTING_SHARE = (
+    20  # a listing that took t is not repeated for 20 t: 5 % of a core, however many files there are
+)
 MOST_OPEN = 3000  # files in flight: a thousand calls at once, three files each; others wait to be seen
 REMOVED_MOST = 1000  # names of files that are gone again, before they are forgotten; 100 kB
 LOOK_BACK_SECONDS = (
@@ -219,46 +222,44 @@ class SpoolWatch:
         return fresh
 
     def _list(self, folder: _Folder) -> tuple[list[Seen], list[Path], bool]:
+        """New files, new folders, and whether that is all. Names only, as far as they are settled: no look at them."""
+        began = self._clock()
         fresh: list[Seen] = []
         below: list[Path] = []
-        present = 0
         try:
-            with os.scandir(folder.path) as entries:
-                for entry in entries:
-                    present += 1
-                    if entry.name in folder.settled or entry.name.startswith("."):
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        path = folder.path / entry.name
-                        if path not in self._folders and folder.depth < DEPTH:
-                            below.append(path)
-                    elif len(self._open) >= MOST_OPEN:
-                        return fresh, below, False
-                    else:
-                        fresh += self._new_file(folder, entry)
-            self.troubles.pop(str(folder.path), None)
-            if len(folder.settled) > present + REMOVED_MOST:
-                folder.settled.intersection_update(os.listdir(folder.path))
+            names = os.listdir(folder.path)
         except OSError as trouble:
             if not folder.depth:
                 raise
             self.troubles[str(folder.path)] = trouble.strerror or type(trouble).__name__
+            return fresh, below, True
+        self.troubles.pop(str(folder.path), None)
+        if len(folder.settled) > len(names) + REMOVED_MOST:
+            folder.settled.intersection_update(names)
+        for name in names:
+            if name in folder.settled:
+                continue
+            if len(self._open) >= MOST_OPEN:
+                return fresh, below, False
+            path = folder.path / name
+            status = _status(path)
+            if status is None or path in self._open:
+                continue
+            if stat.S_ISDIR(status.st_mode) and not name.startswith(".") and folder.depth < DEPTH:
+                if path not in self._folders:
+                    below.append(path)
+            else:
+                fresh += self._new_file(folder, path, status)
+        folder.again_at = max(folder.again_at, self._clock() + LISTING_SHARE * (self._clock() - began))
         return fresh, below, True
 
-    def _new_file(self, folder: _Folder, entry: os.DirEntry[str]) -> list[Seen]:
-        name = parts_of(entry.name)
-        if name is None or not entry.is_file(follow_symlinks=False):
-            folder.settled.add(entry.name)
-            return []
-        path = folder.path / entry.name
-        if path in self._open:
-            return []
-        try:
-            status = entry.stat(follow_symlinks=False)
-        except FileNotFoundError:
+    def _new_file(self, folder: _Folder, path: Path, status: os.stat_result) -> list[Seen]:
+        name = parts_of(path.name)
+        if name is None or not stat.S_ISREG(status.st_mode):
+            folder.settled.add(path.name)
             return []
         if status.st_mtime_ns < self._since_ns and name.recording not in self.expected:
-            folder.settled.add(entry.name)
+            folder.settled.add(path.name)
             self.left_alone += 1
             return []
         seen = Seen(path, name, status.st_size, status.st_mtime_ns, self._clock())

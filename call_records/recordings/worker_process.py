@@ -144,7 +144,7 @@ class _Process:
             self._retirement.cancel()
         try:
             async with asyncio.timeout(seconds):
-                line = await self._exchange(json.dumps(order))
+                answer = await self._exchange(json.dumps(order))
         except BaseException as end:
             words = await self.stop()
             if isinstance(end, TimeoutError):
@@ -154,10 +154,9 @@ class _Process:
                 raise WorkerDied from end
             raise
         self._retirement = asyncio.get_running_loop().call_later(self._idle_seconds, self._retire)
-        answer: dict[str, Any] = json.loads(line)
         return answer
 
-    async def _exchange(self, order: str) -> bytes:
+    async def _exchange(self, order: str) -> dict[str, Any]:
         running = self._running
         if running is None or running.returncode is not None:
             await self.stop()
@@ -171,7 +170,8 @@ class _Process:
         line = await running.stdout.readline()
         if not line.endswith(b"\n"):
             raise BrokenPipeError("The audio worker ended in the middle of an order.")
-        return line
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
     def _retire(self) -> None:
         """Nothing to do for a while: the next order starts another process."""
@@ -208,20 +208,26 @@ class _Process:
 
 
 async def _start() -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-I",  # nothing from the environment or the working directory
-        "-c",
-        _BOOT,
-        str(os.getpid()),
-        json.dumps([path for path in sys.path if path]),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env={"LANG": "C.UTF-8", "PATH": os.defpath},  # pydub looks for an ffmpeg there; it needs none for this
-        limit=ANSWER_BYTES,
-        start_new_session=True,  # a terminal's Ctrl-C is for the service, which stops its workers itself
-    )
+    try:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-I",  # nothing from the environment or the working directory
+            "-c",
+            _BOOT,
+            str(os.getpid()),
+            json.dumps([path for path in sys.path if path]),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={"LANG": "C.UTF-8", "PATH": os.defpath},  # pydub looks for an ffmpeg there; it needs none
+            limit=ANSWER_BYTES,
+            start_new_session=True,  # a terminal's Ctrl-C is for the service, which stops its workers itself
+        )
+    except OSError as cause:
+        raise TryLater(
+            f"The audio worker cannot be started ({cause.strerror}).",
+            remedy="Look at the machine's memory and at its limit of processes.",
+        ) from cause
 
 
 async def _tail(stream: asyncio.StreamReader) -> bytes:

@@ -218,3 +218,13 @@ async def test_old_messages_of_ended_calls_are_pruned(records: RecordsStore) -> 
 async def test_an_unknown_call_is_none(records: RecordsStore) -> None:
     """An address typed wrong."""
     assert await records.calls.one(uuid4()) is None
+
+
+async def test_a_rating_stands_in_its_column(records: RecordsStore) -> None:
+    """Calls are picked for review by it, so it is not only inside the facts."""
+    rated = replace(ended(answered(call())), rating=2)
+    silent = ended(answered(call(number="+79161110006")))
+    await records.journal.record([change(rated), change(silent)])
+    async with records.engine.connect() as connection:
+        rows = (await connection.execute(text("SELECT id, rating FROM calls"))).all()
+    assert {row.id: row.rating for row in rows} == {rated.id: 2, silent.id: None}

@@ -150,6 +150,7 @@ async def straight_line(
                 port=asterisk.ports.ami,
                 username=asterisk.ami_user,
                 secret=SecretStr(asterisk.ami_secret),
+                recordings_dir=asterisk.recordings,
             ),
         ),
         database=DatabaseSettings(url=SecretStr(database_url), state_dir=directory),

@@ -32,6 +32,7 @@ from call_records.recordings.shapes import (
     ShareLink,
 )
 from telephony.errors import PeerMistake
+from telephony.facts import CallFacts
 from telephony.recordings import AuditAction, Layout, RecordingPolicy, RecordingState
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)
@@ -121,7 +122,8 @@ def sound(seconds: float, *, pitch: float = 440.0) -> bytes:
 class FakeCatalogue:
     """What there is of recordings."""
 
-    def __init__(self) -> None:
+    def __init__(self, calls: Mapping[UUID, CallFacts]) -> None:
+        self._calls = calls
         self.kept: dict[UUID, Recording] = {}
         self.peaks_of: dict[UUID, Peaks] = {}
         self.lists_asked = 0
@@ -141,7 +143,11 @@ class FakeCatalogue:
     async def page(
         self, wanted: RecordingFilter, *, limit: int = 50, cursor: str | None = None
     ) -> RecordingPage:
-        return RecordingPage(tuple(Listed(one, None) for one in self.kept.values())[:limit], None)
+        found = [
+            Listed(one, self._calls.get(one.call_id) if one.call_id else None) for one in self.kept.values()
+        ]
+        found.sort(key=lambda one: one.recording.started_at or NOON, reverse=True)
+        return RecordingPage(tuple(found[:limit]), None)
 
     async def peaks(self, recording_id: UUID) -> Peaks | None:
         return self.peaks_of.get(recording_id)

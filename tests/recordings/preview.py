@@ -130,6 +130,12 @@ async def shoot(browser: Browser, address: str, folder: Path, pages: dict[str, s
             await page.wait_for_selector(".drawer .transport")
             await page.wait_for_timeout(600)
             await page.screenshot(path=folder / f"player-drawer-{size}-{theme}-{direction}.png")
+        await page.goto(f"{address}/recordings")
+        await page.wait_for_selector("html[data-live=yes]", timeout=5000)
+        await page.locator("[data-play]").nth(1).click()
+        await page.wait_for_selector(".drawer .transport")
+        await page.wait_for_timeout(400)
+        await page.screenshot(path=folder / f"player-recordings-{size}.png")
         for panel in ("share", "redact"):
             await page.goto(address + pages["player-call"])
             await page.keyboard.press("ArrowRight")

@@ -13,11 +13,11 @@ from call_records.recordings.measure import audioop
 RATE = 8000
 
 
-def tone(hertz: float, seconds: float, *, level: float = 0.3, rate: int = RATE) -> bytes:
-    """A tone that starts at zero; `level` is of full scale."""
+def tone(hertz: int, seconds: float, *, level: float = 0.3, rate: int = RATE) -> bytes:
+    """A tone that starts at zero; `level` is of full scale. A second holds whole periods, so one is made and repeated."""
     step = 2 * math.pi * hertz / rate
-    samples = (round(32767 * level * math.sin(step * n)) for n in range(round(seconds * rate)))
-    return array.array("h", samples).tobytes()
+    second = array.array("h", (round(32767 * level * math.sin(step * n)) for n in range(rate))).tobytes()
+    return (second * math.ceil(seconds))[: round(seconds * rate) * 2]
 
 
 def silence(seconds: float, *, rate: int = RATE) -> bytes:

@@ -5,6 +5,7 @@ All calls are played at once before the first test; each test then looks at one.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -17,6 +18,7 @@ from tests.recordings.office import (
     COVERED,
     CUSTOMER,
     EDGE_SECONDS,
+    HEARD,
     Proof,
     Scene,
     Talk,
@@ -32,18 +34,20 @@ from tests.recordings.office import (
 
 pytestmark = pytest.mark.asterisk
 
+SILENCE_SECONDS = 2.0
 MARKER_SECONDS = 0.2  # between a pause as it is told and the silence in the audio
 
-DIALPLAN = """
+_PATH = "${SWITCHHOOK_RECORDINGS}${UNIQUEID}"
+DIALPLAN = f"""
 [team-did](+)
 ; 81: an extension with a policy of its own.
-exten = route-81,1,Gosub(switchhook-extension,s,1(${TEAM}01))
- same = n,Dial(PJSIP/${TEAM}01,15,tk)
+exten = route-81,1,Gosub(switchhook-extension,s,1(${{TEAM}}01))
+ same = n,Dial(PJSIP/${{TEAM}}01,15,tk)
  same = n,Hangup()
 [from-staff](+)
 ; 98...: recorded on the handset's own channel, as many a dialplan does.
-exten = _98XXXXXXXXXX,1,MixMonitor(${SWITCHHOOK_RECORDINGS}${UNIQUEID}.wav,r(${SWITCHHOOK_RECORDINGS}${UNIQUEID}-in.wav)t(${SWITCHHOOK_RECORDINGS}${UNIQUEID}-out.wav)S)
- same = n,Dial(PJSIP/+7${EXTEN:2}@trunk,30)
+exten = _98XXXXXXXXXX,1,MixMonitor({_PATH}.wav,r({_PATH}-in.wav)t({_PATH}-out.wav)S)
+ same = n,Dial(PJSIP/+7${{EXTEN:2}}@trunk,30)
  same = n,Hangup()
 """
 
@@ -104,6 +108,22 @@ async def paused(s: ToneStage) -> list[Talk]:
     return [first, Talk(AGENT, again, over, again, now())]
 
 
+async def nobody_sends(s: ToneStage) -> list[Talk]:
+    """Both fall silent for two seconds, as handsets that send nothing while nobody speaks."""
+    outside, inside = await s.reached()
+    since = await s.meets(outside, CUSTOMER, inside, AGENT)
+    await s.talk()
+    until = now()
+    for call in (outside, inside):
+        call.audio.muted = True
+    await asyncio.sleep(SILENCE_SECONDS)
+    for call in (outside, inside):
+        call.audio.muted = False
+    await s.talk()
+    await s.hangs_up(outside, inside)
+    return [Talk(AGENT, since, until, moment(inside.answered_at), now())]
+
+
 def _on(name: str, play: object, **policy: str) -> Scene:
     keys = {"number": "916TTT0001", "extension": "TTT01", "called": "495TTT0001", "queue": "495TTT0003"}
     return Scene(name, play, (1,), tuple((keys[key], value) for key, value in policy.items()))  # type: ignore[arg-type]
@@ -135,6 +155,7 @@ SCENES = [
     _on("key_when_never", by_key, number="never"),
     _on("key_when_always", by_key),
     _on("paused", paused),
+    _on("nobody_sends", nobody_sends),
 ]
 
 
@@ -145,7 +166,7 @@ def judge(proof: Proof) -> None:
     assert proof.name == "key_when_always" or strangers(proof) == []
     if proof.name in WHOLE:
         assert covered(proof) >= COVERED
-        assert share_heard(proof, proof.talks[0]) >= COVERED
+        assert share_heard(proof, proof.talks[0]) >= HEARD
 
 
 WHOLE = ("inbound", "queue", "outbound", "outbound_on_the_handset", "extension_never_number_always", "by_key")
@@ -218,7 +239,8 @@ def test_a_key_does_not_end_what_must_be_recorded(proofs: dict[str, Proof]) -> N
     proof = proofs["key_when_always"]
     assert len(proof.pieces) == 1
     assert covered(proof) >= COVERED
-    assert moment(proof.pieces[0].told.until) == moment(proof.told[0].ended_at)
+    left = moment(proof.told[0].ended_at) - moment(proof.pieces[0].told.until)
+    assert left < timedelta(seconds=EDGE_SECONDS)  # the two channels of a call end one after the other
 
 
 def test_a_pause_is_exact_silence_and_told_when(proofs: dict[str, Proof]) -> None:
@@ -233,4 +255,22 @@ def test_a_pause_is_exact_silence_and_told_when(proofs: dict[str, Proof]) -> Non
         assert len(silences) == 1
         assert silences[0] == pytest.approx((began, ended), abs=MARKER_SECONDS)
     for talk in proofs["paused"].talks:
-        assert share_heard(proofs["paused"], talk) >= COVERED
+        assert share_heard(proofs["paused"], talk) >= HEARD
+
+
+@pytest.mark.parametrize("name", ["inbound", "outbound", "paused", "nobody_sends"])
+def test_a_recording_begins_with_the_answer(proofs: dict[str, Proof], name: str) -> None:
+    """Its first sample is of that moment; also where nobody sent for a while and the file is shorter by that time."""
+    (piece,) = proofs[name].pieces
+    assert proofs[name].failure == ""
+    assert abs(piece.inside(moment(proofs[name].told[0].answered_at))) < MARKER_SECONDS
+    if name == "nobody_sends":
+        whole = (moment(piece.told.until) - piece.began_at).total_seconds()
+        assert whole - piece.received.seconds == pytest.approx(SILENCE_SECONDS, abs=2 * MARKER_SECONDS)
+
+
+def test_a_queue_s_recording_begins_before_somebody_answers(proofs: dict[str, Proof]) -> None:
+    """The queue's music is in it: audio begins when the PBX answered, which is when it began to record."""
+    (piece,) = proofs["queue"].pieces
+    assert abs(piece.inside(piece.told.at)) < MARKER_SECONDS
+    assert piece.inside(moment(proofs["queue"].told[0].answered_at)) > MARKER_SECONDS

@@ -156,6 +156,28 @@ async def test_what_was_covered_is_gone(
     assert (await the(records, recording)).duration_seconds == SECONDS
 
 
+async def test_from_the_first_sample_of_a_mixed_recording(
+    records: RecordsStore, shelf: AudioShelf, editor: AudioEditor, tmp_path: Path
+) -> None:
+    """Everybody in one channel, and the span begins with the call: covered there, heard afterwards."""
+    made = encode(Sources(mix=write_wav(tmp_path / "mix.wav", tone(CUSTOMER, 4))), tmp_path / "mix.m4a")
+    recording = await a_recording(
+        records, duration_seconds=4.0, layout=Layout.MONO.value, peaks_left=made.peaks.left
+    )
+    await shelf.keep(recording, tmp_path / "mix.m4a")
+    await editor.redact(recording, 0.0, 1.5, by="Anna")
+    now = (await heard(shelf, recording, tmp_path)).file
+    covered, after = b"".join(decoded(now, 0, 1.5)), b"".join(decoded(now, 1.7, 3.9))
+    assert level_at(covered, CUSTOMER, rate=DECODED_RATE) < 0.005
+    assert level_at(covered, BEEP_HERTZ, rate=DECODED_RATE) == pytest.approx(0.2, rel=0.1)
+    assert level_at(after, CUSTOMER, rate=DECODED_RATE) > 0.2
+    peaks = await records.recordings.peaks(recording)
+    assert peaks is not None
+    assert peaks.right is None
+    assert set(peaks.left[80:440]) <= set(range(48, 56))  # the beep needs 0.2 s to its full level
+    assert (await the(records, recording)).redactions[0].from_seconds == 0
+
+
 async def test_no_packet_of_it_is_left_in_the_file(
     shelf: AudioShelf, editor: AudioEditor, recording: UUID, tmp_path: Path
 ) -> None:

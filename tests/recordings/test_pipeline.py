@@ -27,7 +27,7 @@ from telephony.facts import CallFacts, Interval, PartyKind, Recorded
 from telephony.recordings import HealthFault, Layout, RecordingState
 from tests.call_facts_builder import MONDAY, answered, call, change, ended, leg
 from tests.recordings.recording_builder import outcome
-from tests.recordings.sounds import silence, tone, write_wav
+from tests.recordings.sounds import silence, tone, write_silent_wav, write_wav
 
 pytestmark = pytest.mark.postgres
 
@@ -124,7 +124,6 @@ async def processed(pipeline: Pipeline, records: RecordsStore) -> None:
     """Claim what there is and carry it to its end."""
     async with asyncio.timeout(TEST_SECONDS):
         for recording in await records.catalogue.claim(10, 60):
-            pipeline._work.mkdir(parents=True, exist_ok=True)
             await pipeline.process(recording)
 
 
@@ -247,6 +246,38 @@ async def test_one_death_is_forgiven(
     assert (await the(records, recording_id)).state is RecordingState.READY
 
 
+async def test_worker_is_killed_in_the_middle_of_a_recording(
+    records: RecordsStore,
+    shelf: AudioShelf,
+    worker: AudioWorker,
+    audio: AudioSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The real worker, killed while it writes: the pipeline starts another, and there is one result and no remains."""
+    monkeypatch.setattr(pipeline_module, "PAUSES_SECONDS", (0.0, 0.0))
+    side = source(write_silent_wav(tmp_path / "a-in.wav", 60), SourceRole.IN)
+    recording_id = await arrived(records, side, replace(side, role=SourceRole.OUT))
+    running = asyncio.create_task(made_pipeline(records, shelf, worker, audio).run())
+    target = audio.work / "encode" / f"{recording_id}.m4a"
+    async with asyncio.timeout(TEST_SECONDS):
+        while not _exists(target):
+            await asyncio.sleep(0.002)
+    process = worker._all[0]._running
+    assert process is not None
+    process.kill()
+    ready = await until(records, recording_id, RecordingState.READY)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert (ready.attempts, ready.duration_seconds) == (2, 60.0)
+    assert len(await shelf.objects_of(recording_id)) == 1
+    assert not _exists(target)
+
+
+def _exists(file: Path) -> bool:
+    return file.exists()
+
+
 async def test_an_attempt_that_failed_is_not_repeated_at_once(
     records: RecordsStore, shelf: AudioShelf, audio: AudioSettings, tmp_path: Path
 ) -> None:
@@ -306,7 +337,6 @@ async def test_removed_while_it_was_encoded(
             .values(state=RecordingState.REMOVED.value)
         )
     pipeline = made_pipeline(records, shelf, Told(outcome()), audio)
-    pipeline._work.mkdir(parents=True)
     await pipeline.process(claimed)
     assert (await the(records, recording_id)).state is RecordingState.REMOVED
     assert await shelf.objects_of(recording_id) == []

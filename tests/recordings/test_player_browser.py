@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Browser, Page, expect
 
 from call_records.recordings.shapes import Recording
-from telephony.facts import CallFacts
+from telephony.errors import NeedsPerson
+from telephony.facts import CallFacts, PartyKind, Recorded, RecordingPause
 from telephony.recordings import AuditAction, RecordingPolicy, RecordingRight, RecordingState
+from telephony.staff import Role
 from tests.browser_fixtures import chromium
 from tests.recordings.player_fakes import recording, sound, talk
 from tests.web import office as scenes
-from tests.web.conftest import Office, office
+from tests.web.conftest import SETTINGS, Office, office
+from tests.web.fakes import FakeLive, FakeRecords, cheap_passwords
+from tests.web.serving import running
 from tests.web.test_browser import enter
 
 __all__ = ["chromium", "office"]
@@ -382,6 +389,67 @@ async def test_a_thumb_moves_the_sound(chromium: Browser, office: Office) -> Non
     await page.tap("[data-play]")
     await becomes(page, PLAYING.format(0.2))
     assert not await page.evaluate("document.documentElement.scrollWidth > innerWidth")
+
+
+class FakeControl:
+    """A phone system that does as it is told, and tells so a moment later."""
+
+    def __init__(self, live: FakeLive) -> None:
+        self.live = live
+        self.asked: list[str] = []
+        self.trouble: Exception | None = None
+
+    async def pause(self, call_id: UUID) -> None:
+        self._do("pause", call_id)
+
+    async def resume(self, call_id: UUID) -> None:
+        self._do("resume", call_id)
+
+    def _do(self, what: str, call_id: UUID) -> None:
+        self.asked.append(what)
+        if self.trouble:
+            raise self.trouble
+        call = next(facts for facts in self.live.calls() if facts.id == call_id)
+        (taped,) = call.recorded
+        moment = datetime.now(UTC)
+        if what == "pause":
+            pauses = (*taped.pauses, RecordingPause(moment, None))
+        else:
+            pauses = (*taped.pauses[:-1], replace(taped.pauses[-1], until=moment))
+        self.live.publish(replace(call, recorded=(replace(taped, pauses=pauses),)))
+
+
+async def test_recording_is_paused_for_card_data(chromium: Browser) -> None:
+    """The client will say his card's number: the manager pauses on his card, the seconds of the pause tick, and it
+    goes on with the same button; a supervisor sees it on the call's page; a refusal is a sentence.
+    """
+    records, live = FakeRecords(), FakeLive()
+    for role, extensions in ((Role.MANAGER, ["101"]), (Role.SUPERVISOR, [])):
+        await records.add(role.value, role, *extensions)
+    control = FakeControl(live)
+    taped = Recorded("x", "1.1", scenes.CLIENT, PartyKind.OUTSIDE, scenes.s(6), None)
+    call = replace(scenes.picked_up(scenes.ringing("101", name="Garden"), "101"), recorded=(taped,))
+    async with running(records, live, SETTINGS, cheap_passwords(), control) as address:
+        page = await enter(chromium, address, "manager")
+        live.publish(call)
+        button = page.locator(".card [data-pausing]")
+        await expect(button).to_contain_text("Pause recording")
+        await button.click()
+        await expect(button).to_contain_text(re.compile(r"Recording paused\s+0:0\d– resume"))
+        chief = await enter(chromium, address, "supervisor")
+        await chief.goto(f"{address}/calls/{call.id}")
+        await expect(chief.locator("#pausing")).to_contain_text("Recording paused")
+        await chief.locator("#pausing [data-pausing]").click()
+        await expect(chief.locator("#pausing")).to_contain_text("Pause recording")
+        await expect(button).to_contain_text("Pause recording")
+        control.trouble = NeedsPerson("Nothing of this call is recorded.", remedy="Look at the dialplan.")
+        await button.click()
+        await expect(page.locator(".card [data-slot=saved]")).to_have_text(
+            "Nothing of this call is recorded. Look at the dialplan."
+        )
+    assert control.asked == ["pause", "resume", "pause"]
+    assert records.audit.told() == [AuditAction.PAUSED, AuditAction.RESUMED, AuditAction.PAUSED]
+    assert {line.call_id for line in records.audit.lines} == {call.id}
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -14,7 +14,7 @@ import pytest
 
 from call_records.recordings.shapes import Recording
 from telephony.errors import TryLater
-from telephony.facts import CallFacts
+from telephony.facts import CallFacts, PartyKind, Recorded, RecordingPause
 from telephony.recordings import AuditAction, HearScope, RecordingPolicy, RecordingRight, RecordingState
 from tests.recordings.player_fakes import recording, talk
 from tests.web import office as scenes
@@ -22,6 +22,7 @@ from tests.web.conftest import Office, Person, masked, office
 from web.access import new_token
 from web.audio import NoSuchPart, Part, asked_part
 from web.noted import NOTED_FOR, NOTED_MOST, Noted
+from web.player import Taping, taping
 
 __all__ = ["masked", "office"]
 
@@ -581,3 +582,47 @@ async def test_masked_numbers_stay_masked_in_the_player(masked: Office) -> None:
             page = await person.read(path)
             assert "data-strip" in page
             assert "916" not in page.replace(str(one.id), "").replace(str(call.id), "")
+
+
+# -- while the call lasts --
+
+
+async def test_who_may_pause_a_recording(office: Office) -> None:
+    """Not a colleague, not the administrator, not a call that is over; and without a control it is said, not assumed."""
+    call = scenes.picked_up(scenes.ringing("109"), "109")
+    office.live.publish(call)
+    mine = scenes.picked_up(scenes.ringing("101"), "101")
+    office.live.publish(mine)
+    for who, of, status in (
+        ("manager", call, 404),
+        ("administrator", call, 404),
+        ("manager", mine, 503),
+        ("supervisor", call, 503),
+    ):
+        async with at_work(office, who) as person:
+            for what in ("pause", "resume"):
+                path = f"/api/v1/calls/{of.id}/recording/{what}"
+                assert (await ask(person, "POST", path))[0] == status, who
+    ended = scenes.over(mine, 60)
+    office.live.publish(ended)
+    async with at_work(office, "supervisor") as person:
+        assert (await ask(person, "POST", f"/api/v1/calls/{ended.id}/recording/pause"))[0] == 404
+    assert office.records.audit.lines == []
+
+
+def test_what_the_card_tells_of_recording() -> None:
+    """Not recorded, recorded, paused; two lines of one call are paused only when both are."""
+    call = scenes.picked_up(scenes.ringing("101"), "101")
+    one = Recorded("x", "1.1", scenes.CLIENT, PartyKind.OUTSIDE, scenes.s(6), None)
+    paused = replace(one, pauses=(RecordingPause(scenes.s(20), None),))
+    resumed = replace(one, pauses=(RecordingPause(scenes.s(20), scenes.s(30)),))
+    assert taping(call) is None
+    for recorded, since in (
+        ((one,), None),
+        ((paused,), scenes.s(20)),
+        ((resumed,), None),
+        ((paused, one), None),
+        ((paused, replace(one, until=scenes.s(9))), scenes.s(20)),
+    ):
+        assert taping(replace(call, recorded=recorded)) == Taping(since)
+    assert taping(scenes.over(replace(call, recorded=(one,)), 60)) is None

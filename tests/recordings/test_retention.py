@@ -20,11 +20,11 @@ from call_records.database import RecordsStore, open_records
 from call_records.recordings.retention import RetentionDesk
 from call_records.recordings.rules import checked
 from call_records.recordings.settings import AudioSettings
-from call_records.recordings.shapes import AuditFilter, RetentionRule
+from call_records.recordings.shapes import AuditFilter, Peaks, Processed, RetentionRule
 from call_records.recordings.tables import recordings
 from telephony.errors import PeerMistake, TryLater
 from telephony.facts import CallFacts, Direction, PartyKind
-from telephony.recordings import AuditAction, RecordingPolicy, RecordingState
+from telephony.recordings import AuditAction, Layout, Measures, RecordingPolicy, RecordingState
 from tests.call_facts_builder import call, change, leg, outbound
 from tests.postgres_fixtures import TEMPLATE, own_database
 from tests.recordings.rows import a_recording, an_account, some_audio
@@ -215,6 +215,18 @@ async def test_a_hand_removes_with_who_and_why(office: RecordsStore, tmp_path: P
             await office.retention.place_hold(again, by="Anna", why="again")
     with pytest.raises(PeerMistake, match="removed"):
         await office.shelf.keep(recording, file)
+
+
+async def test_what_was_begun_before_a_removal_comes_too_late(office: RecordsStore, tmp_path: Path) -> None:
+    """The worker had stored the audio and was about to say so when somebody removed the recording."""
+    recording = await heard(office, tmp_path, YESTERDAY)
+    await office.retention.remove(recording, by="Anna", why="asked to be forgotten")
+    measures = Measures(0.5, 0.4, 0.1, 0.2, 3.0, 7.0, 0.8)
+    outcome = Processed(tmp_path, Layout.STEREO, 60.0, Peaks(b"1", b"2"), measures, ())
+    await office.catalogue.processed(recording, outcome, YESTERDAY, None)
+    await office.catalogue.failed(recording, "the worker died")
+    row = await of(office, recording)
+    assert (row.state, row.peaks_left, row.removal["by"]) == ("removed", None, "Anna")
 
 
 class BrokenShelf:

@@ -119,7 +119,7 @@ def _share(window: array[int], hz: float, rate: int) -> float:
         return 0.0
     sines, cosines = _table(hz, rate, len(window))
     along, across = sum(map(mul, window, sines)), sum(map(mul, window, cosines))
-    return (along * along + across * across) * 2 / (power * len(window))
+    return float((along * along + across * across) * 2 / (power * len(window)))
 
 
 @cache

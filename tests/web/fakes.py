@@ -28,6 +28,7 @@ from tests.recordings.player_fakes import (
     FakeRetention,
     FakeShelf,
 )
+from tests.reviews.fakes import FakeReviews
 from web.access import Passwords
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
@@ -249,13 +250,14 @@ class FakeRecords:
         self.notes = FakeNotes(self.accounts)
         self.staff = FakeStaff(self.accounts)
         self.traces = FakeTraces()
-        self.recordings = FakeCatalogue()
+        self.recordings = FakeCatalogue(self.calls.kept)
         self.shelf = FakeShelf()
         self.retention = FakeRetention()
         self.editor = FakeEditor(self.recordings, self.shelf, self.retention)
         self.comments = FakeComments(self._name_of)
         self.links = FakeLinks(self._name_of)
         self.audit = FakeAudit()
+        self.reviews = FakeReviews()
         self.problem: str | None = None
 
     def _name_of(self, account_id: UUID) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from telephony.ports import RecordingControl
 from tests.web.fakes import FakeLive, FakeRecords
 from web.access import Passwords
 from web.app import create_app
@@ -15,10 +16,14 @@ from web.settings import WebSettings
 
 @contextlib.asynccontextmanager
 async def running(
-    records: FakeRecords, live: FakeLive, settings: WebSettings, passwords: Passwords
+    records: FakeRecords,
+    live: FakeLive,
+    settings: WebSettings,
+    passwords: Passwords,
+    control: RecordingControl | None = None,
 ) -> AsyncIterator[str]:
     """Serve until the block is left; gives the address."""
-    app = create_app(records, live, settings, passwords=passwords)
+    app = create_app(records, live, settings, passwords=passwords, control=control)
     stop = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve(app, "127.0.0.1", 0, stop, bound=port.set_result))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -12,6 +13,9 @@ from telephony.facts import (
     Direction,
     Disposition,
     Parking,
+    PartyKind,
+    Recorded,
+    RecordingPause,
     State,
     Transfer,
     TransferKind,
@@ -178,3 +182,29 @@ def test_internal_calls() -> None:
     """One desk calls another."""
     base = ringing("555", number="101", direction=Direction.INTERNAL)
     assert tell(base, NAMES)[0].plain == "Anna (101) called Warehouse (555)"
+
+
+def test_what_was_said_of_recording_and_the_call() -> None:
+    """Consent comes first, a pause when it was, the rating at the end; two recordings paused at once are one pause."""
+    pauses = (RecordingPause(s(20), s(95)),)
+    later = tuple(replace(pause, at=s(20) + timedelta(milliseconds=5)) for pause in pauses)
+    one = Recorded("a.wav", "1.1", CLIENT, PartyKind.OUTSIDE, s(0), s(198), pauses)
+    other = Recorded("b.wav", "1.2", "+79167654321", PartyKind.OUTSIDE, s(0), s(198), later)
+    facts = replace(over(TALK, 198), recorded=(one, other), consent="announced", rating=4)
+    assert [sentence.plain for sentence in tell(facts, NAMES)] == [
+        BEGIN,
+        "It was announced that the call is recorded",
+        "Anna (101) answered after 0:06",
+        "The recording was paused for 1:15",
+        "Talked 3:12 with Anna (101)",
+        "8 (916) 000-00-12 hung up",
+        "The client rated the call 4 out of 5",
+    ]
+
+
+def test_a_pause_that_lasts() -> None:
+    """While the call goes on."""
+    one = Recorded("a.wav", "1.1", CLIENT, PartyKind.OUTSIDE, s(0), None, (RecordingPause(s(20), None),))
+    told = [sentence.plain for sentence in tell(replace(TALK, recorded=(one,), consent="refused"), NAMES)]
+    assert "The recording was paused" in told
+    assert "The client did not agree to being recorded" in told

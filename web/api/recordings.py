@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -17,14 +17,13 @@ from starlette.exceptions import HTTPException
 
 from call_records.recordings.shapes import Comment, Recording, ShareLink
 from telephony.errors import NeedsPerson, PeerMistake, TryLater
-from telephony.facts import CallFacts, PartyKind, iso
+from telephony.facts import CallFacts, iso
 from telephony.recordings import AuditAction, RecordingRight
-from telephony.staff import Role
 from web.access import ANYONE_SIGNED_IN, NotAllowed, Viewer, guard, new_token
 from web.hearing import Heard, heard, may_hear, note_use
 from web.listening import listening_of, take_reason
 from web.pages import Site, site_of
-from web.pages.recordings_player import answer_sound, name_of_thing, nothing_to_hear
+from web.pages.recordings_player import answer_sound, may_pause, name_of_thing, nothing_to_hear
 from web.player import playable
 from web.visibility import show
 from web.wording import _
@@ -66,6 +65,7 @@ class NewLink(BaseModel):
     from_seconds: float | None = Field(default=None, ge=0, description="Null shares the whole recording.")
     to_seconds: float | None = Field(default=None, ge=0)
     days: int = Field(ge=1, description="The policy has a maximum.")
+    purpose: Literal["share", "crm"] = Field(default="share", description="`crm` for the link a CRM is given.")
 
 
 class NewRedaction(BaseModel):
@@ -259,6 +259,7 @@ async def share(request: Request, recording_id: UUID, new: NewLink, viewer: Aski
         to_seconds=until,
         made_by=viewer.account.id,
         expires_at=expires_at,
+        purpose=new.purpose,
     )
     if since is not None and until is not None:
         await _cut(site, link, since, until)
@@ -351,7 +352,7 @@ async def resume(request: Request, call_id: UUID, viewer: Asking) -> Response:
 async def _steer(request: Request, call_id: UUID, viewer: Viewer, action: AuditAction) -> Response:
     site = site_of(request)
     facts = next((facts for facts in site.live.calls() if facts.id == call_id), None)
-    if facts is None or not (viewer.account.role is Role.SUPERVISOR or _in_it_now(viewer, facts)):
+    if facts is None or not may_pause(viewer, facts):
         raise HTTPException(404, _("There is no such call going on, or you are not in it."))
     control = site.control
     if control is None:
@@ -371,13 +372,6 @@ async def _steer(request: Request, call_id: UUID, viewer: Viewer, action: AuditA
             _("The phone system does not answer; it is not certain whether it still records.")
         ) from late
     return Response(status_code=204)
-
-
-def _in_it_now(viewer: Viewer, facts: CallFacts) -> bool:
-    return any(
-        leg.kind is PartyKind.EXTENSION and leg.ended_at is None and leg.party in viewer.account.extensions
-        for leg in facts.legs
-    )
 
 
 # -- common --

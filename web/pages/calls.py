@@ -16,8 +16,10 @@ from telephony.facts import CallFacts, Direction, Disposition, PartyKind
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
 from web.hearing import may_hold, may_know_of
 from web.pages import Site, site_of
-from web.pages.recordings_player import playable_of_calls, player_of_call
+from web.pages.recordings_player import may_pause, playable_of_calls, player_of_call
+from web.pages.review import reviewable
 from web.picture import draw
+from web.player import taping
 from web.story import headline, tell
 from web.visibility import show
 from web.wording import Named, Names, _
@@ -131,11 +133,14 @@ async def call(
         may_report=viewer.account.role in SUPERVISORS,
         tags=await site.records.retention.tags_of(facts.id),
         may_tag=may_hold(viewer.account) and may_know_of(viewer.account, facts, site.hub.names.directory),
+        reviewable=reviewable(site, viewer, facts),
         call=seen,
         client=client_of(seen, names),
         story=tell(seen, names),
         headline=headline(seen, names),
         picture=draw(seen, names, now),
+        taping=taping(facts),
+        may_pause=site.control is not None and taping(facts) is not None and may_pause(viewer, facts),
         **await player_of_call(site, viewer, facts, seen, now),
         notes=[note for note in notes if note.account_id != viewer.account.id],
         mine=mine,

@@ -19,8 +19,9 @@ from starlette.exceptions import HTTPException
 
 from call_records.recordings.shapes import Recording
 from telephony.errors import PeerMistake, TryLater
-from telephony.facts import CallFacts
+from telephony.facts import CallFacts, PartyKind
 from telephony.recordings import AuditAction, RecordingRight, RecordingState
+from telephony.staff import Role
 from web import audio
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.hearing import Heard, heard, may_hear, note_use
@@ -127,6 +128,15 @@ def name_of_thing(site: Site, viewer: Viewer, seen: CallFacts | None, recordings
     if seen is not None:
         return site.hub.names.client(seen).first
     return show_name(recordings[0].name, viewer.view) if recordings else ""
+
+
+def may_pause(viewer: Viewer, facts: CallFacts) -> bool:
+    """Whether he may pause what is recorded of this live call: who is in it, and supervisors."""
+    in_it = any(
+        leg.kind is PartyKind.EXTENSION and leg.ended_at is None and leg.party in viewer.account.extensions
+        for leg in facts.legs
+    )
+    return in_it or viewer.account.role is Role.SUPERVISOR
 
 
 # -- the drawer --

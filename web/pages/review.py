@@ -19,8 +19,9 @@ from starlette.exceptions import HTTPException
 
 from call_records.reviews.shapes import FormVersion, Grade, Picked, PickState, Scope
 from telephony.errors import PeerMistake
+from telephony.facts import CallFacts
 from telephony.recordings import HearScope
-from telephony.reviews import Answer, QuestionKind
+from telephony.reviews import Answer, QuestionKind, agents_of
 from web.access import SUPERVISORS, Viewer, address_of, browser_name, guard
 from web.hearing import extensions_heard
 from web.pages import Site, site_of
@@ -158,6 +159,15 @@ async def choose(request: Request, viewer: Supervisor) -> Response:
         raise _nothing()
     pick_id = await site.records.reviews.picks.choose(call_id, extension, by=viewer.account.name)
     return RedirectResponse(f"/review/{pick_id}", 303)
+
+
+def reviewable(site: Site, viewer: Viewer, facts: CallFacts) -> list[tuple[str, Named]]:
+    """Whose part in this call the viewer may put into the queue by hand, for the call's own page."""
+    if viewer.account.role not in SUPERVISORS:
+        return []
+    scope, own = scope_of(site, viewer), set(viewer.account.extensions)
+    agents = (one for one in agents_of(facts) if in_scope(scope, one) and one not in own)
+    return [(one, site.hub.names.extension(one)) for one in agents]
 
 
 @router.get("/review/{pick_id}")

@@ -3,6 +3,7 @@
 import { key } from "./feed.js";
 import { draft, keep } from "./notes.js";
 import { meta, tick } from "./page.js";
+import { bindPausing, showPausing } from "./pausing.js";
 
 const LINGER = 20_000; // ms an ended card stays without a note: time to look once more at who it was
 const ICONS = /** @type {Record<string, string>} */ ({ ringing: "ring", talking: "talk", held: "hold", ended: "end" });
@@ -62,6 +63,7 @@ function make(card, name) {
   element.querySelector('[data-act="copy"]')?.addEventListener("click", () => {
     navigator.clipboard?.writeText(slot(element, "number").textContent ?? "").then(() => { slot(element, "saved").textContent = "Number copied"; });
   });
+  bindPausing(element, card.call_id, (text) => { slot(element, "saved").textContent = text; });
   slot(element, "last").closest("div")?.setAttribute("hidden", "");
   /** @type {HTMLAnchorElement} */ (slot(element, "open")).href = `/calls/${card.call_id}`;
   panel?.prepend(element);
@@ -82,6 +84,11 @@ function fill(element, card) {
   const number = slot(element, "number");
   number.textContent = card.number;
   /** @type {HTMLElement} */ (number.parentElement).hidden = !card.name || card.withheld;
+  const recording = element.querySelector('[data-row="recording"]');
+  if (recording) {
+    /** @type {HTMLElement} */ (recording).hidden = !card.recording || card.state === "ended" || card.state === "ringing";
+    showPausing(recording, card.recording?.paused_since ?? null);
+  }
   for (const row of /** @type {const} */ (["from", "queue", "did"])) field(element, row, card[row]);
   field(element, "also", card.also.length ? card.also.join(", ") : null);
 }

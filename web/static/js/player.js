@@ -3,6 +3,7 @@
 import { escapes, keys } from "./keys.js";
 import { Panels } from "./player-panels.js";
 import { Sound } from "./player-sound.js";
+import { bindPausing, showPausing, told } from "./pausing.js";
 import { StripView, clock, exact } from "./player-strip.js";
 
 const JUMP = 10; // s, the buttons
@@ -223,6 +224,16 @@ document.addEventListener("visibilitychange", () => { if (document.hidden && !pl
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll(".player details[open]")) if (!menu.contains(/** @type {Node} */ (event.target))) menu.removeAttribute("open");
 });
+
+const live = document.getElementById("pausing");
+if (live) {
+  showPausing(live, live.dataset.pausedSince || null);
+  const status = /** @type {HTMLElement} */ (live.querySelector("[role=status]"));
+  bindPausing(live, live.dataset.call ?? "", async (text) => {
+    status.textContent = text;
+    if (!text) showPausing(live, await told(live.dataset.call ?? "", live.querySelector(".paused") === null));
+  });
+}
 
 // -- the drawer of a list --
 

@@ -47,14 +47,12 @@ function beginGrading(form) {
     if (output) output.textContent = done < questions.length ? `${done} / ${questions.length}` : weights ? `${Math.round(100 * points / weights)} / 100` : "";
   };
   const mark = () => questions.forEach((question, at) => question.classList.toggle("current", at === current));
-  /** @param {number} to @param {boolean} [move] */
-  const go = (to, move = true) => {
+  /** @param {number} to @param {boolean} [scroll] */
+  const go = (to, scroll = true) => {
     current = Math.min(Math.max(to, 0), questions.length - 1);
     mark();
-    if (!move) return;
-    const radio = /** @type {HTMLElement|null} */ (questions[current].querySelector("input:checked") ?? questions[current].querySelector("input"));
-    radio?.focus({ preventScroll: true });
-    questions[current].scrollIntoView({ block: "nearest" });
+    questions[current].focus({ preventScroll: true }); // not an answer: Space must play, arrows must seek
+    if (scroll) questions[current].scrollIntoView({ block: "nearest" });
   };
   /** @param {string} value */
   const answer = (value) => {
@@ -114,6 +112,9 @@ function beginGrading(form) {
     const at = questions.findIndex((question) => question.contains(/** @type {Node} */ (event.target)));
     if (at >= 0) { current = at; mark(); }
   });
+  form.addEventListener("click", (event) => {
+    if (event.detail > 0 && event.target instanceof HTMLInputElement && event.target.type === "radio") questions[current].focus({ preventScroll: true });
+  });
   let sent = false;
   form.addEventListener("submit", (event) => { if (sent) event.preventDefault(); sent = true; });
   addEventListener("pageshow", () => { sent = false; });
@@ -121,7 +122,7 @@ function beginGrading(form) {
   tidy();
   sum();
   const open = questions.findIndex((question) => !question.querySelector("input:checked"));
-  go(open < 0 ? 0 : open, document.activeElement === document.body);
+  go(open < 0 ? 0 : open, false); // the player stays in sight
 }
 
 /** @param {string} name @returns {{values: Record<string, string>, at: number}|null} */

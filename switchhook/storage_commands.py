@@ -1,0 +1,104 @@
+"""`switchhook backup`, `restore`, `recordings verify` and `recordings rotate-keys`.
+
+Progress goes to standard error, the outcome to standard output. The exit code is 1 when something is wrong with what is
+stored: a timer can watch it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from call_records.backup import make_backup
+from call_records.backup_archive import Archive
+from call_records.backup_restore import restore_backup
+from call_records.database import RecordsStore
+from call_records.recordings import upkeep
+from call_records.recordings.shelf import AudioShelf
+from switchhook.audio import audio_settings
+from switchhook.opening import open_store
+from switchhook.settings import Settings
+from telephony.errors import OurMistake
+
+FAULT = 1
+TELL_EVERY = 1000  # recordings; some seconds each time
+
+
+async def backup(settings: Settings, directory: Path, *, quick: bool) -> int:
+    """Back everything up. 1 when the storage did not have audio it should have had; the rest is backed up."""
+    async with _opened(settings) as (store, shelf):
+        made = await make_backup(store.engine, shelf, Archive(directory), tell=_progress, quick=quick)
+    manifest = made.manifest
+    rows = sum(table.rows for table in manifest.tables)
+    print(
+        f"Backed up into {directory}: {rows} rows, {manifest.objects} pieces of audio, {made.copied} of them new."
+    )
+    if made.forgotten:
+        print(f"{made.forgotten} that are no longer kept were taken out.")
+    if manifest.vanished:
+        print(
+            f"{len(manifest.vanished)} were removed or replaced meanwhile; the next backup is without them."
+        )
+    for key in manifest.missing:
+        print(f"missing from the storage: {key}")
+    return FAULT if manifest.missing else 0
+
+
+async def restore(settings: Settings, directory: Path) -> int:
+    """Put it back. Nothing is written when the database is not empty or the backup is damaged."""
+    async with _opened(settings, migrate=False) as (store, shelf):
+        done = await restore_backup(store.engine, shelf, Archive(directory), tell=_progress)
+    absent = len(done.manifest.missing) + len(done.manifest.vanished)
+    print(f"Restored the backup of {done.manifest.made_at}: {done.manifest.objects} pieces of audio.")
+    if absent:
+        print(f"{absent} recordings come back without sound: the backup did not have it.")
+    print(
+        "Everybody signs in again. What was removed since that backup is back; remove it again where you must."
+    )
+    return 0
+
+
+async def verify(settings: Settings, *, sweep: bool) -> int:
+    """Read everything. 1 when anything is missing, damaged or locked, or lies there without a row and was not swept."""
+    found, looked = 0, 0
+    async with _opened(settings) as (_, shelf):
+        swept = await upkeep.sweep(shelf) if sweep else 0
+        async for step in upkeep.verify(shelf):
+            looked = step.objects
+            if step.finding is not None:
+                found += 1
+                print(f"{step.finding.fault}: {step.finding.key}: {step.finding.told}")
+            elif looked % TELL_EVERY == 0:
+                _progress(f"{looked} of {step.of}")
+    if swept:
+        print(f"{swept} objects that no recording names were deleted.")
+    print(f"{looked} pieces of audio were read again; " + (f"{found} faults." if found else "all are whole."))
+    return FAULT if found else 0
+
+
+async def rotate_keys(settings: Settings) -> int:
+    """Wrap every recording's key by the newest storage key."""
+    async with _opened(settings) as (_, shelf):
+        done = await upkeep.rotate_keys(shelf)
+        newest = shelf.keys.newest
+    print(f"{done.wrapped_anew} recordings are now locked by {newest} alone; older keys can be dropped.")
+    print("Keep them beside the backups that were made before: those still need them.")
+    if done.unencrypted:
+        print(f"{done.unencrypted} were stored before there was a key and lie unencrypted.")
+    return 0
+
+
+@asynccontextmanager
+async def _opened(
+    settings: Settings, *, migrate: bool = True
+) -> AsyncIterator[tuple[RecordsStore, AudioShelf]]:
+    async with open_store(settings, audio=audio_settings(settings), migrate=migrate) as store:
+        if not isinstance(store.shelf, AudioShelf):
+            raise OurMistake("open_records was told where audio is and did not listen")
+        yield store, store.shelf
+
+
+def _progress(line: str) -> None:
+    print(line, file=sys.stderr)
