@@ -65,7 +65,9 @@ class NewLink(BaseModel):
     from_seconds: float | None = Field(default=None, ge=0, description="Null shares the whole recording.")
     to_seconds: float | None = Field(default=None, ge=0)
     days: int = Field(ge=1, description="The policy has a maximum.")
-    purpose: Literal["share", "crm"] = Field(default="share", description="`crm` for the link a CRM is given.")
+    purpose: Literal["share", "crm"] = Field(
+        default="share", description="`crm` for the link a CRM is given."
+    )
 
 
 class NewRedaction(BaseModel):
