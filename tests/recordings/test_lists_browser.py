@@ -55,7 +55,7 @@ async def test_a_row_plays_in_the_drawer_and_it_is_written_down(chromium: Browse
     page = await enter(chromium, hall, "anna")
     await page.goto(f"{hall.address}/recordings")
     await page.wait_for_selector("html[data-live=yes]")
-    await page.locator(f'[data-hear="{hall.recordings["annas"]}"]').click()
+    await page.locator(f'[data-play*="{hall.recordings["annas"]}"]').click()
     await expect(page.locator("#drawer [data-player]")).to_be_visible()
     await expect(page.locator(".recording-row.playing")).to_have_count(1)
     await page.keyboard.press("Escape")
