@@ -423,11 +423,14 @@ def _trace_row(call_id: UUID, ordinal: int, line: Mapping[str, Any]) -> dict[str
 
 async def _file_recordings(connection: AsyncConnection, told: Mapping[UUID, _Told]) -> None:
     """The recordings the PBX named wait for their files; files that were here first find their call."""
-    for target, one in told.items():
-        facts, uniqueids = one.change.facts, one.change.aliases
-        if one.facts_stand and facts.recordings:
-            await expect(connection, expected_of(facts, target, uniqueids))
-        await file_homeless(connection, facts.pbx, target, uniqueids)
+    stands = [(target, one.change) for target, one in told.items() if one.facts_stand]
+    named = [
+        each for target, change in stands for each in expected_of(change.facts, target, change.aliases)
+    ]
+    await expect(connection, named)
+    await file_homeless(
+        connection, [(one.change.facts.pbx, target, one.change.aliases) for target, one in told.items()]
+    )
     await copy_search_columns(connection, list(told))
 
 

@@ -394,8 +394,7 @@ def restore(
     _finish(_do("switchhook.storage_commands", "restore", _settings(config), directory))
 
 
-recordings = typer.Typer(help="Look after recordings.", no_args_is_help=True)
-app.add_typer(recordings, name="recordings")
+recordings = recordings_commands.app
 
 
 @recordings.command()

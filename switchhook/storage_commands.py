@@ -28,19 +28,17 @@ TELL_EVERY = 1000  # recordings; some seconds each time
 
 async def backup(settings: Settings, directory: Path, *, quick: bool) -> int:
     """Back everything up. 1 when the storage did not have audio it should have had; the rest is backed up."""
-    async with _opened(settings) as (store, shelf):
+    # The tables as they are: a backup before an update must not itself be the update.
+    async with _opened(settings, migrate=False) as (store, shelf):
         made = await make_backup(store.engine, shelf, Archive(directory), tell=_progress, quick=quick)
     manifest = made.manifest
     rows = sum(table.rows for table in manifest.tables)
-    print(
-        f"Backed up into {directory}: {rows} rows, {manifest.objects} pieces of audio, {made.copied} of them new."
-    )
+    print(f"Backed up into {directory}.")
+    print(f"Rows: {rows}. Audio objects: {manifest.objects}, of them new: {made.copied}.")
     if made.forgotten:
-        print(f"{made.forgotten} that are no longer kept were taken out.")
+        print(f"Taken out, because no longer kept: {made.forgotten}.")
     if manifest.vanished:
-        print(
-            f"{len(manifest.vanished)} were removed or replaced meanwhile; the next backup is without them."
-        )
+        print(f"Removed or replaced meanwhile, and so without sound here: {len(manifest.vanished)}.")
     for key in manifest.missing:
         print(f"missing from the storage: {key}")
     return FAULT if manifest.missing else 0
@@ -51,9 +49,9 @@ async def restore(settings: Settings, directory: Path) -> int:
     async with _opened(settings, migrate=False) as (store, shelf):
         done = await restore_backup(store.engine, shelf, Archive(directory), tell=_progress)
     absent = len(done.manifest.missing) + len(done.manifest.vanished)
-    print(f"Restored the backup of {done.manifest.made_at}: {done.manifest.objects} pieces of audio.")
+    print(f"Restored the backup of {done.manifest.made_at}. Audio objects: {done.manifest.objects}.")
     if absent:
-        print(f"{absent} recordings come back without sound: the backup did not have it.")
+        print(f"Without sound, because the backup did not have it: {absent}.")
     print(
         "Everybody signs in again. What was removed since that backup is back; remove it again where you must."
     )
@@ -73,8 +71,8 @@ async def verify(settings: Settings, *, sweep: bool) -> int:
             elif looked % TELL_EVERY == 0:
                 _progress(f"{looked} of {step.of}")
     if swept:
-        print(f"{swept} objects that no recording names were deleted.")
-    print(f"{looked} pieces of audio were read again; " + (f"{found} faults." if found else "all are whole."))
+        print(f"Deleted, because no recording names them: {swept}.")
+    print(f"Audio objects read again: {looked}. " + (f"Faults: {found}." if found else "All are whole."))
     return FAULT if found else 0
 
 
@@ -83,10 +81,10 @@ async def rotate_keys(settings: Settings) -> int:
     async with _opened(settings) as (_, shelf):
         done = await upkeep.rotate_keys(shelf)
         newest = shelf.keys.newest
-    print(f"{done.wrapped_anew} recordings are now locked by {newest} alone; older keys can be dropped.")
+    print(f"Wrapped anew by {newest}: {done.wrapped_anew}. Nothing here needs an older key any more.")
     print("Keep them beside the backups that were made before: those still need them.")
     if done.unencrypted:
-        print(f"{done.unencrypted} were stored before there was a key and lie unencrypted.")
+        print(f"Stored before there was a key, and unencrypted: {done.unencrypted}.")
     return 0
 
 

@@ -405,8 +405,10 @@ class Catalogue:
 
     # The PBX's own files
 
-    async def with_sources(self, ready_before: datetime, *, limit: int = 100) -> Sequence[Recording]:
-        """Those with files still at the PBX, whose stored copy was verified before that moment.
+    async def with_sources(
+        self, pbx: str, ready_before: datetime, directory: str, *, limit: int = 100
+    ) -> Sequence[Recording]:
+        """Those with files still in the PBX's directory, whose stored copy was verified before that moment.
 
         Removed ones too: whoever has the audio deleted does not mean to leave it at the PBX.
         """
@@ -416,9 +418,10 @@ class Catalogue:
                 row.state == RecordingState.REMOVED.value,
                 and_(row.state == RecordingState.READY.value, _STORED),
             ),
+            row.pbx == pbx,
             row.ready_at < ready_before,
             row.source_removed_at.is_(None),
-            func.jsonb_array_length(row.files) > 0,
+            row.files[0]["path"].astext.startswith(f"{directory}/", autoescape=True),
             limit=limit,
         )
 

@@ -97,6 +97,7 @@ class OpusFile:
         options = {
             "b": str(_bits(rate, channels)),
             "vbr": "on",
+            "fec": "0",  # a packet must not repeat the one before: covering a span relies on it
             "application": VOICE,
             "frame_duration": str(PACKET_MS),
             "compression_level": str(EFFORT),

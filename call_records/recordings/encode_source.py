@@ -8,6 +8,7 @@ everything else (wav49, which is GSM in a WAV, or what another system recorded) 
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ outside."""
 
 _PCM, _ALAW, _ULAW, _EXTENSIBLE = 1, 6, 7, 0xFFFE
 _UNFINISHED = (0, 0xFFFFFFFF)  # lengths that stand in a header which was never completed
+_RATES = range(4_000, 192_001)  # a header with another one is damaged; converting it would take minutes
 _HEADER_BYTES = 64 * 1024  # before the audio; Asterisk writes 44, other recorders a few hundred
 
 
@@ -71,7 +73,7 @@ class _WavHeader:
     @property
     def is_plain(self) -> bool:
         bits = {_PCM: 16, _ALAW: 8, _ULAW: 8}.get(self.form)
-        return bits == self.bits and self.channels in (1, 2) and 4000 <= self.rate <= 192_000
+        return bits == self.bits and self.channels in (1, 2) and self.rate in _RATES
 
 
 def _wav_header(path: Path) -> _WavHeader | None:
@@ -147,10 +149,14 @@ class DecodedSound:
             )
         except (av.error.FFmpegError, ValueError) as cause:
             raise _refused(path, cause) from cause
-        if not self._file.streams.audio:
+        if not self._file.streams.audio or self._file.streams.audio[0].codec_context is None:
             self._file.close()
-            raise Unreadable(f"There is no sound in {path.name}.", remedy=_LOOK)
+            raise Unreadable(f"There is no sound in {path.name} that can be decoded.", remedy=_LOOK)
+        self._name = path.name
         stream = self._file.streams.audio[0]
+        if stream.codec_context.sample_rate not in _RATES:
+            self._file.close()
+            raise Unreadable(f"{path.name} says it has {stream.codec_context.sample_rate} samples a second.")
         self.channels = 2 if stream.codec_context.channels == 2 else 1
         self.truncated = header is not None and header.truncated
         self.samples = round(self._seconds(header) * self.rate)
@@ -165,14 +171,18 @@ class DecodedSound:
         return (self._file.duration or 0) / 1_000_000
 
     def _decode(self) -> Iterator[bytes]:
+        something = False
         try:
-            for frame in self._file.decode(audio=0):
+            for frame in itertools.chain(
+                self._file.decode(audio=0), [None]
+            ):  # None: what the resampler still holds
                 for piece in self._resampler.resample(frame):
+                    something = True
                     yield bytes(piece.planes[0])[: piece.samples * self.channels * SAMPLE_BYTES]
-        except av.error.FFmpegError:
+        except (av.error.FFmpegError, ValueError) as cause:
+            if not something:
+                raise _refused(Path(self._name), cause) from cause
             self.truncated = True  # what was decoded until here is kept
-        for piece in self._resampler.resample(None):
-            yield bytes(piece.planes[0])[: piece.samples * self.channels * SAMPLE_BYTES]
 
     def read(self, samples: int) -> bytes:
         """Up to so many samples per channel."""

@@ -7,7 +7,7 @@ the list is searched by are copied from the call whenever it is told.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -100,21 +100,26 @@ def _row(one: Expected) -> dict[str, Any]:
 
 
 async def file_homeless(
-    connection: AsyncConnection, pbx: str, call_id: UUID, uniqueids: Sequence[str]
+    connection: AsyncConnection, channels: Iterable[tuple[str, UUID, Sequence[str]]]
 ) -> None:
-    """Recordings of no call whose name carries one of these channels now belong to this one."""
-    channels = {bare(wire.clean(one)) or wire.clean(one): wire.clean(one) for one in uniqueids}
-    if channels:
-        given = {"pbx": pbx, "call": call_id, "bare": list(channels), "whole": list(channels.values())}
+    """Recordings of no call whose name carries one of these channels (PBX, call, Uniqueids) now belong to that call."""
+    told = [(pbx, call, wire.clean(one)) for pbx, call, uniqueids in channels for one in uniqueids]
+    if told:
+        pbxes, call_ids, whole = zip(*told, strict=True)
+        bares = [bare(one) or one for one in whole]
+        given = {"pbx": list(pbxes), "call": list(call_ids), "bare": bares, "whole": list(whole)}
         await connection.execute(_FILE, given)
 
 
 _FILE = text("""
-    UPDATE recordings r SET call_id = :call, channel = told.whole
-    FROM unnest(:bare, :whole) AS told (bare, whole)
-    WHERE r.pbx = :pbx AND r.channel = told.bare AND r.call_id IS NULL
+    UPDATE recordings r SET call_id = told.call, channel = told.whole
+    FROM unnest(:pbx, :call, :bare, :whole) AS told (pbx, call, bare, whole)
+    WHERE r.pbx = told.pbx AND r.channel = told.bare AND r.call_id IS NULL
 """).bindparams(
-    bindparam("call", type_=Uuid), bindparam("bare", type_=ARRAY(Text)), bindparam("whole", type_=ARRAY(Text))
+    bindparam("pbx", type_=ARRAY(Text)),
+    bindparam("call", type_=ARRAY(Uuid)),
+    bindparam("bare", type_=ARRAY(Text)),
+    bindparam("whole", type_=ARRAY(Text)),
 )
 
 

@@ -1,7 +1,8 @@
 """The intake: what lies in the spool directories becomes recordings of calls, each file with a stated fate.
 
-Every second each directory is looked at (`spool_watch.py`); what rests is examined (`wav_header.py`), its fate decided
-(`fates.py`, where the table is), and the catalogue told. Files stay where they are and are read there by the pipeline;
+Every second, and four times a second while files are being written, each directory is looked at (`spool_watch.py`);
+what rests is examined (`wav_header.py`), its fate decided (`fates.py`, where the table is), and the catalogue told.
+Files stay where they are and are read there by the pipeline;
 what remote PBXes upload lies in a directory of our own and is watched like any other. The database is the memory: a
 restart finds again what was taken by name, size and time, without reading it.
 
@@ -43,11 +44,12 @@ from telephony.recordings import HealthFault, RecordingPolicy, RecordingState
 
 log = structlog.get_logger()
 
-ROUND_SECONDS = 1.0  # a recording is to be playable 10 s after the call
-BUSY_SHARE = (
-    20  # a round that took t is followed by 20 t of rest at least: 5 % of a core whatever the directory
+ROUND_SECONDS = 1.0  # between two looks when nothing is on its way: a new file need not be seen sooner
+WATCHING_SECONDS = (
+    0.25  # while files are being written: a look at each is 5 µs, and a recording is waited for
 )
-REST_SECONDS_MOST = 3.0  # on a machine that is busy with other things a round takes long without costing much
+BUSY_SHARE = 2  # a round that took t is followed by 2 t of rest; most of t is reading what was recorded
+MOST_REST_SECONDS = 2.0  # on a machine busy with other things a round takes long without costing much
 AWAY_SECONDS = 5.0  # until the next try when the database or a directory is away
 SWEEP_SECONDS = 15.0  # how often what is missing is looked for and given up on
 LOST_SECONDS = 270.0  # after the call; with the sweep the page knows within 5 minutes
@@ -117,6 +119,8 @@ class _Place:
     unreadable: dict[str, tuple[str, float]] = field(default_factory=dict)
     """Recording → why it cannot be read, and when it is tried again."""
     trouble: str | None = None
+    stays: bool = False
+    """Whether files that are to go cannot be removed."""
 
 
 class Intake:
@@ -174,8 +178,12 @@ class Intake:
                 self._away = str(trouble)
                 await asyncio.sleep(AWAY_SECONDS)
                 continue
-            rest = min(BUSY_SHARE * (self._clock() - began), REST_SECONDS_MOST)
-            await asyncio.sleep(rest if behind else max(ROUND_SECONDS, rest))
+            rest = min(BUSY_SHARE * (self._clock() - began), MOST_REST_SECONDS)
+            await asyncio.sleep(rest if behind else max(self._pause(), rest))
+
+    def _pause(self) -> float:
+        watches = [one.watch for one in self._places if one.watch is not None]
+        return WATCHING_SECONDS if any(one.waiting for one in watches) else ROUND_SECONDS
 
     async def round(self) -> bool:
         """Look once at everything; True when more is waiting than one round may do. Raises TryLater."""
@@ -387,16 +395,16 @@ class Intake:
 
     async def sweep_sources(self) -> None:
         """Remove uploads that are stored and verified; and the PBX's own files, if the policy says after how long."""
+        days = self._policy().remove_at_pbx_after_days
         for place in self._places:
             if place.watch is None:
                 continue
             if place.place.uploaded:
                 await self._remove_uploads(place, place.watch)
                 await asyncio.to_thread(_remove_old_parts, place.watch.directory, self._wall())
-        days = self._policy().remove_at_pbx_after_days
-        if days is not None:
-            before = datetime.fromtimestamp(self._wall(), UTC) - timedelta(days=days)
-            await self._remove_at_pbx(before)
+            elif days is not None:
+                before = datetime.fromtimestamp(self._wall(), UTC) - timedelta(days=days)
+                await self._remove_at_pbx(place, place.watch, before)
 
     async def _remove_uploads(self, place: _Place, watch: SpoolWatch) -> None:
         by_name: dict[str, list[Path]] = {}
@@ -411,32 +419,26 @@ class Intake:
                 if one.state in NO_LONGER_NEEDED or (one.stored and one.state is RecordingState.READY):
                     await self._remove(watch, one.recording_id, one.files, by_name[name])
 
-    async def _remove_at_pbx(self, before: datetime) -> None:
-        for one in await self._catalogue.with_sources(before):
-            watch = self._watch_over(one.pbx, one.files)
-            if watch is not None:
-                await self._remove(watch, one.id, one.files, [file.path for file in one.files])
-
-    def _watch_over(self, pbx: str, files: Sequence[SourceFile]) -> SpoolWatch | None:
-        """The watch in whose directory all of these lie; None when they lie elsewhere (an import)."""
-        for place in self._places:
-            watch = place.watch
-            if watch is None or place.place.pbx != pbx:
-                continue
-            if all(file.path.is_relative_to(watch.directory) for file in files):
-                return watch
-        return None
+    async def _remove_at_pbx(self, place: _Place, watch: SpoolWatch, before: datetime) -> None:
+        for one in await self._catalogue.with_sources(place.place.pbx, before, str(watch.directory)):
+            if not await self._remove(watch, one.id, one.files, [file.path for file in one.files]):
+                place.stays = True
+                return  # the others would fare no better
+        place.stays = False
 
     async def _remove(
         self, watch: SpoolWatch, recording_id: UUID, files: Sequence[SourceFile], paths: Sequence[Path]
-    ) -> None:
-        """Only files that are still what was taken, byte by byte."""
+    ) -> bool:
+        """Only files that are still what was taken, byte by byte. False when we may not."""
         sums = {file.sha256 for file in files}
-        removed = await asyncio.to_thread(_remove_same, paths, sums)
+        inside = [path for path in paths if path.is_relative_to(watch.directory)]
+        removed, allowed = await asyncio.to_thread(_remove_same, inside, sums)
         for path in removed:
             watch.forget(path)
         self._counts.sources_removed += len(removed)
-        await self._catalogue.sources_removed(recording_id)
+        if allowed:
+            await self._catalogue.sources_removed(recording_id)
+        return allowed
 
     # Telling
 
@@ -490,6 +492,11 @@ def _trouble_of(one: _Place) -> str | None:
     if one.watch is not None and one.watch.troubles:
         folder, why = next(iter(one.watch.troubles.items()))
         return f"Switchhook cannot list {folder}: {why}. Give our user the right to enter it."
+    if one.stays:
+        return (
+            f"Switchhook may not remove {where}, as the policy says. Give our user the right to write there, "
+            "or take that choice back."
+        )
     return None
 
 
@@ -557,9 +564,10 @@ def sum_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _remove_same(paths: Sequence[Path], sums: set[str]) -> list[Path]:
-    """Remove those whose content is one of these, never through a link; the ones that are gone now."""
+def _remove_same(paths: Sequence[Path], sums: set[str]) -> tuple[list[Path], bool]:
+    """Remove those whose content is one of these, never through a link: the ones that are gone now, and whether we may."""
     gone: list[Path] = []
+    allowed = True
     for path in paths:
         try:
             nothing = path.lstat().st_size <= HEADER_BYTES
@@ -569,8 +577,9 @@ def _remove_same(paths: Sequence[Path], sums: set[str]) -> list[Path]:
         except FileNotFoundError:
             gone.append(path)
         except OSError as trouble:
+            allowed = False
             log.warning("recording_source_stays", problem=trouble.strerror or str(trouble))
-    return gone
+    return gone, allowed
 
 
 def _remove_old_parts(directory: Path, now: float) -> None:

@@ -43,14 +43,8 @@ THREADS = 8  # of one process; more callers wait for one, bounded by ANSWER_SECO
 CONNECT_SECONDS = 5  # a storage that takes longer to accept is as good as away
 ANSWER_SECONDS = 20  # for a read, a deletion, a page of a list; a healthy storage takes milliseconds
 SLOW_LINK_BYTES = 30_000  # a second: an upload may go over a quarter of a megabit before it counts as stuck
-UPLOAD_SECONDS = (
-    30,
-    120,
-    600,
-)  # the bounds an upload gets, by its size; 600 s carry the 12 hours of a forgotten line
-RETRIES = (
-    1  # a dropped connection is tried again at once; more patience is the caller's, who can do other work
-)
+UPLOAD_SECONDS = (30, 120, 600)  # by size; 600 s take 18 MB (two hours of speech) over a quarter of a megabit
+RETRIES = 1  # a dropped connection is tried again at once; more patience is the caller's
 LIST_PAGE = 1000  # what S3 gives at a time
 COPY_BYTES = 1 << 20
 
@@ -119,9 +113,7 @@ class Directory:
 
     async def get(self, key: str, first: int, last: int) -> bytes:
         """Read that range; the path is resolved by obstore, which refuses `..`."""
-        return await self._threads.do(
-            ANSWER_SECONDS, lambda: _range(self._store(), key, first, last)
-        )
+        return await self._threads.do(ANSWER_SECONDS, lambda: _range(self._store(), key, first, last))
 
     async def delete(self, key: str) -> None:
         """Delete the file. Directories stay, one a day: where even that is missing, it is not our disk."""

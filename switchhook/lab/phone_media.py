@@ -142,10 +142,11 @@ def first_sequence() -> int:
     never below; 16.28 does not): see docs/how-to/record-calls.md. So the lab's phones show what Switchhook does, and
     not that fault.
     """
-    return int((time.monotonic() - _BEGAN) * FASTER_THAN_FRAMES) % 30_000
+    return int((time.monotonic() - _BEGAN) * FASTER_THAN_FRAMES) % HIGHEST_START
 
 
 _BEGAN = time.monotonic()
+HIGHEST_START = 20_000  # a call of four minutes stays below 32768; the count begins anew every six and a half
 FASTER_THAN_FRAMES = 51  # a second; a phone sends 50 packets, so who begins later has the higher numbers
 
 

@@ -47,6 +47,7 @@ class S3Server:
         self._binary = binary
         self._directory = directory
         self._process: subprocess.Popen[bytes] | None = None
+        self._ports: dict[str, int] = {}
         self.port = 0
 
     def start(self) -> None:
@@ -57,18 +58,19 @@ class S3Server:
         config.write_text(json.dumps({"identities": [identity]}))
         data = self._directory / "data"
         data.mkdir()
-        ports = _free_ports()
-        self.port = ports["s3.port"]
+        self._ports = _free_ports()
+        self.port = self._ports["s3.port"]
         options = {
             "dir": data,
             "ip": "127.0.0.1",
             "ip.bind": "127.0.0.1",
             "s3.config": config,
             "s3.port.iceberg": 0,
+            "s3.port.lance": 0,
             "master.volumeSizeLimitMB": 64,
             "volume.max": 20,
             "volume.minFreeSpace": 1,
-            **ports,
+            **self._ports,
         }
         with (self._directory / "log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -91,6 +93,9 @@ class S3Server:
         if self._process is not None:
             self._process.kill()
             self._process.wait(10)
+        for port in self._ports.values():
+            for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):  # there, whatever TMPDIR says
+                left.unlink(missing_ok=True)
 
     def bucket(self, prefix: str, *, port: int | None = None) -> S3Settings:
         """A part of the one bucket; each further bucket would cost this server seven volumes. `port`: of a proxy."""

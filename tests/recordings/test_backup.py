@@ -26,6 +26,7 @@ from telephony.errors import NeedsPerson, PeerMistake, TryLater
 from telephony.recordings import AuditAction
 from tests.call_facts_builder import call, life
 from tests.postgres_fixtures import own_database
+from tests.recordings.full_disk import no_file_longer_than
 from tests.recordings.rows import OFFICE_KEY, a_recording, an_account, collected, keys, some_audio
 
 pytestmark = pytest.mark.postgres
@@ -214,7 +215,7 @@ class TestOneStorage:
         assert await collected(elsewhere.shelf, made[1][0]) == made[1][1]
 
     async def test_a_backup_that_dies_leaves_the_one_before_it_whole(
-        self, office: Office, elsewhere: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, office: Office, elsewhere: Office, tmp_path: Path
     ) -> None:
         """The disk of the backup is full in the middle of the second backup."""
         recording, content = await office.new_recording(tmp_path)
@@ -222,13 +223,8 @@ class TestOneStorage:
         await office.store.retention.remove(recording, by="Anna", why="asked to be forgotten")
         await office.new_recording(tmp_path)
 
-        def full(*_: object) -> None:
-            raise NeedsPerson("No space left on device.")
-
-        with monkeypatch.context() as broken:
-            broken.setattr(Archive, "write", full)
-            with pytest.raises(NeedsPerson):
-                await office.back_up()
+        with no_file_longer_than(50_000), pytest.raises(NeedsPerson, match="cannot be used"):
+            await office.back_up()
         await elsewhere.restore()
         assert await collected(elsewhere.shelf, recording) == content
 

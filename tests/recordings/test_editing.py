@@ -5,14 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import av
 import pytest
-from sqlalchemy import update
 
 from call_records.database import RecordsStore
 from call_records.recordings import editing_audio
@@ -25,7 +23,6 @@ from call_records.recordings.rows import measures_json
 from call_records.recordings.settings import AudioSettings
 from call_records.recordings.shapes import Recording
 from call_records.recordings.shelf import AudioShelf
-from call_records.recordings.tables import recordings
 from telephony.errors import NeedsPerson, PeerMistake, TryLater
 from telephony.recordings import Layout, RecordingPolicy
 from tests.recordings.rows import AT, a_recording, an_account
@@ -38,19 +35,7 @@ SECONDS = 12.0
 EDGE = 0.07  # a redaction may begin and end up to a packet early and late
 
 
-@dataclass
-class Policy:
-    """The office's choice."""
-
-    now: RecordingPolicy
-
-    async def policy(self) -> RecordingPolicy:
-        return self.now
-
-
-@pytest.fixture
-def policy() -> Policy:
-    return Policy(RecordingPolicy())
+DESTROYS = RecordingPolicy(destroy_redacted_original=True)
 
 
 @pytest.fixture
@@ -59,16 +44,9 @@ def shelf(records: RecordsStore, tmp_path: Path) -> AudioShelf:
 
 
 @pytest.fixture
-async def editor(
-    records: RecordsStore, shelf: AudioShelf, policy: Policy, tmp_path: Path
-) -> AsyncIterator[AudioEditor]:
-    made = AudioEditor(
-        records.engine,
-        records.recordings,
-        shelf,
-        policy,  # type: ignore[arg-type]
-        AudioSettings(tmp_path / "audio"),
-    )
+async def editor(records: RecordsStore, shelf: AudioShelf, tmp_path: Path) -> AsyncIterator[AudioEditor]:
+    settings = AudioSettings(tmp_path / "audio")
+    made = AudioEditor(records.engine, records.recordings, shelf, records.retention, settings)
     yield made
     await made.close()
 
@@ -252,28 +230,26 @@ async def test_original_is_kept_for_those_with_the_right(
 
 
 async def test_original_is_destroyed_by_policy(
-    records: RecordsStore, shelf: AudioShelf, editor: AudioEditor, recording: UUID, policy: Policy
+    records: RecordsStore, shelf: AudioShelf, editor: AudioEditor, recording: UUID
 ) -> None:
     """An office that keeps nothing: no original, neither of this redaction nor from an earlier one."""
     await editor.redact(recording, 2.0, 3.0, by="Anna")
-    policy.now = replace(policy.now, destroy_redacted_original=True)
+    await records.retention.set_policy(DESTROYS)
     await editor.redact(recording, 4.0, 6.0, by="Anna")
     assert not (await the(records, recording)).has_original
     assert [one.kind for one in await shelf.objects_of(recording)] == ["current"]
 
 
 async def test_legal_hold_forbids_to_destroy(
-    records: RecordsStore, shelf: AudioShelf, editor: AudioEditor, recording: UUID, policy: Policy
+    records: RecordsStore, shelf: AudioShelf, editor: AudioEditor, recording: UUID
 ) -> None:
     """A court wants this recording: under a policy that destroys, it is not redacted at all."""
-    hold = {"by": "Lawyer", "at": AT.isoformat(), "why": "case 12"}
-    async with records.engine.begin() as connection:
-        await connection.execute(update(recordings).where(recordings.c.id == recording).values(hold=hold))
-    policy.now = replace(policy.now, destroy_redacted_original=True)
+    await records.retention.place_hold(recording, by="Lawyer", why="case 12")
+    await records.retention.set_policy(DESTROYS)
     with pytest.raises(PeerMistake, match="legal hold"):
         await editor.redact(recording, 4.0, 6.0, by="Anna")
     assert (await the(records, recording)).redactions == ()
-    policy.now = RecordingPolicy()
+    await records.retention.set_policy(RecordingPolicy())
     await editor.redact(recording, 4.0, 6.0, by="Anna")
     assert (await the(records, recording)).has_original
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import av
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from call_records.recordings.editing_audio import decoded
 from call_records.recordings.encode import encode, interleaved
@@ -135,19 +137,21 @@ def test_telephone_codecs_in_a_wav(tmp_path: Path, form: int) -> None:
     assert level(tmp_path / "call.m4a", CUSTOMER, None, 0.5, 1.5) == pytest.approx(0.3, rel=0.2)
 
 
-def test_wav49(tmp_path: Path) -> None:
-    """`.WAV` of Asterisk is GSM in a WAV: ten seconds of it, header as Asterisk writes it, are ten seconds of sound;
-    a header that promises twenty is a file that was cut off."""
-    blocks = bytes(65) * 250  # 320 samples each
+def wav49(blocks: bytes, promised: int) -> bytes:
+    """GSM in a WAV, the header as Asterisk writes it; blocks of 65 bytes hold 320 samples each."""
     form = struct.pack("<4sIHHIIHHHH", b"fmt ", 20, 0x31, 1, RATE, 1625, 65, 0, 2, 320)
-    for promised, faults in ((len(blocks), False), (2 * len(blocks), True)):
-        data = struct.pack("<4sI", b"data", promised) + blocks
-        fact = struct.pack("<4sII", b"fact", 4, promised // 65 * 320)
-        riff = struct.pack("<4sI4s", b"RIFF", 4 + len(form + fact + data), b"WAVE")
-        (tmp_path / "mix.WAV").write_bytes(riff + form + fact + data)
-        made = encode(Sources(mix=tmp_path / "mix.WAV"), tmp_path / "call.m4a")
-        assert made.duration_seconds == pytest.approx(10, abs=0.05)
-        assert (HealthFault.TRUNCATED in made.faults) is faults
+    fact = struct.pack("<4sII", b"fact", 4, promised // 65 * 320)
+    data = struct.pack("<4sI", b"data", promised) + blocks
+    return struct.pack("<4sI4s", b"RIFF", 4 + len(form + fact + data), b"WAVE") + form + fact + data
+
+
+@pytest.mark.parametrize(("promised", "faults"), [(16_250, False), (32_500, True)], ids=["whole", "cut off"])
+def test_wav49(tmp_path: Path, promised: int, faults: bool) -> None:
+    """`.WAV` of Asterisk, ten seconds: whole, or flagged where the header promises twenty."""
+    (tmp_path / "mix.WAV").write_bytes(wav49(bytes(16_250), promised))
+    made = encode(Sources(mix=tmp_path / "mix.WAV"), tmp_path / "call.m4a")
+    assert made.duration_seconds == pytest.approx(10, abs=0.05)
+    assert (HealthFault.TRUNCATED in made.faults) is faults
 
 
 def test_wideband_side_beside_a_narrowband_one(tmp_path: Path) -> None:
@@ -189,6 +193,38 @@ def test_what_is_no_sound_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "mix.wav").write_bytes(content)
     with pytest.raises(Unreadable):
         encode(Sources(mix=tmp_path / "mix.wav"), tmp_path / "call.m4a")
+
+
+@given(
+    kind=st.sampled_from(["plain", "wav49"]),
+    damage=st.lists(st.tuples(st.integers(0, 70), st.integers(0, 255)), max_size=6),
+    end=st.integers(0, 700),
+)
+@settings(
+    max_examples=120,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_damaged_headers(tmp_path: Path, kind: str, damage: list[tuple[int, int]], end: int) -> None:
+    """Whatever is wrong with a header: it is encoded with sane measures, or refused; never anything else."""
+    content = bytearray(_small(tmp_path, kind))
+    for place, value in damage:
+        content[place] = value
+    (tmp_path / "damaged.wav").write_bytes(content[: len(content) - end])
+    try:
+        made = encode(Sources(mix=tmp_path / "damaged.wav"), tmp_path / "call.m4a")
+    except Unreadable:
+        return
+    assert made.duration_seconds > 0
+    assert len(made.peaks.left) == PEAKS
+    assert 0 <= made.measures.silence_share <= 1
+
+
+def _small(directory: Path, kind: str) -> bytes:
+    if kind == "plain":
+        return write_wav(directory / "small.wav", tone(CUSTOMER, 0.1)).read_bytes()
+    return wav49(blocks=bytes(65) * 20, promised=20 * 65)
 
 
 def test_play_list_is_no_recording(tmp_path: Path) -> None:

@@ -87,12 +87,12 @@ async def office(records: RecordsStore, tmp_path: Path) -> Office:
 
 
 async def test_a_finished_recording_of_an_ended_call(office: Office) -> None:
-    """Two sides and the mixed file: taken two seconds after they came to rest, as one recording of the call."""
+    """Two sides and the mixed file: taken a second after they came to rest, as one recording of the call."""
     facts = await office.ended_call()
     leave(office.spool, UNIQUEID, sides=True)
-    await office.after(1)
+    await office.after(0.5)
     assert (await office.only()).state is RecordingState.EXPECTED
-    await office.after(1.5)
+    await office.after(0.6)
     one = await office.only()
     assert (one.state, one.call_id) == (RecordingState.ARRIVED, facts.id)
     assert {file.role for file in one.files} == set(SourceRole)
@@ -445,6 +445,29 @@ async def test_the_pbxs_own_files_stay_unless_the_policy_says_so(office: Office)
     await office.after(61)
     assert not path.exists()
     assert other.exists()
+
+
+async def test_the_pbxs_files_cannot_be_removed(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The policy says they go, the directory is not ours to write: said in a sentence, and done once it is."""
+
+    def refuse(_: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    await office.ended_call()
+    path = leave(office.spool, UNIQUEID)
+    await office.after(3)
+    one = await office.only()
+    await office.records.catalogue.processed(one.id, outcome(), MONDAY, None)
+    await store_audio(office.records, one.id)
+    office.policy = RecordingPolicy(remove_at_pbx_after_days=1)
+    with monkeypatch.context() as forbidden:
+        forbidden.setattr(Path, "unlink", refuse)
+        await office.after(2 * 86400)
+    assert "may not remove" in (office.intake.problem or "")
+    assert path.is_file()
+    await office.after(61)
+    assert office.intake.problem is None
+    assert not path.exists()
 
 
 async def store_audio(records: RecordsStore, recording_id: UUID) -> None:

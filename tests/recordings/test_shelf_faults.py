@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +21,7 @@ from call_records.recordings.shelf import AudioShelf
 from call_records.recordings.tables import audio_objects
 from call_records.recordings.upkeep import Fault, Finding
 from telephony.errors import NeedsPerson, SwitchhookError, TryLater
+from tests.recordings.full_disk import no_file_longer_than
 from tests.recordings.rows import OFFICE_KEY, a_recording, keys, some_audio
 from tests.recordings.s3_server import S3Server
 from tests.service.tcp_proxy import TcpProxy
@@ -73,11 +72,10 @@ async def test_s3_goes_away_in_the_middle_and_comes_back(
             line.cut(refuse=True)
         else:
             line.stall()
-        for attempt in (
-            shelf.keep(recording, after[0]),
-            shelf.read(recording, 0, 9),
-            shelf.destroy(recording),
-        ):
+        attempts: list[Awaitable[Any]] = [shelf.keep(recording, after[0]), shelf.read(recording, 0, 9)]
+        if how == "cut":  # a deletion that was swallowed may still arrive later, and then it is one
+            attempts.append(shelf.destroy(recording))
+        for attempt in attempts:
             with pytest.raises(TryLater):
                 await attempt
         line.mend()
@@ -109,17 +107,6 @@ async def test_a_bucket_or_key_that_is_wrong_needs_a_person(
             with pytest.raises(NeedsPerson, match=told):
                 await attempt
     assert len(await rows(records)) == 1
-
-
-@contextmanager
-def no_file_longer_than(size: int) -> Iterator[None]:
-    """As on a full disk, for this process alone."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 async def test_a_full_disk_delays_and_leaves_no_half_file(

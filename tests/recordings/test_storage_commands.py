@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,14 +56,14 @@ async def test_back_up_restore_and_verify(
     """The nightly backup, the new machine after the fire, the check that all is there."""
     await record_one(database_url, tmp_path)
     assert await typed("backup", tmp_path / "backup", "-c", office) == 0
-    assert "1 pieces of audio, 1 of them new" in capsys.readouterr().out
+    assert "Audio objects: 1, of them new: 1." in capsys.readouterr().out
     new = a_configuration(tmp_path, empty_database_url, "new-audio")
     assert await typed("restore", tmp_path / "backup", "-c", new) == 0
     assert "Everybody signs in again" in capsys.readouterr().out
     assert await typed("restore", tmp_path / "backup", "-c", new) == 3
     assert "not empty" in capsys.readouterr().err
     assert await typed("recordings", "verify", "-c", new) == 0
-    assert "1 pieces of audio were read again; all are whole." in capsys.readouterr().out
+    assert "Audio objects read again: 1. All are whole." in capsys.readouterr().out
     (file,) = (one for one in (tmp_path / "new-audio/kept").rglob("*") if one.is_file())
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     assert await typed("recordings", "verify", "-c", new) == 1
@@ -81,7 +82,7 @@ async def test_rotate_the_keys(
     keys.write_text(f"2027 {NEW}\n2026 {OLD}\n")
     assert await typed("recordings", "rotate-keys", "-c", office) == 0
     told = capsys.readouterr().out
-    assert "1 recordings are now locked by 2027 alone" in told
+    assert "Wrapped anew by 2027: 1." in told
     assert NEW not in told
     keys.write_text(f"2027 {NEW}\n")
     assert await typed("recordings", "verify", "-c", office) == 0
@@ -97,3 +98,14 @@ async def test_a_backup_of_damaged_storage_says_so(
     assert await typed("backup", tmp_path / "backup", "-c", office) == 1
     assert "missing from the storage: 2026/" in capsys.readouterr().out
     assert await typed("recordings", "verify", "-c", office) == 1
+
+
+async def test_a_command_ends_with_its_own_exit_code(office: Path, database_url: str, tmp_path: Path) -> None:
+    """In a process of its own: no thread of the storage is left to abort it when it ends."""
+    await record_one(database_url, tmp_path)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "switchhook", "recordings", "verify", "-c", str(office),
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    told, _ = await asyncio.wait_for(process.communicate(), 60)
+    assert (process.returncode, told) == (0, b"Audio objects read again: 1. All are whole.\n")

@@ -445,7 +445,10 @@ def test_without_a_system_name_the_calls_are_the_same(name: str) -> None:
     links = captured(name).links
     bare = [without_system_name(link) for link in links]
     assert (
-        differences(replayed(*links), replayed(*bare), ignore=["id", "consultation_of", "recordings", "recorded"]) == []
+        differences(
+            replayed(*links), replayed(*bare), ignore=["id", "consultation_of", "recordings", "recorded"]
+        )
+        == []
     )
 
 

@@ -65,9 +65,11 @@ CREATE INDEX recordings_by_other ON recordings USING gin (other_last10);
 CREATE INDEX recordings_by_outside ON recordings (outside_last10);
 CREATE INDEX recordings_by_parties ON recordings USING gin (parties);
 CREATE INDEX recordings_by_state ON recordings (state, listed_at DESC, id DESC);
-CREATE INDEX recordings_by_time ON recordings (listed_at DESC, id DESC);
+CREATE INDEX recordings_by_time ON recordings (listed_at DESC, id DESC)
+    INCLUDE (state, direction, parties, faults, duration_seconds, call_id);
 CREATE INDEX recordings_due ON recordings (due_at) WHERE state IN ('arrived', 'expected');
-CREATE INDEX recordings_faulty ON recordings (listed_at DESC) WHERE faults <> '{}';
+CREATE INDEX recordings_faulty ON recordings (listed_at DESC, id DESC)
+    INCLUDE (state, direction, parties, faults, duration_seconds, call_id) WHERE faults <> '{}';
 CREATE INDEX recordings_flagged ON recordings (listed_at DESC) WHERE state = 'ready' AND reason IS NOT NULL;
 CREATE INDEX recordings_homeless ON recordings (listed_at DESC) WHERE call_id IS NULL;
 CREATE INDEX recordings_sources ON recordings (ready_at) WHERE ready_at IS NOT NULL AND source_removed_at IS NULL;
