@@ -35,7 +35,8 @@ MOST = 500  # a page of the list
 async def measure(calls: int) -> bool:
     """Place the calls, wait, print; whether the target was met and nothing is missing."""
     state = Path(tempfile.mkdtemp(prefix="switchhook-bench-"))
-    state.chmod(0o755)  # PostgreSQL refuses to run as root, so another user has to get in here
+    # PostgreSQL refuses to run as root, so another user has to get in here.
+    state.chmod(0o755)  # noqa: ASYNC240 - one system call
     try:
         async with (
             PrivateAsterisk(find_asterisk(), system_name="bench") as asterisk,

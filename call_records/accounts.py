@@ -243,7 +243,9 @@ class StaffPages:
                         .group_by(people.c.id)
                     )
                 ).all()
-        with_account = [Person(row.name, frozenset(row.extensions), row.team) for row in active if row.extensions]
+        with_account = [
+            Person(row.name, frozenset(row.extensions), row.team) for row in active if row.extensions
+        ]
         taken = frozenset[str]().union(*(person.extensions for person in with_account))
         without = [Person(row.name, frozenset(row.phones) - taken, row.team) for row in others]
         everybody = [*with_account, *(person for person in without if person.extensions)]

@@ -424,9 +424,7 @@ def _trace_row(call_id: UUID, ordinal: int, line: Mapping[str, Any]) -> dict[str
 async def _file_recordings(connection: AsyncConnection, told: Mapping[UUID, _Told]) -> None:
     """The recordings the PBX named wait for their files; files that were here first find their call."""
     stands = [(target, one.change) for target, one in told.items() if one.facts_stand]
-    named = [
-        each for target, change in stands for each in expected_of(change.facts, target, change.aliases)
-    ]
+    named = [each for target, change in stands for each in expected_of(change.facts, target, change.aliases)]
     await expect(connection, named)
     await file_homeless(
         connection, [(one.change.facts.pbx, target, one.change.aliases) for target, one in told.items()]

@@ -167,7 +167,11 @@ def details_words(entry: AuditEntry) -> str:
         return REFUSED_WORDS.get(why, why)
     if "before" in details or "after" in details:
         return _change(details)
-    return ", ".join(f"{name}: {_plain(value)}" for name, value in details.items() if name != "session")
+    return ", ".join(f"{name}: {_plain(value)}" for name, value in details.items() if name not in _MACHINES)
+
+
+_MACHINES = frozenset({"session", "link"})
+"""Details that tell lines of the export apart and say nothing to a reader."""
 
 
 def _change(details: Mapping[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 | what comes | what becomes of it |
 |---|---|
-| finished, its call has ended | taken 2 s after it last changed |
+| finished, its call has ended | taken a second after it last changed |
 | finished, its call goes on (the recorded channel left) | taken after a minute without a change |
 | finished, of a call that is not known | taken after 15 s, without a call; filed by itself when the call appears |
 | finished late (180 s after the call) | waited for; taken when its header and its size agree |
@@ -30,7 +30,9 @@ from call_records.recordings.shapes import SourceRole
 from call_records.recordings.wav_header import Look
 from telephony.recordings import HealthFault, RecordingState
 
-QUIET_SECONDS = 2.0  # Asterisk writes a recording every 20 ms and its buffer every 0.3 s
+QUIET_SECONDS = (
+    1.0  # Asterisk fills a buffer in 0.3 s, and closes the file before it says that the call ended
+)
 UNKNOWN_QUIET_SECONDS = 15.0  # the call may be on its way: the journal is told within seconds
 LIVE_QUIET_SECONDS = 60.0  # MixMonitor with `b` writes nothing while nobody is connected
 LATE_SECONDS = 240.0  # a file finalised 180 s after the call is waited for; the page must tell within 300 s

@@ -1,7 +1,8 @@
 """The intake: what lies in the spool directories becomes recordings of calls, each file with a stated fate.
 
-Every second each directory is looked at (`spool_watch.py`); what rests is examined (`wav_header.py`), its fate decided
-(`fates.py`, where the table is), and the catalogue told. Files stay where they are and are read there by the pipeline;
+Every second, and four times a second while files are being written, each directory is looked at (`spool_watch.py`);
+what rests is examined (`wav_header.py`), its fate decided (`fates.py`, where the table is), and the catalogue told.
+Files stay where they are and are read there by the pipeline;
 what remote PBXes upload lies in a directory of our own and is watched like any other. The database is the memory: a
 restart finds again what was taken by name, size and time, without reading it.
 
@@ -43,11 +44,12 @@ from telephony.recordings import HealthFault, RecordingPolicy, RecordingState
 
 log = structlog.get_logger()
 
-ROUND_SECONDS = 1.0  # a recording is to be playable 10 s after the call
-BUSY_SHARE = (
-    20  # a round that took t is followed by 20 t of rest at least: 5 % of a core whatever the directory
+ROUND_SECONDS = 1.0  # between two looks when nothing is on its way: a new file need not be seen sooner
+WATCHING_SECONDS = (
+    0.25  # while files are being written: a look at each is 5 µs, and a recording is waited for
 )
-REST_SECONDS_MOST = 3.0  # on a machine that is busy with other things a round takes long without costing much
+BUSY_SHARE = 2  # a round that took t is followed by 2 t of rest; most of t is reading what was recorded
+MOST_REST_SECONDS = 2.0  # on a machine busy with other things a round takes long without costing much
 AWAY_SECONDS = 5.0  # until the next try when the database or a directory is away
 SWEEP_SECONDS = 15.0  # how often what is missing is looked for and given up on
 LOST_SECONDS = 270.0  # after the call; with the sweep the page knows within 5 minutes
@@ -176,8 +178,12 @@ class Intake:
                 self._away = str(trouble)
                 await asyncio.sleep(AWAY_SECONDS)
                 continue
-            rest = min(BUSY_SHARE * (self._clock() - began), REST_SECONDS_MOST)
-            await asyncio.sleep(rest if behind else max(ROUND_SECONDS, rest))
+            rest = min(BUSY_SHARE * (self._clock() - began), MOST_REST_SECONDS)
+            await asyncio.sleep(rest if behind else max(self._pause(), rest))
+
+    def _pause(self) -> float:
+        watches = [one.watch for one in self._places if one.watch is not None]
+        return WATCHING_SECONDS if any(one.waiting for one in watches) else ROUND_SECONDS
 
     async def round(self) -> bool:
         """Look once at everything; True when more is waiting than one round may do. Raises TryLater."""

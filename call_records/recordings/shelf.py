@@ -44,7 +44,7 @@ ORIGINAL = "original"
 CLIP = "clip:"
 KIND = re.compile(r"current|original|clip:[0-9a-f-]{36}")
 
-PIECE_BYTES = 16 * crypt.CHUNK_BYTES  # 1 MiB, 6 minutes of speech: read at a time, so that a slow line is in time
+PIECE_BYTES = 16 * crypt.CHUNK_BYTES  # 1 MiB, 6 minutes of speech: a slow line is in time
 NAME_TRIES = 20  # a storage that is ahead of a restored database has the next few numbers taken
 
 

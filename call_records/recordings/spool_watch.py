@@ -26,6 +26,7 @@ OLD_AGAIN_SECONDS = 60.0  # how often older ones are looked at
 LISTING_SHARE = (
     20  # a listing that took t is not repeated for 20 t: 5 % of a core, however many files there are
 )
+MOST_REST_SECONDS = 5.0  # a file is found while its call goes on; shorter calls must not wait for long
 MOST_OPEN = 3000  # files in flight: a thousand calls at once, three files each; others wait to be seen
 REMOVED_MOST = 1000  # names of files that are gone again, before they are forgotten; 100 kB
 LOOK_BACK_SECONDS = (
@@ -250,7 +251,8 @@ class SpoolWatch:
                     below.append(path)
             else:
                 fresh += self._new_file(folder, path, status)
-        folder.again_at = max(folder.again_at, self._clock() + LISTING_SHARE * (self._clock() - began))
+        rest = min(LISTING_SHARE * (self._clock() - began), MOST_REST_SECONDS)
+        folder.again_at = max(folder.again_at, self._clock() + rest)
         return fresh, below, True
 
     def _new_file(self, folder: _Folder, path: Path, status: os.stat_result) -> list[Seen]:

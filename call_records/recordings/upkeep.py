@@ -115,7 +115,8 @@ async def rotate_keys(shelf: AudioShelf) -> Rotated:
     newest = shelf.keys.newest
     if newest is None:
         raise NeedsPerson(
-            "There is no storage key.", remedy="Set [recordings] key_file; its first key encrypts what is new."
+            "There is no storage key.",
+            remedy="Set [recordings] key_file; its first key encrypts what is new.",
         )
     total = 0
     while count := await _rotate_some(shelf, newest):

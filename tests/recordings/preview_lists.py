@@ -7,6 +7,7 @@ Needs a PostgreSQL to be found on this machine, as the tests do.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import sys
 import tempfile
@@ -64,7 +65,7 @@ async def fill(store: RecordsStore, folder: Path) -> dict[str, UUID]:
     (folder / "sound").mkdir()
     sound = folder / "sound" / "a.m4a"
     sound.write_bytes(b"no sound")
-    chance, now, ids = random.Random(7), datetime.now(UTC), list[UUID]()
+    chance, now, ids, calls = random.Random(7), datetime.now(UTC), list[UUID](), list[UUID]()
     for index in range(64):
         facts = _call(index, now - timedelta(minutes=19 * index + 12))
         uniqueid = f"hq-17953{index:05}.{index}"
@@ -80,6 +81,7 @@ async def fill(store: RecordsStore, folder: Path) -> dict[str, UUID]:
         )
         await store.shelf.keep(receipt.recording_id, sound)
         ids.append(receipt.recording_id)
+        calls.append(facts.id)
         if index in (2, 9, 14):
             await store.retention.set_tags(facts.id, ["complaint"] if index != 9 else ["vip", "claim 4711"])
     await _odd(store, ids)
@@ -92,7 +94,7 @@ async def fill(store: RecordsStore, folder: Path) -> dict[str, UUID]:
         recording_id=ids[3], token_hash=token_hash(TOKEN), from_seconds=None, to_seconds=None,
         made_by=accounts["chief"].id, expires_at=now + timedelta(days=6),
     )  # fmt: skip
-    await _log(store, ids, accounts["chief"].id)
+    await _log(store, ids, calls, accounts["chief"].id)
     homeless = await store.catalogue.arrived(arrival("hq-1795399999.1", content="nobody's"))
     await store.catalogue.processed(homeless.recording_id, outcome(), now - timedelta(minutes=40), None)
     return {"one": ids[3], "removed": ids[8], "homeless": homeless.recording_id}
@@ -141,15 +143,15 @@ async def _rules(store: RecordsStore) -> None:
     )
 
 
-async def _log(store: RecordsStore, ids: list[UUID], chief: UUID) -> None:
+async def _log(store: RecordsStore, ids: list[UUID], calls: list[UUID], chief: UUID) -> None:
     """A morning's use."""
     here = {"address": "192.0.2.17", "browser": "Firefox on Windows"}
     for index in range(40):
         who = ("chief", "anna", "petrova")[index % 3]
-        one = ids[index % 13]
-        await store.audit.write(AuditAction.OPENED, who=who, recording_id=one, **here)
+        one = {"recording_id": ids[index % 13], "call_id": calls[index % 13]}
+        await store.audit.write(AuditAction.OPENED, who=who, **one, **here)
         seconds = 11.0 + 17 * index
-        await store.audit.write(AuditAction.HEARD, who=who, recording_id=one, seconds=seconds, **here)
+        await store.audit.write(AuditAction.HEARD, who=who, **one, seconds=seconds, **here)
     why = {"reason": "complaint 4711, asked by Mira"}
     await store.audit.write(
         AuditAction.OPENED, who="chief", recording_id=ids[3], account_id=chief, **why, **here
@@ -221,7 +223,7 @@ async def main(folder: Path) -> None:
     """Serve, look, stop."""
     with tempfile.TemporaryDirectory(prefix="preview-") as kept:
         home = Path(kept)
-        home.chmod(0o755)
+        os.chmod(home, 0o755)  # the embedded server runs as somebody else
         server = EmbeddedPostgres(home, durable=False)
         url = await server.start()
         try:

@@ -87,12 +87,12 @@ async def office(records: RecordsStore, tmp_path: Path) -> Office:
 
 
 async def test_a_finished_recording_of_an_ended_call(office: Office) -> None:
-    """Two sides and the mixed file: taken two seconds after they came to rest, as one recording of the call."""
+    """Two sides and the mixed file: taken a second after they came to rest, as one recording of the call."""
     facts = await office.ended_call()
     leave(office.spool, UNIQUEID, sides=True)
-    await office.after(1)
+    await office.after(0.5)
     assert (await office.only()).state is RecordingState.EXPECTED
-    await office.after(1.5)
+    await office.after(0.6)
     one = await office.only()
     assert (one.state, one.call_id) == (RecordingState.ARRIVED, facts.id)
     assert {file.role for file in one.files} == set(SourceRole)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from call_records.recordings.fates import LATE_SECONDS, CallIs, Piece, fate_of
+from call_records.recordings.fates import LATE_SECONDS, QUIET_SECONDS, CallIs, Piece, fate_of
 from call_records.recordings.naming import bare, channel_in, parts_of, recording_of
 from call_records.recordings.shapes import SourceRole
 from call_records.recordings.spool_watch import LOOK_BACK_EVERY_SECONDS, SpoolWatch
@@ -96,10 +96,10 @@ def test_which_channel_a_name_carries() -> None:
 
 
 def test_no_file_is_taken_while_it_may_still_grow() -> None:
-    """Whatever it looks like: within two seconds of a change nothing is decided, and of a live call nothing unfinished."""
-    for look, call, quiet in product(Look, CallIs, (0.0, 1.9, 2.0, 14.0, 60.0, LATE_SECONDS + 1)):
+    """Whatever it looks like: within a second of a change nothing is decided, and of a live call nothing unfinished."""
+    for look, call, quiet in product(Look, CallIs, (0.0, 0.9, 1.0, 14.0, 60.0, LATE_SECONDS + 1)):
         fate = fate_of([Piece(SourceRole.MIX, look, "why")], call, quiet)
-        if quiet < 2:
+        if quiet < QUIET_SECONDS:
             assert fate.state is None
         if call is CallIs.LIVE and look in (Look.UNFINISHED, Look.HEADER_ONLY):
             assert fate.state is None

@@ -162,3 +162,23 @@ async def test_what_the_store_keeps_opens_nothing(hall: Hall) -> None:
         kept = (await connection.execute(share_links.select())).one()
     assert ("t" * 43).encode() not in bytes(kept.token_hash)
     assert (await fetch(hall, f"/listen/{kept.token_hash.hex()}"))[0] == 404
+
+
+async def test_a_program_makes_a_link_for_its_crm(hall: Hall) -> None:
+    """With the right to share, no longer than the policy allows, told once and logged; without the right refused."""
+    path = f"/api/v1/recordings/{hall.recordings['annas']}/links"
+    async with hall.program("anna") as http, http.post(path, json={"days": 1, "purpose": "crm"}) as answer:
+        assert answer.status == 403
+    async with hall.program("chief") as http:
+        async with http.post(path, json={"days": 15, "purpose": "crm"}) as answer:
+            assert answer.status == 400
+        async with http.post(path, json={"days": 14, "purpose": "crm"}) as answer:
+            assert answer.status == 201
+            address = (await answer.json())["address"]
+        async with http.get(path) as answer:
+            assert address.rpartition("/")[2] not in await answer.text()
+    assert (await fetch(hall, address.removeprefix(hall.address) + "/audio"))[:2] == (200, SOUND)
+    (link,) = await hall.store.links.of_recording(hall.recordings["annas"])
+    assert link.purpose == "crm"
+    (line,) = await hall.log(action=AuditAction.SHARED)
+    assert (line.who, line.recording_id) == ("chief", hall.recordings["annas"])

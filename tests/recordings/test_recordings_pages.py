@@ -34,7 +34,7 @@ def shown(hall: Hall, page: str) -> set[str]:
 
 def playable(hall: Hall, page: str) -> set[str]:
     """Which of them have a button that plays."""
-    found = set(re.findall(r'data-hear="([0-9a-f-]{36})"', page))
+    found = set(re.findall(r'data-play="/recordings/([0-9a-f-]{36})/player"', page))
     return {name for name, one in hall.recordings.items() if str(one) in found}
 
 

@@ -133,7 +133,7 @@ async def enter(browser: Browser, address: str, login: str, size: str) -> Page:
     await page.fill("[name=login]", login)
     await page.fill("[name=password]", "correct horse")
     await page.click("button.main")
-    await page.wait_for_selector("html[data-live=yes]", timeout=5000)
+    await page.wait_for_selector("html[data-live=yes]", timeout=20_000)
     return page
 
 
@@ -155,7 +155,7 @@ async def shoot(browser: Browser, address: str, folder: Path, pick: UUID, form: 
                     ):
                         continue
                     await page.goto(f"{address}{path}?theme={theme}&dir={direction}")
-                    await page.wait_for_selector("html[data-live=yes]", timeout=5000)
+                    await page.wait_for_selector("html[data-live=yes]", timeout=20_000)
                     if name == "rules":
                         await page.wait_for_function(
                             "[...document.querySelectorAll('[data-preview]')].every(o => /seven days/.test(o.textContent))"

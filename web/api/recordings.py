@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -65,6 +65,9 @@ class NewLink(BaseModel):
     from_seconds: float | None = Field(default=None, ge=0, description="Null shares the whole recording.")
     to_seconds: float | None = Field(default=None, ge=0)
     days: int = Field(ge=1, description="The policy has a maximum.")
+    purpose: Literal["share", "crm"] = Field(
+        default="share", description="`crm` for the link a CRM is given."
+    )
 
 
 class NewRedaction(BaseModel):
@@ -258,6 +261,7 @@ async def share(request: Request, recording_id: UUID, new: NewLink, viewer: Aski
         to_seconds=until,
         made_by=viewer.account.id,
         expires_at=expires_at,
+        purpose=new.purpose,
     )
     if since is not None and until is not None:
         await _cut(site, link, since, until)

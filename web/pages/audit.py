@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated
 from urllib.parse import urlencode
@@ -57,6 +57,7 @@ async def audit(request: Request, viewer: Administrator) -> Response:
         viewer,
         "audit.html",
         entries=entries[:PAGE],
+        begun=await _begun(site, entries[:PAGE]),
         older="/audit?" + urlencode(older) if older else None,
         newest="/audit?" + urlencode(filters) if before else None,
         filters=filters,
@@ -66,6 +67,13 @@ async def audit(request: Request, viewer: Administrator) -> Response:
         details_words=details_words,
         problem=problem,
     )
+
+
+async def _begun(site: Site, entries: Sequence[AuditEntry]) -> dict[UUID, datetime]:
+    """When the recordings that these lines name began, where that is still known: one query for the page."""
+    calls = {entry.call_id for entry in entries if entry.call_id and entry.recording_id}
+    found = await site.records.recordings.of_calls(sorted(calls))
+    return {one.id: one.started_at for several in found.values() for one in several if one.started_at}
 
 
 def read_filter(asked: dict[str, str], site: Site) -> tuple[AuditFilter, str | None]:

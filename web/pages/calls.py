@@ -14,6 +14,7 @@ from call_records.shapes import CallFilter
 from telephony.errors import TryLater
 from telephony.facts import CallFacts, Direction, Disposition, PartyKind
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
+from web.hearing import may_hold, may_know_of
 from web.pages import Site, site_of
 from web.pages.recordings_player import may_pause, playable_of_calls, player_of_call
 from web.pages.review import reviewable
@@ -131,6 +132,8 @@ async def call(
         "call.html",
         may_report=viewer.account.role in SUPERVISORS,
         reviewable=reviewable(site, viewer, facts),
+        tags=await site.records.retention.tags_of(facts.id),
+        may_tag=may_hold(viewer.account) and may_know_of(viewer.account, facts, site.hub.names.directory),
         call=seen,
         client=client_of(seen, names),
         story=tell(seen, names),

@@ -420,10 +420,10 @@ async def _refile_page(
     request: Request, viewer: Viewer, found: Heard, *, problem: str | None = None, status: int = 200
 ) -> Response:
     site = site_of(request)
-    asked = request.query_params
+    asked = {name: request.query_params.get(name, "").strip() for name in ("number", "day")}
     line = _line(site, viewer, Listed(found.recording, found.call), (), exceptions=False)
-    since, until, number = line.at - NEAR, line.at + NEAR, asked.get("number", "").strip()
-    if asked.get("day"):
+    since, until, number = line.at - NEAR, line.at + NEAR, asked["number"]
+    if asked["day"]:
         try:
             since = _day(asked["day"], site) or since
             until = since + timedelta(days=1)
