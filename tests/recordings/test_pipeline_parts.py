@@ -109,6 +109,19 @@ def test_where_nobody_was_to_be_heard(facts: CallFacts) -> None:
     assert is_missing(facts, (19.6, 30.4), (50.0, 56.0))
 
 
+@pytest.mark.parametrize(("until", "missing"), [(35.4, False), (35.6, True)])
+def test_half_a_second_at_the_edge_does_not_count(until: float, missing: bool) -> None:
+    """The hold ends at 30 s by the call, perhaps half a second later in the audio: counted from 30.5 s on."""
+    held = told_call(holds=(Hold("101", 10.0, at(20)),))
+    assert is_missing(held, (20.0, until)) is missing
+
+
+def test_recorded_on_a_channel_that_is_nobody() -> None:
+    """A dialplan that records on a Local channel: the talk of anybody in the call is what counts."""
+    on_local = replace(told_call(), recorded=(told(party="Local/101", kind=PartyKind.SERVICE),))
+    assert is_missing(on_local, (40.0, 60.0))
+
+
 def test_open_ends_last_to_the_end_of_the_recording() -> None:
     """Parked and paused, and never told to end: nobody can say that there was talk afterwards."""
     parked = Parking("101", "701", None, None, timed_out=False, at=at(40))
