@@ -267,8 +267,11 @@ def _not_older(change: CallChange, earlier: _Told) -> bool:
 
 
 def told_until(change: CallChange) -> float | None:
-    """Arrival of the newest raw message behind the change (Unix seconds, our clock); None when there is none."""
-    return max((float(line["t"]) for line in change.trace), default=None)
+    """Arrival of the newest raw message behind the change (Unix seconds, our clock); None when there is none.
+
+    A line whose place in time is another one than its arrival says so (`told_at`).
+    """
+    return max((float(line.get("told_at", line["t"])) for line in change.trace), default=None)
 
 
 async def _keep_facts(connection: AsyncConnection, changes: Sequence[CallChange]) -> None:

@@ -122,7 +122,8 @@ class Teller:
         if stopped_at is not None:
             stop = s.PbxStopped(self.tracker.alive_until or stopped_at)
             # Told again, the mark has to come after the last message: whole seconds of uptime may say otherwise.
-            mark = {"t": max(stopped_at, self._heard_at), "mark": "pbx_stopped"}
+            # It is news all the same: what was told from CEL a moment ago, or by a snapshot, does not overrule it.
+            mark = {"t": max(stopped_at, self._heard_at), "told_at": at, "mark": "pbx_stopped"}
             changes += self._mark(self._feed(iter([stop])), mark)
             changes += self._read_cel([row for row in rows if row.at >= until_stop], floor_of, at)
         return changes
@@ -278,6 +279,7 @@ class Teller:
         snapshot = next((signal for signal in fed if isinstance(signal, s.Snapshot)), None)
         if snapshot is not None:
             mark["began_at"] = snapshot.began_at
+            self._heard_at = max(self._heard_at, mark["t"])
         if self.tracker.alive_until:
             mark["alive_until"] = self.tracker.alive_until
         return [_with_lines(change, last=(mark,)) for change in self._changes()]

@@ -49,6 +49,7 @@ class HealthFault(StrEnum):
     CLIPPED = "clipped"  # the level was too high for long
     TRUNCATED = "truncated"  # the file ended before its header said; what was there is kept
     SHORTER_THAN_TALK = "shorter_than_talk"  # less audio than the call talked
+    PART_MISSING = "part_missing"  # nothing at all came from one side for a while in which the call talked
 
 
 class HearScope(StrEnum):

@@ -98,6 +98,9 @@ _FAULT_REMEDIES: dict[HealthFault, str] = {
     HealthFault.SHORTER_THAN_TALK: _(
         "See on the call’s page which part is missing, and how it was transferred."
     ),
+    HealthFault.PART_MISSING: _(
+        "After a hold or a queue often a fault of Asterisk 22, see “Record calls”; else a muted phone."
+    ),
 }
 
 

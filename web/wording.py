@@ -150,6 +150,7 @@ FAULT_WORDS: dict[HealthFault, str] = {
     HealthFault.CLIPPED: _("Recorded too loud: the sound is distorted"),
     HealthFault.TRUNCATED: _("The file ended too early; what there was of it can be heard"),
     HealthFault.SHORTER_THAN_TALK: _("Shorter than the conversation"),
+    HealthFault.PART_MISSING: _("Nothing was recorded of one side for a while, though they talked"),
 }
 
 SPAN_WORDS: dict[str, str] = {

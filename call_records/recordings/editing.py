@@ -152,7 +152,10 @@ class AudioEditor:
         with plain_errors():
             async with self._engine.begin() as connection:
                 wanted = select(row.peaks_left, row.peaks_right, row.redactions)
-                now = (await connection.execute(wanted.where(row.id == recording_id).with_for_update())).one()
+                standing = row.id == recording_id, row.state != RecordingState.REMOVED.value
+                now = (await connection.execute(wanted.where(*standing).with_for_update())).one_or_none()
+                if now is None:
+                    raise PeerMistake("This recording was removed while it was being covered.")
                 await connection.execute(
                     update(recordings)
                     .where(row.id == recording_id)

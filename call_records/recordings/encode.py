@@ -21,7 +21,7 @@ from av.audio.codeccontext import AudioCodecContext
 
 from call_records.recordings.encode_shapes import Encoded, Soundless, Sources, Unreadable
 from call_records.recordings.encode_source import OPUS_RATES, Sound, open_sound
-from call_records.recordings.measure import SAMPLE_BYTES, SideMeter, audioop, judge
+from call_records.recordings.measure import SAMPLE_BYTES, SideMeter, audioop, blanks, judge
 from telephony.recordings import Layout
 
 STEREO_BITS = 24_000
@@ -70,6 +70,7 @@ def _encode(tracks: list[_Track], target: Path) -> Encoded:
         peaks=peaks,
         measures=measures,
         faults=faults,
+        blanks=blanks(meters),
         difference_seconds=max(lengths) - min(lengths),
     )
 

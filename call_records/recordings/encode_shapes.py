@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from call_records.recordings.shapes import Peaks
+from call_records.recordings.shapes import Blanks, Peaks
 from telephony.errors import PeerMistake
 from telephony.recordings import HealthFault, Layout, Measures
 
@@ -38,6 +38,7 @@ class Encoded:
     peaks: Peaks
     measures: Measures
     faults: tuple[HealthFault, ...]
+    blanks: Blanks
     difference_seconds: float
     """By how much one side was longer than the other; the shorter got silence at its end."""
 

@@ -10,13 +10,14 @@ two seconds and numpy would be a dependency of 60 MB for the same 0.1 s.
 
 from __future__ import annotations
 
+import heapq
 import math
 import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from call_records.recordings.shapes import PEAKS, Peaks
+from call_records.recordings.shapes import PEAKS, Blanks, Peaks, Span
 from telephony.recordings import HealthFault, Measures
 
 with warnings.catch_warnings():
@@ -24,7 +25,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     import audioop
 
-__all__ = ["FRAMES_A_SECOND", "SAMPLE_BYTES", "SideMeter", "audioop", "judge", "peak_byte"]
+__all__ = ["FRAMES_A_SECOND", "SAMPLE_BYTES", "SideMeter", "audioop", "blanks", "judge", "peak_byte"]
 
 SAMPLE_BYTES = 2  # everything here is 16 bit, signed, of the machine's own byte order
 FULL_SCALE = 32768
@@ -33,6 +34,7 @@ FRAMES_A_SECOND = 50  # 20 ms: shorter than any syllable, long enough for one pe
 LEVEL_STEP_DB = 0.5
 QUIETEST_DB = 20 * math.log10(1 / FULL_SCALE)  # -90.3 dBFS: one step of 16 bit
 """Levels are bytes: 0 is digital silence, then from here upwards in half decibels; full scale is 182."""
+FAINTEST = 1  # a frame with any other sample than zero, however few
 
 # Speech on a telephone line lies around -26 dBFS (ITU-T P.56 active level), a faint speaker at -40; a quiet line is below
 # -65, a bad one at -50. What stands 9 dB out of the line's own noise is talk, but never below -50 (breathing, the other
@@ -53,6 +55,13 @@ CLIPPED_FROM = (
 )
 CLIPPED_FRAMES = 50  # 1 s in all ...
 CLIPPED_SHARE = 0.03  # ... and of the frames in which that side talked
+
+# Sound that came over a line is never exact zeros for long (A-law's silence is 8 or -8): where it is, nothing came, or a
+# µ-law phone was muted, or the recording was paused.
+BLANK_FRAMES = (
+    250  # 5 s: a phone that sends nothing while its owner listens does so in shorter pieces, mostly
+)
+BLANKS_MOST = 100  # of a side, the longest: more tell nothing new, and three hours of a bad line stay 10 kB
 
 
 def _level_of(rms: int) -> int:
@@ -99,9 +108,13 @@ class SideMeter:
     def _measure_levels(self, block: bytes) -> None:
         step = self.rate // FRAMES_A_SECOND * SAMPLE_BYTES
         view = memoryview(block)
-        rms, levels = audioop.rms, self.levels
+        rms, levels, first = audioop.rms, self.levels, len(self.levels)
         for start in range(0, len(view), step):
             levels.append(LEVELS[rms(view[start : start + step], SAMPLE_BYTES)])
+        if levels.find(0, first) >= 0:  # a root mean square below 1 reads as 0, and need not be nothing
+            for number, start in enumerate(range(0, len(view), step), first):
+                if not levels[number] and audioop.max(view[start : start + step], SAMPLE_BYTES):
+                    levels[number] = FAINTEST
         highest = audioop.max(block, SAMPLE_BYTES)
         self.loudest = max(self.loudest, highest)
         if highest >= CLIPPED_FROM:  # rare: only then is it worth looking frame by frame
@@ -145,6 +158,23 @@ def judge(sides: Sequence[SideMeter], *, truncated: bool) -> tuple[Peaks, Measur
     duration = max(side.samples / side.rate for side in sides)
     peaks = Peaks(sides[0].peaks(), sides[1].peaks() if len(sides) > 1 else None)
     return peaks, _measures(sides, talks), _faults(sides, talks, duration, truncated=truncated)
+
+
+def blanks(sides: Sequence[SideMeter]) -> Blanks:
+    """Where a side of a sound that was fed whole holds exact zeros for at least 5 s, to 20 ms; mono has no sides."""
+    if len(sides) < 2:
+        return Blanks()
+    return Blanks(outside=_blanks(sides[0]), ours=_blanks(sides[1]))
+
+
+_BLANK = re.compile(rb"\x00{%d,}" % BLANK_FRAMES)
+
+
+def _blanks(side: SideMeter) -> tuple[Span, ...]:
+    longest = heapq.nlargest(BLANKS_MOST, _BLANK.finditer(side.levels), key=lambda found: len(found[0]))
+    end = side.samples / side.rate  # the last frame may be a part of one
+    spans = ((one.start() / FRAMES_A_SECOND, min(end, one.end() / FRAMES_A_SECOND)) for one in longest)
+    return tuple(sorted(spans))
 
 
 def _talk(levels: bytearray) -> bytes:

@@ -22,7 +22,7 @@ from uuid import UUID
 import structlog
 
 from call_records.recordings.encode_shapes import Soundless, Sources, Unreadable
-from call_records.recordings.pipeline_call import began_at, falls_short, outside_first
+from call_records.recordings.pipeline_call import began_at, falls_short, outside_first, part_missing
 from call_records.recordings.shapes import Processed, Recording, Shelf, SourceRole
 from telephony.errors import NeedsPerson, PeerMistake, SwitchhookError, TryLater
 from telephony.facts import CallFacts
@@ -228,11 +228,13 @@ class Pipeline:
     async def _faults(
         self, recording: Recording, call: CallFacts, made: Processed
     ) -> tuple[HealthFault, ...]:
-        """Those of the sound, and whether it is shorter than the talk."""
+        """Those of the sound, and whether it is shorter than the talk or lacks a part of it."""
         siblings = await self._in_the_end("reading recordings", lambda: self._catalogue.of_call(call.id))
-        if falls_short(call, recording, made.duration_seconds, siblings):
-            return (*made.faults, HealthFault.SHORTER_THAN_TALK)
-        return made.faults
+        of_the_call = {
+            HealthFault.SHORTER_THAN_TALK: falls_short(call, recording, made.duration_seconds, siblings),
+            HealthFault.PART_MISSING: part_missing(call, recording, made),
+        }
+        return (*made.faults, *(fault for fault, is_so in of_the_call.items() if is_so))
 
     async def _attempt_failed(self, recording: Recording, reason: str) -> None:
         log.warning("recording_attempt_failed", attempt=recording.attempts, reason=reason)

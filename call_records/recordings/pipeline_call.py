@@ -1,18 +1,22 @@
-"""What a call tells of its recordings: who was on the recorded channel, when it began, and how long there was talk."""
+"""What a call tells of its recordings: who was on the recorded channel, when it began, how long there was talk, and whether
+both sides of that talk were recorded.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from call_records.recordings.naming import recording_of
-from call_records.recordings.shapes import Recording
-from telephony.conversations import total, union
+from call_records.recordings.shapes import Processed, Recording, Span
+from telephony.conversations import total, union, without
 from telephony.facts import CallFacts, PartyKind, Recorded
-from telephony.recordings import audio_began_at
+from telephony.recordings import HealthFault, audio_began_at
 
 COVERED_SHARE = 0.98  # of the seconds talked must be in the audio ...
 COVERED_SLACK_SECONDS = 1.0  # ... but for what starting to record takes
+BLANK_SECONDS = 5.0  # of a side in talk, and more, are a part that is missing
+EDGE_SECONDS = 0.5  # by which the ends of talk, holds and pauses may differ from those in the audio
 
 
 def told_of(call: CallFacts | None, recording: Recording) -> Recorded | None:
@@ -62,3 +66,71 @@ def _talk_between(call: CallFacts, since: datetime, until: datetime) -> float:
         if one.doing == "talking"
     )
     return total(union(span for span in spans if span[0] < span[1]))
+
+
+def part_missing(call: CallFacts, recording: Recording, made: Processed) -> bool:
+    """Whether nothing at all came from one side for more than 5 s in which the recorded party talked.
+
+    Asterisk 22.10.1 can leave whoever talks after music out of every recording (docs/how-to/record-calls.md). False where
+    the call does not name the recording: then neither its place in the call nor its pauses are known.
+    """
+    told = told_of(call, recording)
+    if told is None:
+        return False
+    began = began_at(call, recording, made.duration_seconds).timestamp()
+    end = began + made.duration_seconds
+    # Where nobody sent audio, that time is missing in the file: what comes after it was that much later.
+    left_out = max(0.0, told.until.timestamp() - end) if told.until is not None else 0.0
+    talk = _two_sided_talk(call, told, end + left_out)
+    return any(
+        all(_longest_common(side, talk, shift) > BLANK_SECONDS for shift in (began, began + left_out))
+        for side in _sides_with_sound(made)
+    )
+
+
+def _sides_with_sound(made: Processed) -> list[tuple[Span, ...]]:
+    """The blanks of each side, but for a side that is silent altogether: that is a fault of its own."""
+    if HealthFault.SILENT in made.faults:
+        return []
+    sides = {
+        HealthFault.OUTSIDE_SILENT: made.blanks.outside,
+        HealthFault.OURS_SILENT: made.blanks.ours,
+    }
+    return [spans for fault, spans in sides.items() if fault not in made.faults]
+
+
+def _longest_common(blanks: tuple[Span, ...], talk: list[Span], shift: float) -> float:
+    """Seconds of the longest stretch that is blank and talk at once, the audio beginning at `shift`."""
+    common = (
+        min(until + shift, talk_until) - max(since + shift, talk_since)
+        for since, until in blanks
+        for talk_since, talk_until in talk
+    )
+    return max(common, default=0.0)
+
+
+def _two_sided_talk(call: CallFacts, told: Recorded, end: float) -> list[Span]:
+    """When the recorded party surely talked with somebody and it was recorded: less holds, waits, pauses and edges."""
+    of_party = [leg for leg in call.legs if leg.party == told.party]
+    legs = of_party if any(leg.intervals for leg in of_party) else call.legs
+    spans = union(
+        _span(one.since, one.until, end) for leg in legs for one in leg.intervals if one.doing == "talking"
+    )
+    pieces = without(spans, _without_talk(call, told, end))
+    return [(since + EDGE_SECONDS, until - EDGE_SECONDS) for since, until in pieces]
+
+
+def _without_talk(call: CallFacts, told: Recorded, end: float) -> list[Span]:
+    """Holds, parking, the queue's wait and the recording's pauses; what has no end lasts to the recording's."""
+    stays: list[tuple[datetime, float | None]] = [(hold.at, hold.seconds) for hold in call.holds]
+    stays += [(stay.at, stay.seconds) for stay in call.parked]
+    if call.queue is not None:
+        stays.append((call.queue.joined_at, call.queue.wait_seconds))
+    holes = [
+        _span(at, None if seconds is None else at + timedelta(seconds=seconds), end) for at, seconds in stays
+    ]
+    return holes + [_span(pause.at, pause.until, end) for pause in told.pauses]
+
+
+def _span(since: datetime, until: datetime | None, end: float) -> Span:
+    return since.timestamp(), until.timestamp() if until is not None else end

@@ -155,6 +155,18 @@ class Peaks:
     right: bytes | None
 
 
+Span = tuple[float, float]
+"""From and to, in seconds of the audio."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blanks:
+    """Where a side holds nothing at all: stretches of exact zero samples, in order. Mono has no sides, so it has none."""
+
+    outside: tuple[Span, ...] = ()
+    ours: tuple[Span, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Processed:
     """What came out of the audio worker for one recording."""
@@ -166,6 +178,7 @@ class Processed:
     peaks: Peaks
     measures: Measures
     faults: tuple[HealthFault, ...]
+    blanks: Blanks = Blanks()
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ def _told(made: Encoded) -> Answer:
         "peaks_left": _packed(made.peaks.left),
         "peaks_right": _packed(made.peaks.right),
         "faults": [fault.value for fault in made.faults],
+        "blanks": {"outside": made.blanks.outside, "ours": made.blanks.ours},
         "measures": {name: getattr(measures, name) for name in measures.__slots__},
     }
 

@@ -21,7 +21,7 @@ from typing import Any
 import structlog
 
 from call_records.recordings.encode_shapes import Covered, Soundless, Sources, Unreadable
-from call_records.recordings.shapes import Peaks, Processed
+from call_records.recordings.shapes import Blanks, Peaks, Processed, Span
 from telephony.errors import NeedsPerson, OurMistake, SwitchhookError, TryLater
 from telephony.recordings import HealthFault, Layout, Measures
 
@@ -295,4 +295,9 @@ def _processed(done: Mapping[str, Any], audio: Path) -> Processed:
             loudest=told["loudest"],
         ),
         faults=tuple(HealthFault(fault) for fault in done["faults"]),
+        blanks=Blanks(outside=_spans(done["blanks"]["outside"]), ours=_spans(done["blanks"]["ours"])),
     )
+
+
+def _spans(told: list[list[float]]) -> tuple[Span, ...]:
+    return tuple((since, until) for since, until in told)

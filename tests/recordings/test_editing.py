@@ -24,7 +24,7 @@ from call_records.recordings.settings import AudioSettings
 from call_records.recordings.shapes import Recording
 from call_records.recordings.shelf import AudioShelf
 from telephony.errors import NeedsPerson, PeerMistake, TryLater
-from telephony.recordings import Layout, RecordingPolicy
+from telephony.recordings import Layout, RecordingPolicy, RecordingState
 from tests.recordings.rows import AT, a_recording, an_account
 from tests.recordings.sounds import level_at, loudness, side_of, tone, write_wav
 
@@ -355,6 +355,29 @@ async def test_storage_fails_in_the_middle_and_the_order_is_given_again(
     assert len((await the(records, recording)).redactions) == 1
     original = await heard(shelf, recording, tmp_path, original=True)
     assert original.level(CUSTOMER, 0, 4.2, 5.8) > 0.2
+
+
+async def test_removed_while_it_was_covered(
+    records: RecordsStore,
+    shelf: AudioShelf,
+    editor: AudioEditor,
+    recording: UUID,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Somebody deletes it after the covered audio was stored: the tombstone gets no waveform and no span."""
+    keep = shelf.keep
+
+    async def kept_then_removed(recording_id: UUID, audio: Path, *, kind: str = "current") -> None:
+        await keep(recording_id, audio, kind=kind)
+        if kind == "current":
+            await records.retention.remove(recording_id, by="Boris", why="Asked for by the customer")
+
+    monkeypatch.setattr(shelf, "keep", kept_then_removed)
+    with pytest.raises(PeerMistake, match="removed"):
+        await editor.redact(recording, 4.0, 6.0, by="Anna")
+    tombstone = await the(records, recording)
+    assert (tombstone.state, tombstone.redactions) == (RecordingState.REMOVED, ())
+    assert await records.recordings.peaks(recording) is None
 
 
 async def test_redaction_goes_on_when_whoever_asked_has_left(

@@ -23,7 +23,7 @@ from call_records.recordings.shapes import Processed, Recording, SourceFile, Sou
 from call_records.recordings.shelf import AudioShelf
 from call_records.recordings.worker_process import AudioWorker, WorkerDied
 from telephony.errors import NeedsPerson, OurMistake, TryLater
-from telephony.facts import CallFacts, Interval, PartyKind, Recorded
+from telephony.facts import CallFacts, Hold, Interval, PartyKind, Recorded
 from telephony.recordings import HealthFault, Layout, RecordingState
 from tests.call_facts_builder import MONDAY, answered, call, change, ended, leg
 from tests.recordings.recording_builder import outcome
@@ -423,6 +423,37 @@ def _told(facts: CallFacts, *, begins_after: float, kind: PartyKind) -> Recorded
         at=facts.started_at + timedelta(seconds=begins_after),
         until=facts.started_at + timedelta(seconds=65),
     )
+
+
+@pytest.mark.parametrize(("held_from", "is_missing"), [(None, True), (15.0, False)])
+async def test_part_of_our_side_is_missing(
+    records: RecordsStore,
+    shelf: AudioShelf,
+    worker: AudioWorker,
+    audio: AudioSettings,
+    tmp_path: Path,
+    held_from: float | None,
+    is_missing: bool,
+) -> None:
+    """Both talked for 20 s, by the call; of our side there is nothing from the tenth second on. Unless he was on hold then
+    (without music), somebody is told that it is missing. The whole way with a real worker."""
+    facts = call()
+    told = replace(
+        _told(facts, begins_after=5, kind=PartyKind.OUTSIDE),
+        party="101",
+        until=MONDAY + timedelta(seconds=25),
+    )
+    holds = (Hold("101", 10.0, MONDAY + timedelta(seconds=held_from)),) if held_from is not None else ()
+    await of_call(records, replace(talked(facts, 20, recorded=told), holds=holds))
+    recording_id = await arrived(
+        records,
+        source(write_wav(tmp_path / "a-in.wav", tone(400, 20)), SourceRole.IN),
+        source(write_wav(tmp_path / "a-out.wav", tone(1100, 10) + silence(10)), SourceRole.OUT),
+    )
+    await processed(made_pipeline(records, shelf, worker, audio), records)
+    ready = await the(records, recording_id)
+    assert ready.faults == ((HealthFault.PART_MISSING,) if is_missing else ())
+    assert [one.recording.id for one in await records.catalogue.exceptions()] == [recording_id] * is_missing
 
 
 async def test_retention_decides_with_what_is_known_by_now(

@@ -16,10 +16,11 @@ import pytest
 
 from call_records.recordings import worker_process
 from call_records.recordings.encode_shapes import Soundless, Sources, Unreadable
+from call_records.recordings.shapes import Blanks
 from call_records.recordings.worker_process import AudioWorker, WorkerDied
 from telephony.errors import NeedsPerson, TryLater
 from telephony.recordings import Layout
-from tests.recordings.sounds import tone, write_silent_wav, write_wav
+from tests.recordings.sounds import silence, tone, write_silent_wav, write_wav
 
 TEST_SECONDS = 30.0  # for anything here; it takes one
 
@@ -76,6 +77,17 @@ async def test_one_process_for_many_orders(worker: AudioWorker, short_call: Sour
     assert first.peaks == second.peaks
     assert first.measures == second.measures
     assert (tmp_path / "1.m4a").read_bytes() == (tmp_path / "2.m4a").read_bytes()
+
+
+async def test_blanks_come_out_of_the_worker(worker: AudioWorker, tmp_path: Path) -> None:
+    """Nothing came from the customer for six seconds: told with the rest, and of his side."""
+    sources = Sources(
+        write_wav(tmp_path / "in.wav", tone(400, 1) + silence(6)),
+        write_wav(tmp_path / "out.wav", tone(1100, 7)),
+        outside_first=True,
+    )
+    made = await worker.encode(sources, tmp_path / "1.m4a")
+    assert made.blanks == Blanks(outside=((1.0, 7.0),), ours=())
 
 
 async def test_bad_input_is_an_answer(worker: AudioWorker, short_call: Sources, tmp_path: Path) -> None:

@@ -13,15 +13,15 @@ import pytest
 from ami_bridge.capture import read_capture
 from ami_bridge.cel import CelReader, CelRow
 from ami_bridge.kept_lines import as_capture
-from ami_bridge.message import Message
+from ami_bridge.message import Message, message_from_headers
 from ami_bridge.quarantine import LinkSession, judge
 from ami_bridge.redaction import Redactor
 from ami_bridge.stream import LinkDown, LinkUp, Observed, SnapshotEnd, StreamItem
-from call_records.journal import OpenCall
+from call_records.journal import OpenCall, told_until
 from switchhook.replay import replay
 from switchhook.teller import Teller
 from switchhook.trace import in_words
-from telephony.facts import CallFacts, Certainty
+from telephony.facts import CallFacts, Certainty, State
 from telephony.numbers import Numbering
 from telephony.ports import CallChange
 
@@ -52,11 +52,15 @@ class Kept:
         self.lines: dict[Any, list[Any]] = {}
         self.aliases: dict[Any, tuple[str, ...]] = {}
         self.ended: list[Any] = []
+        self.until: dict[Any, float] = {}
 
     def take(self, changes: list[CallChange]) -> None:
-        """Keep these too."""
+        """Keep these too. What is told later must not look older, or the journal would not believe it."""
         for change in changes:
             own = change.facts.id
+            until = told_until(change)
+            assert until is None or until >= self.until.get(own, 0.0), (change.facts.state, until, self.until)
+            self.until[own] = max(until or 0.0, self.until.get(own, 0.0))
             for gone in change.absorbed:
                 self.facts.pop(gone, None)
                 self.lines.setdefault(own, []).extend(self.lines.pop(gone, []))
@@ -197,6 +201,54 @@ def test_the_same_gap_without_cel_gives_a_bounded_end() -> None:
     assert (call.certainty, call.answered_by) == (Certainty.BOUNDED, truth.answered_by)
     assert call.ended_at == moment(cut)
     assert Teller(Numbering(pbx="lab")).retell(kept.all_lines)[call.id] == call
+
+
+@pytest.mark.parametrize("with_cel", [False, True])
+def test_a_pbx_that_died_right_after_we_came_ends_the_call_that_it_had(with_cel: bool) -> None:
+    """We connect in the middle of a conversation, a snapshot shows it, and the next moment the PBX is gone: its restart
+    ends the call, and the journal believes it, although whole seconds of uptime put the stop before the snapshot.
+    """
+    directory = CAPTURES / "22" / "in_answered"
+    messages = list(read_capture(directory / "ami.jsonl.gz"))
+    with gzip.open(directory / "cel.csv.gz", "rt", encoding="utf-8", newline="") as text:
+        rows: list[CelRow] = sorted(CelReader().read(text), key=lambda row: row.at)
+    (truth,) = observed(messages).facts.values()
+    assert truth.answered_at is not None
+    came = truth.answered_at.timestamp() + 0.3
+    snapshot_at, cut, again = came + 0.015, came + 0.2, came + 1.4
+    teller, kept = Teller(Numbering(pbx="lab")), Kept()
+    known = [row for row in rows if row.at < came]
+    kept.take(teller.resume(LinkUp("lab", moment(came), 1000.0), known, ()))
+    for message in shown_alive(known, came + 0.01):
+        kept.take(teller.take(Observed("lab", message)))
+    kept.take(teller.take(SnapshotEnd("lab", moment(snapshot_at), True)))
+    kept.take(teller.take(LinkDown("lab", moment(cut), "cut")))
+    (before,) = kept.facts.values()
+    assert (before.state, before.answered_by) == (State.UNVERIFIED, truth.answered_by)
+    more = [row for row in rows if row.at < cut] if with_cel else []
+    kept.take(teller.resume(LinkUp("lab", moment(again), 1.0), more, ()))
+    (call,) = kept.facts.values()
+    assert (call.state, call.certainty) == (State.ENDED, Certainty.BOUNDED)
+    assert Teller(Numbering(pbx="lab")).retell(kept.all_lines)[call.id] == call
+
+
+def shown_alive(rows: list[CelRow], at: float) -> list[Message]:
+    """What a snapshot says of the channels that CEL knows: up, in the bridge they entered, and recorded."""
+    bridge = next(
+        json.loads(row.cells["eventextra"])["bridge_id"]
+        for row in rows
+        if "bridge_id" in row.cells.get("eventextra", "")
+    )
+    listed = [
+        [
+            ("Event", "Status"), ("Channel", name), ("ChannelState", "6"), ("Uniqueid", uid),
+            ("Linkedid", rows[0].cells["linkedid"]), ("BridgeID", bridge), ("Seconds", "1"), ("Type", "PJSIP"),
+            ("ChanVariable", f"MIXMONITOR_FILENAME=/spool/{uid}.wav"),
+        ]
+        for uid, name in {row.look.uid: row.cells["channame"] for row in rows}.items()
+    ]  # fmt: skip
+    said = [message_from_headers(fields, at) for fields in [*listed, [("Event", "StatusComplete")]]]
+    return [message for message in said if message is not None]
 
 
 def test_the_trace_in_words_names_who_did_what() -> None:
