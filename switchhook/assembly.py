@@ -349,7 +349,8 @@ async def _serve(
             version=__version__,
         )
     registry = CollectorRegistry()
-    registry.register(ServiceMeters(service.bridges, service.spool, service.board))
+    intake = service.line.intake if service.line else None
+    registry.register(ServiceMeters(service.bridges, service.spool, service.board, intake))
     app = create_app(
         service.store,
         service.board,

@@ -72,6 +72,7 @@ def set_up(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # its steps are no news to the person on duty
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -10,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from ami_bridge.observer import Observer
 from call_records.live import LiveBoard
+from call_records.recordings.intake import Intake
 from call_records.spool import SpoolingJournal
 from switchhook.bridge import Bridge
 
@@ -52,11 +54,16 @@ class ServiceMeters(Collector):
     """Registered with the pages' registry, so that /metrics tells it."""
 
     def __init__(
-        self, bridges: Mapping[str, Bridge], spool: SpoolingJournal | None, board: LiveBoard
+        self,
+        bridges: Mapping[str, Bridge],
+        spool: SpoolingJournal | None,
+        board: LiveBoard,
+        intake: Intake | None = None,
     ) -> None:
         self._bridges = bridges
         self._spool = spool
         self._board = board
+        self._intake = intake
 
     def collect(self) -> Iterator[Metric]:
         """Everything, as it is now."""
@@ -69,6 +76,8 @@ class ServiceMeters(Collector):
         yield GaugeMetricFamily("switchhook_calls_live", "Calls on the live page", len(self._board.calls()))
         if self._spool is not None:
             yield from _of_spool(self._spool)
+        if self._intake is not None:
+            yield from _of_intake(self._intake)
 
 
 def _family(kind: str) -> Any:  # two classes of one shape and no common type
@@ -85,3 +94,19 @@ def _of_spool(spool: SpoolingJournal) -> Iterator[Metric]:
         "switchhook_spool_lost", "Changes given up for want of room", state.lost_changes
     )
     yield CounterMetricFamily("switchhook_spool_rejected", "Changes the journal refused", state.rejected)
+
+
+OF_THIS_MOMENT = frozenset({"waiting", "left_alone", "unreadable"})
+"""What the intake counts that may fall again."""
+
+
+def _of_intake(intake: Intake) -> Iterator[Metric]:
+    fates = CounterMetricFamily(
+        "switchhook_recordings_fates", "What became of recordings taken in", labels=["fate"]
+    )
+    now = GaugeMetricFamily(
+        "switchhook_recordings_spool", "Recordings in the spool directories now", labels=["state"]
+    )
+    for name, value in asdict(intake.counts()).items():
+        (now if name in OF_THIS_MOMENT else fates).add_metric([name], value)
+    yield from (fates, now)

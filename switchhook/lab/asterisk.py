@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import secrets
 import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -78,6 +80,7 @@ class PrivateAsterisk:
         self._tls_certificate = tls_certificate
         self._additions = additions or {}
         self._ports: LabPorts | None = None
+        self._killed_at: float | None = None
         self._process: subprocess.Popen[bytes] | None = None  # of no event loop: tests have one each
 
     @property
@@ -133,6 +136,7 @@ class PrivateAsterisk:
                 remedy="Start again on new ports.",
             ) from taken
         self._ports = held.ports
+        await self._let_the_second_pass()
         try:
             self._write_configuration()
         finally:
@@ -169,6 +173,14 @@ class PrivateAsterisk:
             os.killpg(process.pid, signal.SIGKILL)
         await self._exited()
         self._process = None
+        self._killed_at = time.time()
+
+    async def _let_the_second_pass(self) -> None:
+        """A Uniqueid is the second and a counter that begins anew: one Asterisk, killed and back within the second in
+        which it took a call, would give two channels the same. No real one is back that fast.
+        """
+        if self._killed_at is not None:
+            await asyncio.sleep(max(0.0, math.floor(self._killed_at) + 1.0 - time.time()))
 
     async def cli(self, command: str, *, timeout: float = 10) -> str:  # noqa: ASYNC109 - a bound, not a cancel scope
         """What `asterisk -rx COMMAND` prints. Raises TryLater when it does not answer in `timeout` seconds."""
