@@ -68,6 +68,7 @@ class Teller:
         self._pbx_started_at: float | None = None
         self._unsure = True
         self._heard_at = 0.0
+        self._told_at = 0.0
         self.gap_from: float | None = None
         """Since when (Unix seconds) nothing was observed; None while observing, and when never connected."""
         self.broken_lines = 0
@@ -123,7 +124,8 @@ class Teller:
             stop = s.PbxStopped(self.tracker.alive_until or stopped_at)
             # Told again, the mark has to come after the last message: whole seconds of uptime may say otherwise.
             # It is news all the same: what was told from CEL a moment ago, or by a snapshot, does not overrule it.
-            mark = {"t": max(stopped_at, self._heard_at), "told_at": at, "mark": "pbx_stopped"}
+            told_at = max(at, self._told_at)
+            mark = {"t": max(stopped_at, self._heard_at), "told_at": told_at, "mark": "pbx_stopped"}
             changes += self._mark(self._feed(iter([stop])), mark)
             changes += self._read_cel([row for row in rows if row.at >= until_stop], floor_of, at)
         return changes
@@ -233,6 +235,7 @@ class Teller:
                     for _ in self._cel.translate(row):
                         pass
             told = self._changes()
+        self._told_at = max(self._told_at, at)
         return [_with_lines(change, last=({"t": at, "mark": "cel"},)) for change in told]
 
     @contextmanager
@@ -256,7 +259,7 @@ class Teller:
             return self._changes()
         touched = self._feed(self._interpreter.message(message))
         snapshot = next((signal for signal in touched if isinstance(signal, s.Snapshot)), None)
-        self._keep_line(message.as_capture(), _uids(message), touched)
+        self._keep_line(self._as_news(message), _uids(message), touched)
         if snapshot is not None:  # its end was overtaken by this message
             return self._snapshot_told(touched, message.arrived_at)
         return self._changes()
@@ -280,6 +283,7 @@ class Teller:
         if snapshot is not None:
             mark["began_at"] = snapshot.began_at
             self._heard_at = max(self._heard_at, mark["t"])
+        self._told_at = max(self._told_at, mark.get("told_at", mark["t"]))
         if self.tracker.alive_until:
             mark["alive_until"] = self.tracker.alive_until
         return [_with_lines(change, last=(mark,)) for change in self._changes()]
@@ -290,6 +294,13 @@ class Teller:
             self.tracker.feed(signal)
             fed.append(signal)
         return fed
+
+    def _as_news(self, message: Message) -> Line:
+        """A message that was read in one piece with what a mark concludes arrived before the mark was made, and is told
+        after it: without a word the journal would take it for old and keep what the mark said.
+        """
+        line = message.as_capture()
+        return line if message.arrived_at >= self._told_at else {**line, "told_at": self._told_at}
 
     def _keep_line(self, line: Line, uids: Sequence[str], fed: Sequence[s.Signal]) -> None:
         if not fed:

@@ -35,6 +35,9 @@ class RunningService:
         self.launch()
         wanted = until or ("pbx link up" if self._only == "bridge" else "serving")
         await eventually(lambda: self._says(wanted), START_SECONDS, f"the log says {wanted}")
+        if until is None and self._only is None and "[[pbx]]" in self.config.read_text(encoding="utf-8"):
+            # The pages may answer first; a call that is placed then is told from the log of channel events.
+            await eventually(lambda: self._says("pbx link up"), START_SECONDS, "the log says pbx link up")
 
     def launch(self) -> None:
         """Start it and wait for nothing."""

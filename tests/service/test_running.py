@@ -164,7 +164,7 @@ async def test_a_wrong_secret_and_a_closed_port_are_said_on_the_pages_and_by_rea
         other = f'[[pbx]]\nid = "branch"\nport = {closed}\nusername = "a"\nsecret = "b"\n'
         whole = configuration(asterisk, database=database_at(database_url), secret="quite-wrong-secret")
         service = make_service(whole + other)
-        await service.start()
+        await service.start(until="serving")
 
         def told() -> bool:
             down = [line for line in service.lines() if line.get("event") == "pbx link down"]

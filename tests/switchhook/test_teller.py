@@ -232,6 +232,36 @@ def test_a_pbx_that_died_right_after_we_came_ends_the_call_that_it_had(with_cel:
     assert Teller(Numbering(pbx="lab")).retell(kept.all_lines)[call.id] == call
 
 
+@pytest.mark.parametrize("place", range(12))
+def test_news_read_in_one_piece_with_the_end_of_a_snapshot_is_believed(place: int) -> None:
+    """A call comes in at the moment we do. The list of channels and everything up to the conversation are read in one
+    piece: what stands behind the end of the list arrived no later than it, and is news all the same.
+    """
+    messages = list(read_capture(CAPTURES / "22" / "in_answered" / "ami.jsonl.gz"))
+    delivered = [item.message for item in items(messages) if isinstance(item, Observed)]
+    began = next(i for i, message in enumerate(delivered) if message.kind == "Newchannel")
+    ended = max(i for i, message in enumerate(delivered) if message.kind == "BridgeEnter") + 1
+    read_at = delivered[ended].arrived_at
+    teller, kept = Teller(Numbering(pbx="lab")), Kept()
+    came = delivered[began].arrived_at - 0.02
+    kept.take(teller.resume(LinkUp("lab", moment(came), 1000.0), (), ()))
+    for index, message in enumerate(delivered[began:ended]):
+        if index == min(place, ended - began - 1):
+            complete = message_from_headers([("Event", "StatusComplete")], read_at)
+            assert complete is not None
+            kept.take(teller.take(Observed("lab", complete)))
+            kept.take(teller.take(SnapshotEnd("lab", moment(read_at + 0.0003), True)))
+        kept.take(teller.take(Observed("lab", message._replace(arrived_at=read_at))))
+    (call,) = kept.facts.values()
+    assert call.state is State.TALKING
+    again = Teller(Numbering(pbx="lab")).retell(kept.all_lines)[call.id]
+    assert (again.state, again.answered_by, again.answered_at) == (
+        call.state,
+        call.answered_by,
+        call.answered_at,
+    )
+
+
 def shown_alive(rows: list[CelRow], at: float) -> list[Message]:
     """What a snapshot says of the channels that CEL knows: up, in the bridge they entered, and recorded."""
     bridge = next(
