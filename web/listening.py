@@ -72,12 +72,13 @@ async def take_reason(
 async def begin(site: Site, request: Request, viewer: Viewer, found: Heard, listening: str) -> None:
     """Before the first sound: the reason if one is wanted, and the line that it was opened.
 
-    A program sends its reason as `X-Reason` (percent-encoded). Raises ReasonMissing.
+    A program sends its reason as `X-Reason` (percent-encoded). Raises ReasonMissing, which is written down too.
     """
     recording = found.recording
     told = unquote(request.headers.get("x-reason", ""))
     if await reason_wanted(site, viewer, recording, found.call):
         if not told:
+            await note_use(site, request, viewer, AuditAction.REFUSED, recording, details={"why": "reason"})
             raise ReasonMissing
         await take_reason(site, request, viewer, recording, listening, told)
     key = ("opened", session_of(viewer), recording.id, listening)

@@ -382,7 +382,9 @@ async def test_a_reason_comes_before_the_first_sound(office: Office) -> None:
         status, _, body = await ask(person, "GET", audio(one))
         assert status == 403
         assert b"say first why" in body
-        assert office.records.audit.lines == []
+        (refused,) = office.records.audit.lines
+        assert (refused.action, refused.details) == (REFUSED, {"why": "reason"})
+        office.records.audit.lines.clear()
         reason = f"/api/v1/recordings/{one.id}/reason"
         assert (await ask(person, "POST", reason, {"reason": " . "}))[0] == 403
         assert (await ask(person, "POST", reason, {"reason": "A complaint", "listening": "a"}))[0] == 204
