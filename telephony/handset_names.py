@@ -44,7 +44,8 @@ def handset_display(answer: CallerAnswer, *, columns: int = COLUMNS) -> HandsetD
     name, company = clean(answer.name), clean(answer.company)
     return HandsetDisplay(
         full=compose(name, company, columns=columns),
-        latin=compose(to_latin(name), to_latin(company), columns=columns),
+        # Cleaned again: ＂ and ｛ become plain quotes and braces on their way into ASCII.
+        latin=compose(clean(to_latin(name)), clean(to_latin(company)), columns=columns),
         owners=dialable(answer.owner_extensions),
     )
 
@@ -109,7 +110,8 @@ def to_latin(text: str) -> str:
     tables = _tables_for(text)
     folded = text
     for pair, latin in _PAIRS.items():
-        folded = re.sub(pair, lambda found, latin=latin: _cased(found[0], latin), folded, flags=re.IGNORECASE)
+        for found in set(re.findall(pair, folded, re.IGNORECASE)):
+            folded = folded.replace(found, _cased(found, latin))
     written = [_letter(folded, position, tables) for position in range(len(folded))]
     if None in written:
         return ""
@@ -149,64 +151,30 @@ def _tables_for(text: str) -> tuple[Mapping[str, str], ...]:
     return local, _CYRILLIC, _GREEK, _LATIN
 
 
-# Russian as the International Civil Aviation Organization has it in passports, with й as y and without signs for ь and ъ,
+def _spellings(told: str) -> Mapping[str, str]:
+    """`ж:zh ь:` as a table; nothing behind the colon leaves the character out."""
+    return dict(pair.split(":", 1) for pair in told.split())
+
+
+# Russian as in passports (International Civil Aviation Organization), but with й and ю as y, yu and no signs for ь and ъ,
 # as people write their own names; then the letters that only other languages have.
-_CYRILLIC: Mapping[str, str] = {
-    **dict(zip("абвгдежзийклмнопрстуфцыэ", "abvgdezziyklmnoprstufcye", strict=True)),
-    **{"ё": "yo", "ж": "zh", "х": "kh", "ц": "ts", "ч": "ch", "ш": "sh", "щ": "shch", "ъ": "", "ь": ""},
-    **{"ю": "yu", "я": "ya"},
-    **{"і": "i", "ї": "yi", "є": "ye", "ґ": "g", "ў": "u", "ʼ": "'"},  # uk, be
-    **{"ә": "a", "ғ": "g", "қ": "q", "ң": "n", "ө": "o", "ұ": "u", "ү": "u", "һ": "h"},  # kk, ky, tt, mn
-    **{"җ": "j", "ҡ": "q", "ҙ": "z", "ҫ": "s"},  # tt, ba
-    **{"ҳ": "h", "ҷ": "j", "ӣ": "i", "ӯ": "u"},  # tg, uz
-    **{
-        "ђ": "dj",
-        "ј": "j",
-        "љ": "lj",
-        "њ": "nj",
-        "ћ": "c",
-        "џ": "dz",
-        "ѓ": "gj",
-        "ќ": "kj",
-        "ѕ": "dz",
-    },  # sr, mk
-}
-_UKRAINIAN: Mapping[str, str] = {"г": "h", "и": "y", "й": "i", "щ": "shch", "х": "kh", "є": "ie", "ї": "i"}
-_BELARUSIAN: Mapping[str, str] = {"г": "h", "і": "i", "э": "e"}
-_GREEK: Mapping[str, str] = {
-    **dict(zip("αβγδεζηικλμνξοπρσςτυφω", "avgdeziiklmnxoprsstyfo", strict=True)),
-    **{"θ": "th", "χ": "ch", "ψ": "ps"},
-}
+_CYRILLIC = _spellings(
+    "а:a б:b в:v г:g д:d е:e ё:yo ж:zh з:z и:i й:y к:k л:l м:m н:n о:o п:p р:r с:s т:t у:u ф:f х:kh ц:ts ч:ch ш:sh щ:shch "
+    "ъ: ы:y ь: э:e ю:yu я:ya "
+    "і:i ї:yi є:ye ґ:g ў:u ʼ:' "  # uk, be
+    "ә:a ғ:g қ:q ң:n ө:o ұ:u ү:u һ:h җ:j ҡ:q ҙ:z ҫ:s "  # kk, ky, tt, ba, mn
+    "ҳ:h ҷ:j ӣ:i ӯ:u "  # tg, uz
+    "ђ:dj ј:j љ:lj њ:nj ћ:c џ:dz ѓ:gj ќ:kj ѕ:dz"  # sr, mk
+)
+_UKRAINIAN = _spellings("г:h и:y й:i є:ie")
+_BELARUSIAN = _spellings("г:h")
+_GREEK = _spellings(
+    "α:a β:v γ:g δ:d ε:e ζ:z η:i θ:th ι:i κ:k λ:l μ:m ν:n ξ:x ο:o π:p ρ:r σ:s ς:s τ:t υ:y φ:f χ:ch ψ:ps ω:o"
+)
 _PAIRS: Mapping[str, str] = {"ο[υύ]": "ou", "γγ": "ng", "ντ": "nt", r"\bμπ": "b"}
 """Greek letters that are read together."""
-_LATIN: Mapping[str, str] = {
-    **{
-        "ß": "ss",
-        "æ": "ae",
-        "œ": "oe",
-        "ø": "o",
-        "đ": "d",
-        "ð": "d",
-        "þ": "th",
-        "ł": "l",
-        "ı": "i",
-        "ħ": "h",
-    },
-    **{"ŋ": "ng", "ə": "a", "ŧ": "t"},
-    **{
-        "«": "",
-        "»": "",
-        "“": "",
-        "”": "",
-        "„": "",
-        "‘": "",
-        "’": "",
-        "‚": "",
-        "–": "-",
-        "—": "-",
-        "−": "-",
-        "·": "-",
-    },
-    **{"€": "EUR", "£": "GBP", "№": "No", "°": "", "©": "", "®": "", "™": "", "•": "", "¿": "", "¡": ""},
-}
+_LATIN = _spellings(
+    "ß:ss æ:ae œ:oe ø:o đ:d ð:d þ:th ł:l ı:i ħ:h ŋ:ng ə:a ŧ:t "
+    "«: »: “: ”: „: ‚: ‘:' ’:' –:- —:- −:- ·:- €:EUR £:GBP №:No °: ©: ®: ™: •: ¿: ¡:"
+)
 """Latin letters that lose nothing but themselves when accents are taken off, and punctuation."""
