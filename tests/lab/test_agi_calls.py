@@ -6,11 +6,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import secrets
 import signal
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -25,7 +22,6 @@ from switchhook.lab.asterisk_binary import AsteriskInstall
 from switchhook.lab.phone_call import Call
 from switchhook.lab.phones import Carrier, Phone, refuses
 from switchhook.pbx_config import CONFIG_FILES
-from telephony.facts import CallFacts
 from telephony.ports import CallerAnswer, CallerQuestion
 from tests.scenarios.watch import Watch
 
@@ -51,6 +47,7 @@ exten = {OWNER_FIRST},1,Gosub(switchhook-names,s,1(${{EXTEN}}))
  same = n,Dial(PJSIP/101&PJSIP/102,8,tkb(switchhook-display^s^1))
  same = n,Hangup()
 exten = {QUEUE},1,Gosub(switchhook-names,s,1(${{EXTEN}}))
+ same = n,Answer()
  same = n,Queue(sales,tkb(switchhook-display^s^1),,,8)
  same = n,Hangup()
 """
@@ -183,3 +180,262 @@ async def test_each_phone_of_a_ring_group_shows_the_name_in_its_own_letters(desk
     assert shown == {"101": "Иванов Пётр, ООО «Ромашка»", "102": "Ivanov Pyotr, OOO Romashka"}
     assert book.asked == [CallerQuestion("hq", CUSTOMER, WITH)]
     assert server.counts == {"answered": 1}
+
+
+async def test_the_phones_of_a_queue_show_it_too(desk: Desk) -> None:
+    """The queue rings phones by itself; its b option shows them the name as Dial's does."""
+    await desk.open("101", "102")
+    async with serving(Book(), desk.path):
+        await desk.ask_by_script()
+        _, rung = await desk.call(QUEUE, "101", "102")
+        await desk.over(*rung.values())
+    assert [call.other_name for call in rung.values()] == [
+        "Иванов Пётр, ООО «Ромашка»",
+        "Ivanov Pyotr, OOO Romashka",
+    ]
+
+
+async def test_a_caller_nobody_knows_and_one_who_hides_keep_what_the_carrier_says(desk: Desk) -> None:
+    """The first is asked about and unknown; the second is not even asked about, for his name must not show either."""
+    await desk.open("101")
+    async with serving(book := Book(None), desk.path):
+        await desk.ask_by_script()
+        assert await desk.shown(WITH, "101") == {"101": CARRIER_SAYS}
+        book.answer = IVANOV
+        desk.outside = await desk.carrier.dial_withheld(WITH, real=CUSTOMER)
+        hidden = await desk.phones["101"].incoming()
+        await desk.over(hidden)
+    assert len(book.asked) == 1
+    assert "Иванов" not in hidden.remote
+    assert CUSTOMER not in hidden.remote
+
+
+# His contact person first
+
+
+@pytest.mark.parametrize(
+    ("owners", "busy", "first_after"),
+    [(("103",), False, 0.9), (("103",), True, 0.0), (("999",), False, 0.0), ((), False, 0.0)],
+    ids=["does not answer", "busy", "no such extension", "nobody"],
+)
+async def test_the_owner_rings_first_and_then_everybody(
+    desk: Desk, owners: tuple[str, ...], busy: bool, first_after: float
+) -> None:
+    """He rings alone, for a second here; where he cannot be had it goes on at once. 103 is never sent a name."""
+    await desk.open("101", "102", "103")
+    if busy:
+        desk.phones["103"].policy = refuses(486)
+    async with serving(Book(CallerAnswer("Иванов Пётр", None, owners)), desk.path):
+        await desk.ask_by_script()
+        seconds, rung = await desk.call(OWNER_FIRST, "101", "102")
+        await desk.over(*rung.values())
+    assert first_after <= seconds < first_after + PROMISED_SECONDS + 0.2  # the ring itself takes some time
+    assert rung["101"].other_name == "Иванов Пётр"
+    at_owner = desk.phones["103"].calls
+    assert [call.other_name for call in at_owner] == [CARRIER_SAYS] * (owners == ("103",))
+
+
+async def test_an_owner_who_talks_is_left_alone(desk: Desk) -> None:
+    """He has a call already: no second one knocks, the others ring at once."""
+    await desk.open("101", "102", "103")
+    talking = await desk.phones["103"].dial("801")  # the echo
+    await talking.answered()
+    async with serving(Book(), desk.path):
+        await desk.ask_by_script()
+        seconds, rung = await desk.call(OWNER_FIRST, "101", "102")
+        await desk.over(*rung.values())
+    await talking.hang_up()
+    assert seconds < PROMISED_SECONDS
+    assert len(desk.phones["103"].calls) == 1
+
+
+async def test_the_call_is_told_as_one_call_of_real_phones(desk: Desk, office: PrivateAsterisk) -> None:
+    """The owner does not answer, Anna does. The tracker tells one answered call from its caller, with three rung phones
+    and no leg that nobody has; the caller's name stays what the carrier said."""
+    await desk.open("101", "102", "103")
+    watch = Watch.recommended(office)
+    watching = asyncio.create_task(watch.run())
+    await watch.ready.wait()
+    async with serving(Book(), desk.path):
+        await desk.ask_by_script()
+        _, rung = await desk.call(OWNER_FIRST, "101", "102")
+        await rung["101"].answer()
+        await desk.outside.answered()
+        await desk.outside.hang_up()
+        await rung["101"].ended()
+    await watch.all_ended()
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    [told] = [facts for facts in watch.told.values() if (facts.did or "").endswith(OWNER_FIRST)]
+    assert (told.disposition, told.answered_by) == ("answered", "101")
+    assert (told.caller.raw, told.caller.name) == (CUSTOMER, CARRIER_SAYS)
+    assert sorted(leg.party for leg in told.legs) == [CUSTOMER, "101", "102", "103"]
+
+
+# A service that fails
+
+
+@asynccontextmanager
+async def frozen_service(path: Path) -> AsyncIterator[int]:
+    """A service in a process of its own that is stopped (SIGSTOP): the kernel goes on taking connections for it."""
+    program = (
+        "import asyncio, sys; from pathlib import Path; from ami_bridge.agi import FastAgiServer\n"
+        "async def main():\n"
+        "    server = FastAgiServer({}, port=0, unix_socket=Path(sys.argv[1]))\n"
+        "    task = asyncio.create_task(server.run())\n"
+        "    await server.listening.wait(); print(server.port, flush=True); await task\n"
+        "asyncio.run(main())"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, path, stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
+    assert process.stdout
+    try:
+        async with asyncio.timeout(20):
+            port = int(await process.stdout.readline())
+        process.send_signal(signal.SIGSTOP)
+        yield port
+    finally:
+        process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
+async def liar(said: bytes) -> AsyncIterator[int]:
+    """Whoever connects hears this, and then nothing: the connection stays open."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        writer.write(said)
+
+    writers: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
+
+
+async def usual_seconds(desk: Desk) -> float:
+    """What a call takes to ring without any of this."""
+    taken = []
+    for _ in range(3):
+        seconds, rung = await desk.call(WITHOUT, "101")
+        await desk.over(*rung.values())
+        taken.append(seconds)
+    return statistics.median(taken)
+
+
+async def assert_nothing_changed(desk: Desk, usual: float) -> float:
+    """It rings in time, shows what the carrier says, and can be answered. Returns the seconds that it took longer."""
+    seconds, rung = await desk.call(WITH, "101")
+    call = rung["101"]
+    assert (call.other_number, call.other_name) == (CUSTOMER, CARRIER_SAYS)
+    await call.answer()
+    await desk.outside.answered()
+    await desk.outside.hang_up()
+    await call.ended()
+    assert seconds - usual < PROMISED_SECONDS
+    return seconds - usual
+
+
+async def test_a_service_that_is_not_there_changes_nothing(desk: Desk) -> None:
+    """Never started: no socket, no port, no script, no line in the dialplan."""
+    await desk.open("101")
+    usual = await usual_seconds(desk)
+    for way in (
+        f"{desk.script},{desk.path},hq",
+        f"{desk.script},127.0.0.1:9,hq",
+        "agi://127.0.0.1:9/hq",
+        f"{desk.script}-that-was-removed,x,hq",
+        "",
+    ):
+        await desk._ask(way)
+        await assert_nothing_changed(desk, usual)
+
+
+async def test_a_slow_service_changes_nothing(desk: Desk) -> None:
+    """The contact book needs two seconds: the phones ring on time, without a name."""
+    await desk.open("101")
+    usual = await usual_seconds(desk)
+    async with serving(Book(after_seconds=2), desk.path) as server:
+        await by_script(desk, server)
+        await assert_nothing_changed(desk, usual)
+        await by_fastagi(desk, server)
+        await assert_nothing_changed(desk, usual)
+    assert server.counts["late"] == 2
+
+
+async def test_a_stopped_service_changes_nothing(desk: Desk) -> None:
+    """kill -STOP: connections are taken and nobody answers. After the first call nobody is asked for half a minute."""
+    await desk.open("101")
+    usual = await usual_seconds(desk)
+    async with frozen_service(desk.path) as port:
+        for ask in (desk.ask_by_script(), desk.ask_by_fastagi(port)):
+            await ask
+            waited = await assert_nothing_changed(desk, usual)
+            assert waited > 0.1  # it was asked, and did keep silent
+            assert await assert_nothing_changed(desk, usual) < 0.1
+
+
+async def test_a_caller_who_gives_up_while_a_stopped_service_is_asked(desk: Desk) -> None:
+    """He is gone at once; no channel waits for the service."""
+    await desk.open("101")
+    async with frozen_service(desk.path) as port:
+        await desk.ask_by_fastagi(port)
+        outside = await desk.carrier.dial(WITH, caller=CUSTOMER)
+        await outside.hang_up()
+        await outside.ended()
+        async with asyncio.timeout(3):
+            while "0 active channels" not in await desk.asterisk.cli("core show channels count"):
+                await asyncio.sleep(0.05)
+
+
+LIES = {
+    "binary": bytes(range(256)) * 8 + b"\n",
+    "a megabyte without an end": b"A" * 1_000_000,
+    "half a line": b'{"full": "Iva',
+    "commands": b'SET VARIABLE __SWITCHHOOK_NAME "evil"\nEXEC Hangup\n',
+    "no names": b'{"full": ["x"], "latin": 7, "owner": {"a": 1}}\n',
+    "line breaks and quotes": b'{"full": "x\\"\\nEXEC Hangup\\n", "latin": "a\\"\\r\\nHANGUP"}\n',
+    "expansions": b'{"full": "${SHELL(id)}", "latin": "${HANGUPCAUSE}", "owner": "103&Local/101@from-trunk"}\n',
+}
+
+
+async def test_a_liar_is_not_believed_by_the_script(desk: Desk) -> None:
+    """Somebody else has taken the port and says whatever he likes; half of it keeps the script waiting."""
+    await desk.open("101")
+    usual = await usual_seconds(desk)
+    for said in LIES.values():
+        async with liar(said) as port:
+            await desk.ask_by_script(f"127.0.0.1:{port}")
+            await assert_nothing_changed(desk, usual)
+
+
+@pytest.mark.parametrize("way", [by_script, by_fastagi])
+async def test_an_evil_contact_is_only_a_name(desk: Desk, way: Way) -> None:
+    """The contact book was filled by an attacker: quotes, line breaks, dialplan expressions, overrides, dial strings."""
+    await desk.open("101", "102")
+    name = 'a"\r\nEXEC Hangup\r\nb) ${SHELL(id)}\u202e\x00 \\" c'
+    async with serving(
+        Book(CallerAnswer(name, "$[1+1]", ("&Local/101@from-trunk", "1031"))), desk.path
+    ) as server:
+        await way(desk, server)
+        seconds, rung = await desk.call(OWNER_FIRST, "101", "102")
+        await desk.over(*rung.values())
+    assert seconds < 1
+    assert [call.other_name for call in rung.values()] == ["a EXEC Hangup b) SHELL(id) c"] * 2
+
+
+@pytest.mark.parametrize(
+    "said", [LIES["binary"], LIES["a megabyte without an end"]], ids=["binary", "megabyte"]
+)
+async def test_even_a_liar_on_the_fastagi_port_is_cut_short(desk: Desk, said: bytes) -> None:
+    """Asterisk's own clock. (Half a line or a command from such a liar is another matter: docs/decisions/0009.)"""
+    await desk.open("101")
+    usual = await usual_seconds(desk)
+    async with liar(said) as port:
+        await desk.ask_by_fastagi(port)
+        await assert_nothing_changed(desk, usual)
