@@ -125,7 +125,7 @@ class Desk:
         await self.forget_the_rest()
 
     async def forget_the_rest(self) -> None:
-        """Half a minute has passed since nobody answered."""
+        """Ten seconds have passed since nobody answered."""
         await self.asterisk.cli("dialplan set global SWITCHHOOK_REST_UNTIL 0")
 
     async def call(self, did: str, *extensions: str, seconds: float = 4) -> tuple[float, dict[str, Call]]:
@@ -369,7 +369,7 @@ async def test_a_slow_service_changes_nothing(desk: Desk) -> None:
 
 
 async def test_a_stopped_service_changes_nothing(desk: Desk) -> None:
-    """kill -STOP: connections are taken and nobody answers. After the first call nobody is asked for half a minute."""
+    """kill -STOP: connections are taken and nobody answers. After the first call nobody is asked for ten seconds."""
     await desk.open("101")
     usual = await usual_seconds(desk)
     async with frozen_service(desk.path) as port:
