@@ -126,7 +126,8 @@ def _letter(text: str, position: int, tables: tuple[Mapping[str, str], ...]) -> 
     small = character.lower()
     for table in tables:
         if small in table:
-            capitals = text[max(position - 1, 0) : position + 2].isupper() and len(text) > 1
+            beside = text[max(position - 1, 0) : position] + text[position + 1 : position + 2]
+            capitals = any(other.isupper() for other in beside)  # not so in initials: Ж. Иванов is Zh. Ivanov
             return _cased(character, table[small], capitals=capitals)
     # Accents are taken off; what remains must be a letter we can write: Ж with a breve is Ж, ﬁ is fi, Ⅷ is VIII.
     bare = "".join(
@@ -147,7 +148,8 @@ def _cased(original: str, latin: str, *, capitals: bool = False) -> str:
 
 def _tables_for(text: str) -> tuple[Mapping[str, str], ...]:
     letters = set(text.lower())
-    local = _UKRAINIAN if letters & set("іїєґ") else _BELARUSIAN if "ў" in letters else {}
+    # і alone could be Kazakh, whose г and и are as in Russian.
+    local = _UKRAINIAN if letters & set("іїєґў") and not letters & set("әғқңөұүһ") else {}
     return local, _CYRILLIC, _GREEK, _LATIN
 
 
@@ -166,8 +168,7 @@ _CYRILLIC = _spellings(
     "ҳ:h ҷ:j ӣ:i ӯ:u "  # tg, uz
     "ђ:dj ј:j љ:lj њ:nj ћ:c џ:dz ѓ:gj ќ:kj ѕ:dz"  # sr, mk
 )
-_UKRAINIAN = _spellings("г:h и:y й:i є:ie")
-_BELARUSIAN = _spellings("г:h")
+_UKRAINIAN = _spellings("г:h и:y")  # and Belarusian, which has no и
 _GREEK = _spellings(
     "α:a β:v γ:g δ:d ε:e ζ:z η:i θ:th ι:i κ:k λ:l μ:m ν:n ξ:x ο:o π:p ρ:r σ:s ς:s τ:t υ:y φ:f χ:ch ψ:ps ω:o"
 )
