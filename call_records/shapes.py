@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from call_records.book.shapes import Office
 from call_records.recordings.shapes import (
     Audit,
     Comments,
@@ -59,6 +60,8 @@ class Account:
     active: bool
     created_at: datetime
     team: str | None = None
+    person_id: UUID | None = None
+    """Whose account it is; what he owns is kept under this id."""
     hears_chosen: HearScope | None = None
     """Whose calls it may hear, where somebody chose; see `hears`."""
     rights_chosen: frozenset[RecordingRight] | None = None
@@ -215,6 +218,7 @@ class Records(Protocol):
     audit: Audit
     retention: Retention
     reviews: Reviews
+    office: Office
 
     async def ready(self) -> str | None:
         """None when the database answers and its schema is current; else one sentence with the remedy."""

@@ -29,6 +29,9 @@ from prometheus_client import CollectorRegistry
 from ami_bridge.actions import ActionChannel
 from ami_bridge.interpreter import WANTED, WANTED_ONLY_WITH
 from ami_bridge.observer import Observer
+from call_records.book.rows import Home
+from call_records.book.steps import steps_for
+from call_records.book.worker import Bookkeeper
 from call_records.database import RecordsStore, open_records
 from call_records.live import LiveBoard
 from call_records.postgres import EmbeddedPostgres
@@ -177,7 +180,8 @@ async def open_service(settings: Settings, only: Part | None) -> AsyncIterator[S
     async with AsyncExitStack() as stack:
         url = await _database(stack, settings)
         audio = audio_settings(settings)
-        store = await stack.enter_async_context(open_records(url, migrate=False, audio=audio))
+        home = home_of(settings)
+        store = await stack.enter_async_context(open_records(url, migrate=False, audio=audio, home=home))
         board = LiveBoard()
         spool = None
         if only != "web":
@@ -288,6 +292,7 @@ def _start_parts(
         if service.line is not None:
             once_stored(service.line.run, "recordings")
         once_stored(service.store.reviews.picks.run, "review picks")
+        once_stored(Bookkeeper(service.store.engine, steps_for(service.store.home)).run, "book")
         for pbx in service.settings.pbx:
             bridge = _bridge(service, pbx, service.spool)
             work = bridge.run(service.store_ready, tell_link_elsewhere=only == "bridge")
@@ -312,6 +317,13 @@ def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal) -> Bridg
     )
     service.bridges[pbx.id] = bridge
     return bridge
+
+
+def home_of(settings: Settings) -> Home:
+    """How numbers are written in this office: as its first PBX dials them."""
+    if not settings.pbx:
+        return Home()
+    return Home(settings.pbx[0].default_region, settings.pbx[0].area_code or "")
 
 
 def numbering_of(pbx: PbxSettings) -> Numbering:

@@ -239,6 +239,20 @@ class FakeTraces:
         return self.lines.get(call_id, [])
 
 
+class FakeOffice:
+    """Values of the whole office."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Any] = {}
+
+    async def get(self, key: str) -> Any | None:
+        return self.kept.get(key)
+
+    async def put(self, key: str, value: Any, *, by: UUID | None) -> None:
+        del by
+        self.kept[key] = value
+
+
 class FakeRecords:
     """The opened store."""
 
@@ -258,6 +272,7 @@ class FakeRecords:
         self.links = FakeLinks(self._name_of)
         self.audit = FakeAudit()
         self.reviews = FakeReviews()
+        self.office = FakeOffice()
         self.problem: str | None = None
 
     def _name_of(self, account_id: UUID) -> str:
