@@ -7,6 +7,7 @@ Nobody needs an account to be named in a call. The one table of extensions says 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, insert, select, text, update
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records import wire
 from call_records.models import accounts, extensions, people
+from call_records.shapes import KnownPhone
 from call_records.troubles import plain_errors
 from telephony.errors import PeerMistake
 from telephony.staff import Directory, Person
@@ -59,6 +61,25 @@ class StaffPages:
                 await rename_person(connection, person_id, name=name, team=team)
                 await give_phones(connection, person_id, phones)
 
+    async def seen(self, pbx: str, extensions: Sequence[str], *, at: datetime) -> None:
+        """These are the phones of that PBX now. A new one waits for a name; one that is gone keeps the one it had."""
+        values = {"pbx": pbx, "phones": [wire.clean(one) for one in extensions], "at": at}
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await connection.execute(_SEEN, values)
+                await connection.execute(_GONE, values)
+
+    async def phones(self) -> Sequence[KnownPhone]:
+        """Every extension that was ever seen or named, by number."""
+        wanted = select(extensions).order_by(func.length(extensions.c.extension), extensions.c.extension)
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                rows = (await connection.execute(wanted)).all()
+        return [
+            KnownPhone(row.extension, row.person_id, row.pbx, row.label, row.seen_at, row.gone_at)
+            for row in rows
+        ]
+
 
 async def new_person(
     connection: AsyncConnection, *, name: str, team: str | None = None, origin: str = "hand"
@@ -100,6 +121,15 @@ async def give_phones(connection: AsyncConnection, person_id: UUID, phones: Sequ
     await connection.execute(_WITHOUT_PHONE)
 
 
+_SEEN = text("""
+    INSERT INTO extensions (extension, pbx, seen_at)
+    SELECT phone, CAST(:pbx AS text), CAST(:at AS timestamptz) FROM unnest(CAST(:phones AS text[])) AS phone
+    ON CONFLICT (extension) DO UPDATE SET pbx = excluded.pbx, seen_at = excluded.seen_at, gone_at = NULL
+""")
+_GONE = text("""
+    UPDATE extensions SET gone_at = :at
+    WHERE pbx = :pbx AND gone_at IS NULL AND extension <> ALL(CAST(:phones AS text[]))
+""")
 _OWNER = text(
     "SELECT person_id FROM extensions WHERE extension = ANY(CAST(:phones AS text[])) AND person_id IS NOT NULL "
     "ORDER BY extension LIMIT 1"
