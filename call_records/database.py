@@ -15,7 +15,10 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from call_records import schema, wire
-from call_records.accounts import AccountBook, SessionBook, StaffPages, TokenBook
+from call_records.accounts import AccountBook, SessionBook, TokenBook
+from call_records.book.office import OfficeValues
+from call_records.book.rows import Home
+from call_records.book.shapes import Office
 from call_records.journal import CallJournal
 from call_records.notes import NoteBook
 from call_records.outbox import Outbox
@@ -42,6 +45,7 @@ from call_records.relay import CallRelay
 from call_records.reviews.desk import ReviewDesk
 from call_records.reviews.shapes import Reviews
 from call_records.shapes import Accounts, ApiTokens, CallQueries, CallTraces, Notes, Sessions, StaffBook
+from call_records.staff import StaffPages
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, SwitchhookError
 
@@ -52,6 +56,7 @@ GOODBYE_SECONDS = 0.7  # a healthy server takes milliseconds
 POOL_SIZE = 5
 POOL_EXTRA = 10  # 50 people open pages at once; PostgreSQL's default allows 100 connections
 POOL_WAIT_SECONDS = 5.0
+HOME = Home()
 
 
 @dataclass(slots=True)
@@ -76,10 +81,13 @@ class RecordsStore:
     keeper: RetentionDesk
     """The same as `retention`, with what the service itself does."""
     reviews: Reviews
+    office: Office
     catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
     relay: CallRelay
+    home: Home
+    """How numbers are written in this office."""
 
     async def upgrade(self) -> None:
         """Bring the tables up to date. Raises TryLater when the database is away, NeedsPerson when it refuses us."""
@@ -102,17 +110,18 @@ class RecordsStore:
 
 @asynccontextmanager
 async def open_records(
-    url: str, *, migrate: bool = True, audio: AudioSettings | None = None
+    url: str, *, migrate: bool = True, audio: AudioSettings | None = None, home: Home = HOME
 ) -> AsyncIterator[RecordsStore]:
     """The store at that address (`postgresql://…`), its tables brought up to date first unless told not to.
 
-    `audio` says where recordings are kept; without it their rows can be read and their sound cannot.
+    `audio` says where recordings are kept; without it their rows can be read and their sound cannot. `home` says how
+    numbers are written in this office.
 
     Raises TryLater when the database is away and NeedsPerson when somebody must correct something.
     """
     address = address_of(url)
     engine = _engine(address)
-    store = _store(engine, audio)
+    store = _store(engine, audio, home)
     store.editor = editor = AudioEditor(engine, store.recordings, store.shelf, store.retention, audio)
     try:
         if migrate:
@@ -126,7 +135,7 @@ async def open_records(
                 await engine.dispose()
 
 
-def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
+def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> RecordsStore:
     shelf = AudioShelf(engine, audio) if audio is not None else NoShelf()
     keeper = RetentionDesk(engine, shelf)
     if audio is not None and isinstance(shelf, AudioShelf):
@@ -147,6 +156,8 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None) -> RecordsStore:
         links=LinkBook(engine),
         audit=AuditLog(engine),
         reviews=ReviewDesk(engine),
+        office=OfficeValues(engine),
+        home=home,
         retention=keeper,
         keeper=keeper,
         catalogue=Catalogue(engine),

@@ -26,6 +26,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records import wire
+from call_records.book.rows import MOVES_WITH_THE_CALL as BOOK_MOVES
 from call_records.models import call_aliases, call_redirects, call_trace, calls, notes, outbox
 from call_records.outside import digits_of, last_ten, outside_of
 from call_records.recordings.filing import (
@@ -218,6 +219,14 @@ _LOCK = text("""
 """)
 
 
+async def try_lock_call(connection: AsyncConnection, call_id: UUID) -> bool:
+    """The same lock for one call, without waiting: whether we have it until the transaction ends."""
+    return bool(await connection.scalar(_TRY_LOCK, {"id": str(call_id)}))
+
+
+_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:id, 7))")
+
+
 async def redirects_of(connection: AsyncConnection, ids: Iterable[UUID]) -> dict[UUID, UUID]:
     wanted = select(call_redirects.c.old_id, call_redirects.c.new_id).where(
         call_redirects.c.old_id.in_(list(ids))
@@ -371,6 +380,7 @@ _MOVES = tuple(
             SELECT 1 FROM outbox o WHERE o.call_id = :new AND o.kind = outbox.kind AND o.key = outbox.key)
         """,
         *MOVES_WITH_THE_CALL,
+        *BOOK_MOVES,
     )
 )
 """Two notes by one author become one, the survivor's text first. Trace lines keep their order behind the survivor's;

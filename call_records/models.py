@@ -60,6 +60,8 @@ calls = Table(
     # Arrival of the newest raw message behind the facts (our clock): older news never overwrites newer.
     Column("told_until", Float),
     Column("revision", BigInteger, nullable=False, server_default=text("nextval('call_revisions')")),
+    # The revision that was taken into the book; see call_records.book.worker.
+    Column("booked", BigInteger),
     Index("calls_by_time", text("started_at DESC"), text("id DESC")),
     Index("calls_by_direction", "direction", text("started_at DESC"), text("id DESC")),
     Index("calls_by_disposition", "disposition", text("started_at DESC"), text("id DESC")),
@@ -70,6 +72,7 @@ calls = Table(
     Index("calls_by_parties", "parties", postgresql_using="gin"),
     Index("calls_by_other", "other_last10", postgresql_using="gin"),
     Index("calls_by_rating", "rating", text("started_at DESC"), postgresql_where=text("rating IS NOT NULL")),
+    Index("calls_to_book", "revision", postgresql_where=text("booked IS DISTINCT FROM revision")),
     Index("calls_unfinished", "pbx", postgresql_where=text("state <> 'ended'")),
 )
 
@@ -128,6 +131,13 @@ accounts = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     Column("login", Text, nullable=False),
+    # Whose account it is: somebody with a name, a team and handsets.
+    Column(
+        "person_id",
+        Uuid,
+        ForeignKey("people.id", ondelete="RESTRICT", name="accounts_person_id_fkey"),
+        unique=True,
+    ),
     Column("name", Text, nullable=False),
     Column("role", Text, nullable=False),
     Column("extensions", ARRAY(Text), nullable=False),
@@ -173,13 +183,25 @@ people = Table(
     Column("id", Uuid, primary_key=True),
     Column("name", Text, nullable=False),
     Column("team", Text),
+    Column("email", Text),
+    # His id in the CRM, where he has one.
+    Column("crm_user", Text),
+    # account, hand, csv, pbx
+    Column("origin", Text, nullable=False, server_default="hand"),
+    Column("left_at", MOMENT),
 )
 
 extensions = Table(
     "extensions",
     metadata,
     Column("extension", Text, primary_key=True),
-    Column("person_id", Uuid, ForeignKey("people.id", ondelete="CASCADE"), nullable=False),
+    # NULL: found in the PBX, nobody was named for it yet.
+    Column("person_id", Uuid, ForeignKey("people.id", ondelete="CASCADE")),
+    Column("pbx", Text),
+    # As the PBX calls it.
+    Column("label", Text),
+    Column("seen_at", MOMENT),
+    Column("gone_at", MOMENT),
     Index("extensions_by_person", "person_id"),
 )
 

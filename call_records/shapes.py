@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from call_records.book.shapes import Office
 from call_records.recordings.shapes import (
     Audit,
     Comments,
@@ -59,6 +60,8 @@ class Account:
     active: bool
     created_at: datetime
     team: str | None = None
+    person_id: UUID | None = None
+    """Whose account it is; what he owns is kept under this id."""
     hears_chosen: HearScope | None = None
     """Whose calls it may hear, where somebody chose; see `hears`."""
     rights_chosen: frozenset[RecordingRight] | None = None
@@ -187,6 +190,20 @@ class Notes(Protocol):
         """Store the author's text (an empty one removes it), following redirects of merged calls."""
 
 
+@dataclass(frozen=True, slots=True)
+class KnownPhone:
+    """An extension that a PBX has or had, or that somebody named."""
+
+    extension: str
+    person_id: UUID | None
+    """Who answers it; None: nobody was named yet."""
+    pbx: str | None
+    label: str | None
+    seen_at: datetime | None
+    gone_at: datetime | None
+    """When the PBX no longer had it."""
+
+
 class StaffBook(Protocol):
     """People and their extensions, with or without an account."""
 
@@ -195,6 +212,12 @@ class StaffBook(Protocol):
 
     async def put_person(self, *, name: str, extensions: Sequence[str], team: str | None = None) -> None:
         """Add or rename a person without an account, found by extension."""
+
+    async def seen(self, pbx: str, extensions: Sequence[str], *, at: datetime) -> None:
+        """These are the phones of that PBX now."""
+
+    async def phones(self) -> Sequence[KnownPhone]:
+        """Every extension that was ever seen or named, by number."""
 
 
 class Records(Protocol):
@@ -215,6 +238,7 @@ class Records(Protocol):
     audit: Audit
     retention: Retention
     reviews: Reviews
+    office: Office
 
     async def ready(self) -> str | None:
         """None when the database answers and its schema is current; else one sentence with the remedy."""

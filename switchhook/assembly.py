@@ -29,6 +29,9 @@ from prometheus_client import CollectorRegistry
 from ami_bridge.actions import ActionChannel
 from ami_bridge.interpreter import WANTED, WANTED_ONLY_WITH
 from ami_bridge.observer import Observer
+from call_records.book.rows import Home
+from call_records.book.steps import steps_for
+from call_records.book.worker import Bookkeeper
 from call_records.database import RecordsStore, open_records
 from call_records.live import LiveBoard
 from call_records.postgres import EmbeddedPostgres
@@ -41,6 +44,7 @@ from switchhook.cel_sources import cel_source
 from switchhook.doctor import link_to
 from switchhook.meters import ServiceMeters
 from switchhook.recording_line import RecordingLine
+from switchhook.roster_line import RosterLine
 from switchhook.settings import PbxSettings, Settings, machine_time_zone
 from telephony.errors import SwitchhookError, TryLater
 from telephony.numbers import Numbering
@@ -177,7 +181,8 @@ async def open_service(settings: Settings, only: Part | None) -> AsyncIterator[S
     async with AsyncExitStack() as stack:
         url = await _database(stack, settings)
         audio = audio_settings(settings)
-        store = await stack.enter_async_context(open_records(url, migrate=False, audio=audio))
+        home = home_of(settings)
+        store = await stack.enter_async_context(open_records(url, migrate=False, audio=audio, home=home))
         board = LiveBoard()
         spool = None
         if only != "web":
@@ -288,8 +293,12 @@ def _start_parts(
         if service.line is not None:
             once_stored(service.line.run, "recordings")
         once_stored(service.store.reviews.picks.run, "review picks")
+        once_stored(Bookkeeper(service.store.engine, steps_for(service.store.home)).run, "book")
         for pbx in service.settings.pbx:
-            bridge = _bridge(service, pbx, service.spool)
+            actions = ActionChannel(link_to(pbx))
+            bridge = _bridge(service, pbx, service.spool, actions)
+            roster = RosterLine(actions, numbering_of(pbx), service.store, service.board)
+            once_stored(roster.run, f"phones {pbx.id}")
             work = bridge.run(service.store_ready, tell_link_elsewhere=only == "bridge")
             running.append(tasks.create_task(work, name=f"bridge {pbx.id}"))
     if only == "bridge":
@@ -304,14 +313,20 @@ async def _once_stored(service: Service, part: Callable[[], Awaitable[None]]) ->
     await part()
 
 
-def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal) -> Bridge:
+def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal, actions: ActionChannel) -> Bridge:
     observer = Observer(link_to(pbx), wanted=WANTED, only_with=WANTED_ONLY_WITH)
-    actions = ActionChannel(link_to(pbx))
     bridge = Bridge(
         observer, numbering_of(pbx), service.store, service.board, spool, cel_source(pbx), actions=actions
     )
     service.bridges[pbx.id] = bridge
     return bridge
+
+
+def home_of(settings: Settings) -> Home:
+    """How numbers are written in this office: as its first PBX dials them."""
+    if not settings.pbx:
+        return Home()
+    return Home(settings.pbx[0].default_region, settings.pbx[0].area_code or "")
 
 
 def numbering_of(pbx: PbxSettings) -> Numbering:

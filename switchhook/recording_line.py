@@ -13,9 +13,10 @@ from collections.abc import Sequence
 import structlog
 
 from call_records.database import RecordsStore
+from call_records.notices import wake_on
+from call_records.recordings.filing import RECORDINGS_CHANNEL
 from call_records.recordings.intake import Intake, SpoolPlace
 from call_records.recordings.pipeline import LANES, Pipeline
-from call_records.recordings.pipeline_notices import wake_on_arrivals
 from call_records.recordings.worker_process import AudioWorker
 from switchhook.audio import audio_settings
 from switchhook.settings import Settings
@@ -49,7 +50,7 @@ class RecordingLine:
             store.calls,
             work=audio.work / "encoding",
             keep_until=store.keeper.keep_until_for,
-            notices=lambda wake: wake_on_arrivals(store.engine, wake),
+            notices=lambda wake: wake_on(store.engine, RECORDINGS_CHANNEL, wake),
         )
 
     async def run(self) -> None:

@@ -103,3 +103,24 @@ def _possible(digits: str, region: str) -> str | None:
     if not phonenumbers.is_possible_number(number):
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One number as somebody wrote it."""
+
+    raw: str
+    key: str | None
+    """What it is known by: E.164, else the digits as they are; None when there is no number in it at all."""
+    last10: str | None
+    """The last ten digits of a whole number."""
+    extension: str | None = None
+    """Their own extension behind it."""
+
+
+def written(text: str, region: str, area_code: str = "") -> tuple[Written, ...]:
+    """The numbers in a field, in order; text without any is kept with no key."""
+    number = e164(text, region, area_code)
+    digits = "".join(char for char in text if char.isdigit())
+    key = number or digits or None
+    return (Written(text, key, digits[-10:] if number else None),)

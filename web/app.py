@@ -27,10 +27,19 @@ from web.pages import (
     accounts,
     audit,
     calls,
+    card,
     connections,
+    deals,
     feedback,
+    hours,
+    imports,
+    lead_rules,
     listen,
     live,
+    missed,
+    people,
+    people_changes,
+    pipelines,
     recording_rules,
     recordings,
     recordings_player,
@@ -40,6 +49,8 @@ from web.pages import (
     review_rules,
     settings,
     sign_in,
+    sources,
+    staff,
 )
 from web.problems import answer_problems
 from web.rendering import Renderer
@@ -56,6 +67,17 @@ PARTS = (
     sign_in,
     live,
     calls,
+    card,
+    imports,  # named paths before /people/{id}
+    people_changes,
+    people,
+    pipelines,  # before /deals/{id}
+    deals,
+    missed,
+    staff,
+    lead_rules,
+    sources,
+    hours,
     recording_rules,  # before /recordings/{id}, which would take its address for an id
     recordings,
     recordings_player,

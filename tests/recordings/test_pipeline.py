@@ -13,11 +13,12 @@ from uuid import UUID
 import pytest
 
 from call_records.database import RecordsStore
+from call_records.notices import wake_on
 from call_records.recordings import pipeline as pipeline_module
 from call_records.recordings.catalogue import Arrival
 from call_records.recordings.encode_shapes import Sources
+from call_records.recordings.filing import RECORDINGS_CHANNEL
 from call_records.recordings.pipeline import Encoder, Pipeline
-from call_records.recordings.pipeline_notices import wake_on_arrivals
 from call_records.recordings.settings import AudioSettings
 from call_records.recordings.shapes import Processed, Recording, SourceFile, SourceRole
 from call_records.recordings.shelf import AudioShelf
@@ -145,7 +146,7 @@ async def test_arrived_files_become_playable(
 ) -> None:
     """The whole way with a real worker, storage and database, woken by the notice of the arrival."""
     pipeline = made_pipeline(
-        records, shelf, worker, audio, notices=lambda wake: wake_on_arrivals(records.engine, wake)
+        records, shelf, worker, audio, notices=lambda wake: wake_on(records.engine, RECORDINGS_CHANNEL, wake)
     )
     running = asyncio.create_task(pipeline.run())
     recording_id = await two_sides(records, tmp_path)

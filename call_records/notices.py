@@ -1,4 +1,4 @@
-"""Being woken when recordings arrive: PostgreSQL's LISTEN on a connection of its own.
+"""Being woken when something was written: PostgreSQL's LISTEN on a connection of its own.
 
 A notice says only that there is something to look for. One that was missed costs nothing but the next look, which comes
 every few seconds anyway; so a connection that is lost is simply made again.
@@ -13,7 +13,6 @@ import asyncpg
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from call_records.recordings.filing import RECORDINGS_CHANNEL
 from call_records.relay import plain_address
 from call_records.troubles import plain_errors
 from telephony.errors import SwitchhookError
@@ -22,25 +21,25 @@ log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 5.0
 LOOK_SECONDS = 30.0  # a connection cut without a word is noticed by this question
-RECONNECT_SECONDS = 5.0  # the pipeline looks by itself as often
+RECONNECT_SECONDS = 5.0  # whoever waits looks by himself as often
 CLOSE_SECONDS = 2.0
 
 
-async def wake_on_arrivals(engine: AsyncEngine, wake: asyncio.Event) -> None:
+async def wake_on(engine: AsyncEngine, channel: str, wake: asyncio.Event) -> None:
     """Set the event at every notice, and after each new connection. Runs until cancelled."""
     while True:
         try:
             with plain_errors():
-                await _listen(engine, wake)
+                await _listen(engine, channel, wake)
         except SwitchhookError as trouble:
-            log.debug("recording_notices_lost", problem=str(trouble))
+            log.debug("notices_lost", channel=channel, problem=str(trouble))
         await asyncio.sleep(RECONNECT_SECONDS)
 
 
-async def _listen(engine: AsyncEngine, wake: asyncio.Event) -> None:
+async def _listen(engine: AsyncEngine, channel: str, wake: asyncio.Event) -> None:
     connection = await asyncpg.connect(**plain_address(engine.url), timeout=CONNECT_SECONDS)
     try:
-        await connection.add_listener(RECORDINGS_CHANNEL, lambda *_: wake.set())
+        await connection.add_listener(channel, lambda *_: wake.set())
         wake.set()  # whatever came while nobody listened
         while not connection.is_closed():
             await asyncio.sleep(LOOK_SECONDS)

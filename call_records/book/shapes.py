@@ -1,0 +1,353 @@
+"""What the book hands out and takes in: plain frozen values, no SQL. Pages and tests are written against these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
+from uuid import UUID
+
+from telephony.contacts import ClientKind, LeadState, Match
+
+
+@dataclass(frozen=True, slots=True)
+class ClientPhone:
+    """A number as somebody wrote it, and what it is known by."""
+
+    raw: str
+    key: str | None
+    """E.164, or the digits of a short or foreign number as they are; None when it is no number at all."""
+    extension: str | None = None
+    """Their own, from "ext. 12"."""
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A contact, a company or a lead."""
+
+    id: UUID
+    kind: ClientKind
+    name: str
+    phones: tuple[ClientPhone, ...]
+    emails: tuple[str, ...]
+    company_id: UUID | None
+    company: str | None
+    position: str | None
+    owner_id: UUID | None
+    owner: str | None
+    tags: tuple[str, ...]
+    fields: Mapping[str, str]
+    state: LeadState | None
+    source: str
+    campaign: str | None
+    became_id: UUID | None
+    spoken_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    version: int
+    removed_at: datetime | None = None
+    open_deals: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewClient:
+    """An entry that is to be made. Phones are given as they were written; one text may hold several numbers."""
+
+    kind: ClientKind
+    name: str
+    phones: tuple[str, ...] = ()
+    labels: tuple[str | None, ...] = ()
+    """Of the phones, in the same order; may be shorter."""
+    emails: tuple[str, ...] = ()
+    company_id: UUID | None = None
+    position: str | None = None
+    owner_id: UUID | None = None
+    tags: tuple[str, ...] = ()
+    fields: Mapping[str, str] = field(default_factory=dict)
+    source: str = "hand"
+    """call, form, import, hand, api"""
+    campaign_id: UUID | None = None
+    import_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFilter:
+    """Which entries to list; None means any."""
+
+    kind: ClientKind | None = None
+    text: str | None = None
+    """Words, in any order and anywhere in name, company, e-mail or tag; or any spelling of a number."""
+    owner_id: UUID | None = None
+    tag: str | None = None
+    state: LeadState | None = None
+    company_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientPage:
+    """One page of a list; `more` is passed back as `cursor`; None at the end."""
+
+    clients: tuple[Client, ...]
+    more: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """What becomes of a lead: a contact always; a company and a deal when they are named."""
+
+    name: str
+    company: str | None = None
+    """Name; an existing company of that name is taken."""
+    deal: str | None = None
+    """Title."""
+    stage_id: UUID | None = None
+    amount: Decimal | None = None
+    into: UUID | None = None
+    """An existing contact instead of a new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What a lead became."""
+
+    contact_id: UUID
+    company_id: UUID | None
+    deal_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One thing that happened. `facts` of a call are read separately, by `call_id`."""
+
+    id: UUID
+    kind: str
+    """call, note, task, made, stage, converted, merged, owner, form"""
+    at: datetime
+    client_id: UUID | None
+    client: str | None
+    """Name, for a company's page, where entries of several contacts stand together."""
+    deal_id: UUID | None
+    deal: str | None
+    call_id: UUID | None
+    task_id: UUID | None
+    author: str | None
+    account_id: UUID | None
+    text: str | None
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TimelinePage:
+    """Newest first; `older` is passed back as `cursor`."""
+
+    entries: tuple[TimelineEntry, ...]
+    older: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallPlace:
+    """Where a call is in the book."""
+
+    client_id: UUID | None
+    name: str | None
+    kind: ClientKind | None
+    company: str | None
+    deal_id: UUID | None
+    deal: str | None
+    stage: str | None
+    amount: Decimal | None
+    currency: str | None
+    data: Mapping[str, Any]
+    """Why it is there: rule, field, written, asked, others, by_hand."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A column of the board. `ends` is open, won or lost."""
+
+    id: UUID
+    pipeline_id: UUID
+    name: str
+    place: int
+    ends: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A way deals go."""
+
+    id: UUID
+    name: str
+    place: int
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Deal:
+    """Money that is talked about."""
+
+    id: UUID
+    title: str
+    contact_id: UUID | None
+    contact: str | None
+    company_id: UUID | None
+    company: str | None
+    pipeline_id: UUID
+    stage_id: UUID
+    stage: str
+    state: str
+    amount: Decimal | None
+    currency: str
+    owner_id: UUID | None
+    owner: str | None
+    tags: tuple[str, ...]
+    fields: Mapping[str, str]
+    source: str
+    place: float
+    spoken_at: datetime | None
+    stage_since: datetime
+    created_at: datetime
+    updated_at: datetime
+    closed_at: datetime | None
+    version: int
+    next_task: Task | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewDeal:
+    """A deal that is to be made. Without a stage: the first one of the first pipeline."""
+
+    title: str
+    contact_id: UUID | None = None
+    company_id: UUID | None = None
+    stage_id: UUID | None = None
+    amount: Decimal | None = None
+    owner_id: UUID | None = None
+    source: str = "hand"
+    campaign_id: UUID | None = None
+    import_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Something to do, for a person of ours."""
+
+    id: UUID
+    text: str
+    due_at: datetime | None
+    client_id: UUID | None
+    deal_id: UUID | None
+    call_id: UUID | None
+    owner_id: UUID | None
+    owner: str | None
+    created_at: datetime
+    done_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A task that is to be made."""
+
+    text: str
+    due_at: datetime | None = None
+    client_id: UUID | None = None
+    deal_id: UUID | None = None
+    call_id: UUID | None = None
+    owner_id: UUID | None = None
+
+
+class Book(Protocol):
+    """Contacts, companies and leads. `by` is the account that does it; None for the service itself."""
+
+    async def one(self, client_id: UUID) -> Client | None:
+        """The entry, or the one it was merged into; removed ones too."""
+
+    async def several(self, ids: Sequence[UUID]) -> Mapping[UUID, Client]: ...
+    async def page(
+        self, wanted: ClientFilter, *, limit: int = 50, cursor: str | None = None
+    ) -> ClientPage: ...
+    async def tags(self) -> Sequence[str]: ...
+    async def add(self, new: NewClient, *, by: UUID | None) -> Client: ...
+    async def change(self, client: Client, *, by: UUID | None) -> Client:
+        """Store its fields and phones. Raises PeerMistake when somebody else changed it since `client.version`."""
+
+    async def remove(self, client_id: UUID, *, by: UUID | None) -> None: ...
+    async def restore(self, client_id: UUID, *, by: UUID | None) -> None: ...
+    async def duplicates_of(self, client_id: UUID) -> Sequence[Client]:
+        """Entries that share a number, an e-mail or the very name, likeliest first."""
+
+    async def merge(self, survivor_id: UUID, absorbed_id: UUID, *, by: UUID | None) -> UUID:
+        """The absorbed one's numbers, deals and history are the survivor's from now on. Returns the id for undoing."""
+
+    async def undo_merge(self, merge_id: UUID, *, by: UUID | None) -> None: ...
+    async def convert(self, lead_id: UUID, into: Conversion, *, by: UUID | None) -> Converted:
+        """In one step, all or nothing. Raises PeerMistake when it is converted already."""
+
+    async def reject(self, lead_id: UUID, *, reason: str, by: UUID | None) -> None: ...
+    async def reopen(self, lead_id: UUID, *, by: UUID | None) -> None: ...
+
+
+class Timelines(Protocol):
+    """What happened with a client or a deal."""
+
+    async def of_client(self, client_id: UUID, *, limit: int = 30, cursor: str | None = None) -> TimelinePage:
+        """Its own entries and those of entries merged or converted into it; of a company also of its contacts."""
+
+    async def of_deal(self, deal_id: UUID, *, limit: int = 30, cursor: str | None = None) -> TimelinePage: ...
+    async def add_note(
+        self, *, client_id: UUID | None, deal_id: UUID | None, text: str, by: UUID
+    ) -> TimelineEntry: ...
+    async def change_note(self, entry_id: UUID, *, text: str, by: UUID) -> None:
+        """An empty text removes it. Only one's own; else PeerMistake."""
+
+    async def places(self, call_ids: Sequence[UUID]) -> Mapping[UUID, CallPlace]:
+        """Where these calls are; those on no timeline are left out."""
+
+    async def move_call(
+        self, call_id: UUID, *, client_id: UUID | None, deal_id: UUID | None, by: UUID
+    ) -> None:
+        """By hand; no rule moves it afterwards. Both None: it belongs to nobody."""
+
+
+class Deals(Protocol):
+    """Deals, their pipelines and stages."""
+
+    async def pipelines(self) -> Sequence[Pipeline]: ...
+    async def one(self, deal_id: UUID) -> Deal | None: ...
+    async def of_client(self, client_id: UUID) -> Sequence[Deal]:
+        """Its deals (a company's contacts' too), open ones first."""
+
+    async def add(self, new: NewDeal, *, by: UUID | None) -> Deal: ...
+    async def change(self, deal: Deal, *, by: UUID | None) -> Deal: ...
+    async def move(self, deal_id: UUID, *, stage_id: UUID, before: UUID | None, by: UUID | None) -> Deal:
+        """To a stage, above the deal `before` (None: at the end)."""
+
+
+class Tasks(Protocol):
+    """Things to do."""
+
+    async def add(self, new: NewTask, *, by: UUID | None) -> Task: ...
+    async def of_client(self, client_id: UUID) -> Sequence[Task]: ...
+    async def of_deal(self, deal_id: UUID) -> Sequence[Task]: ...
+    async def open_of(self, owner_id: UUID, *, limit: int = 50) -> Sequence[Task]: ...
+    async def done(self, task_id: UUID, *, done: bool, by: UUID) -> Task: ...
+
+
+class Matching(Protocol):
+    """Whose number is this?"""
+
+    async def match(self, number: str) -> Match:
+        """One indexed query. `number` is E.164 or as it came in."""
+
+    async def teach(self, number: str, *, client_id: UUID, right: bool, by: UUID) -> None:
+        """This number is (or is not) this client's; remembered for the next call."""
+
+
+class Office(Protocol):
+    """What is set for the whole office on its pages: one JSON value for each key."""
+
+    async def get(self, key: str) -> Any | None: ...
+    async def put(self, key: str, value: Any, *, by: UUID | None) -> None: ...

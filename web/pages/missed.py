@@ -1,0 +1,7 @@
+"""Missed: whom do we owe a call? Oldest debt first."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter(include_in_schema=False)
