@@ -46,6 +46,7 @@ CONVERSATION_SECONDS = 0.22  # after that Asterisk has gone; on loopback a conve
 AT_ONCE = 64  # questions; more than the calls that begin within a quarter of a second at any office
 BACKLOG = 1024  # connections that Asterisk gave up while we were stopped lie in it until we go on
 COMPLAINT_PAUSE = 60.0  # s
+GROUP_ONLY, EVERYONE = 0o660, 0o666  # whoever may write to the socket may ask for names
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 NOTHING = HandsetDisplay("", "", ())
 
@@ -60,15 +61,20 @@ class FastAgiServer:
         host: str = "127.0.0.1",
         port: int | None = None,
         unix_socket: Path | None = None,
+        socket_mode: int = GROUP_ONLY,
         permit: Sequence[str] = LOOPBACK,
         lookup_seconds: float = LOOKUP_SECONDS,
         conversation_seconds: float = CONVERSATION_SECONDS,
         at_once: int = AT_ONCE,
     ) -> None:
-        """`lookups` by the id of the PBX. `port` 0 takes any free one, None opens none. `permit`: networks that may ask."""
+        """`lookups` by the id of the PBX. `port` 0 takes any free one, None opens none. `permit`: networks that may ask.
+
+        `socket_mode`: GROUP_ONLY or EVERYONE.
+        """
         self._lookups = lookups
         self._host, self._wanted_port, self._unix_socket = host, port, unix_socket
         self._permit = [ipaddress.ip_network(each) for each in permit]
+        self._socket_mode = socket_mode
         self._lookup_seconds = lookup_seconds
         self._conversation_seconds = conversation_seconds
         self._at_once = at_once
@@ -112,8 +118,7 @@ class FastAgiServer:
         try:
             _remove_left_over(path)
             server = await asyncio.start_unix_server(self._serve, path, limit=LINE_BYTES, backlog=BACKLOG)
-            # Whoever may write to it may ask for names: our group, in which the administrator puts asterisk.
-            path.chmod(0o660)  # noqa: ASYNC240 - a local file system, once at the start
+            path.chmod(self._socket_mode)  # noqa: ASYNC240 - a local file system, once at the start
         except OSError as mistake:
             raise NeedsPerson(
                 f"Handsets cannot be served on the socket {path}: {mistake.strerror}.",

@@ -298,7 +298,12 @@ class HandsetSettings(Section):
     socket: Path | None = setting(
         None,
         "Unix socket for the script switchhook-names, for example /run/switchhook/handsets.sock.",
-        reason="Without it there is none. Whoever is in the group of this user may ask: put asterisk in it.",
+        reason="Without it there is none.",
+    )
+    socket_for: Literal["group", "everyone"] = setting(
+        "group",
+        "Who on this machine may use the socket: the group of the user who runs Switchhook (put asterisk in it), or everyone.",
+        reason="Under our systemd unit the user is made anew at each start and nobody is in his group: say everyone there.",
     )
     permit: tuple[Network, ...] = setting(
         ("127.0.0.0/8", "::1/128"),
