@@ -6,8 +6,8 @@
 
 Nothing here may hold up a call: a question has a deadline, a connection has one, there is a bound on questions at once, and
 whoever does not fit is sent away unanswered, which the dialplan takes for "not known". That the call goes on when this whole
-process is stopped is not our doing but that of the dialplan's own clock and of the script's (docs/decisions/0009). What this
-process owes to both: a command is written whole or not at all, because Asterisk waits without end for the rest of a line.
+process is stopped is not our doing but that of the dialplan's own clock and of the script's: docs/decisions/0009. What we owe
+to both: a command is written whole or not at all, because Asterisk waits without end for the rest of a line.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from telephony.ports import CallerLookup, CallerQuestion
 
 log = structlog.get_logger(__name__)
 
-LOOKUP_SECONDS = 0.12  # the contact book needs 5 ms; the script gives up after 0.18 s, Asterisk after 0.25 s
-CONVERSATION_SECONDS = 0.22  # after that Asterisk has gone; on loopback a conversation takes 3 ms
+LOOKUP_SECONDS = 0.1  # the contact book needs 5 ms; the script gives up after 0.16 s, Asterisk after 0.22 s
+CONVERSATION_SECONDS = 0.2  # after that Asterisk has gone; on loopback a conversation takes 3 ms
 AT_ONCE = 64  # questions; more than the calls that begin within a quarter of a second at any office
 BACKLOG = 1024  # connections that Asterisk gave up while we were stopped lie in it until we go on
 COMPLAINT_PAUSE = 60.0  # s

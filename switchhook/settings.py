@@ -302,7 +302,7 @@ class HandsetSettings(Section):
     )
     socket_for: Literal["group", "everyone"] = setting(
         "group",
-        "Who on this machine may use the socket: the group of the user who runs Switchhook (put asterisk in it), or everyone.",
+        "Who here may use the socket: the group of the user who runs Switchhook (put asterisk in it), or everyone.",
         reason="Under our systemd unit the user is made anew at each start and nobody is in his group: say everyone there.",
     )
     permit: tuple[Network, ...] = setting(

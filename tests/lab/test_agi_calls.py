@@ -492,7 +492,7 @@ async def test_an_evil_contact_is_only_a_name(desk: Desk, way: Way) -> None:
 
 
 async def test_even_a_liar_on_the_fastagi_port_is_cut_short(desk: Desk) -> None:
-    """Asterisk's own clock, as long as he says whole lines. (Half a line is another matter: docs/decisions/0009.)"""
+    """Asterisk's own clock, as long as he says whole lines. (Half a line is another matter: see decision 9.)"""
     await desk.open("101")
     usual = await usual_seconds(desk)
     async with liar(LIES["binary"]) as port:
