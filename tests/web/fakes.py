@@ -14,7 +14,16 @@ from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher
 
-from call_records.shapes import Account, ApiToken, CallFilter, CallPage, KnownPhone, Note, Session
+from call_records.shapes import (
+    Account,
+    ApiToken,
+    CallFilter,
+    CallPage,
+    KnownPhone,
+    Note,
+    Session,
+    StaffMember,
+)
 from telephony.errors import PeerMistake
 from telephony.facts import CallFacts
 from telephony.ports import LinkState
@@ -230,6 +239,19 @@ class FakeStaff:
 
     async def phones(self) -> Sequence[KnownPhone]:
         return self.known
+
+    async def members(self) -> Sequence[StaffMember]:
+        return [
+            StaffMember(uuid4(), one.name, tuple(sorted(one.extensions)), one.team)
+            for one in (await self.directory()).people
+        ]
+
+    async def put_member(self, member: StaffMember) -> StaffMember:
+        self.people.append(Person(member.name, frozenset(member.extensions), member.team))
+        return member
+
+    async def leave(self, person_id: UUID, *, at: datetime | None) -> None:
+        del person_id, at
 
     async def put_person(self, *, name: str, extensions: Sequence[str], team: str | None = None) -> None:
         self.people.append(Person(name, frozenset(extensions), team))
