@@ -24,6 +24,7 @@ from call_records.shapes import (
     Session,
     StaffMember,
 )
+from telephony.contacts import Match
 from telephony.errors import PeerMistake
 from telephony.facts import CallFacts
 from telephony.ports import LinkState
@@ -284,6 +285,24 @@ class FakeOffice:
         self.kept[key] = value
 
 
+class FakeMatching:
+    """Whose a number is, put there by the test. With `answers` cleared every question waits until it is set."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Match] = {}
+        self.taught: list[tuple[str, UUID, bool]] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def match(self, number: str) -> Match:
+        await self.answers.wait()
+        return self.known.get(number, Match(number, None, None))
+
+    async def teach(self, number: str, *, client_id: UUID, right: bool, by: UUID) -> None:
+        del by
+        self.taught.append((number, client_id, right))
+
+
 class FakeRecords:
     """The opened store."""
 
@@ -304,6 +323,7 @@ class FakeRecords:
         self.audit = FakeAudit()
         self.reviews = FakeReviews()
         self.office = FakeOffice()
+        self.matching = FakeMatching()
         self.problem: str | None = None
 
     def _name_of(self, account_id: UUID) -> str:
