@@ -293,6 +293,33 @@ lead_rules = Table(
     Column("task_minutes", Integer),
 )
 
+call_rulings = Table(
+    "call_rulings",
+    metadata,
+    # What the lead rules said of a call, once for its outcome: nothing is made twice however often it is told again.
+    Column("call_id", Uuid, primary_key=True),
+    # The number it is about, as client_phones.key, and our line.
+    Column("key", Text, nullable=False),
+    Column("did", Text),
+    # When the call began: so many new entries within ten minutes are a flood.
+    Column("at", MOMENT, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("known", Text, nullable=False),
+    # telephony.lead_rules.Refusal; NULL: a line of the table decided.
+    Column("refusal", Text),
+    # The line as it was then.
+    Column("line", JSONB),
+    # telephony.lead_rules.Making
+    Column("made", Text, nullable=False),
+    _client("client_id", gone="SET NULL"),
+    Column("deal_id", Uuid, ForeignKey("deals.id", ondelete="SET NULL")),
+    Column("task_id", Uuid, ForeignKey("tasks.id", ondelete="SET NULL")),
+    # To whom it was given.
+    _owner(),
+    Index("call_rulings_by_line", "did", "at", postgresql_where=text("made <> 'nothing'")),
+    Index("call_rulings_flooded", "at", postgresql_where=text("refusal = 'flood'")),
+)
+
 blocklist = Table(
     "blocklist",
     metadata,

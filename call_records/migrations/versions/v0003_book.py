@@ -283,6 +283,29 @@ CREATE TABLE lead_rules (
     FOREIGN KEY(owner_id) REFERENCES people (id) ON DELETE SET NULL
 );
 
+CREATE TABLE call_rulings (
+    call_id uuid NOT NULL,
+    key text NOT NULL,
+    did text,
+    at timestamptz NOT NULL,
+    outcome text NOT NULL,
+    known text NOT NULL,
+    refusal text,
+    line jsonb,
+    made text NOT NULL,
+    client_id uuid,
+    deal_id uuid,
+    task_id uuid,
+    owner_id uuid,
+    PRIMARY KEY (call_id),
+    FOREIGN KEY(client_id) REFERENCES clients (id) ON DELETE SET NULL,
+    FOREIGN KEY(deal_id) REFERENCES deals (id) ON DELETE SET NULL,
+    FOREIGN KEY(task_id) REFERENCES tasks (id) ON DELETE SET NULL,
+    FOREIGN KEY(owner_id) REFERENCES people (id) ON DELETE SET NULL
+);
+CREATE INDEX call_rulings_by_line ON call_rulings (did, at) WHERE made <> 'nothing';
+CREATE INDEX call_rulings_flooded ON call_rulings (at) WHERE refusal = 'flood';
+
 CREATE TABLE blocklist (
     pattern text NOT NULL,
     reason text NOT NULL,
