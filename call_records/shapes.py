@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from call_records.book.shapes import Office
+from call_records.book.shapes import Deals, Office, Pipelines, Tasks
 from call_records.recordings.shapes import (
     Audit,
     Comments,
@@ -219,6 +219,9 @@ class Records(Protocol):
     retention: Retention
     reviews: Reviews
     office: Office
+    deals: Deals
+    pipelines: Pipelines
+    tasks: Tasks
 
     async def ready(self) -> str | None:
         """None when the database answers and its schema is current; else one sentence with the remedy."""
