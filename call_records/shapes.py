@@ -190,6 +190,20 @@ class Notes(Protocol):
         """Store the author's text (an empty one removes it), following redirects of merged calls."""
 
 
+@dataclass(frozen=True, slots=True)
+class KnownPhone:
+    """An extension that a PBX has or had, or that somebody named."""
+
+    extension: str
+    person_id: UUID | None
+    """Who answers it; None: nobody was named yet."""
+    pbx: str | None
+    label: str | None
+    seen_at: datetime | None
+    gone_at: datetime | None
+    """When the PBX no longer had it."""
+
+
 class StaffBook(Protocol):
     """People and their extensions, with or without an account."""
 
@@ -198,6 +212,12 @@ class StaffBook(Protocol):
 
     async def put_person(self, *, name: str, extensions: Sequence[str], team: str | None = None) -> None:
         """Add or rename a person without an account, found by extension."""
+
+    async def seen(self, pbx: str, extensions: Sequence[str], *, at: datetime) -> None:
+        """These are the phones of that PBX now."""
+
+    async def phones(self) -> Sequence[KnownPhone]:
+        """Every extension that was ever seen or named, by number."""
 
 
 class Records(Protocol):

@@ -36,7 +36,6 @@ INSERT INTO extensions (extension, person_id)
     SELECT DISTINCT ON (phone) phone, a.id FROM accounts a, unnest(a.extensions) AS phone
     ORDER BY phone, a.active DESC, a.created_at
     ON CONFLICT (extension) DO UPDATE SET person_id = excluded.person_id;
-DELETE FROM people p WHERE origin <> 'account' AND NOT EXISTS (SELECT 1 FROM extensions e WHERE e.person_id = p.id);
 
 ALTER TABLE calls ADD COLUMN booked bigint;
 UPDATE calls SET booked = revision;
