@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from call_records.book.shapes import Matching, Office
+from call_records.book.shapes import Deals, Matching, Office, Pipelines, Tasks
 from call_records.recordings.shapes import (
     Audit,
     Comments,
@@ -266,6 +266,9 @@ class Records(Protocol):
     reviews: Reviews
     office: Office
     matching: Matching
+    deals: Deals
+    pipelines: Pipelines
+    tasks: Tasks
 
     async def ready(self) -> str | None:
         """None when the database answers and its schema is current; else one sentence with the remedy."""

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from call_records.database import RecordsStore
-from telephony.facts import Disposition
-from telephony.lead_rules import Known, Making, Outcome, OwnerRule
-from tests.call_facts_builder import CLIENT, answered, call, ended, outbound
-from tests.rules.office import enter, leads, line, open_deal, person, places, rows, set_rules, take_in
+from tests.call_facts_builder import CLIENT, answered, call, ended
+from tests.rules.office import leads, person, places, rows, take_in
 
 pytestmark = pytest.mark.postgres
 
