@@ -16,9 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from call_records import schema, wire
 from call_records.accounts import AccountBook, SessionBook, TokenBook
+from call_records.book.clients import ClientBook
 from call_records.book.office import OfficeValues
 from call_records.book.rows import Home
-from call_records.book.shapes import Office
+from call_records.book.shapes import Book, Office, Timelines
+from call_records.book.timelines import TimelineBook
 from call_records.journal import CallJournal
 from call_records.notes import NoteBook
 from call_records.outbox import Outbox
@@ -82,6 +84,8 @@ class RecordsStore:
     """The same as `retention`, with what the service itself does."""
     reviews: Reviews
     office: Office
+    book: Book
+    timelines: Timelines
     catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
@@ -157,6 +161,8 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         audit=AuditLog(engine),
         reviews=ReviewDesk(engine),
         office=OfficeValues(engine),
+        book=ClientBook(engine, home),
+        timelines=TimelineBook(engine),
         home=home,
         retention=keeper,
         keeper=keeper,

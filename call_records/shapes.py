@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from call_records.book.shapes import Office
+from call_records.book.shapes import Book, Office, Timelines
 from call_records.recordings.shapes import (
     Audit,
     Comments,
@@ -219,6 +219,8 @@ class Records(Protocol):
     retention: Retention
     reviews: Reviews
     office: Office
+    book: Book
+    timelines: Timelines
 
     async def ready(self) -> str | None:
         """None when the database answers and its schema is current; else one sentence with the remedy."""
