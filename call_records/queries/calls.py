@@ -56,7 +56,9 @@ class CallList:
                 moved = await connection.execute(moves.where(call_redirects.c.old_id.in_(ids)))
                 became = {row.old_id: row.new_id for row in moved}
                 wanted = {became.get(one, one) for one in ids}
-                rows = await connection.execute(select(calls.c.id, calls.c.facts).where(calls.c.id.in_(wanted)))
+                rows = await connection.execute(
+                    select(calls.c.id, calls.c.facts).where(calls.c.id.in_(wanted))
+                )
                 found = {row.id: facts_from_json(row.facts) for row in rows}
         return {one: found[became.get(one, one)] for one in ids if became.get(one, one) in found}
 
