@@ -1,4 +1,8 @@
-"""People who sign in, their browsers and programs, and the directory of everybody with a phone."""
+"""People who sign in, their browsers and programs.
+
+An account belongs to a person of `call_records.staff`: name, team and handsets are the person's. The account's row carries
+them too, because every list of authors reads it; both are written in one transaction, by `staff` alone.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +15,16 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row, delete, exists, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records import wire
-from call_records.models import accounts, extensions, people, sessions, tokens
+from call_records.models import accounts, sessions, tokens
 from call_records.shapes import Account, ApiToken, Session
+from call_records.staff import give_phones, person_for_account, rename_person
 from call_records.troubles import plain_errors
 from telephony.errors import PeerMistake
 from telephony.recordings import HearScope, RecordingRight
-from telephony.staff import Directory, Person, PopPreference, Role
+from telephony.staff import PopPreference, Role
 
 FIRST_ACCOUNT_LOCK = 0x4669_7273_74  # "First"; two browsers at the first-run page take turns by it
 SEEN_EVERY = "60 seconds"  # how exactly "last seen" is kept; without it every request would write a row
@@ -52,8 +57,7 @@ class AccountBook:
         values = _new_account(login, name, role, password_hash, extensions, pop)
         with plain_errors(), _login_taken():
             async with self._engine.begin() as connection:
-                row = (await connection.execute(insert(accounts).values(values).returning(accounts))).one()
-        return _account(row)
+                return await _make(connection, values)
 
     async def create_first(self, *, login: str, name: str, password_hash: str) -> Account | None:
         """The first administrator; None when somebody was quicker (decided by the database)."""
@@ -65,8 +69,7 @@ class AccountBook:
                 )
                 if await connection.scalar(select(exists().select_from(accounts))):
                     return None
-                row = (await connection.execute(insert(accounts).values(values).returning(accounts))).one()
-        return _account(row)
+                return await _make(connection, values)
 
     async def by_login(self, login: str) -> Account | None:
         """The account, active or not."""
@@ -105,8 +108,10 @@ class AccountBook:
         with plain_errors(), _login_taken():
             async with self._engine.begin() as connection:
                 row = (await connection.execute(changed)).one_or_none()
-        if row is None:
-            raise PeerMistake("Nobody with this account exists.", remedy="Load the page again.")
+                if row is None:
+                    raise PeerMistake("Nobody with this account exists.", remedy="Load the page again.")
+                await rename_person(connection, row.person_id, name=row.name, team=row.team)
+                await give_phones(connection, row.person_id, row.extensions)
         return _account(row)
 
     async def _one(self, which: Any) -> Account | None:
@@ -221,72 +226,6 @@ class TokenBook:
                 )
 
 
-class StaffPages:
-    """People and their extensions, with or without an account."""
-
-    def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
-
-    async def directory(self) -> Directory:
-        """Accounts and people without one, together; where both claim an extension, the account has it."""
-        with plain_errors():
-            async with self._engine.connect() as connection:
-                active = (await connection.execute(select(accounts).where(accounts.c.active))).all()
-                others = (
-                    await connection.execute(
-                        select(
-                            people.c.name,
-                            people.c.team,
-                            func.array_agg(extensions.c.extension).label("phones"),
-                        )
-                        .join(extensions)
-                        .group_by(people.c.id)
-                    )
-                ).all()
-        with_account = [
-            Person(row.name, frozenset(row.extensions), row.team) for row in active if row.extensions
-        ]
-        taken = frozenset[str]().union(*(person.extensions for person in with_account))
-        without = [Person(row.name, frozenset(row.phones) - taken, row.team) for row in others]
-        everybody = [*with_account, *(person for person in without if person.extensions)]
-        return Directory(tuple(sorted(everybody, key=lambda one: (one.name, sorted(one.extensions)))))
-
-    async def put_person(self, *, name: str, extensions: Sequence[str], team: str | None = None) -> None:
-        """Add or rename a person without an account, found by extension. Extensions move to whom they are given."""
-        if not extensions:
-            raise PeerMistake("A person needs at least one extension.", remedy="Name the phone he answers.")
-        with plain_errors():
-            async with self._engine.begin() as connection:
-                await connection.execute(text("LOCK TABLE extensions IN SHARE ROW EXCLUSIVE MODE"))
-                found = await connection.scalar(_OWNER, {"phones": list(extensions)})
-                values = {"id": found or uuid4(), "name": wire.clean(name), "team": team}
-                putting = insert(people).values(values)
-                await connection.execute(
-                    putting.on_conflict_do_update(
-                        index_elements=["id"],
-                        set_={"name": putting.excluded.name, "team": putting.excluded.team},
-                    )
-                )
-                await connection.execute(_GIVE_BACK, {"person": values["id"]})
-                await connection.execute(
-                    _HAND_OUT, {"person": values["id"], "phones": sorted(set(extensions))}
-                )
-                await connection.execute(_WITHOUT_PHONE)
-
-
-_OWNER = text(
-    "SELECT person_id FROM extensions WHERE extension = ANY(CAST(:phones AS text[])) ORDER BY extension LIMIT 1"
-)
-_GIVE_BACK = text("DELETE FROM extensions WHERE person_id = :person")
-_HAND_OUT = text("""
-    INSERT INTO extensions (extension, person_id) SELECT phone, :person FROM unnest(CAST(:phones AS text[])) AS phone
-    ON CONFLICT (extension) DO UPDATE SET person_id = excluded.person_id
-""")
-_WITHOUT_PHONE = text(
-    "DELETE FROM people p WHERE NOT EXISTS (SELECT 1 FROM extensions e WHERE e.person_id = p.id)"
-)
-
-
 @contextmanager
 def _login_taken() -> Iterator[None]:
     """Turns the unique index on logins into a sentence."""
@@ -296,6 +235,16 @@ def _login_taken() -> Iterator[None]:
         if "accounts_login" in str(error.orig):
             raise PeerMistake("This login is taken.", remedy="Choose another one.") from error
         raise
+
+
+async def _make(connection: AsyncConnection, values: dict[str, Any]) -> Account:
+    """The account, and the person it belongs to: the one who has these handsets and no account, or a new one."""
+    person_id = await person_for_account(connection, name=values["name"], phones=values["extensions"])
+    row = await connection.execute(
+        insert(accounts).values({**values, "person_id": person_id}).returning(accounts)
+    )
+    await give_phones(connection, person_id, values["extensions"])
+    return _account(row.one())
 
 
 def _new_account(
@@ -325,6 +274,7 @@ def _account(row: Row[Any]) -> Account:
         active=row.active,
         created_at=row.created_at,
         team=row.team,
+        person_id=row.person_id,
         hears_chosen=HearScope(row.hears) if row.hears else None,
         rights_chosen=_rights(row.recording_rights),
     )

@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from call_records import schema, wire
-from call_records.accounts import AccountBook, SessionBook, StaffPages, TokenBook
+from call_records.accounts import AccountBook, SessionBook, TokenBook
 from call_records.book.office import OfficeValues
 from call_records.book.rows import Home
 from call_records.book.shapes import Office
@@ -45,6 +45,7 @@ from call_records.relay import CallRelay
 from call_records.reviews.desk import ReviewDesk
 from call_records.reviews.shapes import Reviews
 from call_records.shapes import Accounts, ApiTokens, CallQueries, CallTraces, Notes, Sessions, StaffBook
+from call_records.staff import StaffPages
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, SwitchhookError
 

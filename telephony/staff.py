@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from uuid import UUID
 
 
 class PopPreference(StrEnum):
@@ -21,6 +22,8 @@ class Person:
     name: str
     extensions: frozenset[str]
     team: str | None = None
+    id: UUID | None = None
+    """What he owns is kept under it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +32,12 @@ class Directory:
 
     people: tuple[Person, ...] = ()
     by_extension: dict[str, Person] = field(init=False, repr=False, compare=False)
+    by_id: dict[UUID, Person] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         table = {extension: person for person in self.people for extension in person.extensions}
         object.__setattr__(self, "by_extension", table)
+        object.__setattr__(self, "by_id", {person.id: person for person in self.people if person.id})
 
     def name_of(self, extension: str) -> str | None:
         """The person's name, or None."""

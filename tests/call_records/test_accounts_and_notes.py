@@ -49,7 +49,7 @@ async def test_only_one_of_many_becomes_the_first_administrator(
 async def test_a_login_is_taken_in_any_letter_case(records: RecordsStore) -> None:
     """Anna and ANNA cannot both exist, neither by creating nor by renaming."""
     first = await anna(records)
-    other = await anna(records, "boris")
+    other = await anna(records, "boris", ("102",))
     with pytest.raises(PeerMistake, match="taken"):
         await anna(records, "ANNA")
     with pytest.raises(PeerMistake, match="taken"):
@@ -158,3 +158,28 @@ async def test_notes_follow_merged_calls(records: RecordsStore) -> None:
     saved = await records.notes.save(call_id=consultation.id, account_id=other.id, text="later")
     assert saved.call_id == client.id
     assert "later" in [one.text for one in await records.notes.of_call(consultation.id)]
+
+
+async def test_an_account_takes_over_the_person_with_its_phone(records: RecordsStore) -> None:
+    """555 was known as the warehouse; the warehouse gets an account: the same person, so that what it owns stays."""
+    await records.staff.put_person(name="Warehouse", extensions=["555"])
+    (person,) = (await records.staff.directory()).people
+    account = await anna(records, extensions=("555", "556"))
+    assert account.person_id == person.id
+    assert {one.id: one.name for one in (await records.staff.directory()).people} == {person.id: "Anna"}
+
+
+async def test_a_phone_has_one_owner(records: RecordsStore) -> None:
+    """101 moves from Anna to Boris: Anna's account knows it no more, and keeps her own second phone."""
+    first, second = await anna(records, extensions=("101", "171")), await anna(records, "boris", ("102",))
+    await records.accounts.update(replace(second, name="Boris", extensions=("102", "101")))
+    kept = await records.accounts.by_id(first.id)
+    moved = await records.accounts.by_id(second.id)
+    assert kept is not None and kept.extensions == ("171",)
+    assert moved is not None and (moved.name, moved.extensions) == ("Boris", ("102", "101"))
+    names = (await records.staff.directory()).by_extension
+    assert {phone: one.name for phone, one in names.items()} == {
+        "101": "Boris",
+        "102": "Boris",
+        "171": "Anna",
+    }
