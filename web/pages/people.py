@@ -17,6 +17,7 @@ from call_records.shapes import CallFilter
 from telephony.contacts import ClientKind, LeadState
 from telephony.errors import PeerMistake
 from telephony.facts import CallFacts, Direction
+from telephony.numbers import written
 from telephony.staff import Person
 from web import people_words, timeline
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
@@ -218,16 +219,20 @@ async def new_page(
 
 async def with_numbers(site: Site, text: str) -> list[Client]:
     """Entries that have one of the numbers in this text."""
+    region = site.settings.region or "RU"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    numbers = [one.raw for line in lines for one in written(line, region)][:NUMBERS_MOST]
     found: dict[UUID, Client] = {}
-    for line in [line.strip() for line in text.splitlines() if line.strip()][:10]:
-        if sum(char.isdecimal() for char in line) >= FEWEST_WHOLE:
-            match = await site.records.matching.match(line)
+    for number in numbers:
+        if sum(char.isdecimal() for char in number) >= FEWEST_WHOLE:
+            match = await site.records.matching.match(number)
             ids = [one.id for one in (match.chosen, *match.others) if one is not None]
             found |= await site.records.book.several(ids)
     return list(found.values())
 
 
 FEWEST_WHOLE = 7  # digits; a shorter number is an extension or half typed
+NUMBERS_MOST = 20  # looked for at once; nobody types more
 
 
 # -- one of them --
