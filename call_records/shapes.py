@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from call_records.book.shapes import Deals, Matching, Office, Pipelines, Tasks
+from call_records.book.shapes import Book, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.recordings.shapes import (
     Audit,
     Comments,
@@ -275,6 +275,8 @@ class Records(Protocol):
     deals: Deals
     pipelines: Pipelines
     tasks: Tasks
+    book: Book
+    timelines: Timelines
 
     async def ready(self) -> str | None:
         """None when the database answers and its schema is current; else one sentence with the remedy."""

@@ -85,6 +85,8 @@ class ClientFilter:
     tag: str | None = None
     state: LeadState | None = None
     company_id: UUID | None = None
+    by_name: bool = False
+    """In order of names; else what changed last comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class TimelineEntry:
 
     id: UUID
     kind: str
-    """call, note, task, made, stage, converted, merged, owner, form"""
+    """call, note, task, made, changed, stage, converted, merged, owner, form"""
     at: datetime
     client_id: UUID | None
     client: str | None

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -311,6 +311,25 @@ class FakeMatching:
         self.taught.append((number, client_id, right))
 
 
+class FakeBook:
+    """A book with nobody in it; what is asked besides belongs to tests on the real store."""
+
+    async def one(self, client_id: UUID) -> None:
+        del client_id
+
+    async def several(self, ids: Sequence[UUID]) -> Mapping[UUID, Any]:
+        del ids
+        return {}
+
+
+class FakeTimelines:
+    """Nothing happened with anybody."""
+
+    async def places(self, call_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
+        del call_ids
+        return {}
+
+
 class FakeRecords:
     """The opened store."""
 
@@ -332,6 +351,8 @@ class FakeRecords:
         self.reviews = FakeReviews()
         self.office = FakeOffice()
         self.matching = FakeMatching()
+        self.book: Any = FakeBook()
+        self.timelines: Any = FakeTimelines()
         self.problem: str | None = None
 
     def _name_of(self, account_id: UUID) -> str:
