@@ -119,6 +119,9 @@ class CallQueries(Protocol):
     async def one(self, call_id: UUID) -> CallFacts | None:
         """The call with this id, or the one it was merged into; None when there is none."""
 
+    async def several(self, ids: Sequence[UUID]) -> Mapping[UUID, CallFacts]:
+        """These calls, by the id that was asked for; one that was merged is the call it became part of."""
+
     async def last_with(self, number: str, *, before: datetime) -> CallFacts | None:
         """The newest ended call with that outside number: the card's 'last conversation' line."""
 
@@ -186,6 +189,9 @@ class Notes(Protocol):
     """Notes on calls; one text per call and author."""
 
     async def of_call(self, call_id: UUID) -> Sequence[Note]: ...
+    async def of_calls(self, ids: Sequence[UUID]) -> Mapping[UUID, Sequence[Note]]:
+        """The notes of these calls, oldest first, by the id of the call that has them; calls without are left out."""
+
     async def save(self, *, call_id: UUID, account_id: UUID, text: str) -> Note:
         """Store the author's text (an empty one removes it), following redirects of merged calls."""
 
