@@ -19,7 +19,7 @@ from call_records.book.rows import Home, lock_number, notice
 from call_records.troubles import plain_errors
 from telephony.contacts import Candidate, ClientKind, LeadState, Match, decide
 from telephony.errors import PeerMistake
-from telephony.numbers import Written, is_certain, written
+from telephony.numbers import Written, is_certain
 
 MOST = (
     200  # entries on one number that are looked at; a person reads a dozen, a switchboard may be on thousands
@@ -92,8 +92,7 @@ class NumberMatcher:
                 await teach(connection, asked.key, client_id=client_id, right=right, by=by)
 
     def _read(self, number: str) -> Written | None:
-        home = self._home
-        first = next(iter(written(number, home.region, home.area_code)), None)
+        first = next(iter(self._home.written(number)), None)
         return first if first is not None and first.key is not None else None
 
 
