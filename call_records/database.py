@@ -16,10 +16,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from call_records import schema, wire
 from call_records.accounts import AccountBook, SessionBook, TokenBook
+from call_records.book.deals import DealBook
 from call_records.book.matching import NumberMatcher
 from call_records.book.office import OfficeValues
+from call_records.book.pipelines import PipelineBook
 from call_records.book.rows import Home
-from call_records.book.shapes import Matching, Office
+from call_records.book.shapes import Deals, Matching, Office, Pipelines, Tasks
+from call_records.book.tasks import TaskBook
 from call_records.journal import CallJournal
 from call_records.notes import NoteBook
 from call_records.outbox import Outbox
@@ -84,6 +87,9 @@ class RecordsStore:
     reviews: Reviews
     office: Office
     matching: Matching
+    deals: Deals
+    pipelines: Pipelines
+    tasks: Tasks
     catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
@@ -160,6 +166,9 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         reviews=ReviewDesk(engine),
         office=OfficeValues(engine),
         matching=NumberMatcher(engine, home),
+        deals=DealBook(engine, home),
+        pipelines=PipelineBook(engine),
+        tasks=TaskBook(engine),
         home=home,
         retention=keeper,
         keeper=keeper,
