@@ -11,11 +11,12 @@ import re
 from dataclasses import dataclass, field
 
 from telephony.dialling import SHORTEST_OUTSIDE, e164, is_certain, is_withheld
-from telephony.number_texts import Written, without_extension, written
+from telephony.number_texts import WHOLE, Written, without_extension, written
 
 __all__ = [
     "DEFAULT_EXTENSIONS",
     "SHORTEST_OUTSIDE",
+    "WHOLE",
     "Numbering",
     "Written",
     "e164",
