@@ -17,9 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from call_records import schema, wire
 from call_records.accounts import AccountBook, SessionBook, TokenBook
 from call_records.book.clients import ClientBook
+from call_records.book.deals import DealBook
+from call_records.book.matching import NumberMatcher
 from call_records.book.office import OfficeValues
+from call_records.book.pipelines import PipelineBook
 from call_records.book.rows import Home
-from call_records.book.shapes import Book, Office, Timelines
+from call_records.book.shapes import Book, Deals, Matching, Office, Pipelines, Tasks, Timelines
+from call_records.book.tasks import TaskBook
 from call_records.book.timelines import TimelineBook
 from call_records.journal import CallJournal
 from call_records.notes import NoteBook
@@ -86,6 +90,10 @@ class RecordsStore:
     office: Office
     book: Book
     timelines: Timelines
+    matching: Matching
+    deals: Deals
+    pipelines: Pipelines
+    tasks: Tasks
     catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
@@ -163,6 +171,10 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         office=OfficeValues(engine),
         book=ClientBook(engine, home),
         timelines=TimelineBook(engine),
+        matching=NumberMatcher(engine, home),
+        deals=DealBook(engine, home),
+        pipelines=PipelineBook(engine),
+        tasks=TaskBook(engine),
         home=home,
         retention=keeper,
         keeper=keeper,

@@ -231,5 +231,10 @@ MOVES_WITH_THE_CALL = (
     "UPDATE missed SET last_call_id = :new WHERE last_call_id = :old",
     "UPDATE missed SET closed_call_id = :new WHERE closed_call_id = :old",
     "UPDATE tasks SET call_id = :new WHERE call_id = :old",
+    """
+    DELETE FROM call_rulings WHERE call_id = :old
+        AND EXISTS (SELECT 1 FROM call_rulings r WHERE r.call_id = :new)
+    """,
+    "UPDATE call_rulings SET call_id = :new WHERE call_id = :old",
 )
 """When two calls turn out to be one: it keeps one place on a timeline, the survivor's if it has one."""
