@@ -16,13 +16,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from call_records import schema, wire
 from call_records.accounts import AccountBook, SessionBook, TokenBook
+from call_records.book.clients import ClientBook
 from call_records.book.deals import DealBook
 from call_records.book.matching import NumberMatcher
 from call_records.book.office import OfficeValues
 from call_records.book.pipelines import PipelineBook
 from call_records.book.rows import Home
-from call_records.book.shapes import Deals, Matching, Office, Pipelines, Tasks
+from call_records.book.shapes import Book, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.book.tasks import TaskBook
+from call_records.book.timelines import TimelineBook
 from call_records.journal import CallJournal
 from call_records.notes import NoteBook
 from call_records.outbox import Outbox
@@ -86,6 +88,8 @@ class RecordsStore:
     """The same as `retention`, with what the service itself does."""
     reviews: Reviews
     office: Office
+    book: Book
+    timelines: Timelines
     matching: Matching
     deals: Deals
     pipelines: Pipelines
@@ -165,6 +169,8 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         audit=AuditLog(engine),
         reviews=ReviewDesk(engine),
         office=OfficeValues(engine),
+        book=ClientBook(engine, home),
+        timelines=TimelineBook(engine),
         matching=NumberMatcher(engine, home),
         deals=DealBook(engine, home),
         pipelines=PipelineBook(engine),

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from call_records.book.shapes import Deals, Matching, Office, Pipelines, Tasks
+from call_records.book.shapes import Book, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.recordings.shapes import (
     Audit,
     Comments,
@@ -265,6 +265,8 @@ class Records(Protocol):
     retention: Retention
     reviews: Reviews
     office: Office
+    book: Book
+    timelines: Timelines
     matching: Matching
     deals: Deals
     pipelines: Pipelines

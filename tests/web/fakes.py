@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -285,6 +285,25 @@ class FakeOffice:
         self.kept[key] = value
 
 
+class FakeBook:
+    """A book with nobody in it; what is asked besides belongs to tests on the real store."""
+
+    async def one(self, client_id: UUID) -> None:
+        del client_id
+
+    async def several(self, ids: Sequence[UUID]) -> Mapping[UUID, Any]:
+        del ids
+        return {}
+
+
+class FakeTimelines:
+    """Nothing happened with anybody."""
+
+    async def places(self, call_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
+        del call_ids
+        return {}
+
+
 class FakeMatching:
     """Whose a number is, put there by the test. With `answers` cleared every question waits until it is set."""
 
@@ -323,6 +342,8 @@ class FakeRecords:
         self.audit = FakeAudit()
         self.reviews = FakeReviews()
         self.office = FakeOffice()
+        self.book: Any = FakeBook()
+        self.timelines: Any = FakeTimelines()
         self.matching = FakeMatching()
         self.problem: str | None = None
 

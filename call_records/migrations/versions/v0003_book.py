@@ -84,6 +84,7 @@ CREATE TABLE clients (
     merged_into uuid,
     removed_at timestamptz,
     spoken_at timestamptz,
+    own jsonb,
     search text NOT NULL,
     created_by uuid,
     created_at timestamptz DEFAULT now() NOT NULL,
@@ -108,9 +109,14 @@ CREATE INDEX clients_by_name ON clients (kind, lower(name), id)
     WHERE merged_into IS NULL AND removed_at IS NULL;
 CREATE INDEX clients_by_owner ON clients (owner_id, kind, updated_at DESC)
     WHERE merged_into IS NULL AND removed_at IS NULL;
+CREATE INDEX clients_by_email ON clients USING gin (emails);
+CREATE INDEX clients_by_state ON clients (state, updated_at DESC, id DESC)
+    WHERE state IS NOT NULL AND merged_into IS NULL AND removed_at IS NULL;
 CREATE INDEX clients_by_survivor ON clients (merged_into) WHERE merged_into IS NOT NULL;
 CREATE INDEX clients_by_tags ON clients USING gin (tags);
 CREATE INDEX clients_made_by_calls ON clients (created_at DESC) WHERE kind = 'lead' AND source = 'call';
+CREATE INDEX clients_tagged ON clients (updated_at DESC)
+    WHERE tags <> '{}' AND merged_into IS NULL AND removed_at IS NULL;
 CREATE INDEX clients_search ON clients USING gin (search gin_trgm_ops);
 
 CREATE TABLE client_phones (
@@ -135,7 +141,7 @@ CREATE TABLE client_merges (
     id uuid NOT NULL,
     survivor_id uuid NOT NULL,
     absorbed_id uuid NOT NULL,
-    before jsonb NOT NULL,
+    moved jsonb NOT NULL,
     account_id uuid,
     at timestamptz DEFAULT now() NOT NULL,
     undone_at timestamptz,
@@ -144,6 +150,7 @@ CREATE TABLE client_merges (
     FOREIGN KEY(absorbed_id) REFERENCES clients (id) ON DELETE CASCADE,
     FOREIGN KEY(account_id) REFERENCES accounts (id) ON DELETE SET NULL
 );
+CREATE INDEX client_merges_by_absorbed ON client_merges (absorbed_id) WHERE undone_at IS NULL;
 CREATE INDEX client_merges_by_survivor ON client_merges (survivor_id, at DESC);
 
 CREATE TABLE number_lessons (
