@@ -88,12 +88,12 @@ class RecordsStore:
     """The same as `retention`, with what the service itself does."""
     reviews: Reviews
     office: Office
-    book: Book
-    timelines: Timelines
     matching: Matching
     deals: Deals
     pipelines: Pipelines
     tasks: Tasks
+    book: Book
+    timelines: Timelines
     catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
@@ -169,12 +169,12 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         audit=AuditLog(engine),
         reviews=ReviewDesk(engine),
         office=OfficeValues(engine),
-        book=ClientBook(engine, home),
-        timelines=TimelineBook(engine),
         matching=NumberMatcher(engine, home),
         deals=DealBook(engine, home),
         pipelines=PipelineBook(engine),
         tasks=TaskBook(engine),
+        book=ClientBook(engine, home),
+        timelines=TimelineBook(engine),
         home=home,
         retention=keeper,
         keeper=keeper,

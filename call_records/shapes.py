@@ -265,12 +265,12 @@ class Records(Protocol):
     retention: Retention
     reviews: Reviews
     office: Office
-    book: Book
-    timelines: Timelines
     matching: Matching
     deals: Deals
     pipelines: Pipelines
     tasks: Tasks
+    book: Book
+    timelines: Timelines
 
     async def ready(self) -> str | None:
         """None when the database answers and its schema is current; else one sentence with the remedy."""

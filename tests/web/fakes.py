@@ -285,6 +285,22 @@ class FakeOffice:
         self.kept[key] = value
 
 
+class FakeMatching:
+    """Whose a number is, put there by the test. With `answers` cleared every question waits until it is set."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Match] = {}
+        self.taught: list[tuple[str, UUID, bool]] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def match(self, number: str) -> Match:
+        await self.answers.wait()
+        return self.known.get(number, Match(number, None, None))
+
+    async def teach(self, number: str, *, client_id: UUID, right: bool, by: UUID) -> None:
+        del by
+        self.taught.append((number, client_id, right))
 class FakeBook:
     """A book with nobody in it; what is asked besides belongs to tests on the real store."""
 
@@ -302,24 +318,6 @@ class FakeTimelines:
     async def places(self, call_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
         del call_ids
         return {}
-
-
-class FakeMatching:
-    """Whose a number is, put there by the test. With `answers` cleared every question waits until it is set."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, Match] = {}
-        self.taught: list[tuple[str, UUID, bool]] = []
-        self.answers = asyncio.Event()
-        self.answers.set()
-
-    async def match(self, number: str) -> Match:
-        await self.answers.wait()
-        return self.known.get(number, Match(number, None, None))
-
-    async def teach(self, number: str, *, client_id: UUID, right: bool, by: UUID) -> None:
-        del by
-        self.taught.append((number, client_id, right))
 
 
 class FakeRecords:
@@ -342,9 +340,9 @@ class FakeRecords:
         self.audit = FakeAudit()
         self.reviews = FakeReviews()
         self.office = FakeOffice()
+        self.matching = FakeMatching()
         self.book: Any = FakeBook()
         self.timelines: Any = FakeTimelines()
-        self.matching = FakeMatching()
         self.problem: str | None = None
 
     def _name_of(self, account_id: UUID) -> str:
