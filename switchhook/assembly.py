@@ -326,7 +326,8 @@ def home_of(settings: Settings) -> Home:
     """How numbers are written in this office: as its first PBX dials them."""
     if not settings.pbx:
         return Home()
-    return Home(settings.pbx[0].default_region, settings.pbx[0].area_code or "")
+    first = settings.pbx[0]
+    return Home(first.default_region, first.area_code or "", first.outside_prefix or "")
 
 
 def numbering_of(pbx: PbxSettings) -> Numbering:
@@ -337,6 +338,7 @@ def numbering_of(pbx: PbxSettings) -> Numbering:
         trunks=pbx.trunks,
         region=pbx.default_region,
         area_code=pbx.area_code or "",
+        outside_prefix=pbx.outside_prefix or "",
     )
 
 
