@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from call_records import schema, wire
 from call_records.accounts import AccountBook, SessionBook, TokenBook
+from call_records.book.missed_list import MissedBook
 from call_records.book.office import OfficeValues
 from call_records.book.rows import Home
 from call_records.book.shapes import Office
@@ -82,6 +83,7 @@ class RecordsStore:
     """The same as `retention`, with what the service itself does."""
     reviews: Reviews
     office: Office
+    missed: MissedBook
     catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
@@ -157,6 +159,7 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         audit=AuditLog(engine),
         reviews=ReviewDesk(engine),
         office=OfficeValues(engine),
+        missed=MissedBook(engine, home),
         home=home,
         retention=keeper,
         keeper=keeper,

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from call_records.book.missed_shapes import Missed
 from call_records.book.shapes import Office
 from call_records.recordings.shapes import (
     Audit,
@@ -219,6 +220,10 @@ class Records(Protocol):
     retention: Retention
     reviews: Reviews
     office: Office
+
+    @property
+    def missed(self) -> Missed:
+        """Whom we owe a call."""
 
     async def ready(self) -> str | None:
         """None when the database answers and its schema is current; else one sentence with the remedy."""

@@ -32,6 +32,8 @@ class Home:
 
     region: str = "RU"
     area_code: str = ""
+    zone: str = "UTC"
+    """The clock on the office's wall (IANA name), where its working hours do not say another one."""
 
 
 def phones_of(texts: Iterable[str], home: Home) -> list[Written]:
