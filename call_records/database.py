@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from call_records import schema, wire
 from call_records.accounts import AccountBook, SessionBook, TokenBook
+from call_records.book.blocking import Blocklist
+from call_records.book.campaigns import Campaigns
 from call_records.book.office import OfficeValues
 from call_records.book.rows import Home
 from call_records.book.shapes import Office
@@ -82,6 +84,8 @@ class RecordsStore:
     """The same as `retention`, with what the service itself does."""
     reviews: Reviews
     office: Office
+    blocklist: Blocklist
+    campaigns: Campaigns
     catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
@@ -157,6 +161,8 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         audit=AuditLog(engine),
         reviews=ReviewDesk(engine),
         office=OfficeValues(engine),
+        blocklist=Blocklist(engine, home),
+        campaigns=Campaigns(engine, home),
         home=home,
         retention=keeper,
         keeper=keeper,
