@@ -18,9 +18,15 @@ from call_records import schema, wire
 from call_records.accounts import AccountBook, SessionBook, TokenBook
 from call_records.book.blocking import Blocklist
 from call_records.book.campaigns import Campaigns
+from call_records.book.clients import ClientBook
+from call_records.book.deals import DealBook
+from call_records.book.matching import NumberMatcher
 from call_records.book.office import OfficeValues
+from call_records.book.pipelines import PipelineBook
 from call_records.book.rows import Home
-from call_records.book.shapes import Office
+from call_records.book.shapes import Book, Deals, Matching, Office, Pipelines, Tasks, Timelines
+from call_records.book.tasks import TaskBook
+from call_records.book.timelines import TimelineBook
 from call_records.journal import CallJournal
 from call_records.notes import NoteBook
 from call_records.outbox import Outbox
@@ -86,6 +92,12 @@ class RecordsStore:
     office: Office
     blocklist: Blocklist
     campaigns: Campaigns
+    matching: Matching
+    deals: Deals
+    pipelines: Pipelines
+    tasks: Tasks
+    book: Book
+    timelines: Timelines
     catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
@@ -163,6 +175,12 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         office=OfficeValues(engine),
         blocklist=Blocklist(engine, home),
         campaigns=Campaigns(engine, home),
+        matching=NumberMatcher(engine, home),
+        deals=DealBook(engine, home),
+        pipelines=PipelineBook(engine),
+        tasks=TaskBook(engine),
+        book=ClientBook(engine, home),
+        timelines=TimelineBook(engine),
         home=home,
         retention=keeper,
         keeper=keeper,

@@ -44,6 +44,7 @@ from switchhook.cel_sources import cel_source
 from switchhook.doctor import link_to
 from switchhook.meters import ServiceMeters
 from switchhook.recording_line import RecordingLine
+from switchhook.roster_line import RosterLine
 from switchhook.settings import PbxSettings, Settings, machine_time_zone
 from telephony.errors import SwitchhookError, TryLater
 from telephony.numbers import Numbering
@@ -294,7 +295,10 @@ def _start_parts(
         once_stored(service.store.reviews.picks.run, "review picks")
         once_stored(Bookkeeper(service.store.engine, steps_for(service.store.home)).run, "book")
         for pbx in service.settings.pbx:
-            bridge = _bridge(service, pbx, service.spool)
+            actions = ActionChannel(link_to(pbx))
+            bridge = _bridge(service, pbx, service.spool, actions)
+            roster = RosterLine(actions, numbering_of(pbx), service.store, service.board)
+            once_stored(roster.run, f"phones {pbx.id}")
             work = bridge.run(service.store_ready, tell_link_elsewhere=only == "bridge")
             running.append(tasks.create_task(work, name=f"bridge {pbx.id}"))
     if only == "bridge":
@@ -309,9 +313,8 @@ async def _once_stored(service: Service, part: Callable[[], Awaitable[None]]) ->
     await part()
 
 
-def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal) -> Bridge:
+def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal, actions: ActionChannel) -> Bridge:
     observer = Observer(link_to(pbx), wanted=WANTED, only_with=WANTED_ONLY_WITH)
-    actions = ActionChannel(link_to(pbx))
     bridge = Bridge(
         observer, numbering_of(pbx), service.store, service.board, spool, cel_source(pbx), actions=actions
     )

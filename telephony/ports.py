@@ -11,6 +11,7 @@ from uuid import UUID
 
 from telephony.events import CallEvent
 from telephony.facts import CallFacts
+from telephony.presence import Phone
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,9 @@ class LiveCalls(Protocol):
 
     def links(self) -> Sequence[LinkState]:
         """One entry per configured PBX."""
+
+    def phones(self) -> Sequence[Phone]:
+        """Every phone of every PBX, as they were last told; none in a process that watches no PBX."""
 
     def changes(self) -> AbstractAsyncContextManager[AsyncIterator[CallFacts | LinkState]]:
         """Every change from the moment of entering; a slow reader is dropped (the iterator ends), never waited for."""

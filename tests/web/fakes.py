@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,10 +14,21 @@ from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher
 
-from call_records.shapes import Account, ApiToken, CallFilter, CallPage, Note, Session
+from call_records.shapes import (
+    Account,
+    ApiToken,
+    CallFilter,
+    CallPage,
+    KnownPhone,
+    Note,
+    Session,
+    StaffMember,
+)
+from telephony.contacts import Match
 from telephony.errors import PeerMistake
 from telephony.facts import CallFacts
 from telephony.ports import LinkState
+from telephony.presence import Phone
 from telephony.staff import Directory, Person, PopPreference, Role
 from tests.recordings.player_fakes import (
     FakeAudit,
@@ -213,6 +224,7 @@ class FakeStaff:
     def __init__(self, accounts: FakeAccounts) -> None:
         self._accounts = accounts
         self.people: list[Person] = []
+        self.known: list[KnownPhone] = []
 
     async def directory(self) -> Directory:
         signed = [
@@ -221,6 +233,26 @@ class FakeStaff:
             if a.extensions
         ]
         return Directory((*signed, *self.people))
+
+    async def seen(self, pbx: str, extensions: Sequence[str], *, at: datetime) -> None:
+        del at
+        self.known += [KnownPhone(one, None, pbx, None, None, None) for one in extensions]
+
+    async def phones(self) -> Sequence[KnownPhone]:
+        return self.known
+
+    async def members(self) -> Sequence[StaffMember]:
+        return [
+            StaffMember(uuid4(), one.name, tuple(sorted(one.extensions)), one.team)
+            for one in (await self.directory()).people
+        ]
+
+    async def put_member(self, member: StaffMember) -> StaffMember:
+        self.people.append(Person(member.name, frozenset(member.extensions), member.team))
+        return member
+
+    async def leave(self, person_id: UUID, *, at: datetime | None) -> None:
+        del person_id, at
 
     async def put_person(self, *, name: str, extensions: Sequence[str], team: str | None = None) -> None:
         self.people.append(Person(name, frozenset(extensions), team))
@@ -253,6 +285,41 @@ class FakeOffice:
         self.kept[key] = value
 
 
+class FakeMatching:
+    """Whose a number is, put there by the test. With `answers` cleared every question waits until it is set."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Match] = {}
+        self.taught: list[tuple[str, UUID, bool]] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def match(self, number: str) -> Match:
+        await self.answers.wait()
+        return self.known.get(number, Match(number, None, None))
+
+    async def teach(self, number: str, *, client_id: UUID, right: bool, by: UUID) -> None:
+        del by
+        self.taught.append((number, client_id, right))
+class FakeBook:
+    """A book with nobody in it; what is asked besides belongs to tests on the real store."""
+
+    async def one(self, client_id: UUID) -> None:
+        del client_id
+
+    async def several(self, ids: Sequence[UUID]) -> Mapping[UUID, Any]:
+        del ids
+        return {}
+
+
+class FakeTimelines:
+    """Nothing happened with anybody."""
+
+    async def places(self, call_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
+        del call_ids
+        return {}
+
+
 class FakeRecords:
     """The opened store."""
 
@@ -273,6 +340,9 @@ class FakeRecords:
         self.audit = FakeAudit()
         self.reviews = FakeReviews()
         self.office = FakeOffice()
+        self.matching = FakeMatching()
+        self.book: Any = FakeBook()
+        self.timelines: Any = FakeTimelines()
         self.problem: str | None = None
 
     def _name_of(self, account_id: UUID) -> str:
@@ -307,12 +377,16 @@ class FakeLive:
         self._calls: dict[UUID, CallFacts] = {}
         self._links = {"hq": LinkState("hq", True, datetime.now(UTC), 0.0, None)}
         self._readers: set[asyncio.Queue[CallFacts | LinkState | None]] = set()
+        self.roster: list[Phone] = []
 
     def calls(self) -> Sequence[CallFacts]:
         return sorted(self._calls.values(), key=lambda facts: facts.started_at)
 
     def links(self) -> Sequence[LinkState]:
         return list(self._links.values())
+
+    def phones(self) -> Sequence[Phone]:
+        return self.roster
 
     @contextlib.asynccontextmanager
     async def changes(self) -> AsyncIterator[AsyncIterator[CallFacts | LinkState]]:
