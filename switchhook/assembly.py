@@ -327,11 +327,9 @@ def home_of(settings: Settings) -> Home:
     """How numbers are written in this office: as its first PBX dials them. And its clock."""
     zone = settings.web.time_zone or getattr(machine_time_zone(), "key", None) or "UTC"
     if not settings.pbx:
-        return Home()
-    first = settings.pbx[0]
-    return Home(first.default_region, first.area_code or "", first.outside_prefix or "")
         return Home(zone=zone)
-    return Home(settings.pbx[0].default_region, settings.pbx[0].area_code or "", zone)
+    first = settings.pbx[0]
+    return Home(first.default_region, first.area_code or "", first.outside_prefix or "", zone)
 
 
 def numbering_of(pbx: PbxSettings) -> Numbering:
