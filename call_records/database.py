@@ -16,12 +16,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from call_records import schema, wire
 from call_records.accounts import AccountBook, SessionBook, TokenBook
+from call_records.book.clients import ClientBook
 from call_records.book.deals import DealBook
+from call_records.book.matching import NumberMatcher
 from call_records.book.office import OfficeValues
 from call_records.book.pipelines import PipelineBook
 from call_records.book.rows import Home
-from call_records.book.shapes import Deals, Office, Pipelines, Tasks
+from call_records.book.shapes import Book, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.book.tasks import TaskBook
+from call_records.book.timelines import TimelineBook
 from call_records.journal import CallJournal
 from call_records.notes import NoteBook
 from call_records.outbox import Outbox
@@ -85,9 +88,12 @@ class RecordsStore:
     """The same as `retention`, with what the service itself does."""
     reviews: Reviews
     office: Office
+    matching: Matching
     deals: Deals
     pipelines: Pipelines
     tasks: Tasks
+    book: Book
+    timelines: Timelines
     catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
@@ -163,9 +169,12 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         audit=AuditLog(engine),
         reviews=ReviewDesk(engine),
         office=OfficeValues(engine),
+        matching=NumberMatcher(engine, home),
         deals=DealBook(engine, home),
         pipelines=PipelineBook(engine),
         tasks=TaskBook(engine),
+        book=ClientBook(engine, home),
+        timelines=TimelineBook(engine),
         home=home,
         retention=keeper,
         keeper=keeper,

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from call_records.book.shapes import Deals, Office, Pipelines, Tasks
+from call_records.book.shapes import Book, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.recordings.shapes import (
     Audit,
     Comments,
@@ -204,6 +204,21 @@ class KnownPhone:
     """When the PBX no longer had it."""
 
 
+@dataclass(frozen=True, slots=True)
+class StaffMember:
+    """A person of ours, as the staff page shows him. Account, CRM user and e-mail are optional."""
+
+    id: UUID | None
+    """None: is to be made."""
+    name: str
+    extensions: tuple[str, ...]
+    team: str | None = None
+    email: str | None = None
+    crm_user: str | None = None
+    account_id: UUID | None = None
+    left_at: datetime | None = None
+
+
 class StaffBook(Protocol):
     """People and their extensions, with or without an account."""
 
@@ -215,6 +230,17 @@ class StaffBook(Protocol):
 
     async def seen(self, pbx: str, extensions: Sequence[str], *, at: datetime) -> None:
         """These are the phones of that PBX now."""
+
+    async def members(self) -> Sequence[StaffMember]:
+        """Everybody, by name; those who left last."""
+
+    async def put_member(self, member: StaffMember) -> StaffMember:
+        """Store him, found by `id`. Of somebody with an account only e-mail and CRM user are taken: the rest is changed
+        with the account, which decides who hears whom. Raises PeerMistake when an extension is an account's.
+        """
+
+    async def leave(self, person_id: UUID, *, at: datetime | None) -> None:
+        """He left: his phones wait for somebody else, his name stays on what he owned. None: he is back."""
 
     async def phones(self) -> Sequence[KnownPhone]:
         """Every extension that was ever seen or named, by number."""
@@ -239,9 +265,12 @@ class Records(Protocol):
     retention: Retention
     reviews: Reviews
     office: Office
+    matching: Matching
     deals: Deals
     pipelines: Pipelines
     tasks: Tasks
+    book: Book
+    timelines: Timelines
 
     async def ready(self) -> str | None:
         """None when the database answers and its schema is current; else one sentence with the remedy."""

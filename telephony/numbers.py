@@ -105,6 +105,17 @@ def _possible(digits: str, region: str) -> str | None:
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
+@lru_cache(maxsize=16_384)
+def is_certain(key: str | None) -> bool:
+    """Whether a key is a number of a certain country: E.164, in a range that exists."""
+    if key is None or not key.startswith("+"):
+        return False
+    try:
+        return phonenumbers.is_valid_number(phonenumbers.parse(key, None))
+    except phonenumbers.NumberParseException:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """One number as somebody wrote it."""

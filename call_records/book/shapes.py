@@ -85,6 +85,8 @@ class ClientFilter:
     tag: str | None = None
     state: LeadState | None = None
     company_id: UUID | None = None
+    by_name: bool = False
+    """In order of names; else what changed last comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class TimelineEntry:
 
     id: UUID
     kind: str
-    """call, note, task, made, stage, converted, merged, owner, form"""
+    """call, note, task, made, changed, stage, converted, merged, owner, form"""
     at: datetime
     client_id: UUID | None
     client: str | None
@@ -471,7 +473,9 @@ class Tasks(Protocol):
         """Open ones first, by what is due first; then done ones, the last first. With those of merged entries."""
 
     async def of_deal(self, deal_id: UUID) -> Sequence[Task]: ...
-    async def open_of(self, owner_id: UUID, *, until: datetime | None = None, limit: int = 50) -> Sequence[Task]:
+    async def open_of(
+        self, owner_id: UUID, *, until: datetime | None = None, limit: int = 50
+    ) -> Sequence[Task]:
         """What a person has to do, overdue first; with `until` only what is due before it."""
 
     async def change(self, task: Task, *, by: UUID) -> Task:

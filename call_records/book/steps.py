@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from call_records.book.filing import filing
 from call_records.book.rows import Home
 from call_records.book.worker import Step
 
 
 def steps_for(home: Home) -> tuple[Step, ...]:
     """The steps of this office."""
-    del home
-    return ()
+    return (filing(home),)

@@ -1,0 +1,1 @@
+"""The book: people, what happened with them, and what is owed to them."""

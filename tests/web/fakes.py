@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,17 @@ from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher
 
-from call_records.shapes import Account, ApiToken, CallFilter, CallPage, KnownPhone, Note, Session
+from call_records.shapes import (
+    Account,
+    ApiToken,
+    CallFilter,
+    CallPage,
+    KnownPhone,
+    Note,
+    Session,
+    StaffMember,
+)
+from telephony.contacts import Match
 from telephony.errors import PeerMistake
 from telephony.facts import CallFacts
 from telephony.ports import LinkState
@@ -231,6 +241,19 @@ class FakeStaff:
     async def phones(self) -> Sequence[KnownPhone]:
         return self.known
 
+    async def members(self) -> Sequence[StaffMember]:
+        return [
+            StaffMember(uuid4(), one.name, tuple(sorted(one.extensions)), one.team)
+            for one in (await self.directory()).people
+        ]
+
+    async def put_member(self, member: StaffMember) -> StaffMember:
+        self.people.append(Person(member.name, frozenset(member.extensions), member.team))
+        return member
+
+    async def leave(self, person_id: UUID, *, at: datetime | None) -> None:
+        del person_id, at
+
     async def put_person(self, *, name: str, extensions: Sequence[str], team: str | None = None) -> None:
         self.people.append(Person(name, frozenset(extensions), team))
 
@@ -262,6 +285,41 @@ class FakeOffice:
         self.kept[key] = value
 
 
+class FakeMatching:
+    """Whose a number is, put there by the test. With `answers` cleared every question waits until it is set."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Match] = {}
+        self.taught: list[tuple[str, UUID, bool]] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def match(self, number: str) -> Match:
+        await self.answers.wait()
+        return self.known.get(number, Match(number, None, None))
+
+    async def teach(self, number: str, *, client_id: UUID, right: bool, by: UUID) -> None:
+        del by
+        self.taught.append((number, client_id, right))
+class FakeBook:
+    """A book with nobody in it; what is asked besides belongs to tests on the real store."""
+
+    async def one(self, client_id: UUID) -> None:
+        del client_id
+
+    async def several(self, ids: Sequence[UUID]) -> Mapping[UUID, Any]:
+        del ids
+        return {}
+
+
+class FakeTimelines:
+    """Nothing happened with anybody."""
+
+    async def places(self, call_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
+        del call_ids
+        return {}
+
+
 class FakeRecords:
     """The opened store."""
 
@@ -282,6 +340,9 @@ class FakeRecords:
         self.audit = FakeAudit()
         self.reviews = FakeReviews()
         self.office = FakeOffice()
+        self.matching = FakeMatching()
+        self.book: Any = FakeBook()
+        self.timelines: Any = FakeTimelines()
         self.problem: str | None = None
 
     def _name_of(self, account_id: UUID) -> str:
