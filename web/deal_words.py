@@ -17,7 +17,7 @@ from telephony.errors import PeerMistake
 from web.visibility import View, mask
 from web.wording import _, day
 
-_NUMBER = re.compile(r"\+?\d(?:[\s().\-–/]*\d){6,}")  # noqa: RUF001 - people write numbers with dashes of any kind
+_NUMBER = re.compile(r"\+?\d(?:[\s().\-–/]*\d){6,}")
 """Seven digits or more with what people write between them; fewer is an extension, a price or a year."""
 
 SYMBOLS = {"RUB": "₽", "EUR": "€", "USD": "$", "GBP": "£", "UAH": "₴", "KZT": "₸", "PLN": "zł", "ILS": "₪", "INR": "₹"}
