@@ -96,7 +96,11 @@ clients = Table(
     Column("removed_at", MOMENT),
     # Last conversation with one of ours.
     Column("spoken_at", MOMENT),
-    # Lower case: name, company, e-mails, tags, digits of the numbers. What a typed word is looked for in.
+    # What is its own of e-mails, tags, fields, company, position and owner, while the columns show those of entries merged
+    # into it besides. NULL: nobody was merged into it. See family.py.
+    Column("own", JSONB),
+    # Name, company, e-mails, tags and digits of the numbers of the whole family, as spelling.py spells them: what a
+    # typed word is looked for in.
     Column("search", Text, nullable=False),
     Column("created_by", Uuid, ForeignKey("accounts.id", ondelete="SET NULL")),
     Column("created_at", MOMENT, nullable=False, server_default=_NOW),
@@ -107,6 +111,19 @@ clients = Table(
     Index("clients_by_name", "kind", text("lower(name)"), "id", postgresql_where=_LIVE),
     Index("clients_by_change", "kind", text("updated_at DESC"), text("id DESC"), postgresql_where=_LIVE),
     Index("clients_by_owner", "owner_id", "kind", text("updated_at DESC"), postgresql_where=_LIVE),
+    Index(
+        "clients_by_state",
+        "state",
+        text("updated_at DESC"),
+        text("id DESC"),
+        postgresql_where=text("state IS NOT NULL AND merged_into IS NULL AND removed_at IS NULL"),
+    ),
+    Index(
+        "clients_tagged",
+        text("updated_at DESC"),
+        postgresql_where=text("tags <> '{}' AND merged_into IS NULL AND removed_at IS NULL"),
+    ),
+    Index("clients_by_email", "emails", postgresql_using="gin"),
     Index("clients_by_tags", "tags", postgresql_using="gin"),
     Index("clients_by_company", "company_id", postgresql_where=text("company_id IS NOT NULL")),
     Index("clients_by_survivor", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
@@ -148,12 +165,13 @@ client_merges = Table(
     Column("id", Uuid, primary_key=True),
     _client("survivor_id", nullable=False),
     _client("absorbed_id", nullable=False),
-    # The survivor as it was, for the undoing.
-    Column("before", JSONB, nullable=False),
+    # What pointed to the absorbed one and was turned to the survivor: {"deals.contact_id": [ids]}.
+    Column("moved", JSONB, nullable=False),
     Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="SET NULL")),
     Column("at", MOMENT, nullable=False, server_default=_NOW),
     Column("undone_at", MOMENT),
     Index("client_merges_by_survivor", "survivor_id", text("at DESC")),
+    Index("client_merges_by_absorbed", "absorbed_id", postgresql_where=text("undone_at IS NULL")),
 )
 
 number_lessons = Table(
@@ -253,7 +271,7 @@ timeline = Table(
     # Whose; NULL: a call that a person said belongs to nobody.
     _client("client_id"),
     Column("deal_id", Uuid, ForeignKey("deals.id", ondelete="SET NULL")),
-    # call, note, task, made, stage, converted, merged, owner, form
+    # call, note, task, made, changed, stage, converted, merged, owner, form
     Column("kind", Text, nullable=False),
     Column("at", MOMENT, nullable=False),
     Column("call_id", Uuid),
@@ -293,6 +311,33 @@ lead_rules = Table(
     Column("task_minutes", Integer),
 )
 
+call_rulings = Table(
+    "call_rulings",
+    metadata,
+    # What the lead rules said of a call, once for its outcome: nothing is made twice however often it is told again.
+    Column("call_id", Uuid, primary_key=True),
+    # The number it is about, as client_phones.key, and our line.
+    Column("key", Text, nullable=False),
+    Column("did", Text),
+    # When the call began: so many new entries within ten minutes are a flood.
+    Column("at", MOMENT, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("known", Text, nullable=False),
+    # telephony.lead_rules.Refusal; NULL: a line of the table decided.
+    Column("refusal", Text),
+    # The line as it was then.
+    Column("line", JSONB),
+    # telephony.lead_rules.Making
+    Column("made", Text, nullable=False),
+    _client("client_id", gone="SET NULL"),
+    Column("deal_id", Uuid, ForeignKey("deals.id", ondelete="SET NULL")),
+    Column("task_id", Uuid, ForeignKey("tasks.id", ondelete="SET NULL")),
+    # To whom it was given.
+    _owner(),
+    Index("call_rulings_by_line", "did", "at", postgresql_where=text("made <> 'nothing'")),
+    Index("call_rulings_flooded", "at", postgresql_where=text("refusal = 'flood'")),
+)
+
 blocklist = Table(
     "blocklist",
     metadata,
@@ -316,18 +361,24 @@ missed = Table(
     Column("state", Text, nullable=False),
     _owner(),
     Column("team", Text),
-    # Why it is his: owner_of_contact, last_rung, team, claimed, escalated.
+    # Why it is his: owner_of_contact, last_rung, team, claimed, given.
     Column("owner_why", Text),
     Column("did", Text),
     Column("times", Integer, nullable=False),
     Column("first_at", MOMENT, nullable=False),
+    # From when the deadline counts: the first missed call, or when somebody reopened it.
+    Column("owed_since", MOMENT, nullable=False),
     Column("last_at", MOMENT, nullable=False),
     Column("last_call_id", Uuid, nullable=False),
     Column("due_at", MOMENT),
     Column("reminded_at", MOMENT),
     Column("escalated_at", MOMENT),
     Column("claimed_at", MOMENT),
+    Column("claimed_by", Uuid, ForeignKey("accounts.id", ondelete="SET NULL")),
+    # Calls of ours that nobody answered.
     Column("tried", Integer, nullable=False, server_default="0"),
+    Column("tried_at", MOMENT),
+    Column("tried_extension", Text),
     Column("closed_at", MOMENT),
     # By which call, and which of our extensions talked; or which account gave up, and why.
     Column("closed_call_id", Uuid),
@@ -335,6 +386,7 @@ missed = Table(
     Column("closed_account_id", Uuid, ForeignKey("accounts.id", ondelete="SET NULL")),
     Column("closed_how", Text),
     Column("reason", Text),
+    Column("reason_text", Text),
     Column("version", Integer, nullable=False, server_default="1"),
     Index(
         "missed_open",
@@ -346,6 +398,9 @@ missed = Table(
     Index("missed_by_close", text("closed_at DESC"), postgresql_where=text("closed_at IS NOT NULL")),
     Index("missed_by_key", "key", text("last_at DESC")),
     Index("missed_by_owner", "owner_id"),
+    # A call that turns out to be another one finds what it was part of.
+    Index("missed_by_last_call", "last_call_id"),
+    Index("missed_by_closing_call", "closed_call_id", postgresql_where=text("closed_call_id IS NOT NULL")),
 )
 
 missed_calls = Table(
@@ -356,6 +411,23 @@ missed_calls = Table(
     Column("missed_id", Uuid, ForeignKey("missed.id", ondelete="CASCADE"), nullable=False),
     Column("at", MOMENT, nullable=False),
     Index("missed_calls_by_entry", "missed_id", text("at DESC")),
+)
+
+missed_acts = Table(
+    "missed_acts",
+    metadata,
+    # What people did with an entry. Entries are told from calls and acts together, in the order of their times.
+    Column("id", Uuid, primary_key=True),
+    # As missed.key.
+    Column("key", Text, nullable=False),
+    Column("at", MOMENT, nullable=False),
+    # telephony.missed.Kind: claimed, given, released, gave_up, reopened
+    Column("kind", Text, nullable=False),
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="SET NULL")),
+    Column("person_id", Uuid, ForeignKey("people.id", ondelete="SET NULL")),
+    Column("reason", Text),
+    Column("reason_text", Text),
+    Index("missed_acts_by_key", "key", "at"),
 )
 
 web_forms = Table(

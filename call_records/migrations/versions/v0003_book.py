@@ -84,6 +84,7 @@ CREATE TABLE clients (
     merged_into uuid,
     removed_at timestamptz,
     spoken_at timestamptz,
+    own jsonb,
     search text NOT NULL,
     created_by uuid,
     created_at timestamptz DEFAULT now() NOT NULL,
@@ -108,9 +109,14 @@ CREATE INDEX clients_by_name ON clients (kind, lower(name), id)
     WHERE merged_into IS NULL AND removed_at IS NULL;
 CREATE INDEX clients_by_owner ON clients (owner_id, kind, updated_at DESC)
     WHERE merged_into IS NULL AND removed_at IS NULL;
+CREATE INDEX clients_by_email ON clients USING gin (emails);
+CREATE INDEX clients_by_state ON clients (state, updated_at DESC, id DESC)
+    WHERE state IS NOT NULL AND merged_into IS NULL AND removed_at IS NULL;
 CREATE INDEX clients_by_survivor ON clients (merged_into) WHERE merged_into IS NOT NULL;
 CREATE INDEX clients_by_tags ON clients USING gin (tags);
 CREATE INDEX clients_made_by_calls ON clients (created_at DESC) WHERE kind = 'lead' AND source = 'call';
+CREATE INDEX clients_tagged ON clients (updated_at DESC)
+    WHERE tags <> '{}' AND merged_into IS NULL AND removed_at IS NULL;
 CREATE INDEX clients_search ON clients USING gin (search gin_trgm_ops);
 
 CREATE TABLE client_phones (
@@ -135,7 +141,7 @@ CREATE TABLE client_merges (
     id uuid NOT NULL,
     survivor_id uuid NOT NULL,
     absorbed_id uuid NOT NULL,
-    before jsonb NOT NULL,
+    moved jsonb NOT NULL,
     account_id uuid,
     at timestamptz DEFAULT now() NOT NULL,
     undone_at timestamptz,
@@ -144,6 +150,7 @@ CREATE TABLE client_merges (
     FOREIGN KEY(absorbed_id) REFERENCES clients (id) ON DELETE CASCADE,
     FOREIGN KEY(account_id) REFERENCES accounts (id) ON DELETE SET NULL
 );
+CREATE INDEX client_merges_by_absorbed ON client_merges (absorbed_id) WHERE undone_at IS NULL;
 CREATE INDEX client_merges_by_survivor ON client_merges (survivor_id, at DESC);
 
 CREATE TABLE number_lessons (
@@ -283,6 +290,29 @@ CREATE TABLE lead_rules (
     FOREIGN KEY(owner_id) REFERENCES people (id) ON DELETE SET NULL
 );
 
+CREATE TABLE call_rulings (
+    call_id uuid NOT NULL,
+    key text NOT NULL,
+    did text,
+    at timestamptz NOT NULL,
+    outcome text NOT NULL,
+    known text NOT NULL,
+    refusal text,
+    line jsonb,
+    made text NOT NULL,
+    client_id uuid,
+    deal_id uuid,
+    task_id uuid,
+    owner_id uuid,
+    PRIMARY KEY (call_id),
+    FOREIGN KEY(client_id) REFERENCES clients (id) ON DELETE SET NULL,
+    FOREIGN KEY(deal_id) REFERENCES deals (id) ON DELETE SET NULL,
+    FOREIGN KEY(task_id) REFERENCES tasks (id) ON DELETE SET NULL,
+    FOREIGN KEY(owner_id) REFERENCES people (id) ON DELETE SET NULL
+);
+CREATE INDEX call_rulings_by_line ON call_rulings (did, at) WHERE made <> 'nothing';
+CREATE INDEX call_rulings_flooded ON call_rulings (at) WHERE refusal = 'flood';
+
 CREATE TABLE blocklist (
     pattern text NOT NULL,
     reason text NOT NULL,
@@ -306,28 +336,36 @@ CREATE TABLE missed (
     did text,
     times integer NOT NULL,
     first_at timestamptz NOT NULL,
+    owed_since timestamptz NOT NULL,
     last_at timestamptz NOT NULL,
     last_call_id uuid NOT NULL,
     due_at timestamptz,
     reminded_at timestamptz,
     escalated_at timestamptz,
     claimed_at timestamptz,
+    claimed_by uuid,
     tried integer DEFAULT '0' NOT NULL,
+    tried_at timestamptz,
+    tried_extension text,
     closed_at timestamptz,
     closed_call_id uuid,
     closed_extension text,
     closed_account_id uuid,
     closed_how text,
     reason text,
+    reason_text text,
     version integer DEFAULT '1' NOT NULL,
     PRIMARY KEY (id),
     FOREIGN KEY(client_id) REFERENCES clients (id) ON DELETE SET NULL,
     FOREIGN KEY(owner_id) REFERENCES people (id) ON DELETE SET NULL,
+    FOREIGN KEY(claimed_by) REFERENCES accounts (id) ON DELETE SET NULL,
     FOREIGN KEY(closed_account_id) REFERENCES accounts (id) ON DELETE SET NULL
 );
 CREATE INDEX missed_by_close ON missed (closed_at DESC) WHERE closed_at IS NOT NULL;
+CREATE INDEX missed_by_closing_call ON missed (closed_call_id) WHERE closed_call_id IS NOT NULL;
 CREATE INDEX missed_by_debt ON missed (first_at) WHERE state IN ('new', 'claimed');
 CREATE INDEX missed_by_key ON missed (key, last_at DESC);
+CREATE INDEX missed_by_last_call ON missed (last_call_id);
 CREATE INDEX missed_by_owner ON missed (owner_id);
 CREATE UNIQUE INDEX missed_open ON missed (key) WHERE state IN ('new', 'claimed');
 
@@ -339,6 +377,21 @@ CREATE TABLE missed_calls (
     FOREIGN KEY(missed_id) REFERENCES missed (id) ON DELETE CASCADE
 );
 CREATE INDEX missed_calls_by_entry ON missed_calls (missed_id, at DESC);
+
+CREATE TABLE missed_acts (
+    id uuid NOT NULL,
+    key text NOT NULL,
+    at timestamptz NOT NULL,
+    kind text NOT NULL,
+    account_id uuid,
+    person_id uuid,
+    reason text,
+    reason_text text,
+    PRIMARY KEY (id),
+    FOREIGN KEY(account_id) REFERENCES accounts (id) ON DELETE SET NULL,
+    FOREIGN KEY(person_id) REFERENCES people (id) ON DELETE SET NULL
+);
+CREATE INDEX missed_acts_by_key ON missed_acts (key, at);
 
 CREATE TABLE web_forms (
     id uuid NOT NULL,
