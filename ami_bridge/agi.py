@@ -6,8 +6,8 @@
 
 Nothing here may hold up a call: a question has a deadline, a connection has one, there is a bound on questions at once, and
 whoever does not fit is sent away unanswered, which the dialplan takes for "not known". That the call goes on when this whole
-process is stopped is not our doing but that of the dialplan's own clock and of the script's: docs/decisions/0009. What we owe
-to both: a command is written whole or not at all, because Asterisk waits without end for the rest of a line.
+process is stopped is not our doing but that of the dialplan's own clock and of the script's: docs/decisions/0009. What we
+owe to both: a command is written whole or not at all, because Asterisk waits without end for the rest of a line.
 """
 
 from __future__ import annotations
