@@ -2,7 +2,7 @@
 
     server = FastAgiServer({"hq": lookup}, port=4573)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(server.run())
+        tasks.create_task(server.keep_serving())
 
 Nothing here may hold up a call: a question has a deadline, a connection has one, there is a bound on questions at once, and
 whoever does not fit is sent away unanswered, which the dialplan takes for "not known". That the call goes on when this whole
@@ -45,6 +45,7 @@ LOOKUP_SECONDS = 0.1  # the contact book needs 5 ms; the script gives up after 0
 CONVERSATION_SECONDS = 0.2  # after that Asterisk has gone; on loopback a conversation takes 3 ms
 AT_ONCE = 64  # questions; more than the calls that begin within a quarter of a second at any office
 BACKLOG = 1024  # connections that Asterisk gave up while we were stopped lie in it until we go on
+RETRY_SECONDS = 5.0  # a Switchhook that is being replaced stops within that
 COMPLAINT_PAUSE = 60.0  # s
 GROUP_ONLY, EVERYONE = 0o660, 0o666  # whoever may write to the socket may ask for names
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -85,6 +86,19 @@ class FastAgiServer:
         self.port: int | None = None
         """The port that is listened on, once `listening` is set."""
         self.listening = asyncio.Event()
+        self.problem: str | None = None
+        """Why nobody is answered, and what to do, in a sentence or two; None while all is well."""
+
+    async def keep_serving(self, *, retry_seconds: float = RETRY_SECONDS) -> None:
+        """Answer until cancelled. A port that is taken is told once and tried again: calls are told without it."""
+        while True:
+            try:
+                await self.run()
+            except NeedsPerson as mistake:
+                if self.problem is None:
+                    log.error("handsets_not_served", problem=str(mistake), remedy=mistake.remedy)
+                self.problem = f"{mistake} {mistake.remedy}"
+            await asyncio.sleep(retry_seconds)
 
     async def run(self) -> None:
         """Answer until cancelled. Raises NeedsPerson when the port or the socket cannot be had."""
@@ -97,6 +111,7 @@ class FastAgiServer:
                 server = await self._listen_on_socket(self._unix_socket)
                 room.callback(self._unix_socket.unlink, missing_ok=True)
                 room.push_async_callback(self._close, server)
+            self.problem = None
             self.listening.set()
             try:
                 await asyncio.get_running_loop().create_future()

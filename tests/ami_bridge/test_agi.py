@@ -175,6 +175,23 @@ async def test_a_taken_port_is_named() -> None:
     assert "[handsets]" in (told.value.remedy or "")
 
 
+async def test_a_port_that_is_taken_is_waited_for() -> None:
+    """The old Switchhook is still stopping. The new one tells of it, goes on with everything else, and serves soon after."""
+    async with serving() as old:
+        new = FastAgiServer({"hq": Book()}, port=old.port)
+        task = asyncio.create_task(new.keep_serving(retry_seconds=0.01))
+        async with asyncio.timeout(10):
+            while new.problem is None:
+                await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await new.listening.wait()
+    assert new.problem is None
+    assert await said(new, ASKED)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 # Asked badly
 
 
