@@ -324,9 +324,10 @@ async def test_an_answer_is_not_held_back() -> None:
 
     async with await asyncio.start_server(look, sock=listen("127.0.0.1", 0)) as server:
         _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        assert await asyncio.wait_for(undelayed, 10)
+        told = await asyncio.wait_for(undelayed, 10)
         writer.close()
         await writer.wait_closed()
+    assert told
 
 
 async def test_stops_within_two_seconds_with_an_open_stream() -> None:
