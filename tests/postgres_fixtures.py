@@ -18,6 +18,7 @@ from call_records.postgres import EmbeddedPostgres
 from telephony.errors import SwitchhookError
 
 TEMPLATE = "template_switchhook"
+PREFIX = "switchhook-postgres-"
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES = 1_000_000_000  # measured: 150 MB at most; a container's usual 64 MB are too few
 FILE_COPY_SINCE = 15  # the major version that lets one choose
@@ -49,7 +50,9 @@ def short_dir() -> Iterator[Path]:
 def postgres_server() -> Iterator[str]:
     """The socket directory of the session's server, the migrated template inside."""
     with asyncio.Runner() as runner:
-        directory = Path(tempfile.mkdtemp(prefix="switchhook-postgres-", dir=_quick_place()))
+        place = _quick_place()
+        _clear_abandoned(place)
+        directory = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=place))
         server = EmbeddedPostgres(directory, durable=False)
         try:
             try:
@@ -75,6 +78,14 @@ def _quick_place() -> Path | None:
     room = memory.f_bavail * memory.f_frsize
     usable = os.access(MEMORY, os.W_OK | os.X_OK) and not memory.f_flag & os.ST_NOEXEC
     return MEMORY if usable and room >= MEMORY_BYTES else None
+
+
+def _clear_abandoned(place: Path | None) -> None:
+    """A run that was killed could not put away its database; in memory nothing else ever would."""
+    for left in place.glob(f"{PREFIX}*-*") if place else ():
+        owner = left.name.removeprefix(PREFIX).partition("-")[0]
+        if owner.isdecimal() and not Path("/proc", owner).exists() and left.stat().st_uid == os.geteuid():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 @pytest.fixture
