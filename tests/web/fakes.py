@@ -412,6 +412,10 @@ class FakeLive:
         finally:
             self._readers.discard(queue)
 
+    def begun(self, facts: CallFacts) -> None:
+        """The call was like this before anybody looked: nobody is told of it as of a change."""
+        self._calls[facts.id] = facts
+
     def publish(self, facts: CallFacts) -> None:
         """The call is now like this."""
         if facts.ended:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import time
 from uuid import UUID
 
@@ -324,6 +325,23 @@ def test_a_taken_port_names_the_fix() -> None:
     finally:
         first.close()
     assert "another port" in (caught.value.remedy or "")
+
+
+async def test_an_answer_is_not_held_back() -> None:
+    """The end of a page leaves at once, without waiting until the browser has acknowledged its beginning."""
+    undelayed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def look(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted = writer.get_extra_info("socket")
+        undelayed.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    async with await asyncio.start_server(look, sock=listen("127.0.0.1", 0)) as server:
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        told = await asyncio.wait_for(undelayed, 10)
+        writer.close()
+        await writer.wait_closed()
+    assert told
 
 
 async def test_stops_within_two_seconds_with_an_open_stream() -> None:
