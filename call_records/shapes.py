@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from call_records.book.shapes import Book, Deals, Matching, Office, Pipelines, Tasks, Timelines
+from call_records.book.missed_shapes import Missed
+from call_records.book.shapes import Office
 from call_records.recordings.shapes import (
     Audit,
     Comments,
@@ -277,6 +279,10 @@ class Records(Protocol):
     tasks: Tasks
     book: Book
     timelines: Timelines
+
+    @property
+    def missed(self) -> Missed:
+        """Whom we owe a call."""
 
     async def ready(self) -> str | None:
         """None when the database answers and its schema is current; else one sentence with the remedy."""

@@ -473,7 +473,9 @@ class Tasks(Protocol):
         """Open ones first, by what is due first; then done ones, the last first. With those of merged entries."""
 
     async def of_deal(self, deal_id: UUID) -> Sequence[Task]: ...
-    async def open_of(self, owner_id: UUID, *, until: datetime | None = None, limit: int = 50) -> Sequence[Task]:
+    async def open_of(
+        self, owner_id: UUID, *, until: datetime | None = None, limit: int = 50
+    ) -> Sequence[Task]:
         """What a person has to do, overdue first; with `until` only what is due before it."""
 
     async def change(self, task: Task, *, by: UUID) -> Task:
