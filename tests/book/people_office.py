@@ -78,7 +78,9 @@ async def fill(records: RecordsStore) -> dict[str, UUID]:
         kind = (ClientKind.CONTACT, ClientKind.CONTACT, ClientKind.LEAD, ClientKind.COMPANY)[index % 4]
         await add(
             records,
-            f"{_FIRST[index % 8]} {_LAST[index % 9]}" if kind is not ClientKind.COMPANY else _FIRMS[index % 5],
+            f"{_FIRST[index % 8]} {_LAST[index % 9]}"
+            if kind is not ClientKind.COMPANY
+            else _FIRMS[index % 5],
             f"+7 916 {100 + index:03}-{index:02}-11",
             kind=kind,
             company=garden.id if index % 9 == 4 and kind is ClientKind.CONTACT else None,

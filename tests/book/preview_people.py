@@ -1,4 +1,4 @@
-"""`python -m tests.book.preview_people [FOLDER]`: the People pages with a fictional office, as pictures in the usual sizes."""
+"""`python -m tests.book.preview_people [FOLDER]`: the People pages as pictures in the usual sizes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,6 @@ async def shoot(browser: Browser, address: str, folder: Path, ids: dict[str, UUI
 
 async def main(folder: Path) -> None:
     """Serve, look, stop."""
-    folder.mkdir(parents=True, exist_ok=True)
     server = EmbeddedPostgres(Path(tempfile.mkdtemp(prefix="preview-people-")), durable=False)
     try:
         url = await server.start()
