@@ -17,10 +17,20 @@ from telephony.errors import PeerMistake
 from web.visibility import View, mask
 from web.wording import _, day
 
-_NUMBER = re.compile(r"\+?\d(?:[\s().\-–/]*\d){6,}")  # noqa: RUF001 - people write numbers with dashes of any kind
+_NUMBER = re.compile(r"\+?\d(?:[\s().\-–/]*\d){6,}")
 """Seven digits or more with what people write between them; fewer is an extension, a price or a year."""
 
-SYMBOLS = {"RUB": "₽", "EUR": "€", "USD": "$", "GBP": "£", "UAH": "₴", "KZT": "₸", "PLN": "zł", "ILS": "₪", "INR": "₹"}
+SYMBOLS = {
+    "RUB": "₽",
+    "EUR": "€",
+    "USD": "$",
+    "GBP": "£",
+    "UAH": "₴",
+    "KZT": "₸",
+    "PLN": "zł",
+    "ILS": "₪",
+    "INR": "₹",
+}
 """Currencies whose sign everybody there reads; the others are written with their three letters."""
 
 THIN, FIRM = "\u202f", "\u00a0"  # narrow no-break space between thousands, no-break space before the currency
