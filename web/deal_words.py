@@ -159,6 +159,13 @@ def silent_word(days: int) -> str:
     return _("Silent 1 day") if days == 1 else _("Silent {n} days").format(n=days)
 
 
+def since_word(moment: datetime, zone: tzinfo, now: datetime) -> str:
+    """`since today`, `since 8 Nov`: how long it stands where it is."""
+    near = {0: _("since today"), 1: _("since yesterday")}
+    days = (now.astimezone(zone).date() - moment.astimezone(zone).date()).days
+    return near.get(days) or _("since {day}").format(day=day(moment, zone, now))
+
+
 @dataclass(frozen=True, slots=True)
 class Card:
     """A deal as the board and the list show it."""

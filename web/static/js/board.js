@@ -13,6 +13,7 @@ const PAUSE = 700; // ms after the last arrow key before the move is told: two s
 const SAID = 20_000; // ms the line with Undo stays
 
 for (const form of document.querySelectorAll("form[data-filters]")) {
+  /** @type {HTMLElement} */ (form.querySelector("button[type=submit]")).hidden = true; // a choice and Enter are enough
   for (const select of form.querySelectorAll("select")) select.addEventListener("change", () => /** @type {HTMLFormElement} */ (form).requestSubmit());
 }
 const found = document.querySelector("[data-board]");
