@@ -13,50 +13,19 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from telephony.contacts import Candidate, ClientKind, LeadState, Match, MatchRule
+from call_records.book.matching import match_key
+from telephony.contacts import ClientKind, LeadState, Match, MatchRule
 
 
 async def find(connection: AsyncConnection, key: str) -> Match:
-    """Who has exactly this number. Raises nothing of its own."""
-    candidates = [_candidate(row) for row in await connection.execute(_EXACT, {"key": key})]
-    with_deal = [one for one in candidates if one.open_deals]
-    spoken = [one for one in candidates if one.spoken_at is not None]
-    chosen, rule = None, None
-    if len(candidates) == 1:
-        chosen, rule = candidates[0], MatchRule.ONLY
-    elif len(with_deal) == 1:
-        chosen, rule = with_deal[0], MatchRule.OPEN_DEAL
-    elif spoken:
-        chosen, rule = spoken[0], MatchRule.LAST_SPOKEN
-    return Match(key, chosen, rule, tuple(one for one in candidates if one is not chosen))
-
-
-_EXACT = text("""
-    SELECT c.id, c.kind, c.name, o.name AS company, c.owner_id, c.spoken_at, c.state,
-           coalesce(p.label, '') AS label, p.raw,
-           (SELECT count(*) FROM deals d WHERE d.state = 'open' AND d.removed_at IS NULL
-                AND (d.contact_id = c.id OR d.company_id = c.id)) AS open_deals
-    FROM client_phones p JOIN clients c ON c.id = p.client_id LEFT JOIN clients o ON o.id = c.company_id
-    WHERE p.key = :key AND c.merged_into IS NULL AND c.removed_at IS NULL
-        AND (c.state IS NULL OR c.state = 'open')
-    ORDER BY c.spoken_at DESC NULLS LAST, c.created_at, c.id
-""")
-
-
-def _candidate(row: Row[Any]) -> Candidate:
-    return Candidate(
-        id=row.id,
-        kind=ClientKind(row.kind),
-        name=row.name,
-        company=row.company,
-        owner_id=row.owner_id,
-        field=row.label,
-        written=row.raw,
-        exact=True,
-        spoken_at=row.spoken_at,
-        open_deals=row.open_deals,
-        state=LeadState(row.state) if row.state else None,
-    )
+    """Who has this number, by the policy of a ringing phone. A call must lie somewhere, so of several who fit alike it is
+    with the one spoken to last until a person says (LAST_SPOKEN). Raises nothing of its own.
+    """
+    match = await match_key(connection, key)
+    last = match.others[0] if match.others else None
+    if match.chosen is not None or last is None or last.spoken_at is None:
+        return match
+    return Match(key, last, MatchRule.LAST_SPOKEN, match.others[1:])
 
 
 @dataclass(frozen=True, slots=True)
