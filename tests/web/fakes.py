@@ -30,6 +30,7 @@ from telephony.facts import CallFacts
 from telephony.ports import LinkState
 from telephony.presence import Phone
 from telephony.staff import Directory, Person, PopPreference, Role
+from tests.book.deal_fakes import FakeDeals, FakePipelines, FakeTasks
 from tests.recordings.player_fakes import (
     FakeAudit,
     FakeCatalogue,
@@ -353,6 +354,9 @@ class FakeRecords:
         self.matching = FakeMatching()
         self.book: Any = FakeBook()
         self.timelines: Any = FakeTimelines()
+        self.deals: Any = FakeDeals()
+        self.pipelines: Any = FakePipelines()
+        self.tasks: Any = FakeTasks()
         self.problem: str | None = None
 
     def _name_of(self, account_id: UUID) -> str:
