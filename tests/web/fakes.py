@@ -301,6 +301,8 @@ class FakeMatching:
     async def teach(self, number: str, *, client_id: UUID, right: bool, by: UUID) -> None:
         del by
         self.taught.append((number, client_id, right))
+
+
 class FakeBook:
     """A book with nobody in it; what is asked besides belongs to tests on the real store."""
 
