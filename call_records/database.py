@@ -16,9 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from call_records import schema, wire
 from call_records.accounts import AccountBook, SessionBook, TokenBook
+from call_records.book.blocking import Blocklist
+from call_records.book.campaigns import Campaigns
 from call_records.book.clients import ClientBook
 from call_records.book.deals import DealBook
 from call_records.book.matching import NumberMatcher
+from call_records.book.missed_list import MissedBook
 from call_records.book.office import OfficeValues
 from call_records.book.pipelines import PipelineBook
 from call_records.book.rows import Home
@@ -88,12 +91,15 @@ class RecordsStore:
     """The same as `retention`, with what the service itself does."""
     reviews: Reviews
     office: Office
+    blocklist: Blocklist
+    campaigns: Campaigns
     matching: Matching
     deals: Deals
     pipelines: Pipelines
     tasks: Tasks
     book: Book
     timelines: Timelines
+    missed: MissedBook
     catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
@@ -169,12 +175,15 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         audit=AuditLog(engine),
         reviews=ReviewDesk(engine),
         office=OfficeValues(engine),
+        blocklist=Blocklist(engine, home),
+        campaigns=Campaigns(engine, home),
         matching=NumberMatcher(engine, home),
         deals=DealBook(engine, home),
         pipelines=PipelineBook(engine),
         tasks=TaskBook(engine),
         book=ClientBook(engine, home),
         timelines=TimelineBook(engine),
+        missed=MissedBook(engine, home),
         home=home,
         retention=keeper,
         keeper=keeper,

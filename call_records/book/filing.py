@@ -60,8 +60,9 @@ async def file_call(connection: AsyncConnection, facts: CallFacts, *, home: Home
     number = outside_of(facts).number
     key = key_of(number, home)
     before = await _before(connection, facts.id)
-    for each in sorted({one for one in (key, before.key, before.ruled_key) if one}):
+    for each in sorted({one for one in (key, before.key(home), before.ruled_key) if one}):
         await lock_number(connection, each)
+    before = await _before(connection, facts.id)  # as it is now that nobody else files calls of these numbers
     was_blocked = before.ruling is not None and before.ruling.refusal == Refusal.BLOCKED
     if before.ruling and before.ruled_key != key:
         await take_back(connection, before.ruling)
@@ -73,7 +74,7 @@ async def file_call(connection: AsyncConnection, facts: CallFacts, *, home: Home
     asked = _asked(facts, number, key, outcome) if outcome else None
     if asked and before.ruling and await put_right(connection, asked, before.ruling):
         before = await _before(connection, facts.id)
-    who = await _placed(connection, facts, number, key, before.row)
+    who = await _placed(connection, facts, number, key, before, home)
     if asked and before.ruling is None:
         await _rule(connection, facts, asked, who, home, was_blocked=was_blocked)
     await _spoken(connection, facts)
@@ -112,10 +113,12 @@ class _Before:
     """Its place on a timeline."""
     ruling: Row[Any] | None
 
-    @property
-    def key(self) -> str | None:
-        told: str | None = self.row.data.get("key") if self.row else None
-        return told
+    def key(self, home: Home) -> str | None:
+        """The number it was filed by; not every way to a timeline writes it down."""
+        if self.row is None:
+            return None
+        told: str | None = self.row.data.get("key")
+        return told or key_of(self.row.data.get("asked"), home)
 
     @property
     def ruled_key(self) -> str | None:
@@ -142,16 +145,17 @@ async def _forget_place(connection: AsyncConnection, row: Row[Any] | None) -> No
 
 
 async def _placed(
-    connection: AsyncConnection, facts: CallFacts, number: str, key: str, row: Row[Any] | None
+    connection: AsyncConnection, facts: CallFacts, number: str, key: str, before: _Before, home: Home
 ) -> Who | None:
     """Where the call is now and whom that makes the caller; None: a person said that it belongs to nobody."""
+    row = before.row
     if row is not None and row.data.get("by_hand"):
         found = await entry(connection, row.client_id) if row.client_id else None
         return Who(found) if found else None
-    if row is not None and row.data.get("key") == key and row.client_id is not None:
-        kept = await entry(connection, row.client_id)
-        if kept is not None:
-            return Who(kept)
+    if row is not None and before.key(home) == key and row.client_id is not None:
+        return Who(
+            await entry(connection, row.client_id)
+        )  # of a removed entry it keeps its place: that can be undone
     await _forget_place(connection, row)
     match = await find(connection, key)
     found = await entry(connection, match.chosen.id) if match.chosen else None
@@ -195,7 +199,7 @@ async def _spoken(connection: AsyncConnection, facts: CallFacts) -> None:
     """Somebody of ours has talked with them."""
     if outcome_of(facts) not in (Outcome.INBOUND_ANSWERED, Outcome.OUTBOUND_ANSWERED):
         return
-    at = {"call": facts.id, "at": facts.ended_at or facts.answered_at or facts.started_at}
+    at = {"call": facts.id, "at": facts.answered_at or facts.started_at}
     await connection.execute(_CLIENT_SPOKEN, at)
     await connection.execute(_DEAL_SPOKEN, at)
 
@@ -238,6 +242,7 @@ async def _rule(
     if verdict.blocked_by and not was_blocked:
         await blocking.count(connection, verdict.blocked_by, facts.started_at)
     if made.client_id is not None:
+        await _forget_place(connection, (await _before(connection, facts.id)).row)
         why = {
             "key": asked.key,
             "asked": wire.clean(asked.number),

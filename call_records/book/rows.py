@@ -34,6 +34,8 @@ class Home:
     region: str = "RU"
     area_code: str = ""
     outside_prefix: str = ""
+    zone: str = "UTC"
+    """The clock on the office's wall (IANA name), where its working hours do not say another one."""
 
     def written(self, text: str) -> tuple[Written, ...]:
         """The numbers in a field, in order."""
