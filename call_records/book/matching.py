@@ -74,11 +74,9 @@ class NumberMatcher:
         asked = self._read(number)
         if asked is None:
             return Match(number, None, None)
-        values = {"key": asked.key, "last10": asked.last10, **_BOUNDS}
         with plain_errors():
             async with self._reading.connect() as connection:
-                rows = (await connection.execute(_CANDIDATES, values)).mappings().all()
-        return _decided(number, asked.key or "", rows)
+                return await find(connection, number, asked)
 
     async def teach(self, number: str, *, client_id: UUID, right: bool, by: UUID) -> None:
         """This number is (or is not) this client's. Raises PeerMistake for what is no number, and TryLater."""
@@ -95,6 +93,13 @@ class NumberMatcher:
         home = self._home
         first = next(iter(written(number, home.region, home.area_code)), None)
         return first if first is not None and first.key is not None else None
+
+
+async def find(connection: AsyncConnection, number: str, asked: Written) -> Match:
+    """The same within the caller's transaction; `asked` is the number as it is kept."""
+    values = {"key": asked.key, "last10": asked.last10, **_BOUNDS}
+    rows = (await connection.execute(_CANDIDATES, values)).mappings().all()
+    return _decided(number, asked.key or "", rows)
 
 
 async def teach(connection: AsyncConnection, key: str, *, client_id: UUID, right: bool, by: UUID) -> None:
