@@ -21,6 +21,7 @@ from call_records.book.campaigns import Campaigns
 from call_records.book.clients import ClientBook
 from call_records.book.deals import DealBook
 from call_records.book.matching import NumberMatcher
+from call_records.book.missed_list import MissedBook
 from call_records.book.office import OfficeValues
 from call_records.book.pipelines import PipelineBook
 from call_records.book.rows import Home
@@ -98,6 +99,7 @@ class RecordsStore:
     tasks: Tasks
     book: Book
     timelines: Timelines
+    missed: MissedBook
     catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
@@ -181,6 +183,7 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         tasks=TaskBook(engine),
         book=ClientBook(engine, home),
         timelines=TimelineBook(engine),
+        missed=MissedBook(engine, home),
         home=home,
         retention=keeper,
         keeper=keeper,

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from call_records.book.missed_shapes import Missed
 from call_records.book.shapes import Book, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.recordings.shapes import (
     Audit,
@@ -119,6 +120,9 @@ class CallQueries(Protocol):
     async def one(self, call_id: UUID) -> CallFacts | None:
         """The call with this id, or the one it was merged into; None when there is none."""
 
+    async def several(self, ids: Sequence[UUID]) -> Mapping[UUID, CallFacts]:
+        """These calls, by the id that was asked for; one that was merged is the call it became part of."""
+
     async def last_with(self, number: str, *, before: datetime) -> CallFacts | None:
         """The newest ended call with that outside number: the card's 'last conversation' line."""
 
@@ -186,6 +190,9 @@ class Notes(Protocol):
     """Notes on calls; one text per call and author."""
 
     async def of_call(self, call_id: UUID) -> Sequence[Note]: ...
+    async def of_calls(self, ids: Sequence[UUID]) -> Mapping[UUID, Sequence[Note]]:
+        """The notes of these calls, oldest first, by the id of the call that has them; calls without are left out."""
+
     async def save(self, *, call_id: UUID, account_id: UUID, text: str) -> Note:
         """Store the author's text (an empty one removes it), following redirects of merged calls."""
 
@@ -271,6 +278,10 @@ class Records(Protocol):
     tasks: Tasks
     book: Book
     timelines: Timelines
+
+    @property
+    def missed(self) -> Missed:
+        """Whom we owe a call."""
 
     async def ready(self) -> str | None:
         """None when the database answers and its schema is current; else one sentence with the remedy."""

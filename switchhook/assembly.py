@@ -294,6 +294,7 @@ def _start_parts(
             once_stored(service.line.run, "recordings")
         once_stored(service.store.reviews.picks.run, "review picks")
         once_stored(Bookkeeper(service.store.engine, steps_for(service.store.home)).run, "book")
+        once_stored(service.store.missed.run, "missed calls")
         for pbx in service.settings.pbx:
             actions = ActionChannel(link_to(pbx))
             bridge = _bridge(service, pbx, service.spool, actions)
@@ -323,10 +324,12 @@ def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal, actions:
 
 
 def home_of(settings: Settings) -> Home:
-    """How numbers are written in this office: as its first PBX dials them."""
+    """How numbers are written in this office: as its first PBX dials them. And its clock."""
+    zone = settings.web.time_zone or getattr(machine_time_zone(), "key", None) or "UTC"
     if not settings.pbx:
-        return Home()
-    return Home(settings.pbx[0].default_region, settings.pbx[0].area_code or "")
+        return Home(zone=zone)
+    first = settings.pbx[0]
+    return Home(first.default_region, first.area_code or "", first.outside_prefix or "", zone)
 
 
 def numbering_of(pbx: PbxSettings) -> Numbering:
@@ -337,6 +340,7 @@ def numbering_of(pbx: PbxSettings) -> Numbering:
         trunks=pbx.trunks,
         region=pbx.default_region,
         area_code=pbx.area_code or "",
+        outside_prefix=pbx.outside_prefix or "",
     )
 
 

@@ -148,6 +148,12 @@ class PbxSettings(Section):
         reason="Without it a seven-digit local number stays as it was dialled.",
         pattern=r"^\d{1,6}$",
     )
+    outside_prefix: str | None = setting(
+        None,
+        "Digits dialled to get a line, such as 9 or 0.",
+        reason="With it 9 8 916… is told as the number that was called.",
+        pattern=r"^\d{1,3}$",
+    )
     cel_file: Path | None = setting(
         None,
         "The CSV file in which Asterisk's cel_custom writes channel events, readable from here.",

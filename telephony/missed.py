@@ -51,7 +51,6 @@ class OwnerWhy(StrEnum):
     CLAIMED = "claimed"
     GIVEN = "given"
     """Somebody gave it to him."""
-    ESCALATED = "escalated"
 
 
 class GaveUpReason(StrEnum):
@@ -98,13 +97,13 @@ class Kind(StrEnum):
     TRIED = "tried"
     TALKED = "talked"
     CLAIMED = "claimed"
+    GIVEN = "given"
     RELEASED = "released"
     GAVE_UP = "gave_up"
     REOPENED = "reopened"
 
 
 _RANK = {kind: rank for rank, kind in enumerate(Kind)}
-OF_A_PERSON = frozenset({Kind.CLAIMED, Kind.RELEASED, Kind.GAVE_UP, Kind.REOPENED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +121,7 @@ class Moment:
     account_id: UUID | None = None
     """Of what somebody did: who."""
     person_id: UUID | None = None
-    """Of a claim: whose it is now."""
-    why: OwnerWhy = OwnerWhy.CLAIMED
+    """Of what was claimed or given: whose it is now."""
     reason: GaveUpReason | None = None
     text: str = ""
 
@@ -135,6 +133,8 @@ class Episode:
     missed: list[Moment] = field(default_factory=list)
     tries: list[Moment] = field(default_factory=list)
     claim: Moment | None = None
+    given: Moment | None = None
+    """To whom somebody gave it; None as long as the rule says whose it is."""
     closing: Moment | None = None
     """The conversation, or the giving up; None while the call is owed."""
     reopened_at: datetime | None = None
@@ -179,6 +179,8 @@ def _happened(owed: Episode, moment: Moment) -> None:
             owed.closing = moment
         case Kind.CLAIMED:
             owed.claim = moment
+        case Kind.GIVEN:
+            owed.given, owed.claim = moment, None
         case Kind.RELEASED:
             owed.claim = None
         case Kind.MISSED | Kind.REOPENED:

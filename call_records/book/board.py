@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from call_records import wire
 from call_records.book.shapes import Column, Deal, DealFilter, DealPage, Money, Pipeline, Stage, Task
+from call_records.book.spelling import spelled
 from call_records.book.tables import clients, deals, pipelines, stages, tasks, timeline
 from call_records.models import people
 
@@ -177,8 +178,8 @@ def _conditions(wanted: DealFilter) -> list[ColumnElement[bool]]:
         found.append(
             or_(
                 func.lower(deals.c.title).contains(word, autoescape=True),
-                _contact.c.search.contains(word, autoescape=True),
-                _company.c.search.contains(word, autoescape=True),
+                _contact.c.search.contains(spelled(word) or word, autoescape=True),
+                _company.c.search.contains(spelled(word) or word, autoescape=True),
             )
         )
     return found

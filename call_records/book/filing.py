@@ -27,8 +27,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from call_records import wire
 from call_records.book import blocking
 from call_records.book.correcting import put_right, ruling_values, take_back
-from call_records.book.found import entry, find
+from call_records.book.found import entry
 from call_records.book.making import Asked, Made, Verdict, Who, carry_out, decide
+from call_records.book.matching import match_key
 from call_records.book.rows import Home, Told, lock_number, notice, tell
 from call_records.book.shapes import ClientPhone
 from call_records.book.spoken import file_earlier_calls, tell_spoken, tell_spoken_of_deals
@@ -47,7 +48,6 @@ from telephony.lead_rules import (
     first_talker,
     outcome_of,
 )
-from telephony.numbers import written
 
 OTHERS_MOST = 20  # entries told of as "others with this number"; a chooser with more is no chooser
 
@@ -74,7 +74,7 @@ async def file_call(connection: AsyncConnection, facts: CallFacts, *, home: Home
         return
     outcome = outcome_of(facts)
     asked = _asked(facts, number, key, outcome) if outcome else None
-    if asked and before.ruling and await put_right(connection, asked, before.ruling):
+    if asked and before.ruling and await put_right(connection, asked, before.ruling, home=home):
         before = await _before(connection, facts.id)
     who = await _placed(connection, facts, number, key, before, home)
     if asked and before.ruling is None:
@@ -86,7 +86,7 @@ async def file_call(connection: AsyncConnection, facts: CallFacts, *, home: Home
 
 def key_of(number: str | None, home: Home) -> str | None:
     """What an outside number is known by; None when there is none, or several in one."""
-    found = written(number, home.region, home.area_code) if number else ()
+    found = home.written(number) if number else ()
     return found[0].key if len(found) == 1 else None
 
 
@@ -161,7 +161,7 @@ async def _placed(
             await entry(connection, row.client_id)
         )  # of a removed entry it keeps its place: that can be undone
     await _forget_place(connection, row)
-    match = await find(connection, number, home)
+    match = await match_key(connection, key)
     found = await entry(connection, match.chosen.id) if match.chosen else None
     if found is not None:
         why = why_of(match, number, key)
@@ -223,7 +223,7 @@ async def _rule(
     if who is None:
         verdict, made = Verdict(Known.UNKNOWN, Making.NOTHING, Refusal.NOBODY), Made()
     else:
-        verdict = await decide(connection, asked, who)
+        verdict = await decide(connection, asked, who, home=home)
         made = await carry_out(connection, asked, who, verdict, home=home)
     if verdict.blocked_by and not was_blocked:
         await blocking.count(connection, verdict.blocked_by, facts.started_at)

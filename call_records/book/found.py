@@ -1,4 +1,4 @@
-"""Whose number is it, asked from inside a transaction, and where an entry of the book has led to meanwhile."""
+"""Where an entry of the book has led to meanwhile, and which open deal its calls belong to."""
 
 from __future__ import annotations
 
@@ -8,21 +8,9 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from call_records.book import matching
+<<<<<<< HEAD
 from call_records.book.deals import open_deal_of
-from call_records.book.rows import Home
-from telephony.contacts import ClientKind, LeadState, Match
-from telephony.numbers import written
-
-
-async def find(connection: AsyncConnection, number: str, home: Home) -> Match:
-    """Who has this number: as a card is told, but under the locks of whoever asks. A lead that was turned down, merged or
-    converted is found too: nobody becomes a lead twice because his first one came to an end.
-    """
-    asked = written(number, home.region, home.area_code)
-    if len(asked) != 1 or asked[0].key is None:
-        return Match(number, None, None)
-    return await matching.find(connection, number, asked[0])
+from telephony.contacts import ClientKind, LeadState
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,7 +123,9 @@ class Made:
 # -- deciding --
 
 
-async def decide(connection: AsyncConnection, asked: Asked, who: Who, *, hold: bool = True) -> Verdict:
+async def decide(
+    connection: AsyncConnection, asked: Asked, who: Who, *, home: Home, hold: bool = True
+) -> Verdict:
     """What the rules say now. `hold` takes the locks that carrying it out needs (a line's flood limit, a team's turn)."""
     known = who.known
     refusal, pattern = await _refused(connection, asked, who)
@@ -132,11 +134,11 @@ async def decide(connection: AsyncConnection, asked: Asked, who: Who, *, hold: b
     line = deciding(await rules_of(connection), did=asked.did, outcome=asked.outcome, known=known)
     if line is None:
         return Verdict(known, Making.NOTHING, Refusal.NO_LINE)
-    return await follow(connection, line, asked, who, hold=hold)
+    return await follow(connection, line, asked, who, home=home, hold=hold)
 
 
 async def follow(
-    connection: AsyncConnection, line: LeadRule, asked: Asked, who: Who, *, hold: bool
+    connection: AsyncConnection, line: LeadRule, asked: Asked, who: Who, *, home: Home, hold: bool
 ) -> Verdict:
     """What this line makes of him."""
     known = who.known
@@ -158,7 +160,7 @@ async def follow(
         extension=extension,
         stage_id=stage_id,
         task=task,
-        due_at=await due_at(connection, asked.at, line.task_minutes) if task else None,
+        due_at=await due_at(connection, asked.at, line.task_minutes, home) if task else None,
         campaign_id=asked.campaign_id or await campaign_of(connection, _called(asked), asked.began_at),
     )
 
@@ -315,12 +317,14 @@ async def _take_turn(connection: AsyncConnection, verdict: Verdict) -> None:
         await connection.execute(_TAKE_TURN, {"key": key, "person": str(verdict.owner_id)})
 
 
-async def due_at(connection: AsyncConnection, since: datetime, minutes: int | None) -> datetime | None:
+async def due_at(
+    connection: AsyncConnection, since: datetime, minutes: int | None, home: Home
+) -> datetime | None:
     """When so many working minutes after that moment are over; None when the office does not work that long in a year."""
     if minutes is None:
         return None
     kept = await connection.scalar(select(office.c.value).where(office.c.key == HOURS_KEY))
-    return add_working_minutes(hours_from_json(kept), since, minutes)
+    return add_working_minutes(hours_from_json(kept, zone=home.zone), since, minutes)
 
 
 # -- carrying out --

@@ -19,7 +19,7 @@ from call_records.book.rows import Home, lock_number, notice
 from call_records.troubles import plain_errors
 from telephony.contacts import Candidate, ClientKind, LeadState, Match, decide
 from telephony.errors import PeerMistake
-from telephony.numbers import Written, is_certain, written
+from telephony.numbers import WHOLE, Written, is_certain
 
 MOST = (
     200  # entries on one number that are looked at; a person reads a dozen, a switchboard may be on thousands
@@ -76,7 +76,7 @@ class NumberMatcher:
             return Match(number, None, None)
         with plain_errors():
             async with self._reading.connect() as connection:
-                return await find(connection, number, asked)
+                return await _match(connection, number, asked)
 
     async def teach(self, number: str, *, client_id: UUID, right: bool, by: UUID) -> None:
         """This number is (or is not) this client's. Raises PeerMistake for what is no number, and TryLater."""
@@ -90,13 +90,18 @@ class NumberMatcher:
                 await teach(connection, asked.key, client_id=client_id, right=right, by=by)
 
     def _read(self, number: str) -> Written | None:
-        home = self._home
-        first = next(iter(written(number, home.region, home.area_code)), None)
+        first = next(iter(self._home.written(number)), None)
         return first if first is not None and first.key is not None else None
 
 
-async def find(connection: AsyncConnection, number: str, asked: Written) -> Match:
-    """The same within the caller's transaction; `asked` is the number as it is kept."""
+async def match_key(connection: AsyncConnection, key: str) -> Match:
+    """The same within the caller's transaction, for a number that is already known by its key."""
+    digits = "".join(one for one in key if one.isdigit())
+    last10 = digits[-WHOLE:] if len(digits) >= WHOLE else None
+    return await _match(connection, key, Written(key, key, last10))
+
+
+async def _match(connection: AsyncConnection, number: str, asked: Written) -> Match:
     values = {"key": asked.key, "last10": asked.last10, **_BOUNDS}
     rows = (await connection.execute(_CANDIDATES, values)).mappings().all()
     return _decided(number, asked.key or "", rows)

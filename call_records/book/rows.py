@@ -33,11 +33,18 @@ class Home:
 
     region: str = "RU"
     area_code: str = ""
+    outside_prefix: str = ""
+    zone: str = "UTC"
+    """The clock on the office's wall (IANA name), where its working hours do not say another one."""
+
+    def written(self, text: str) -> tuple[Written, ...]:
+        """The numbers in a field, in order."""
+        return written(text, self.region, self.area_code, self.outside_prefix)
 
 
 def phones_of(texts: Iterable[str], home: Home) -> list[Written]:
     """The numbers in these fields, in order, each once."""
-    told = [one for each in texts if each.strip() for one in written(each, home.region, home.area_code)]
+    told = [one for each in texts if each.strip() for one in home.written(each)]
     return list({(one.key or one.raw, one.extension): one for one in reversed(told)}.values())[::-1]
 
 

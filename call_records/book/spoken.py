@@ -29,7 +29,7 @@ _CLIENTS = text("""
                 UNION ALL SELECT id FROM clients WHERE became_id = root.id
             ) AS family
             CROSS JOIN LATERAL (
-                SELECT coalesce(calls.answered_at, calls.started_at) AS at
+                SELECT coalesce(calls.ended_at, calls.answered_at, calls.started_at) AS at
                 FROM timeline t JOIN calls ON calls.id = t.call_id
                 WHERE t.client_id = family.id AND t.kind = 'call' AND calls.disposition = 'answered'
                 ORDER BY t.at DESC, t.id DESC LIMIT 1
@@ -43,7 +43,7 @@ _DEALS = text("""
     UPDATE deals d SET spoken_at = told.at
     FROM (
         SELECT deal.id, (
-            SELECT coalesce(calls.answered_at, calls.started_at)
+            SELECT coalesce(calls.ended_at, calls.answered_at, calls.started_at)
             FROM timeline t JOIN calls ON calls.id = t.call_id
             WHERE t.deal_id = deal.id AND t.kind = 'call' AND calls.disposition = 'answered'
             ORDER BY t.at DESC, t.id DESC LIMIT 1
@@ -67,7 +67,7 @@ async def tell_spoken_of_deals(connection: AsyncConnection, ids: Iterable[UUID])
 _EARLIER = text("""
     INSERT INTO timeline (id, client_id, kind, at, call_id, data)
     SELECT gen_random_uuid(), :client, 'call', c.started_at, c.id, jsonb_build_object(
-        'rule', CAST(:rule AS text), 'field', CAST(:field AS text), 'written', CAST(:written AS text),
+        'key', CAST(:key AS text), 'rule', CAST(:rule AS text), 'field', CAST(:field AS text), 'written', CAST(:written AS text),
         'asked', c.outside_number, 'others', '[]'::jsonb, 'by_hand', false, 'earlier', true)
     FROM calls c
     WHERE c.outside_last10 = :tail AND (c.outside_number = :key OR c.outside_number NOT LIKE '+%')

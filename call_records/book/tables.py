@@ -361,7 +361,7 @@ missed = Table(
     Column("state", Text, nullable=False),
     _owner(),
     Column("team", Text),
-    # Why it is his: owner_of_contact, last_rung, team, claimed, given, escalated.
+    # Why it is his: owner_of_contact, last_rung, team, claimed, given.
     Column("owner_why", Text),
     Column("did", Text),
     Column("times", Integer, nullable=False),
@@ -421,11 +421,10 @@ missed_acts = Table(
     # As missed.key.
     Column("key", Text, nullable=False),
     Column("at", MOMENT, nullable=False),
-    # telephony.missed.Kind: claimed, released, gave_up, reopened
+    # telephony.missed.Kind: claimed, given, released, gave_up, reopened
     Column("kind", Text, nullable=False),
     Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="SET NULL")),
     Column("person_id", Uuid, ForeignKey("people.id", ondelete="SET NULL")),
-    Column("why", Text),
     Column("reason", Text),
     Column("reason_text", Text),
     Index("missed_acts_by_key", "key", "at"),

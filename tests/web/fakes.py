@@ -68,6 +68,10 @@ class FakeCalls:
     async def one(self, call_id: UUID) -> CallFacts | None:
         return self.kept.get(self.merged.get(call_id, call_id))
 
+    async def several(self, ids: Sequence[UUID]) -> dict[UUID, CallFacts]:
+        found = {one: self.kept.get(self.merged.get(one, one)) for one in ids}
+        return {one: facts for one, facts in found.items() if facts is not None}
+
     async def last_with(self, number: str, *, before: datetime) -> CallFacts | None:
         found = [
             facts
@@ -209,6 +213,10 @@ class FakeNotes:
     async def of_call(self, call_id: UUID) -> Sequence[Note]:
         return [note for note in self.kept.values() if note.call_id == call_id]
 
+    async def of_calls(self, ids: Sequence[UUID]) -> dict[UUID, Sequence[Note]]:
+        found = {one: await self.of_call(one) for one in ids}
+        return {one: notes for one, notes in found.items() if notes}
+
     async def save(self, *, call_id: UUID, account_id: UUID, text: str) -> Note:
         author = self._accounts.kept[account_id].name
         note = Note(call_id, account_id, author, text, datetime.now(UTC))
@@ -301,6 +309,8 @@ class FakeMatching:
     async def teach(self, number: str, *, client_id: UUID, right: bool, by: UUID) -> None:
         del by
         self.taught.append((number, client_id, right))
+
+
 class FakeBook:
     """A book with nobody in it; what is asked besides belongs to tests on the real store."""
 

@@ -385,7 +385,6 @@ CREATE TABLE missed_acts (
     kind text NOT NULL,
     account_id uuid,
     person_id uuid,
-    why text,
     reason text,
     reason_text text,
     PRIMARY KEY (id),
