@@ -19,6 +19,7 @@ from telephony.errors import PeerMistake
 from telephony.facts import CallFacts
 from telephony.ports import LinkState
 from telephony.staff import Directory, Person, PopPreference, Role
+from tests.book.fakes import FakeMissed
 from tests.recordings.player_fakes import (
     FakeAudit,
     FakeCatalogue,
@@ -273,6 +274,7 @@ class FakeRecords:
         self.audit = FakeAudit()
         self.reviews = FakeReviews()
         self.office = FakeOffice()
+        self.missed = FakeMissed()
         self.problem: str | None = None
 
     def _name_of(self, account_id: UUID) -> str:
