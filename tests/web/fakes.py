@@ -31,6 +31,7 @@ from telephony.ports import LinkState
 from telephony.presence import Phone
 from telephony.staff import Directory, Person, PopPreference, Role
 from tests.book.deal_fakes import FakeDeals, FakePipelines, FakeTasks
+from tests.book.fakes import FakeMissed
 from tests.recordings.player_fakes import (
     FakeAudit,
     FakeCatalogue,
@@ -357,6 +358,7 @@ class FakeRecords:
         self.deals: Any = FakeDeals()
         self.pipelines: Any = FakePipelines()
         self.tasks: Any = FakeTasks()
+        self.missed = FakeMissed()
         self.problem: str | None = None
 
     def _name_of(self, account_id: UUID) -> str:
