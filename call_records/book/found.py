@@ -8,7 +8,6 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-<<<<<<< HEAD
 from call_records.book.deals import open_deal_of
 from telephony.contacts import ClientKind, LeadState
 
