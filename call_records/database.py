@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from call_records import schema, wire
 from call_records.accounts import AccountBook, SessionBook, TokenBook
+from call_records.book.blocking import Blocklist
+from call_records.book.campaigns import Campaigns
 from call_records.book.clients import ClientBook
 from call_records.book.deals import DealBook
 from call_records.book.matching import NumberMatcher
@@ -89,6 +91,8 @@ class RecordsStore:
     """The same as `retention`, with what the service itself does."""
     reviews: Reviews
     office: Office
+    blocklist: Blocklist
+    campaigns: Campaigns
     matching: Matching
     deals: Deals
     pipelines: Pipelines
@@ -171,6 +175,8 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         audit=AuditLog(engine),
         reviews=ReviewDesk(engine),
         office=OfficeValues(engine),
+        blocklist=Blocklist(engine, home),
+        campaigns=Campaigns(engine, home),
         matching=NumberMatcher(engine, home),
         deals=DealBook(engine, home),
         pipelines=PipelineBook(engine),

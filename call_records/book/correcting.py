@@ -13,18 +13,18 @@ from sqlalchemy import Row, delete, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from call_records.book.making import Asked, Verdict, Who, decide, person_at, rule_from, rule_row
-from call_records.book.rows import insert_task, notice
+from call_records.book.rows import Home, insert_task, notice
 from call_records.book.shapes import NewTask
 from call_records.book.tables import call_rulings, clients, deals, tasks, timeline
-from telephony.lead_rules import Making, OwnerRule
+from telephony.lead_rules import Known, Making, OwnerRule
 
 Ruling = Row[Any]
 
 
-async def untouched(connection: AsyncConnection, ruling: Ruling) -> bool:
-    """Whether all that this ruling made is there as it was made."""
+async def untouched(connection: AsyncConnection, ruling: Ruling, *, alone: bool) -> bool:
+    """Whether nobody has worked with what this ruling made; with `alone` also whether no other call is with it."""
     made_entry = ruling.made in (Making.LEAD, Making.CONTACT) or (
-        ruling.made == Making.DEAL and ruling.known == "unknown"
+        ruling.made == Making.DEAL and ruling.known == Known.UNKNOWN
     )
     if (made_entry and ruling.client_id is None) or (ruling.made == Making.DEAL and ruling.deal_id is None):
         return False  # somebody removed it for good
@@ -34,15 +34,16 @@ async def untouched(connection: AsyncConnection, ruling: Ruling) -> bool:
         "task": ruling.task_id,
         "call": ruling.call_id,
     }
-    return not await connection.scalar(_TOUCHED, what)
+    if await connection.scalar(_WORKED_WITH, what):
+        return False
+    return not (alone and await connection.scalar(_OTHER_CALLS, what))
 
 
-_TOUCHED = text("""
+_WORKED_WITH = text("""
     SELECT EXISTS (
         SELECT 1 FROM clients WHERE id = CAST(:client AS uuid) AND (version > 1 OR merged_into IS NOT NULL
             OR became_id IS NOT NULL OR removed_at IS NOT NULL OR state <> 'open')
-        UNION ALL SELECT 1 FROM clients
-            WHERE CAST(:client AS uuid) IN (merged_into, became_id, company_id)
+        UNION ALL SELECT 1 FROM clients WHERE CAST(:client AS uuid) IN (merged_into, became_id, company_id)
         UNION ALL SELECT 1 FROM deals WHERE id = CAST(:deal AS uuid) AND (version > 1 OR removed_at IS NOT NULL)
         UNION ALL SELECT 1 FROM deals WHERE CAST(:client AS uuid) IN (contact_id, company_id)
             AND id IS DISTINCT FROM CAST(:deal AS uuid)
@@ -50,16 +51,18 @@ _TOUCHED = text("""
         UNION ALL SELECT 1 FROM tasks WHERE (client_id = CAST(:client AS uuid) OR deal_id = CAST(:deal AS uuid))
             AND id IS DISTINCT FROM CAST(:task AS uuid)
         UNION ALL SELECT 1 FROM timeline WHERE (client_id = CAST(:client AS uuid) OR deal_id = CAST(:deal AS uuid))
-            AND kind <> 'made' AND NOT (kind = 'call' AND call_id = CAST(:call AS uuid))
-            AND task_id IS DISTINCT FROM CAST(:task AS uuid)
-        UNION ALL SELECT 1 FROM timeline WHERE (client_id = CAST(:client AS uuid) OR deal_id = CAST(:deal AS uuid))
-            AND kind NOT IN ('made', 'call') AND task_id IS NULL)
+            AND kind NOT IN ('made', 'call', 'task'))
+""")
+_OTHER_CALLS = text("""
+    SELECT EXISTS (SELECT 1 FROM timeline
+        WHERE (client_id = CAST(:client AS uuid) OR deal_id = CAST(:deal AS uuid)) AND kind = 'call'
+            AND call_id IS DISTINCT FROM CAST(:call AS uuid))
 """)
 
 
 async def take_back(connection: AsyncConnection, ruling: Ruling) -> None:
     """Forget the ruling, and what it made as far as nobody has touched it."""
-    if await untouched(connection, ruling):
+    if await untouched(connection, ruling, alone=True):
         await _unmake(connection, ruling)
     await connection.execute(delete(call_rulings).where(call_rulings.c.call_id == ruling.call_id))
 
@@ -82,19 +85,19 @@ async def _unmake(connection: AsyncConnection, ruling: Ruling) -> None:
         await notice(connection, "client", ruling.client_id)
 
 
-async def put_right(connection: AsyncConnection, asked: Asked, ruling: Ruling) -> bool:
+async def put_right(connection: AsyncConnection, asked: Asked, ruling: Ruling, *, home: Home) -> bool:
     """Compare what was ruled with what is known now. True: it was taken back, and the rules must be asked anew."""
     if ruling.outcome == asked.outcome.value:
         await _by_another_phone(connection, asked, ruling)
         return False
-    if not await untouched(connection, ruling):
-        await _note(connection, ruling, outcome=asked.outcome.value)
-        return False
-    if ruling.client_id is not None:
-        verdict = await decide(connection, asked, Who())
+    if ruling.client_id is not None and await untouched(connection, ruling, alone=False):
+        verdict = await decide(connection, asked, Who(), home=home)
         if verdict.making.value == ruling.made and verdict.making is not Making.DEAL:
             await _make_it_like(connection, asked, ruling, verdict)
             return False
+    if not await untouched(connection, ruling, alone=True):
+        await _note(connection, ruling, outcome=asked.outcome.value)
+        return False
     await take_back(connection, ruling)
     return True
 
@@ -107,7 +110,7 @@ async def _by_another_phone(connection: AsyncConnection, asked: Asked, ruling: R
     phones = {OwnerRule.ANSWERED_BY: asked.talker, OwnerRule.FIRST_RUNG: asked.rung}
     if owner not in phones or phones[owner] == ruling.line["extension"]:
         return
-    if await untouched(connection, ruling):
+    if await untouched(connection, ruling, alone=False):
         person = await person_at(connection, phones[owner])
         await _give(connection, ruling, person)
         line = {**ruling.line, "extension": phones[owner]}

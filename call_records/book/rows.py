@@ -34,12 +34,12 @@ class Home:
     region: str = "RU"
     area_code: str = ""
     outside_prefix: str = ""
+    zone: str = "UTC"
+    """The clock on the office's wall (IANA name), where its working hours do not say another one."""
 
     def written(self, text: str) -> tuple[Written, ...]:
         """The numbers in a field, in order."""
         return written(text, self.region, self.area_code, self.outside_prefix)
-    zone: str = "UTC"
-    """The clock on the office's wall (IANA name), where its working hours do not say another one."""
 
 
 def phones_of(texts: Iterable[str], home: Home) -> list[Written]:

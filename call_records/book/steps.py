@@ -10,5 +10,4 @@ from call_records.book.worker import Step
 
 def steps_for(home: Home) -> tuple[Step, ...]:
     """The steps of this office."""
-    return (filing(home),)
-    return (MissedTaking(home).take,)
+    return (filing(home), MissedTaking(home).take)

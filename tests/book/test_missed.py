@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import permutations
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import insert
 
-from call_records.book.missed_list import MissedBook
-from call_records.book.missed_shapes import Asker, MissedEntry, MissedFilter, Sort, Whose
+from call_records.book.missed_shapes import Asker, MissedEntry, MissedFilter, Sort
 from call_records.book.missed_taking import MissedTaking
-from call_records.book.rows import Home
-from call_records.book.tables import blocklist, client_phones, clients, missed, timeline
+from call_records.book.tables import blocklist
 from call_records.book.worker import Bookkeeper
-from call_records.database import RecordsStore, open_records
+from call_records.database import RecordsStore
 from call_records.shapes import Account
-from telephony.errors import PeerMistake
 from telephony.facts import CallFacts, Disposition, QueueVisit, State
 from telephony.hours import WorkingHours, since_last_close
-from telephony.missed import GaveUpReason, MissedRules, MissedState, OwnerWhy, Where, wait_of
+from telephony.missed import GaveUpReason, MissedState, Where, wait_of
 from telephony.staff import PopPreference, Role
 from tests.call_facts_builder import CLIENT, MONDAY, answered, call, change, ended, leg, outbound
 

@@ -30,6 +30,8 @@ from telephony.facts import CallFacts
 from telephony.ports import LinkState
 from telephony.presence import Phone
 from telephony.staff import Directory, Person, PopPreference, Role
+from tests.book.deal_fakes import FakeDeals, FakePipelines, FakeTasks
+from tests.book.fakes import FakeMissed
 from tests.recordings.player_fakes import (
     FakeAudit,
     FakeCatalogue,
@@ -353,6 +355,10 @@ class FakeRecords:
         self.matching = FakeMatching()
         self.book: Any = FakeBook()
         self.timelines: Any = FakeTimelines()
+        self.deals: Any = FakeDeals()
+        self.pipelines: Any = FakePipelines()
+        self.tasks: Any = FakeTasks()
+        self.missed = FakeMissed()
         self.problem: str | None = None
 
     def _name_of(self, account_id: UUID) -> str:
@@ -411,6 +417,10 @@ class FakeLive:
             yield read()
         finally:
             self._readers.discard(queue)
+
+    def begun(self, facts: CallFacts) -> None:
+        """The call was like this before anybody looked: nobody is told of it as of a change."""
+        self._calls[facts.id] = facts
 
     def publish(self, facts: CallFacts) -> None:
         """The call is now like this."""
