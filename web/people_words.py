@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import Any
 
 from call_records.book.shapes import Client, ClientPhone, Deal
 from telephony.contacts import ClientKind, LeadState
+from web.money import money as money  # templates say it with the words of people
 from web.visibility import View, mask
 from web.wording import _, display_number
 
@@ -144,14 +144,6 @@ def say(text: str, view: View) -> str:
 def mask_in(text: str) -> str:
     """The text with every telephone number in it hidden but for its last two digits."""
     return _NUMBER.sub(lambda found: mask(found.group()), text)
-
-
-def money(amount: Decimal | None, currency: str | None) -> str:
-    """`120 000 RUB`, thin spaces between thousands; kopecks only where there are any. Empty when unknown."""
-    if amount is None:
-        return ""
-    text = f"{amount:,.2f}".replace(",", "\u202f").removesuffix(".00")
-    return f"{text}\u00a0{currency}" if currency else text
 
 
 def deal_title(deal: Deal, view: View) -> str:
