@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher
 
+from call_records.book.shapes import CallPlace, Deal
 from call_records.shapes import (
     Account,
     ApiToken,
@@ -311,6 +312,21 @@ class FakeMatching:
         self.taught.append((number, client_id, right))
 
 
+class FakeBookNews:
+    """News of the book, told by the test."""
+
+    def __init__(self) -> None:
+        self.hearers: list[Callable[[str, UUID | None], None]] = []
+
+    async def follow(self, hear: Callable[[str, UUID | None], None]) -> None:
+        self.hearers.append(hear)
+        await asyncio.Event().wait()
+
+    def tell(self, what: str, which: UUID | None = None) -> None:
+        for hear in self.hearers:
+            hear(what, which)
+
+
 class FakeBook:
     """A book with nobody in it; what is asked besides belongs to tests on the real store."""
 
@@ -322,12 +338,24 @@ class FakeBook:
         return {}
 
 
-class FakeTimelines:
-    """Nothing happened with anybody."""
+class FakeDeals:
+    """Deals by their client."""
 
-    async def places(self, call_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
-        del call_ids
-        return {}
+    def __init__(self) -> None:
+        self.kept: dict[UUID, list[Deal]] = {}
+
+    async def of_client(self, client_id: UUID) -> Sequence[Deal]:
+        return self.kept.get(client_id, [])
+
+
+class FakeTimelines:
+    """Calls lie where the test has put them."""
+
+    def __init__(self) -> None:
+        self.kept: dict[UUID, CallPlace] = {}
+
+    async def places(self, call_ids: Sequence[UUID]) -> Mapping[UUID, CallPlace]:
+        return {one: self.kept[one] for one in call_ids if one in self.kept}
 
 
 class FakeRecords:
@@ -351,8 +379,10 @@ class FakeRecords:
         self.reviews = FakeReviews()
         self.office = FakeOffice()
         self.matching = FakeMatching()
+        self.book_news = FakeBookNews()
         self.book: Any = FakeBook()
-        self.timelines: Any = FakeTimelines()
+        self.timelines = FakeTimelines()
+        self.deals = FakeDeals()
         self.problem: str | None = None
 
     def _name_of(self, account_id: UUID) -> str:
