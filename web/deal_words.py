@@ -17,10 +17,20 @@ from telephony.errors import PeerMistake
 from web.visibility import View, mask
 from web.wording import _, day
 
-_NUMBER = re.compile(r"\+?\d(?:[\s().\-–/]*\d){6,}")  # noqa: RUF001 - people write numbers with dashes of any kind
+_NUMBER = re.compile(r"\+?\d(?:[\s().\-–/]*\d){6,}")
 """Seven digits or more with what people write between them; fewer is an extension, a price or a year."""
 
-SYMBOLS = {"RUB": "₽", "EUR": "€", "USD": "$", "GBP": "£", "UAH": "₴", "KZT": "₸", "PLN": "zł", "ILS": "₪", "INR": "₹"}
+SYMBOLS = {
+    "RUB": "₽",
+    "EUR": "€",
+    "USD": "$",
+    "GBP": "£",
+    "UAH": "₴",
+    "KZT": "₸",
+    "PLN": "zł",
+    "ILS": "₪",
+    "INR": "₹",
+}
 """Currencies whose sign everybody there reads; the others are written with their three letters."""
 
 THIN, FIRM = "\u202f", "\u00a0"  # narrow no-break space between thousands, no-break space before the currency
@@ -147,6 +157,13 @@ def silent_word(days: int) -> str:
     if not days:
         return ""
     return _("Silent 1 day") if days == 1 else _("Silent {n} days").format(n=days)
+
+
+def since_word(moment: datetime, zone: tzinfo, now: datetime) -> str:
+    """`since today`, `since 8 Nov`: how long it stands where it is."""
+    near = {0: _("since today"), 1: _("since yesterday")}
+    days = (now.astimezone(zone).date() - moment.astimezone(zone).date()).days
+    return near.get(days) or _("since {day}").format(day=day(moment, zone, now))
 
 
 @dataclass(frozen=True, slots=True)

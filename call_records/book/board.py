@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, case, func, lateral, or_, select, text, true
+from sqlalchemy import ColumnElement, Row, Select, and_, case, func, lateral, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from call_records import wire
 from call_records.book.shapes import Column, Deal, DealFilter, DealPage, Money, Pipeline, Stage, Task
+from call_records.book.spelling import spelled
 from call_records.book.tables import clients, deals, pipelines, stages, tasks, timeline
 from call_records.models import people
 
@@ -49,9 +49,7 @@ _COLUMNS = (
     stages.c.name.label("stage"),
     pipelines.c.name.label("pipeline"),
     _contact.c.name.label("contact"),
-    _contact.c.merged_into.label("contact_gone"),
     _company.c.name.label("company"),
-    _company.c.merged_into.label("company_gone"),
     _owner.c.name.label("owner"),
     _silent.label("silent_since"),
     _next.c.id.label("task_id"),
@@ -80,43 +78,14 @@ def deal_rows() -> Select[Any]:
 
 
 async def read_deals(connection: AsyncConnection, wanted: Select[Any]) -> list[Deal]:
-    """The deals of a select made by `deal_rows`; a merged client stands there as its survivor."""
-    rows = (await connection.execute(wanted)).all()
-    gone = {row.contact_id for row in rows if row.contact_gone} | {
-        row.company_id for row in rows if row.company_gone
-    }
-    survivors = await _survivors(connection, gone) if gone else {}
-    return [_with_survivors(_deal(row), survivors) for row in rows]
+    """The deals of a select made by `deal_rows`."""
+    return [_deal(row) for row in await connection.execute(wanted)]
 
 
 async def one_deal(connection: AsyncConnection, deal_id: UUID) -> Deal | None:
     """The deal, removed or not."""
     found = await read_deals(connection, deal_rows().where(deals.c.id == deal_id))
     return found[0] if found else None
-
-
-_SURVIVORS = text("""
-    WITH RECURSIVE way (start, id, next, name) AS (
-        SELECT id, id, merged_into, name FROM clients WHERE id = ANY(:gone)
-        UNION ALL SELECT way.start, c.id, c.merged_into, c.name FROM way JOIN clients c ON c.id = way.next
-    )
-    SELECT start, id, name FROM way WHERE next IS NULL
-""")
-
-
-async def _survivors(connection: AsyncConnection, gone: set[UUID]) -> dict[UUID, tuple[UUID, str]]:
-    rows = await connection.execute(_SURVIVORS, {"gone": list(gone)})
-    return {row.start: (row.id, row.name) for row in rows}
-
-
-def _with_survivors(deal: Deal, survivors: dict[UUID, tuple[UUID, str]]) -> Deal:
-    if deal.contact_id in survivors:
-        client_id, name = survivors[deal.contact_id]
-        deal = replace(deal, contact_id=client_id, contact=name)
-    if deal.company_id in survivors:
-        client_id, name = survivors[deal.company_id]
-        deal = replace(deal, company_id=client_id, company=name)
-    return deal
 
 
 def _deal(row: Row[Any]) -> Deal:
@@ -177,8 +146,8 @@ def _conditions(wanted: DealFilter) -> list[ColumnElement[bool]]:
         found.append(
             or_(
                 func.lower(deals.c.title).contains(word, autoescape=True),
-                _contact.c.search.contains(word, autoescape=True),
-                _company.c.search.contains(word, autoescape=True),
+                _contact.c.search.contains(spelled(word) or word, autoescape=True),
+                _company.c.search.contains(spelled(word) or word, autoescape=True),
             )
         )
     return found

@@ -17,7 +17,7 @@ from call_records.book.deals import insert_deal, open_deal_of
 from call_records.book.places import STEP, between
 from call_records.book.rows import Home, insert_client
 from call_records.book.shapes import Deal, DealFilter, Money, MovedMeanwhile, NewClient, NewDeal, NewTask
-from call_records.book.tables import clients, deals, stages, timeline
+from call_records.book.tables import deals, stages, timeline
 from call_records.database import RecordsStore
 from call_records.models import people
 from telephony.contacts import ClientKind
@@ -351,8 +351,7 @@ async def test_deals_of_a_client(records: RecordsStore) -> None:
     contact, double = await client(records, "Ines", company=company), await client(records, "Ines C.")
     open_one = await deal(records, "floor", contact_id=double)
     await deal(records, "walls", WON, contact_id=contact)
-    async with records.engine.begin() as connection:
-        await connection.execute(update(clients).where(clients.c.id == double).values(merged_into=contact))
+    await records.book.merge(contact, double, by=None)
     for asked in (company, contact):
         assert [one.title for one in await records.deals.of_client(asked)] == ["floor", "walls"], asked
     seen = await records.deals.one(open_one.id)

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher
 
-from call_records.book.shapes import CallPlace, Deal
+from call_records.book.shapes import CallPlace
 from call_records.shapes import (
     Account,
     ApiToken,
@@ -31,6 +31,8 @@ from telephony.facts import CallFacts
 from telephony.ports import LinkState
 from telephony.presence import Phone
 from telephony.staff import Directory, Person, PopPreference, Role
+from tests.book.deal_fakes import FakeDeals, FakePipelines, FakeTasks
+from tests.book.fakes import FakeMissed
 from tests.recordings.player_fakes import (
     FakeAudit,
     FakeCatalogue,
@@ -338,16 +340,6 @@ class FakeBook:
         return {}
 
 
-class FakeDeals:
-    """Deals by their client."""
-
-    def __init__(self) -> None:
-        self.kept: dict[UUID, list[Deal]] = {}
-
-    async def of_client(self, client_id: UUID) -> Sequence[Deal]:
-        return self.kept.get(client_id, [])
-
-
 class FakeTimelines:
     """Calls lie where the test has put them."""
 
@@ -382,7 +374,10 @@ class FakeRecords:
         self.book_news = FakeBookNews()
         self.book: Any = FakeBook()
         self.timelines = FakeTimelines()
-        self.deals = FakeDeals()
+        self.deals: Any = FakeDeals()
+        self.pipelines: Any = FakePipelines()
+        self.tasks: Any = FakeTasks()
+        self.missed = FakeMissed()
         self.problem: str | None = None
 
     def _name_of(self, account_id: UUID) -> str:
@@ -441,6 +436,10 @@ class FakeLive:
             yield read()
         finally:
             self._readers.discard(queue)
+
+    def begun(self, facts: CallFacts) -> None:
+        """The call was like this before anybody looked: nobody is told of it as of a change."""
+        self._calls[facts.id] = facts
 
     def publish(self, facts: CallFacts) -> None:
         """The call is now like this."""

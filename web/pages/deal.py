@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from call_records.book.shapes import Deal, NewDeal, NewTask, Task
 from telephony.errors import PeerMistake
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
-from web.deal_words import card_of, due_of, read_amount, read_due, say, show_task
+from web.deal_words import card_of, due_of, read_amount, read_due, say, show_task, since_word
 from web.pages import Site, fields, site_of
 from web.pages.deals import deal_or_404, made, owners, read_uuid, undo_of, wants_json
 from web.pages.sign_in import local_path
@@ -208,6 +208,7 @@ async def _page(
         "card": card_of(deal, viewer.view, zone, now),
         "pipeline": next(one for one in every if one.id == deal.pipeline_id),
         "others": [one for one in every if one.id != deal.pipeline_id and one.archived_at is None],
+        "since": since_word(deal.stage_since, zone, now),
         "people": await owners(site),
         "todo": [(task, due_of(task, zone, now)) for task in tasks if task.done_at is None],
         "finished": [(task, due_of(task, zone, now)) for task in tasks if task.done_at is not None],

@@ -253,7 +253,9 @@ async def _after(request: Request, viewer: Viewer, deal: Deal, said: str) -> dic
     """What the board must know after a change: the card, where it is, and every column's totals."""
     site = site_of(request)
     asked = await asked_of(site, viewer, request.query_params)
-    columns = await site.records.deals.board(deal.pipeline_id, asked.wanted(viewer.account.person_id), limit=0)
+    columns = await site.records.deals.board(
+        deal.pipeline_id, asked.wanted(viewer.account.person_id), limit=0
+    )
     card = card_of(deal, viewer.view, site.settings.time_zone, datetime.now(UTC))
     return {
         "said": said,
@@ -406,4 +408,3 @@ def read_uuid(text: str | None) -> UUID | None:
 
 def _whole(text: str, otherwise: int) -> int:
     return int(text[:6]) if text.isascii() and text.isdecimal() else otherwise
-
