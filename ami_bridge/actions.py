@@ -80,7 +80,7 @@ ALLOWED: Mapping[str, Rule] = {
     "CoreSettings": _rule("reporting"),
     "CoreShowChannels": _rule("reporting"),
     "Status": _rule("reporting", "", "Channel Variables AllVariables"),
-    "ExtensionStateList": _rule("reporting"),
+    "DeviceStateList": _rule("reporting"),
     "BridgeList": _rule("", "", "BridgeType"),
     "BridgeInfo": _rule("", "BridgeUniqueid"),
     "QueueStatus": _rule("", "", "Queue Member"),

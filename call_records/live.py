@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from uuid import UUID
 
 from telephony.facts import CallFacts
 from telephony.ports import LinkState
+from telephony.presence import Phone
 
 READER_QUEUE = 1_000  # changes; at 30 changes a second of a busy office a reader may sleep for half a minute
 
@@ -23,6 +25,7 @@ class LiveBoard:
     def __init__(self, *, reader_queue: int = READER_QUEUE) -> None:
         self._calls: dict[UUID, CallFacts] = {}
         self._links: dict[str, LinkState] = {}
+        self._phones: dict[str, tuple[datetime, tuple[Phone, ...]]] = {}
         self._readers: set[_Reader] = set()
         self._reader_queue = reader_queue
         self.dropped_readers = 0
@@ -53,6 +56,14 @@ class LiveBoard:
     def links(self) -> Sequence[LinkState]:
         """One entry per configured PBX."""
         return [self._links[pbx] for pbx in sorted(self._links)]
+
+    def put_phones(self, pbx: str, phones: Sequence[Phone], at: datetime) -> None:
+        """These are the phones of that PBX, and so they were at that moment."""
+        self._phones[pbx] = (at, tuple(phones))
+
+    def phones(self) -> Sequence[Phone]:
+        """Every phone of every PBX, as they were last told; none in a process that watches no PBX."""
+        return [phone for pbx in sorted(self._phones) for phone in self._phones[pbx][1]]
 
     @asynccontextmanager
     async def changes(self) -> AsyncIterator[AsyncIterator[CallFacts | LinkState]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -39,6 +39,25 @@ class NoteBook:
                 )
                 found = (await connection.execute(wanted)).all()
         return [Note(row.call_id, row.account_id, row.name, row.text, row.updated_at) for row in found]
+
+    async def of_calls(self, ids: Sequence[UUID]) -> Mapping[UUID, Sequence[Note]]:
+        """The notes of these calls, oldest first, by the id of the call that has them; calls without are left out."""
+        if not ids:
+            return {}
+        wanted = (
+            select(notes, accounts.c.name)
+            .join(accounts, accounts.c.id == notes.c.account_id)
+            .where(notes.c.call_id.in_(ids))
+            .order_by(notes.c.updated_at, notes.c.account_id)
+        )
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                found = (await connection.execute(wanted)).all()
+        kept: dict[UUID, list[Note]] = {}
+        for row in found:
+            note = Note(row.call_id, row.account_id, row.name, row.text, row.updated_at)
+            kept.setdefault(row.call_id, []).append(note)
+        return kept
 
     async def save(self, *, call_id: UUID, account_id: UUID, text: str) -> Note:
         """Store the author's text (an empty one removes it), following redirects of merged calls."""

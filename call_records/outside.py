@@ -7,20 +7,17 @@ digits, shorter ones as "ends with".
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from dataclasses import dataclass
 
 from telephony.errors import PeerMistake
 from telephony.facts import CallFacts, Direction, LegRole, PartyKind
+from telephony.numbers import without_extension
 
 WHOLE = (
     10  # digits that name a subscriber within a country; shorter national numbers are found as "ends with"
 )
 FEWEST = 3  # fewer would match a tenth of all calls
-_EXTENSION_WORDS = re.compile(
-    r"(?i)(;|\b(?:ext|доб|wew|внутр|int|poste|durchwahl|nst|dw)\b|(?<=\d)\s*(?:x|#)\s*\d).*$"
-)
 _ZERO_PREFIXED = (
     8  # from this many digits on a leading zero is a trunk or international prefix, not part of a tail
 )
@@ -66,9 +63,7 @@ def typed_digits(typed: str) -> str:
 
     Raises PeerMistake when there are fewer than three.
     """
-    digits = digits_of(
-        _EXTENSION_WORDS.sub("", re.sub(r"^\s*(?:tel|sip|sips|callto):", "", typed, flags=re.I))
-    )
+    digits = digits_of(without_extension(typed))
     if len(digits) >= _ZERO_PREFIXED:
         digits = digits.lstrip("0") or digits
     if len(digits) < FEWEST:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from call_records.book.missed_shapes import Missed
-from call_records.book.shapes import Office
+from call_records.book.shapes import Book, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.recordings.shapes import (
     Audit,
     Comments,
@@ -120,6 +120,9 @@ class CallQueries(Protocol):
     async def one(self, call_id: UUID) -> CallFacts | None:
         """The call with this id, or the one it was merged into; None when there is none."""
 
+    async def several(self, ids: Sequence[UUID]) -> Mapping[UUID, CallFacts]:
+        """These calls, by the id that was asked for; one that was merged is the call it became part of."""
+
     async def last_with(self, number: str, *, before: datetime) -> CallFacts | None:
         """The newest ended call with that outside number: the card's 'last conversation' line."""
 
@@ -187,8 +190,40 @@ class Notes(Protocol):
     """Notes on calls; one text per call and author."""
 
     async def of_call(self, call_id: UUID) -> Sequence[Note]: ...
+    async def of_calls(self, ids: Sequence[UUID]) -> Mapping[UUID, Sequence[Note]]:
+        """The notes of these calls, oldest first, by the id of the call that has them; calls without are left out."""
+
     async def save(self, *, call_id: UUID, account_id: UUID, text: str) -> Note:
         """Store the author's text (an empty one removes it), following redirects of merged calls."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPhone:
+    """An extension that a PBX has or had, or that somebody named."""
+
+    extension: str
+    person_id: UUID | None
+    """Who answers it; None: nobody was named yet."""
+    pbx: str | None
+    label: str | None
+    seen_at: datetime | None
+    gone_at: datetime | None
+    """When the PBX no longer had it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaffMember:
+    """A person of ours, as the staff page shows him. Account, CRM user and e-mail are optional."""
+
+    id: UUID | None
+    """None: is to be made."""
+    name: str
+    extensions: tuple[str, ...]
+    team: str | None = None
+    email: str | None = None
+    crm_user: str | None = None
+    account_id: UUID | None = None
+    left_at: datetime | None = None
 
 
 class StaffBook(Protocol):
@@ -199,6 +234,23 @@ class StaffBook(Protocol):
 
     async def put_person(self, *, name: str, extensions: Sequence[str], team: str | None = None) -> None:
         """Add or rename a person without an account, found by extension."""
+
+    async def seen(self, pbx: str, extensions: Sequence[str], *, at: datetime) -> None:
+        """These are the phones of that PBX now."""
+
+    async def members(self) -> Sequence[StaffMember]:
+        """Everybody, by name; those who left last."""
+
+    async def put_member(self, member: StaffMember) -> StaffMember:
+        """Store him, found by `id`. Of somebody with an account only e-mail and CRM user are taken: the rest is changed
+        with the account, which decides who hears whom. Raises PeerMistake when an extension is an account's.
+        """
+
+    async def leave(self, person_id: UUID, *, at: datetime | None) -> None:
+        """He left: his phones wait for somebody else, his name stays on what he owned. None: he is back."""
+
+    async def phones(self) -> Sequence[KnownPhone]:
+        """Every extension that was ever seen or named, by number."""
 
 
 class Records(Protocol):
@@ -220,6 +272,12 @@ class Records(Protocol):
     retention: Retention
     reviews: Reviews
     office: Office
+    matching: Matching
+    deals: Deals
+    pipelines: Pipelines
+    tasks: Tasks
+    book: Book
+    timelines: Timelines
 
     @property
     def missed(self) -> Missed:

@@ -7,6 +7,7 @@ Nobody needs an account to be named in a call. The one table of extensions says 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from sqlalchemy import func, insert, select, text, update
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records import wire
 from call_records.models import accounts, extensions, people
+from call_records.shapes import KnownPhone, StaffMember
 from call_records.troubles import plain_errors
 from telephony.errors import PeerMistake
 from telephony.staff import Directory, Person
@@ -59,6 +61,91 @@ class StaffPages:
                 await rename_person(connection, person_id, name=name, team=team)
                 await give_phones(connection, person_id, phones)
 
+    async def seen(self, pbx: str, extensions: Sequence[str], *, at: datetime) -> None:
+        """These are the phones of that PBX now. A new one waits for a name; one that is gone keeps the one it had."""
+        values = {"pbx": pbx, "phones": [wire.clean(one) for one in extensions], "at": at}
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await connection.execute(_SEEN, values)
+                await connection.execute(_GONE, values)
+
+    async def members(self) -> Sequence[StaffMember]:
+        """Everybody, by name; those who left last."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                rows = (await connection.execute(_MEMBERS)).all()
+        return [
+            StaffMember(
+                row.id,
+                row.name,
+                tuple(row.phones),
+                row.team,
+                row.email,
+                row.crm_user,
+                row.account_id,
+                row.left_at,
+            )
+            for row in rows
+        ]
+
+    async def put_member(self, member: StaffMember) -> StaffMember:
+        """Store him; see StaffBook."""
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                owner = accounts.c.person_id == member.id
+                person_id, account_id = member.id, await connection.scalar(select(accounts.c.id).where(owner))
+                if account_id is None:
+                    person_id = await _put(connection, member)
+                changed = {"email": _clean(member.email), "crm_user": _clean(member.crm_user)}
+                done = update(people).where(people.c.id == person_id).values(changed).returning(people.c.id)
+                if await connection.scalar(done) is None:
+                    raise PeerMistake("There is no such person.", remedy="Load the page again.")
+        return next(one for one in await self.members() if one.id == person_id)
+
+    async def leave(self, person_id: UUID, *, at: datetime | None) -> None:
+        """He left, or is back; see StaffBook."""
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                if await connection.scalar(
+                    select(accounts.c.id).where(accounts.c.person_id == person_id, accounts.c.active)
+                ):
+                    raise PeerMistake(
+                        "This person can sign in.", remedy="Switch the account off first, on its own page."
+                    )
+                if at is not None:
+                    await give_phones(connection, person_id, (), keep=True)
+                await connection.execute(update(people).where(people.c.id == person_id).values(left_at=at))
+
+    async def phones(self) -> Sequence[KnownPhone]:
+        """Every extension that was ever seen or named, by number."""
+        wanted = select(extensions).order_by(func.length(extensions.c.extension), extensions.c.extension)
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                rows = (await connection.execute(wanted)).all()
+        return [
+            KnownPhone(row.extension, row.person_id, row.pbx, row.label, row.seen_at, row.gone_at)
+            for row in rows
+        ]
+
+
+async def _put(connection: AsyncConnection, member: StaffMember) -> UUID:
+    """Name, team and phones of somebody without an account."""
+    taken = (await connection.execute(_OF_ACCOUNTS, {"phones": list(member.extensions)})).first()
+    if taken is not None:
+        raise PeerMistake(
+            f"Extension {taken.extension} belongs to the account of {taken.name}.",
+            remedy="Take it from that account first.",
+        )
+    team = member.team and " ".join(member.team.split())
+    person_id = member.id or await new_person(connection, name=member.name, team=team)
+    await rename_person(connection, person_id, name=member.name, team=team)
+    await give_phones(connection, person_id, member.extensions, keep=True)
+    return person_id
+
+
+def _clean(text_or_none: str | None) -> str | None:
+    return wire.clean(text_or_none.strip()) or None if text_or_none else None
+
 
 async def new_person(
     connection: AsyncConnection, *, name: str, team: str | None = None, origin: str = "hand"
@@ -86,9 +173,11 @@ async def person_for_account(connection: AsyncConnection, *, name: str, phones: 
     return UUID(str(found[0]))
 
 
-async def give_phones(connection: AsyncConnection, person_id: UUID, phones: Sequence[str]) -> None:
-    """Exactly these extensions are his. Whom they were taken from keeps the rest; without any he stays, if he has an
-    account, and is forgotten otherwise.
+async def give_phones(
+    connection: AsyncConnection, person_id: UUID, phones: Sequence[str], *, keep: bool = False
+) -> None:
+    """Exactly these extensions are his. Whom they were taken from keeps the rest; who has none left and no account is
+    forgotten, unless he owns something or it is he himself and `keep` is said.
     """
     await connection.execute(text("LOCK TABLE extensions IN SHARE ROW EXCLUSIVE MODE"))
     his = {"person": person_id, "phones": sorted(set(phones))}
@@ -97,15 +186,24 @@ async def give_phones(connection: AsyncConnection, person_id: UUID, phones: Sequ
     await connection.execute(_HAND_OUT, his)
     for one in {person_id, *losers}:
         await connection.execute(_COPY, {"person": one})
-    await connection.execute(_WITHOUT_PHONE)
+    await connection.execute(_WITHOUT_PHONE, {"but": person_id if keep else None})
 
 
+_SEEN = text("""
+    INSERT INTO extensions (extension, pbx, seen_at)
+    SELECT phone, CAST(:pbx AS text), CAST(:at AS timestamptz) FROM unnest(CAST(:phones AS text[])) AS phone
+    ON CONFLICT (extension) DO UPDATE SET pbx = excluded.pbx, seen_at = excluded.seen_at, gone_at = NULL
+""")
+_GONE = text("""
+    UPDATE extensions SET gone_at = :at
+    WHERE pbx = :pbx AND gone_at IS NULL AND extension <> ALL(CAST(:phones AS text[]))
+""")
 _OWNER = text(
     "SELECT person_id FROM extensions WHERE extension = ANY(CAST(:phones AS text[])) AND person_id IS NOT NULL "
     "ORDER BY extension LIMIT 1"
 )
 _OF_ACCOUNTS = text("""
-    SELECT e.extension FROM extensions e JOIN accounts a ON a.person_id = e.person_id
+    SELECT e.extension, a.name FROM extensions e JOIN accounts a ON a.person_id = e.person_id
     WHERE e.extension = ANY(CAST(:phones AS text[]))
 """)
 _WITHOUT_ACCOUNT = text("""
@@ -133,7 +231,17 @@ _COPY = text("""
     WHERE a.person_id = :person
 """)
 _WITHOUT_PHONE = text("""
-    DELETE FROM people p WHERE origin <> 'account'
+    DELETE FROM people p WHERE origin <> 'account' AND left_at IS NULL
+      AND id IS DISTINCT FROM CAST(:but AS uuid)
       AND NOT EXISTS (SELECT 1 FROM extensions e WHERE e.person_id = p.id)
       AND NOT EXISTS (SELECT 1 FROM accounts a WHERE a.person_id = p.id)
+      AND NOT EXISTS (SELECT 1 FROM clients c WHERE c.owner_id = p.id)
+      AND NOT EXISTS (SELECT 1 FROM deals d WHERE d.owner_id = p.id)
+""")
+_MEMBERS = text("""
+    SELECT p.id, p.name, p.team, p.email, p.crm_user, p.left_at, a.id AS account_id,
+        ARRAY(SELECT e.extension FROM extensions e WHERE e.person_id = p.id
+              ORDER BY length(e.extension), e.extension) AS phones
+    FROM people p LEFT JOIN accounts a ON a.person_id = p.id
+    ORDER BY p.left_at IS NOT NULL, lower(p.name), p.id
 """)

@@ -24,6 +24,7 @@ from pydantic import SecretStr
 from switchhook import __version__, logs
 from switchhook.assembly import Service, numbering_of, serve_until
 from switchhook.bridge import Bridge
+from switchhook.demo_book import fill_book
 from switchhook.demo_captures import RecordedCall, RecordedPbx, recorded_calls
 from switchhook.lab.asterisk import AsteriskDidNotStart, PrivateAsterisk
 from switchhook.lab.asterisk_binary import DEFAULT_SUITE, NoAsterisk, find_asterisk
@@ -294,7 +295,9 @@ def demo_web_settings(notice: str | None = None) -> WebSettings:
 
 
 async def _make_people(service: Service) -> None:
-    """The three people who may sign in; everybody else in the office just has a phone."""
+    """Everybody in the office has a phone; three of them may sign in. And the fictional clients."""
+    for extension, name in STAFF.items():
+        await service.store.staff.put_person(name=name, extensions=[extension])
     hashed = await Passwords().hash(DEMO_PASSWORD)
     for login, role, name, extensions in DEMO_LOGINS:
         await service.store.accounts.create(
@@ -305,8 +308,7 @@ async def _make_people(service: Service) -> None:
             extensions=extensions,
             pop=PopPreference.ON_RING,
         )
-    for extension, name in STAFF.items():
-        await service.store.staff.put_person(name=name, extensions=[extension])
+    await fill_book(service.store, await service.store.staff.directory())
 
 
 def _greet(service: Service, show: Show, seconds: float) -> None:

@@ -1,24 +1,31 @@
 """Numbers: which are ours, and what an outside number is in E.164.
 
 `101`, `112` and feature codes are never parsed as telephone numbers (a parser makes `+7101` of `101`): extensions are
-matched first, then short numbers are kept as they are, and only then phonenumbers is asked.
+matched first, then short numbers are kept as they are, and only then phonenumbers is asked (`telephony.dialling`). How
+numbers are found in what people write is `telephony.number_texts`.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import lru_cache
 
-import phonenumbers
+from telephony.dialling import SHORTEST_OUTSIDE, e164, is_certain, is_withheld
+from telephony.number_texts import WHOLE, Written, without_extension, written
 
-SHORTEST_OUTSIDE = (
-    7  # digits; anything shorter is a service number, an extension of somebody else, or a mistake
-)
-_DIALABLE = re.compile(r"[^0-9+*#]")
-_WITHHELD = frozenset(
-    {"", "anonymous", "unknown", "restricted", "private", "unavailable", "withheld", "<unknown>"}
-)
+__all__ = [
+    "DEFAULT_EXTENSIONS",
+    "SHORTEST_OUTSIDE",
+    "WHOLE",
+    "Numbering",
+    "Written",
+    "e164",
+    "is_certain",
+    "is_withheld",
+    "without_extension",
+    "written",
+]
+
 DEFAULT_EXTENSIONS = r"\d{2,6}"
 
 
@@ -35,6 +42,8 @@ class Numbering:
     """Country of numbers written without a country code (ISO 3166, two letters)."""
     area_code: str = ""
     """Digits put before a 7-digit local number."""
+    outside_prefix: str = ""
+    """Digits dialled to get a line, such as 9 or 0."""
     _extension: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _trunk: re.Pattern[str] | None = field(init=False, repr=False, compare=False)
 
@@ -50,7 +59,7 @@ class Numbering:
 
     def outside(self, raw: str) -> str | None:
         """The number in E.164, or None when it is withheld, short or not a number at all."""
-        return e164(raw, self.region, self.area_code)
+        return e164(raw, self.region, self.area_code, self.outside_prefix)
 
     def party(self, raw: str) -> str:
         """How a dialled or shown number is told: an extension as it is, an outside number in E.164, else the raw text."""
@@ -63,64 +72,3 @@ def _whole(pattern: str) -> re.Pattern[str]:
     """`10[0-9]` means the whole name, as everybody writes it; who writes `^gw` has said where it ends himself."""
     anchored = pattern.startswith("^") or (pattern.endswith("$") and not pattern.endswith("\\$"))
     return re.compile(pattern if anchored else rf"\A(?:{pattern})\Z")
-
-
-def is_withheld(raw: str) -> bool:
-    """Whether a caller id means that the caller did not want to be known."""
-    return raw.strip().lower() in _WITHHELD
-
-
-@lru_cache(maxsize=16_384)  # one office's callers of some days; a normalisation costs about 70 µs
-def e164(raw: str, region: str, area_code: str = "") -> str | None:
-    """E.164 of a written number, or None.
-
-    A number that is possible but not assigned keeps its E.164 form: new ranges appear before the library knows them.
-    """
-    if is_withheld(raw) or "*" in raw or "#" in raw:
-        return None
-    digits = _DIALABLE.sub("", raw)
-    if len(digits.lstrip("+")) < SHORTEST_OUTSIDE:
-        return None
-    if area_code and len(digits) == SHORTEST_OUTSIDE:
-        digits = area_code + digits
-    if digits.startswith("00"):
-        digits = "+" + digits[2:]
-    for candidate in (digits, "+" + digits) if not digits.startswith("+") else (digits,):
-        try:
-            number = phonenumbers.parse(candidate, region)
-        except phonenumbers.NumberParseException:
-            continue
-        if phonenumbers.is_valid_number(number):
-            return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    return digits if digits.startswith("+") and 8 <= len(digits) <= 16 else _possible(digits, region)
-
-
-def _possible(digits: str, region: str) -> str | None:
-    try:
-        number = phonenumbers.parse(digits, region)
-    except phonenumbers.NumberParseException:
-        return None
-    if not phonenumbers.is_possible_number(number):
-        return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """One number as somebody wrote it."""
-
-    raw: str
-    key: str | None
-    """What it is known by: E.164, else the digits as they are; None when there is no number in it at all."""
-    last10: str | None
-    """The last ten digits of a whole number."""
-    extension: str | None = None
-    """Their own extension behind it."""
-
-
-def written(text: str, region: str, area_code: str = "") -> tuple[Written, ...]:
-    """The numbers in a field, in order; text without any is kept with no key."""
-    number = e164(text, region, area_code)
-    digits = "".join(char for char in text if char.isdigit())
-    key = number or digits or None
-    return (Written(text, key, digits[-10:] if number else None),)

@@ -29,6 +29,7 @@ from web.pages import (
     calls,
     card,
     connections,
+    deal,
     deals,
     feedback,
     hours,
@@ -73,6 +74,7 @@ PARTS = (
     people,
     pipelines,  # before /deals/{id}
     deals,
+    deal,
     missed,
     staff,
     lead_rules,

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from call_records.shapes import Account
 from telephony.facts import CallFacts, Direction, LegState, PartyKind, State, iso
 from telephony.staff import Role
-from web import recording_words, wording
+from web import people_words, recording_words, wording
 from web.access import ADMINISTRATORS, ANYONE_SIGNED_IN, SUPERVISORS, Viewer, may_list_recordings
 from web.assets import Assets
 from web.live import section_of, waiting_since
@@ -103,6 +103,7 @@ class Renderer:
             may_list_recordings=may_list_recordings,
             wording=wording,
             said_of=recording_words,
+            said_of_people=people_words,
             can_pause=can_pause,
             duration=wording.duration,
             iso=iso,

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from call_records import wire
 from call_records.book.shapes import NewClient, NewTask
+from call_records.book.spelling import spelled
 from call_records.book.tables import client_phones, clients, tasks, timeline
 from telephony.contacts import ClientKind, LeadState
 from telephony.numbers import Written, written
@@ -32,24 +33,48 @@ class Home:
 
     region: str = "RU"
     area_code: str = ""
+    outside_prefix: str = ""
     zone: str = "UTC"
     """The clock on the office's wall (IANA name), where its working hours do not say another one."""
+
+    def written(self, text: str) -> tuple[Written, ...]:
+        """The numbers in a field, in order."""
+        return written(text, self.region, self.area_code, self.outside_prefix)
 
 
 def phones_of(texts: Iterable[str], home: Home) -> list[Written]:
     """The numbers in these fields, in order, each once."""
-    told = [one for each in texts if each.strip() for one in written(each, home.region, home.area_code)]
+    told = [one for each in texts if each.strip() for one in home.written(each)]
     return list({(one.key or one.raw, one.extension): one for one in reversed(told)}.values())[::-1]
 
 
 def search_text(
     name: str, company: str | None, emails: Sequence[str], tags: Sequence[str], keys: Iterable[str | None]
 ) -> str:
-    """What a typed word is looked for in."""
+    """What a typed word is looked for in; it begins and ends with a space, so that ends of words can be asked for."""
     digits = ("".join(char for char in key if char.isdigit()) for key in keys if key)
-    return wire.clean(
-        " ".join(part for part in (name, company or "", *emails, *tags, *digits) if part).lower()
-    )
+    return f" {spelled(' '.join(part for part in (name, company or '', *emails, *tags, *digits) if part))} "
+
+
+def kept_emails(emails: Iterable[str]) -> tuple[str, ...]:
+    """Without blanks, in small letters (two spellings of one address are one address), each once."""
+    return kept_words(one.lower() for one in emails)
+
+
+def kept_words(words: Iterable[str]) -> tuple[str, ...]:
+    """Tags and the like: without blanks, each once."""
+    return tuple(dict.fromkeys(one for one in (wire.clean(each.strip()) for each in words) if one))
+
+
+def _labels(new: NewClient, phones: Sequence[Written], home: Home) -> list[str | None]:
+    """Of each number that was read, the label of the text it was in."""
+    labels: dict[tuple[str, str | None], str | None] = {}
+    for place, each in enumerate(new.phones):
+        for one in phones_of([each], home):
+            labels.setdefault(
+                (one.key or one.raw, one.extension), (*new.labels, None)[min(place, len(new.labels))]
+            )
+    return [labels.get((one.key or one.raw, one.extension)) for one in phones]
 
 
 async def insert_client(
@@ -60,17 +85,20 @@ async def insert_client(
     phones = phones_of(new.phones, home)
     company = None
     if new.company_id is not None:
-        company = await connection.scalar(select(clients.c.name).where(clients.c.id == new.company_id))
+        # Shared until commit: whoever renames the company afterwards finds this entry among its people.
+        company = await connection.scalar(
+            select(clients.c.name).where(clients.c.id == new.company_id).with_for_update(read=True)
+        )
     await connection.execute(
         insert(clients).values(
             id=client_id,
             kind=new.kind.value,
             name=wire.clean(new.name.strip()[:NAME_MOST]),
             company_id=new.company_id,
-            position=new.position,
+            position=wire.clean(new.position) if new.position else None,
             owner_id=new.owner_id,
-            emails=list(new.emails),
-            tags=list(new.tags),
+            emails=list(kept_emails(new.emails)),
+            tags=list(kept_words(new.tags)),
             fields=dict(new.fields),
             state=LeadState.OPEN.value if new.kind is ClientKind.LEAD else None,
             source=new.source,
@@ -82,7 +110,7 @@ async def insert_client(
             updated_at=at,
         )
     )
-    await put_phones(connection, client_id, phones, new.labels)
+    await put_phones(connection, client_id, phones, _labels(new, phones, home))
     await tell(connection, Told("made", at, client_id=client_id, account_id=by, data={"source": new.source}))
     await notice(connection, "client", client_id)
     return client_id
@@ -210,5 +238,10 @@ MOVES_WITH_THE_CALL = (
     "UPDATE missed SET last_call_id = :new WHERE last_call_id = :old",
     "UPDATE missed SET closed_call_id = :new WHERE closed_call_id = :old",
     "UPDATE tasks SET call_id = :new WHERE call_id = :old",
+    """
+    DELETE FROM call_rulings WHERE call_id = :old
+        AND EXISTS (SELECT 1 FROM call_rulings r WHERE r.call_id = :new)
+    """,
+    "UPDATE call_rulings SET call_id = :new WHERE call_id = :old",
 )
 """When two calls turn out to be one: it keeps one place on a timeline, the survivor's if it has one."""

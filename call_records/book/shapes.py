@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from telephony.contacts import ClientKind, LeadState, Match
+from telephony.errors import PeerMistake
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ class ClientFilter:
     tag: str | None = None
     state: LeadState | None = None
     company_id: UUID | None = None
+    by_name: bool = False
+    """In order of names; else what changed last comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +127,7 @@ class TimelineEntry:
 
     id: UUID
     kind: str
-    """call, note, task, made, stage, converted, merged, owner, form"""
+    """call, note, task, made, changed, stage, converted, merged, owner, form"""
     at: datetime
     client_id: UUID | None
     client: str | None
@@ -183,6 +186,8 @@ class Pipeline:
     name: str
     place: int
     stages: tuple[Stage, ...]
+    archived_at: datetime | None = None
+    """No longer offered; its closed deals are kept and found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +219,64 @@ class Deal:
     closed_at: datetime | None
     version: int
     next_task: Task | None = None
+    """Of its open tasks the one that is due first."""
+    pipeline: str = ""
+    silent_since: datetime | None = None
+    """When anything last happened with it: a conversation, an entry of its timeline."""
+    removed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """A sum of deals; those without an amount count as nothing."""
+
+    amount: Decimal
+    currency: str
+    """ISO 4217"""
+
+
+@dataclass(frozen=True, slots=True)
+class DealFilter:
+    """Which deals to show; None means any."""
+
+    owner_id: UUID | None = None
+    unowned: bool = False
+    """Only those that are nobody's."""
+    text: str | None = None
+    """Words, in any order and anywhere in the title or in what its contact and company are found by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A stage with its deals as far as they are shown. Of a closed stage: those closed lately, the last first."""
+
+    stage: Stage
+    count: int
+    """All of them, shown or not."""
+    sums: tuple[Money, ...]
+    """Of all of them, one for each currency."""
+    deals: tuple[Deal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DealPage:
+    """One page of the list."""
+
+    deals: tuple[Deal, ...]
+    count: int
+    """On all pages."""
+    sums: tuple[Money, ...]
+    """On all pages, one for each currency."""
+
+
+class MovedMeanwhile(PeerMistake):
+    """Somebody else moved this deal meanwhile."""
+
+    def __init__(self, deal: Deal, who: str | None) -> None:
+        moved = f"{who or 'Somebody else'} moved this deal to “{deal.stage}” meanwhile."
+        super().__init__(moved, remedy="It was left there. Move it again if you still want to.")
+        self.deal = deal
+        """As it is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +308,10 @@ class Task:
     owner: str | None
     created_at: datetime
     done_at: datetime | None
+    client: str | None = None
+    """Name."""
+    deal: str | None = None
+    """Title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,26 +380,107 @@ class Timelines(Protocol):
 
 
 class Deals(Protocol):
-    """Deals, their pipelines and stages."""
+    """Deals and where they stand. `by` is the account that does it; None for the service itself."""
 
-    async def pipelines(self) -> Sequence[Pipeline]: ...
-    async def one(self, deal_id: UUID) -> Deal | None: ...
+    async def pipelines(self, *, archived: bool = False) -> Sequence[Pipeline]:
+        """In their order, each with its stages in theirs; archived ones last, and only when asked for."""
+
+    async def one(self, deal_id: UUID) -> Deal | None:
+        """Removed ones too."""
+
     async def of_client(self, client_id: UUID) -> Sequence[Deal]:
-        """Its deals (a company's contacts' too), open ones first."""
+        """Its deals, those of entries merged into it, and a company's contacts' too; open ones first."""
 
-    async def add(self, new: NewDeal, *, by: UUID | None) -> Deal: ...
-    async def change(self, deal: Deal, *, by: UUID | None) -> Deal: ...
-    async def move(self, deal_id: UUID, *, stage_id: UUID, before: UUID | None, by: UUID | None) -> Deal:
-        """To a stage, above the deal `before` (None: at the end)."""
+    async def add(self, new: NewDeal, *, by: UUID | None) -> Deal:
+        """On top of its stage. Raises PeerMistake for a title or an amount that cannot be kept."""
+
+    async def change(self, deal: Deal, *, by: UUID | None) -> Deal:
+        """Store title, client, amount, currency, owner, tags and fields. Raises PeerMistake when somebody else changed
+        it since `deal.version`. Moving a deal is no such change.
+        """
+
+    async def move(
+        self,
+        deal_id: UUID,
+        *,
+        stage_id: UUID,
+        before: UUID | None,
+        by: UUID | None,
+        expected: UUID | None = None,
+    ) -> Deal:
+        """To a stage, above the deal `before` (None, or gone meanwhile: at the end).
+
+        `expected` is the stage it was taken from: when it stands elsewhere by now, MovedMeanwhile says where and who
+        moved it, and nothing is changed.
+        """
+
+    async def remove(self, deal_id: UUID, *, by: UUID | None) -> None: ...
+    async def restore(self, deal_id: UUID) -> None: ...
+
+    async def board(self, pipeline_id: UUID, wanted: DealFilter, *, limit: int = 100) -> Sequence[Column]:
+        """Every stage of the pipeline with the first `limit` of its deals."""
+
+    async def more_of(self, stage_id: UUID, wanted: DealFilter, *, skip: int, limit: int = 100) -> Column:
+        """What comes after the first `skip` deals of a stage."""
+
+    async def page(
+        self,
+        pipeline_id: UUID | None,
+        wanted: DealFilter,
+        *,
+        state: str | None = "open",
+        sort: str = "silent",
+        down: bool = False,
+        skip: int = 0,
+        limit: int = 50,
+    ) -> DealPage:
+        """The list. `sort` is one of call_records.book.board.SORTS; `state` None means open, won and lost."""
+
+
+class Pipelines(Protocol):
+    """What stages deals go through. Every refusal is a PeerMistake that says what to do."""
+
+    async def counts(self) -> Mapping[UUID, int]:
+        """How many deals stand in each stage; stages without any are left out."""
+
+    async def add(self, name: str) -> UUID:
+        """With a first stage, one for won and one for lost."""
+
+    async def rename(self, pipeline_id: UUID, name: str) -> None: ...
+    async def order(self, ids: Sequence[UUID]) -> None: ...
+    async def archive(self, pipeline_id: UUID, *, archived: bool) -> None:
+        """Not while deals are open in it, and never the last one."""
+
+    async def add_stage(self, pipeline_id: UUID, name: str, *, ends: str = "open") -> UUID:
+        """Behind the last one that ends alike."""
+
+    async def change_stage(self, stage_id: UUID, *, name: str, ends: str) -> None:
+        """Its deals are won, lost or open as it says. One open stage stays in each pipeline."""
+
+    async def order_stages(self, pipeline_id: UUID, ids: Sequence[UUID]) -> None: ...
+    async def remove_stage(self, stage_id: UUID, *, into: UUID | None, by: UUID | None) -> None:
+        """Its deals go to the stage `into`, which must be named when there are any."""
 
 
 class Tasks(Protocol):
-    """Things to do."""
+    """Things to do. `by` is the account that does it."""
 
-    async def add(self, new: NewTask, *, by: UUID | None) -> Task: ...
-    async def of_client(self, client_id: UUID) -> Sequence[Task]: ...
+    async def one(self, task_id: UUID) -> Task | None: ...
+    async def add(self, new: NewTask, *, by: UUID | None) -> Task:
+        """A task of a deal is also its contact's (or company's)."""
+
+    async def of_client(self, client_id: UUID) -> Sequence[Task]:
+        """Open ones first, by what is due first; then done ones, the last first. With those of merged entries."""
+
     async def of_deal(self, deal_id: UUID) -> Sequence[Task]: ...
-    async def open_of(self, owner_id: UUID, *, limit: int = 50) -> Sequence[Task]: ...
+    async def open_of(
+        self, owner_id: UUID, *, until: datetime | None = None, limit: int = 50
+    ) -> Sequence[Task]:
+        """What a person has to do, overdue first; with `until` only what is due before it."""
+
+    async def change(self, task: Task, *, by: UUID) -> Task:
+        """Store text, due date and owner."""
+
     async def done(self, task_id: UUID, *, done: bool, by: UUID) -> Task: ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from call_records.book.filing import filing
 from call_records.book.missed_taking import MissedTaking
 from call_records.book.rows import Home
 from call_records.book.worker import Step
@@ -9,4 +10,4 @@ from call_records.book.worker import Step
 
 def steps_for(home: Home) -> tuple[Step, ...]:
     """The steps of this office."""
-    return (MissedTaking(home).take,)
+    return (filing(home), MissedTaking(home).take)

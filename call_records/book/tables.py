@@ -96,7 +96,11 @@ clients = Table(
     Column("removed_at", MOMENT),
     # Last conversation with one of ours.
     Column("spoken_at", MOMENT),
-    # Lower case: name, company, e-mails, tags, digits of the numbers. What a typed word is looked for in.
+    # What is its own of e-mails, tags, fields, company, position and owner, while the columns show those of entries merged
+    # into it besides. NULL: nobody was merged into it. See family.py.
+    Column("own", JSONB),
+    # Name, company, e-mails, tags and digits of the numbers of the whole family, as spelling.py spells them: what a
+    # typed word is looked for in.
     Column("search", Text, nullable=False),
     Column("created_by", Uuid, ForeignKey("accounts.id", ondelete="SET NULL")),
     Column("created_at", MOMENT, nullable=False, server_default=_NOW),
@@ -107,6 +111,19 @@ clients = Table(
     Index("clients_by_name", "kind", text("lower(name)"), "id", postgresql_where=_LIVE),
     Index("clients_by_change", "kind", text("updated_at DESC"), text("id DESC"), postgresql_where=_LIVE),
     Index("clients_by_owner", "owner_id", "kind", text("updated_at DESC"), postgresql_where=_LIVE),
+    Index(
+        "clients_by_state",
+        "state",
+        text("updated_at DESC"),
+        text("id DESC"),
+        postgresql_where=text("state IS NOT NULL AND merged_into IS NULL AND removed_at IS NULL"),
+    ),
+    Index(
+        "clients_tagged",
+        text("updated_at DESC"),
+        postgresql_where=text("tags <> '{}' AND merged_into IS NULL AND removed_at IS NULL"),
+    ),
+    Index("clients_by_email", "emails", postgresql_using="gin"),
     Index("clients_by_tags", "tags", postgresql_using="gin"),
     Index("clients_by_company", "company_id", postgresql_where=text("company_id IS NOT NULL")),
     Index("clients_by_survivor", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),
@@ -148,12 +165,13 @@ client_merges = Table(
     Column("id", Uuid, primary_key=True),
     _client("survivor_id", nullable=False),
     _client("absorbed_id", nullable=False),
-    # The survivor as it was, for the undoing.
-    Column("before", JSONB, nullable=False),
+    # What pointed to the absorbed one and was turned to the survivor: {"deals.contact_id": [ids]}.
+    Column("moved", JSONB, nullable=False),
     Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="SET NULL")),
     Column("at", MOMENT, nullable=False, server_default=_NOW),
     Column("undone_at", MOMENT),
     Index("client_merges_by_survivor", "survivor_id", text("at DESC")),
+    Index("client_merges_by_absorbed", "absorbed_id", postgresql_where=text("undone_at IS NULL")),
 )
 
 number_lessons = Table(
@@ -253,7 +271,7 @@ timeline = Table(
     # Whose; NULL: a call that a person said belongs to nobody.
     _client("client_id"),
     Column("deal_id", Uuid, ForeignKey("deals.id", ondelete="SET NULL")),
-    # call, note, task, made, stage, converted, merged, owner, form
+    # call, note, task, made, changed, stage, converted, merged, owner, form
     Column("kind", Text, nullable=False),
     Column("at", MOMENT, nullable=False),
     Column("call_id", Uuid),
@@ -291,6 +309,33 @@ lead_rules = Table(
     Column("team", Text),
     Column("task", Text),
     Column("task_minutes", Integer),
+)
+
+call_rulings = Table(
+    "call_rulings",
+    metadata,
+    # What the lead rules said of a call, once for its outcome: nothing is made twice however often it is told again.
+    Column("call_id", Uuid, primary_key=True),
+    # The number it is about, as client_phones.key, and our line.
+    Column("key", Text, nullable=False),
+    Column("did", Text),
+    # When the call began: so many new entries within ten minutes are a flood.
+    Column("at", MOMENT, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("known", Text, nullable=False),
+    # telephony.lead_rules.Refusal; NULL: a line of the table decided.
+    Column("refusal", Text),
+    # The line as it was then.
+    Column("line", JSONB),
+    # telephony.lead_rules.Making
+    Column("made", Text, nullable=False),
+    _client("client_id", gone="SET NULL"),
+    Column("deal_id", Uuid, ForeignKey("deals.id", ondelete="SET NULL")),
+    Column("task_id", Uuid, ForeignKey("tasks.id", ondelete="SET NULL")),
+    # To whom it was given.
+    _owner(),
+    Index("call_rulings_by_line", "did", "at", postgresql_where=text("made <> 'nothing'")),
+    Index("call_rulings_flooded", "at", postgresql_where=text("refusal = 'flood'")),
 )
 
 blocklist = Table(

@@ -25,7 +25,7 @@ from call_records.journal import CALLS_CHANNEL, try_lock_call
 from call_records.models import calls
 from call_records.notices import wake_on
 from call_records.troubles import plain_errors
-from telephony.errors import SwitchhookError
+from telephony.errors import SwitchhookError, TryLater
 from telephony.facts import CallFacts, facts_from_json
 
 log = structlog.get_logger(__name__)
@@ -99,10 +99,17 @@ class Bookkeeper:
             with plain_errors():
                 async with self._engine.begin() as connection:
                     took = await self._book(connection, call_id)
-        except SwitchhookError:
+        except TryLater:
+            self._put_off(
+                call_id
+            )  # if it is this call that always takes too long, the next round is without it
             raise
-        except Exception:  # a call we cannot digest never stops the rest
-            self._put_off(call_id)
+        except Exception as trouble:  # a call we cannot digest never stops the rest
+            self.failures += 1
+            wait = self._put_off(call_id)
+            log.exception(
+                "call_not_booked", call_id=str(call_id), again_in_seconds=wait, problem=str(trouble)
+            )
             return 0
         self._troubled.pop(call_id, None)
         self.booked += took
@@ -126,9 +133,8 @@ class Bookkeeper:
         await connection.execute(update(calls).where(calls.c.id == call_id).values(booked=row.revision))
         return 1
 
-    def _put_off(self, call_id: UUID) -> None:
-        self.failures += 1
+    def _put_off(self, call_id: UUID) -> float:
         tries = self._troubled[call_id].tries if call_id in self._troubled else 0
         wait = AFTER_TROUBLE_SECONDS[min(tries, len(AFTER_TROUBLE_SECONDS) - 1)]
         self._troubled[call_id] = _Trouble(tries + 1, time.monotonic() + wait)
-        log.exception("call_not_booked", call_id=str(call_id), again_in_seconds=wait)
+        return wait

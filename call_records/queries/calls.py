@@ -6,6 +6,7 @@ hundredth page costs what the first does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -44,6 +45,22 @@ class CallList:
         query = select(calls.c.facts, calls.c.started_at, calls.c.id)
         rows = await self._rows(query.where(or_(calls.c.id == call_id, calls.c.id == moved)), 1)
         return rows[0][0] if rows else None
+
+    async def several(self, ids: Sequence[UUID]) -> Mapping[UUID, CallFacts]:
+        """These calls, by the id that was asked for; one that was merged is the call it became part of."""
+        if not ids:
+            return {}
+        moves = select(call_redirects.c.old_id, call_redirects.c.new_id)
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                moved = await connection.execute(moves.where(call_redirects.c.old_id.in_(ids)))
+                became = {row.old_id: row.new_id for row in moved}
+                wanted = {became.get(one, one) for one in ids}
+                rows = await connection.execute(
+                    select(calls.c.id, calls.c.facts).where(calls.c.id.in_(wanted))
+                )
+                found = {row.id: facts_from_json(row.facts) for row in rows}
+        return {one: found[became.get(one, one)] for one in ids if became.get(one, one) in found}
 
     async def last_with(self, number: str, *, before: datetime) -> CallFacts | None:
         """The newest ended call with that outside number: the card's 'last conversation' line."""

@@ -175,11 +175,29 @@ async def test_a_phone_has_one_owner(records: RecordsStore) -> None:
     await records.accounts.update(replace(second, name="Boris", extensions=("102", "101")))
     kept = await records.accounts.by_id(first.id)
     moved = await records.accounts.by_id(second.id)
-    assert kept is not None and kept.extensions == ("171",)
-    assert moved is not None and (moved.name, moved.extensions) == ("Boris", ("102", "101"))
+    assert kept is not None
+    assert kept.extensions == ("171",)
+    assert moved is not None
+    assert (moved.name, moved.extensions) == ("Boris", ("102", "101"))
     names = (await records.staff.directory()).by_extension
     assert {phone: one.name for phone, one in names.items()} == {
         "101": "Boris",
         "102": "Boris",
         "171": "Anna",
     }
+
+
+async def test_phones_that_the_pbx_told_of_wait_for_a_name(records: RecordsStore) -> None:
+    """101 has a person, 102 is new, 103 leaves the PBX and comes back; nobody loses his phone by that."""
+    at = datetime(2026, 11, 22, 9, tzinfo=UTC)
+    await records.staff.put_person(name="Anna", extensions=["101", "103"])
+    await records.staff.seen("hq", ["101", "102", "103"], at=at)
+    await records.staff.seen("hq", ["101", "102"], at=at + timedelta(minutes=10))
+    phones = {one.extension: one for one in await records.staff.phones()}
+    assert phones["102"].person_id is None
+    assert phones["102"].seen_at == at + timedelta(minutes=10)
+    assert phones["103"].gone_at == at + timedelta(minutes=10)
+    assert phones["103"].person_id == phones["101"].person_id is not None
+    await records.staff.seen("other", ["555"], at=at)
+    assert [one.extension for one in await records.staff.phones()] == ["101", "102", "103", "555"]
+    assert phones["101"].gone_at is None

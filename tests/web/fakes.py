@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,11 +14,23 @@ from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher
 
-from call_records.shapes import Account, ApiToken, CallFilter, CallPage, Note, Session
+from call_records.shapes import (
+    Account,
+    ApiToken,
+    CallFilter,
+    CallPage,
+    KnownPhone,
+    Note,
+    Session,
+    StaffMember,
+)
+from telephony.contacts import Match
 from telephony.errors import PeerMistake
 from telephony.facts import CallFacts
 from telephony.ports import LinkState
+from telephony.presence import Phone
 from telephony.staff import Directory, Person, PopPreference, Role
+from tests.book.deal_fakes import FakeDeals, FakePipelines, FakeTasks
 from tests.book.fakes import FakeMissed
 from tests.recordings.player_fakes import (
     FakeAudit,
@@ -57,6 +69,10 @@ class FakeCalls:
 
     async def one(self, call_id: UUID) -> CallFacts | None:
         return self.kept.get(self.merged.get(call_id, call_id))
+
+    async def several(self, ids: Sequence[UUID]) -> dict[UUID, CallFacts]:
+        found = {one: self.kept.get(self.merged.get(one, one)) for one in ids}
+        return {one: facts for one, facts in found.items() if facts is not None}
 
     async def last_with(self, number: str, *, before: datetime) -> CallFacts | None:
         found = [
@@ -199,6 +215,10 @@ class FakeNotes:
     async def of_call(self, call_id: UUID) -> Sequence[Note]:
         return [note for note in self.kept.values() if note.call_id == call_id]
 
+    async def of_calls(self, ids: Sequence[UUID]) -> dict[UUID, Sequence[Note]]:
+        found = {one: await self.of_call(one) for one in ids}
+        return {one: notes for one, notes in found.items() if notes}
+
     async def save(self, *, call_id: UUID, account_id: UUID, text: str) -> Note:
         author = self._accounts.kept[account_id].name
         note = Note(call_id, account_id, author, text, datetime.now(UTC))
@@ -214,6 +234,7 @@ class FakeStaff:
     def __init__(self, accounts: FakeAccounts) -> None:
         self._accounts = accounts
         self.people: list[Person] = []
+        self.known: list[KnownPhone] = []
 
     async def directory(self) -> Directory:
         signed = [
@@ -222,6 +243,26 @@ class FakeStaff:
             if a.extensions
         ]
         return Directory((*signed, *self.people))
+
+    async def seen(self, pbx: str, extensions: Sequence[str], *, at: datetime) -> None:
+        del at
+        self.known += [KnownPhone(one, None, pbx, None, None, None) for one in extensions]
+
+    async def phones(self) -> Sequence[KnownPhone]:
+        return self.known
+
+    async def members(self) -> Sequence[StaffMember]:
+        return [
+            StaffMember(uuid4(), one.name, tuple(sorted(one.extensions)), one.team)
+            for one in (await self.directory()).people
+        ]
+
+    async def put_member(self, member: StaffMember) -> StaffMember:
+        self.people.append(Person(member.name, frozenset(member.extensions), member.team))
+        return member
+
+    async def leave(self, person_id: UUID, *, at: datetime | None) -> None:
+        del person_id, at
 
     async def put_person(self, *, name: str, extensions: Sequence[str], team: str | None = None) -> None:
         self.people.append(Person(name, frozenset(extensions), team))
@@ -254,6 +295,43 @@ class FakeOffice:
         self.kept[key] = value
 
 
+class FakeMatching:
+    """Whose a number is, put there by the test. With `answers` cleared every question waits until it is set."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Match] = {}
+        self.taught: list[tuple[str, UUID, bool]] = []
+        self.answers = asyncio.Event()
+        self.answers.set()
+
+    async def match(self, number: str) -> Match:
+        await self.answers.wait()
+        return self.known.get(number, Match(number, None, None))
+
+    async def teach(self, number: str, *, client_id: UUID, right: bool, by: UUID) -> None:
+        del by
+        self.taught.append((number, client_id, right))
+
+
+class FakeBook:
+    """A book with nobody in it; what is asked besides belongs to tests on the real store."""
+
+    async def one(self, client_id: UUID) -> None:
+        del client_id
+
+    async def several(self, ids: Sequence[UUID]) -> Mapping[UUID, Any]:
+        del ids
+        return {}
+
+
+class FakeTimelines:
+    """Nothing happened with anybody."""
+
+    async def places(self, call_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
+        del call_ids
+        return {}
+
+
 class FakeRecords:
     """The opened store."""
 
@@ -274,6 +352,12 @@ class FakeRecords:
         self.audit = FakeAudit()
         self.reviews = FakeReviews()
         self.office = FakeOffice()
+        self.matching = FakeMatching()
+        self.book: Any = FakeBook()
+        self.timelines: Any = FakeTimelines()
+        self.deals: Any = FakeDeals()
+        self.pipelines: Any = FakePipelines()
+        self.tasks: Any = FakeTasks()
         self.missed = FakeMissed()
         self.problem: str | None = None
 
@@ -309,12 +393,16 @@ class FakeLive:
         self._calls: dict[UUID, CallFacts] = {}
         self._links = {"hq": LinkState("hq", True, datetime.now(UTC), 0.0, None)}
         self._readers: set[asyncio.Queue[CallFacts | LinkState | None]] = set()
+        self.roster: list[Phone] = []
 
     def calls(self) -> Sequence[CallFacts]:
         return sorted(self._calls.values(), key=lambda facts: facts.started_at)
 
     def links(self) -> Sequence[LinkState]:
         return list(self._links.values())
+
+    def phones(self) -> Sequence[Phone]:
+        return self.roster
 
     @contextlib.asynccontextmanager
     async def changes(self) -> AsyncIterator[AsyncIterator[CallFacts | LinkState]]:
@@ -329,6 +417,10 @@ class FakeLive:
             yield read()
         finally:
             self._readers.discard(queue)
+
+    def begun(self, facts: CallFacts) -> None:
+        """The call was like this before anybody looked: nobody is told of it as of a change."""
+        self._calls[facts.id] = facts
 
     def publish(self, facts: CallFacts) -> None:
         """The call is now like this."""

@@ -59,7 +59,7 @@ async def stream(office: Office, login: str, view: str = "page") -> AsyncIterato
 async def test_snapshot_then_changes(office: Office) -> None:
     """A browser comes while a call rings: it sees it at once, then the answer, then the end."""
     call = ringing("101", "102")
-    office.live.publish(call)
+    office.live.begun(call)
     async with stream(office, "manager") as events:
         name, told = await events.next()
         assert name == "snapshot"

@@ -36,7 +36,6 @@ INSERT INTO extensions (extension, person_id)
     SELECT DISTINCT ON (phone) phone, a.id FROM accounts a, unnest(a.extensions) AS phone
     ORDER BY phone, a.active DESC, a.created_at
     ON CONFLICT (extension) DO UPDATE SET person_id = excluded.person_id;
-DELETE FROM people p WHERE origin <> 'account' AND NOT EXISTS (SELECT 1 FROM extensions e WHERE e.person_id = p.id);
 
 ALTER TABLE calls ADD COLUMN booked bigint;
 UPDATE calls SET booked = revision;
@@ -85,6 +84,7 @@ CREATE TABLE clients (
     merged_into uuid,
     removed_at timestamptz,
     spoken_at timestamptz,
+    own jsonb,
     search text NOT NULL,
     created_by uuid,
     created_at timestamptz DEFAULT now() NOT NULL,
@@ -109,9 +109,14 @@ CREATE INDEX clients_by_name ON clients (kind, lower(name), id)
     WHERE merged_into IS NULL AND removed_at IS NULL;
 CREATE INDEX clients_by_owner ON clients (owner_id, kind, updated_at DESC)
     WHERE merged_into IS NULL AND removed_at IS NULL;
+CREATE INDEX clients_by_email ON clients USING gin (emails);
+CREATE INDEX clients_by_state ON clients (state, updated_at DESC, id DESC)
+    WHERE state IS NOT NULL AND merged_into IS NULL AND removed_at IS NULL;
 CREATE INDEX clients_by_survivor ON clients (merged_into) WHERE merged_into IS NOT NULL;
 CREATE INDEX clients_by_tags ON clients USING gin (tags);
 CREATE INDEX clients_made_by_calls ON clients (created_at DESC) WHERE kind = 'lead' AND source = 'call';
+CREATE INDEX clients_tagged ON clients (updated_at DESC)
+    WHERE tags <> '{}' AND merged_into IS NULL AND removed_at IS NULL;
 CREATE INDEX clients_search ON clients USING gin (search gin_trgm_ops);
 
 CREATE TABLE client_phones (
@@ -136,7 +141,7 @@ CREATE TABLE client_merges (
     id uuid NOT NULL,
     survivor_id uuid NOT NULL,
     absorbed_id uuid NOT NULL,
-    before jsonb NOT NULL,
+    moved jsonb NOT NULL,
     account_id uuid,
     at timestamptz DEFAULT now() NOT NULL,
     undone_at timestamptz,
@@ -145,6 +150,7 @@ CREATE TABLE client_merges (
     FOREIGN KEY(absorbed_id) REFERENCES clients (id) ON DELETE CASCADE,
     FOREIGN KEY(account_id) REFERENCES accounts (id) ON DELETE SET NULL
 );
+CREATE INDEX client_merges_by_absorbed ON client_merges (absorbed_id) WHERE undone_at IS NULL;
 CREATE INDEX client_merges_by_survivor ON client_merges (survivor_id, at DESC);
 
 CREATE TABLE number_lessons (
@@ -283,6 +289,29 @@ CREATE TABLE lead_rules (
     FOREIGN KEY(stage_id) REFERENCES stages (id) ON DELETE SET NULL,
     FOREIGN KEY(owner_id) REFERENCES people (id) ON DELETE SET NULL
 );
+
+CREATE TABLE call_rulings (
+    call_id uuid NOT NULL,
+    key text NOT NULL,
+    did text,
+    at timestamptz NOT NULL,
+    outcome text NOT NULL,
+    known text NOT NULL,
+    refusal text,
+    line jsonb,
+    made text NOT NULL,
+    client_id uuid,
+    deal_id uuid,
+    task_id uuid,
+    owner_id uuid,
+    PRIMARY KEY (call_id),
+    FOREIGN KEY(client_id) REFERENCES clients (id) ON DELETE SET NULL,
+    FOREIGN KEY(deal_id) REFERENCES deals (id) ON DELETE SET NULL,
+    FOREIGN KEY(task_id) REFERENCES tasks (id) ON DELETE SET NULL,
+    FOREIGN KEY(owner_id) REFERENCES people (id) ON DELETE SET NULL
+);
+CREATE INDEX call_rulings_by_line ON call_rulings (did, at) WHERE made <> 'nothing';
+CREATE INDEX call_rulings_flooded ON call_rulings (at) WHERE refusal = 'flood';
 
 CREATE TABLE blocklist (
     pattern text NOT NULL,

@@ -1,0 +1,260 @@
+"""Reading deals: one select, and the board, the list and the page that are made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Select, and_, case, func, lateral, or_, select, true
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from call_records import wire
+from call_records.book.shapes import Column, Deal, DealFilter, DealPage, Money, Pipeline, Stage, Task
+from call_records.book.spelling import spelled
+from call_records.book.tables import clients, deals, pipelines, stages, tasks, timeline
+from call_records.models import people
+
+CLOSED_DAYS = 30  # of won and lost deals the board shows the last month; the list has all
+WORDS_MOST = 8  # of one search; each is a condition of its own
+
+_contact = clients.alias("contact")
+_company = clients.alias("company")
+_owner = people.alias("owner")
+_next = lateral(
+    select(tasks.c.id, tasks.c.text, tasks.c.due_at, tasks.c.owner_id, tasks.c.created_at)
+    .where(tasks.c.deal_id == deals.c.id, tasks.c.done_at.is_(None))
+    .order_by(tasks.c.due_at.nulls_last(), tasks.c.created_at, tasks.c.id)
+    .limit(1)
+).alias("next_task")
+_told = lateral(select(func.max(timeline.c.at).label("at")).where(timeline.c.deal_id == deals.c.id)).alias(
+    "told"
+)
+_silent = func.greatest(deals.c.spoken_at, deals.c.stage_since, deals.c.created_at, _told.c.at)
+_live = deals.c.removed_at.is_(None)
+
+_FROM = (
+    deals.join(stages, stages.c.id == deals.c.stage_id)
+    .join(pipelines, pipelines.c.id == deals.c.pipeline_id)
+    .outerjoin(_contact, _contact.c.id == deals.c.contact_id)
+    .outerjoin(_company, _company.c.id == deals.c.company_id)
+    .outerjoin(_owner, _owner.c.id == deals.c.owner_id)
+    .outerjoin(_next, true())
+    .outerjoin(_told, true())
+)
+_COLUMNS = (
+    deals,
+    stages.c.name.label("stage"),
+    pipelines.c.name.label("pipeline"),
+    _contact.c.name.label("contact"),
+    _company.c.name.label("company"),
+    _owner.c.name.label("owner"),
+    _silent.label("silent_since"),
+    _next.c.id.label("task_id"),
+    _next.c.text.label("task_text"),
+    _next.c.due_at.label("task_due_at"),
+    _next.c.owner_id.label("task_owner_id"),
+    _next.c.created_at.label("task_created_at"),
+)
+
+SORTS: dict[str, ColumnElement[Any]] = {
+    "title": func.lower(deals.c.title),
+    "client": func.lower(func.coalesce(_contact.c.name, _company.c.name)),
+    "stage": stages.c.place,
+    "amount": deals.c.amount,
+    "owner": func.lower(_owner.c.name),
+    "task": _next.c.due_at,
+    "silent": _silent,
+    "made": deals.c.created_at,
+}
+"""What the list can be sorted by."""
+
+
+def deal_rows() -> Select[Any]:
+    """Everything a `Deal` is made of."""
+    return select(*_COLUMNS).select_from(_FROM)
+
+
+async def read_deals(connection: AsyncConnection, wanted: Select[Any]) -> list[Deal]:
+    """The deals of a select made by `deal_rows`."""
+    return [_deal(row) for row in await connection.execute(wanted)]
+
+
+async def one_deal(connection: AsyncConnection, deal_id: UUID) -> Deal | None:
+    """The deal, removed or not."""
+    found = await read_deals(connection, deal_rows().where(deals.c.id == deal_id))
+    return found[0] if found else None
+
+
+def _deal(row: Row[Any]) -> Deal:
+    return Deal(
+        id=row.id,
+        title=row.title,
+        contact_id=row.contact_id,
+        contact=row.contact,
+        company_id=row.company_id,
+        company=row.company,
+        pipeline_id=row.pipeline_id,
+        stage_id=row.stage_id,
+        stage=row.stage,
+        state=row.state,
+        amount=row.amount,
+        currency=row.currency,
+        owner_id=row.owner_id,
+        owner=row.owner,
+        tags=tuple(row.tags),
+        fields=row.fields,
+        source=row.source,
+        place=row.place,
+        spoken_at=row.spoken_at,
+        stage_since=row.stage_since,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        closed_at=row.closed_at,
+        version=row.version,
+        next_task=_task(row) if row.task_id else None,
+        pipeline=row.pipeline,
+        silent_since=row.silent_since,
+        removed_at=row.removed_at,
+    )
+
+
+def _task(row: Row[Any]) -> Task:
+    return Task(
+        id=row.task_id,
+        text=row.task_text,
+        due_at=row.task_due_at,
+        client_id=row.contact_id or row.company_id,
+        deal_id=row.id,
+        call_id=None,
+        owner_id=row.task_owner_id,
+        owner=None,
+        created_at=row.task_created_at,
+        done_at=None,
+    )
+
+
+def _conditions(wanted: DealFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = [_live]
+    if wanted.unowned:
+        found.append(deals.c.owner_id.is_(None))
+    elif wanted.owner_id is not None:
+        found.append(deals.c.owner_id == wanted.owner_id)
+    for word in wire.clean(wanted.text or "").lower().split()[:WORDS_MOST]:
+        found.append(
+            or_(
+                func.lower(deals.c.title).contains(word, autoescape=True),
+                _contact.c.search.contains(spelled(word) or word, autoescape=True),
+                _company.c.search.contains(spelled(word) or word, autoescape=True),
+            )
+        )
+    return found
+
+
+_JOINED = deals.outerjoin(_contact, _contact.c.id == deals.c.contact_id).outerjoin(
+    _company, _company.c.id == deals.c.company_id
+)
+
+
+def _lately() -> ColumnElement[bool]:
+    since = datetime.now(UTC) - timedelta(days=CLOSED_DAYS)
+    return or_(deals.c.state == "open", deals.c.closed_at >= since)
+
+
+async def read_columns(
+    connection: AsyncConnection, shown: Sequence[Stage], wanted: DealFilter, *, skip: int, limit: int
+) -> list[Column]:
+    """Those stages, each with `limit` of its deals after the first `skip`. Totals are of all of them."""
+    ids = [stage.id for stage in shown]
+    conditions = [deals.c.stage_id.in_(ids), _lately(), *_conditions(wanted)]
+    totals = await _totals(connection, conditions)
+    # Closed ones have no order of their own: the last first.
+    order = (case((deals.c.state == "open", None), else_=deals.c.closed_at).desc(), deals.c.place, deals.c.id)
+    counted = func.row_number().over(partition_by=deals.c.stage_id, order_by=order).label("nth")
+    numbered = select(deals.c.id, counted).select_from(_JOINED).where(*conditions).subquery()
+    visible = deal_rows().join(
+        numbered, and_(numbered.c.id == deals.c.id, numbered.c.nth > skip, numbered.c.nth <= skip + limit)
+    )
+    found = await read_deals(connection, visible.order_by(deals.c.stage_id, numbered.c.nth))
+    return [
+        Column(
+            stage, *totals.get(stage.id, (0, ())), tuple(deal for deal in found if deal.stage_id == stage.id)
+        )
+        for stage in shown
+    ]
+
+
+async def _totals(
+    connection: AsyncConnection, conditions: Sequence[ColumnElement[bool]]
+) -> dict[UUID, tuple[int, tuple[Money, ...]]]:
+    rows = await connection.execute(
+        select(deals.c.stage_id, deals.c.currency, func.count(), func.coalesce(func.sum(deals.c.amount), 0))
+        .select_from(_JOINED)
+        .where(*conditions)
+        .group_by(deals.c.stage_id, deals.c.currency)
+        .order_by(func.count().desc(), deals.c.currency)
+    )
+    found: dict[UUID, tuple[int, tuple[Money, ...]]] = {}
+    for stage_id, currency, count, amount in rows:
+        before, sums = found.get(stage_id, (0, ()))
+        found[stage_id] = (before + count, (*sums, *_money(amount, currency)))
+    return found
+
+
+def _money(amount: Decimal, currency: str) -> tuple[Money, ...]:
+    return (Money(Decimal(amount), currency),) if amount else ()
+
+
+async def read_page(
+    connection: AsyncConnection,
+    pipeline_id: UUID | None,
+    wanted: DealFilter,
+    *,
+    state: str | None,
+    sort: str,
+    down: bool,
+    skip: int,
+    limit: int,
+) -> DealPage:
+    """A page of the list with the totals of all pages."""
+    conditions = _conditions(wanted)
+    if pipeline_id is not None:
+        conditions.append(deals.c.pipeline_id == pipeline_id)
+    if state is not None:
+        conditions.append(deals.c.state == state)
+    totals = (await _totals(connection, conditions)).values()
+    by = SORTS[sort]
+    order = by.desc().nulls_last() if down else by.asc().nulls_last()
+    rows = deal_rows().where(*conditions).order_by(order, deals.c.id).offset(skip).limit(limit)
+    return DealPage(
+        tuple(await read_deals(connection, rows)),
+        sum(count for count, _sums in totals),
+        _added(one for _count, sums in totals for one in sums),
+    )
+
+
+def _added(sums: Any) -> tuple[Money, ...]:
+    together: dict[str, Decimal] = {}
+    for one in sums:
+        together[one.currency] = together.get(one.currency, Decimal(0)) + one.amount
+    return tuple(Money(amount, currency) for currency, amount in together.items())
+
+
+async def read_pipelines(connection: AsyncConnection, *, archived: bool) -> list[Pipeline]:
+    """In their order, archived ones last."""
+    wanted = select(pipelines).order_by(
+        pipelines.c.archived_at.is_not(None), pipelines.c.place, pipelines.c.id
+    )
+    if not archived:
+        wanted = wanted.where(pipelines.c.archived_at.is_(None))
+    of_each: dict[UUID, list[Stage]] = {}
+    for row in await connection.execute(select(stages).order_by(stages.c.place, stages.c.id)):
+        of_each.setdefault(row.pipeline_id, []).append(
+            Stage(row.id, row.pipeline_id, row.name, row.place, row.ends)
+        )
+    return [
+        Pipeline(row.id, row.name, row.place, tuple(of_each.get(row.id, ())), row.archived_at)
+        for row in await connection.execute(wanted)
+    ]

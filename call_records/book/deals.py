@@ -1,0 +1,485 @@
+"""Deals: money that is talked about, and where it stands.
+
+A deal is on one stage of one pipeline, at a place of its own in the column. Moves are made one after another (each takes
+milliseconds), so that two people who drag at once get an order both can see; a move that started from a stage where the
+deal no longer is, is refused and told. Every change of stage is on the timeline with both names, of the deal and of its
+contact (or company).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Row, func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from call_records import wire
+from call_records.book.board import deal_rows, one_deal, read_columns, read_deals, read_page, read_pipelines
+from call_records.book.money import checked_amount, office_currency
+from call_records.book.places import STEP, between
+from call_records.book.rows import NAME_MOST, Home, Told, notice, tell
+from call_records.book.shapes import (
+    Column,
+    Deal,
+    DealFilter,
+    DealPage,
+    MovedMeanwhile,
+    NewDeal,
+    Pipeline,
+    Stage,
+)
+from call_records.book.tables import clients, deals, pipelines, stages
+from call_records.models import people
+from call_records.troubles import plain_errors
+from telephony.errors import NeedsPerson, PeerMistake
+
+MOVE_LOCK = 23  # the advisory lock of moves; calls have 7, numbers 11, booking 13, lines 17
+
+HOME = Home()
+_NO_DEAL = "There is no such deal any more."
+
+
+class DealBook:
+    """Implements `call_records.book.shapes.Deals`."""
+
+    def __init__(self, engine: AsyncEngine, home: Home) -> None:
+        self._engine = engine
+        self._home = home
+
+    async def pipelines(self, *, archived: bool = False) -> Sequence[Pipeline]:
+        """In their order, each with its stages."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                return await read_pipelines(connection, archived=archived)
+
+    async def one(self, deal_id: UUID) -> Deal | None:
+        """Removed ones too."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                return await one_deal(connection, deal_id)
+
+    async def of_client(self, client_id: UUID) -> Sequence[Deal]:
+        """Its deals, those of its family and of a company's contacts; open ones first, then the newest."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                ids = list((await connection.scalars(_DEALS_OF, {"client": client_id})).all())
+                wanted = deal_rows().where(deals.c.id.in_(ids), deals.c.removed_at.is_(None))
+                order = ((deals.c.state != "open"), deals.c.created_at.desc(), deals.c.id)
+                return await read_deals(connection, wanted.order_by(*order))
+
+    async def add(self, new: NewDeal, *, by: UUID | None) -> Deal:
+        """On top of its stage."""
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                deal_id = await insert_deal(connection, new, by=by, at=datetime.now(UTC), home=self._home)
+                return await _surely(connection, deal_id)
+
+    async def change(self, deal: Deal, *, by: UUID | None) -> Deal:
+        """Store its fields; PeerMistake when somebody else changed it since."""
+        now = datetime.now(UTC)
+        values = {
+            "title": _title(deal.title),
+            "contact_id": deal.contact_id,
+            "company_id": deal.company_id,
+            "amount": checked_amount(deal.amount),
+            "currency": deal.currency,
+            "owner_id": deal.owner_id,
+            "tags": list(deal.tags),
+            "fields": dict(deal.fields),
+            "updated_at": now,
+            "version": deal.version + 1,
+        }
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                before = await _locked(connection, deal.id)
+                if before.version != deal.version:
+                    raise PeerMistake(
+                        "Somebody else changed this deal meanwhile.",
+                        remedy="Look at what it says now, then enter your change again.",
+                    )
+                await connection.execute(update(deals).where(deals.c.id == deal.id).values(values))
+                if before.owner_id != deal.owner_id:
+                    await _tell_owner(connection, before, deal.owner_id, by=by, at=now)
+                await _noticed(connection, deal.id, {before.contact_id, before.company_id})
+                await _noticed(connection, deal.id, {deal.contact_id, deal.company_id})
+                return await _surely(connection, deal.id)
+
+    async def move(
+        self,
+        deal_id: UUID,
+        *,
+        stage_id: UUID,
+        before: UUID | None,
+        by: UUID | None,
+        expected: UUID | None = None,
+    ) -> Deal:
+        """To a stage, above the deal `before` (None, or gone meanwhile: at the end)."""
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await lock_moves(connection)
+                deal = await _locked(connection, deal_id)
+                if expected is not None and deal.stage_id not in (expected, stage_id):
+                    raise await _moved_meanwhile(connection, deal_id)
+                place = await _place_above(connection, deal_id, stage_id, before)
+                await put_on_stage(connection, deal, stage_id, place=place, by=by, at=datetime.now(UTC))
+                return await _surely(connection, deal_id)
+
+    async def remove(self, deal_id: UUID, *, by: UUID | None) -> None:
+        """It is on no board, list or card any more; `restore` brings it back. Its client's timeline says who did it."""
+        now = datetime.now(UTC)
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                deal = await _locked(connection, deal_id)
+                await _set_removed(connection, deal, now)
+                client_id = deal.contact_id or deal.company_id
+                data = {"act": "removed", "title": deal.title}
+                told = Told("deal", now, client_id=client_id, deal_id=deal_id, account_id=by, data=data)
+                await tell(connection, told)
+
+    async def restore(self, deal_id: UUID) -> None:
+        """As it was, and nothing is told of its removal any more."""
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                deal = await _locked(connection, deal_id, removed=True)
+                await _set_removed(connection, deal, None)
+                await connection.execute(_UNTELL, {"deal": deal_id})
+
+    async def board(self, pipeline_id: UUID, wanted: DealFilter, *, limit: int = 100) -> Sequence[Column]:
+        """Every stage with the first of its deals."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                every = await read_pipelines(connection, archived=True)
+                shown = next((one.stages for one in every if one.id == pipeline_id), ())
+                return await read_columns(connection, shown, wanted, skip=0, limit=limit)
+
+    async def more_of(self, stage_id: UUID, wanted: DealFilter, *, skip: int, limit: int = 100) -> Column:
+        """What comes after the first `skip` deals of a stage."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                stage = await stage_of(connection, stage_id)
+                return (await read_columns(connection, [stage], wanted, skip=skip, limit=limit))[0]
+
+    async def page(
+        self,
+        pipeline_id: UUID | None,
+        wanted: DealFilter,
+        *,
+        state: str | None = "open",
+        sort: str = "silent",
+        down: bool = False,
+        skip: int = 0,
+        limit: int = 50,
+    ) -> DealPage:
+        """The list."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                return await read_page(
+                    connection, pipeline_id, wanted, state=state, sort=sort, down=down, skip=skip, limit=limit
+                )
+
+
+async def _set_removed(connection: AsyncConnection, deal: Row[Any], at: datetime | None) -> None:
+    values = {"removed_at": at, "updated_at": func.now(), "version": deal.version + 1}
+    await connection.execute(update(deals).where(deals.c.id == deal.id).values(values))
+    await _noticed(connection, deal.id, {deal.contact_id, deal.company_id})
+
+
+async def insert_deal(
+    connection: AsyncConnection, new: NewDeal, *, by: UUID | None, at: datetime, home: Home = HOME
+) -> UUID:
+    """A new deal on top of its stage, told on the timeline, in the caller's transaction.
+
+    Without a stage: the first open one of the first pipeline. Without a company: the contact's. Its currency is the
+    office's. Raises PeerMistake for a title, a stage or an amount that cannot be kept.
+    """
+    stage = await stage_of(connection, new.stage_id) if new.stage_id else await first_stage(connection)
+    contact_id, company_id = await _clients_of(connection, new.contact_id, new.company_id)
+    top = await connection.scalar(select(func.min(deals.c.place)).where(deals.c.stage_id == stage.id, _LIVE))
+    deal_id = uuid4()
+    await connection.execute(
+        insert(deals).values(
+            id=deal_id,
+            title=_title(new.title),
+            contact_id=contact_id,
+            company_id=company_id,
+            pipeline_id=stage.pipeline_id,
+            stage_id=stage.id,
+            state=stage.ends,
+            amount=checked_amount(new.amount),
+            currency=await office_currency(connection, home),
+            owner_id=new.owner_id,
+            source=new.source,
+            campaign_id=new.campaign_id,
+            import_id=new.import_id,
+            # Two at once may get the same place; their ids tell them apart until one of them is moved.
+            place=0.0 if top is None else top - STEP,
+            stage_since=at,
+            closed_at=None if stage.ends == "open" else at,
+            created_by=by,
+            created_at=at,
+            updated_at=at,
+        )
+    )
+    data = {"source": new.source, "stage": stage.name, "title": _title(new.title)}
+    told = Told("made", at, client_id=contact_id or company_id, deal_id=deal_id, account_id=by, data=data)
+    await tell(connection, told)
+    await _noticed(connection, deal_id, {contact_id, company_id})
+    return deal_id
+
+
+async def open_deal_of(connection: AsyncConnection, client_ids: Sequence[UUID]) -> UUID | None:
+    """The open deal that a call with these clients (an entry and those merged into it) belongs to; None: to none.
+
+    Of their own deals the one talked about last, or made last where nothing was said yet. When they have none, their
+    company's: the only open one, or else the newest of those that name no contact. A deal that is led with a colleague
+    of theirs is not theirs while the company has several.
+    """
+    found: UUID | None = await connection.scalar(_OPEN_DEAL, {"clients": list(client_ids)})
+    return found
+
+
+async def lock_moves(connection: AsyncConnection) -> None:
+    """Whoever gives deals their places takes turns, over all processes, until the transaction ends."""
+    await connection.execute(_LOCK_MOVES, {"lock": MOVE_LOCK})
+
+
+async def stage_of(connection: AsyncConnection, stage_id: UUID) -> Stage:
+    """The stage. Raises PeerMistake when it was removed."""
+    row = (await connection.execute(select(stages).where(stages.c.id == stage_id))).one_or_none()
+    if row is None:
+        raise PeerMistake("There is no such stage any more.", remedy="Reload the page and choose another.")
+    return Stage(row.id, row.pipeline_id, row.name, row.place, row.ends)
+
+
+async def first_stage(connection: AsyncConnection) -> Stage:
+    """Where a deal begins of which nobody said where. Raises NeedsPerson when there is no open stage."""
+    row = (
+        await connection.execute(
+            select(stages)
+            .join(pipelines, pipelines.c.id == stages.c.pipeline_id)
+            .where(pipelines.c.archived_at.is_(None), stages.c.ends == "open")
+            .order_by(pipelines.c.place, pipelines.c.id, stages.c.place, stages.c.id)
+            .limit(1)
+        )
+    ).one_or_none()
+    if row is None:
+        raise NeedsPerson("No pipeline has an open stage.", remedy="Add one under Office, Pipelines.")
+    return Stage(row.id, row.pipeline_id, row.name, row.place, row.ends)
+
+
+async def put_on_stage(
+    connection: AsyncConnection,
+    deal: Row[Any],
+    stage_id: UUID,
+    *,
+    place: float,
+    by: UUID | None,
+    at: datetime,
+) -> None:
+    """Give a locked deal its stage and place; a change of stage is told."""
+    if deal.stage_id == stage_id:
+        await connection.execute(update(deals).where(deals.c.id == deal.id).values(place=place))
+        return
+    left, reached = await _step_of(connection, deal.stage_id), await _step_of(connection, stage_id)
+    closed_at = None if reached.ends == "open" else deal.closed_at if left.ends == reached.ends else at
+    await connection.execute(
+        update(deals)
+        .where(deals.c.id == deal.id)
+        .values(
+            stage_id=stage_id,
+            pipeline_id=reached.pipeline_id,
+            state=reached.ends,
+            place=place,
+            stage_since=at,
+            closed_at=closed_at,
+            updated_at=at,
+        )
+    )
+    await tell(
+        connection,
+        Told(
+            "stage",
+            at,
+            client_id=deal.contact_id or deal.company_id,
+            deal_id=deal.id,
+            account_id=by,
+            data=stage_told(left, reached),
+        ),
+    )
+    await _noticed(connection, deal.id, {deal.contact_id, deal.company_id})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A stage as a change of stage tells of it."""
+
+    id: UUID
+    name: str
+    ends: str
+    pipeline_id: UUID
+    pipeline: str
+
+
+def stage_told(left: Step, reached: Step) -> dict[str, Any]:
+    """What the timeline keeps of a change of stage: `from` and `to`, each with id, name and how it ends; the names of
+    the pipelines only when it went from one to another.
+    """
+    told: dict[str, Any] = {}
+    for word, step in (("from", left), ("to", reached)):
+        told[word] = {"id": str(step.id), "name": step.name, "ends": step.ends}
+        if left.pipeline_id != reached.pipeline_id:
+            told[word]["pipeline"] = step.pipeline
+    return told
+
+
+async def _step_of(connection: AsyncConnection, stage_id: UUID) -> Step:
+    stage = await stage_of(connection, stage_id)
+    name = await connection.scalar(select(pipelines.c.name).where(pipelines.c.id == stage.pipeline_id))
+    return Step(stage.id, stage.name, stage.ends, stage.pipeline_id, name or "")
+
+
+async def _locked(connection: AsyncConnection, deal_id: UUID, *, removed: bool = False) -> Row[Any]:
+    wanted = select(deals).where(deals.c.id == deal_id).with_for_update()
+    row = (await connection.execute(wanted)).one_or_none()
+    if row is None or (row.removed_at is not None and not removed):
+        raise PeerMistake(_NO_DEAL, remedy="Somebody removed it. Reload the page.")
+    return row
+
+
+async def _moved_meanwhile(connection: AsyncConnection, deal_id: UUID) -> MovedMeanwhile:
+    deal = await _surely(connection, deal_id)
+    return MovedMeanwhile(deal, await connection.scalar(_MOVER, {"deal": deal_id}))
+
+
+async def _surely(connection: AsyncConnection, deal_id: UUID) -> Deal:
+    deal = await one_deal(connection, deal_id)
+    if deal is None:
+        raise PeerMistake(_NO_DEAL)
+    return deal
+
+
+async def _place_above(
+    connection: AsyncConnection, deal_id: UUID, stage_id: UUID, before: UUID | None
+) -> float:
+    place = await _free_place(connection, deal_id, stage_id, before)
+    if place is None:
+        await connection.execute(_RENUMBER, {"stage": stage_id, "step": STEP})
+        place = await _free_place(connection, deal_id, stage_id, before)
+    if place is None:
+        raise AssertionError("a column that was just numbered has room between any two")
+    return place
+
+
+async def _free_place(
+    connection: AsyncConnection, deal_id: UUID, stage_id: UUID, before: UUID | None
+) -> float | None:
+    neighbours = {"stage": stage_id, "deal": deal_id, "before": before}
+    row = (await connection.execute(_NEIGHBOURS, neighbours)).one()
+    return between(row.above, row.below)
+
+
+async def _clients_of(
+    connection: AsyncConnection, contact_id: UUID | None, company_id: UUID | None
+) -> tuple[UUID | None, UUID | None]:
+    if contact_id is None:
+        return None, company_id
+    row = (
+        await connection.execute(
+            select(clients.c.kind, clients.c.company_id).where(clients.c.id == contact_id)
+        )
+    ).one_or_none()
+    if row is None:
+        raise PeerMistake("There is no such contact any more.", remedy="Choose another one.")
+    if row.kind == "company":
+        return None, company_id or contact_id
+    return contact_id, company_id or row.company_id
+
+
+def _title(title: str) -> str:
+    kept = " ".join(wire.clean(title).split())[:NAME_MOST]
+    if not kept:
+        raise PeerMistake("A deal needs a title.", remedy="Say in a few words what it is about.")
+    return kept
+
+
+async def _tell_owner(
+    connection: AsyncConnection, before: Row[Any], owner_id: UUID | None, *, by: UUID | None, at: datetime
+) -> None:
+    wanted = select(people.c.id, people.c.name).where(people.c.id.in_([before.owner_id, owner_id]))
+    names = {row.id: row.name for row in await connection.execute(wanted)}
+    data = {
+        word: {"id": str(one), "name": names.get(one, "")} if one else None
+        for word, one in (("from", before.owner_id), ("to", owner_id))
+    }
+    client_id = before.contact_id or before.company_id
+    await tell(
+        connection, Told("owner", at, client_id=client_id, deal_id=before.id, account_id=by, data=data)
+    )
+
+
+async def _noticed(connection: AsyncConnection, deal_id: UUID, client_ids: set[UUID | None]) -> None:
+    await notice(connection, "deal", deal_id)
+    for client_id in client_ids - {None}:
+        if client_id is not None:
+            await notice(connection, "client", client_id)
+
+
+_LIVE = deals.c.removed_at.is_(None)
+_LOCK_MOVES = text("SELECT pg_advisory_xact_lock(CAST(:lock AS bigint))")
+
+_NEIGHBOURS = text("""
+    WITH column_of AS (SELECT id, place FROM deals WHERE stage_id = :stage AND removed_at IS NULL AND id <> :deal),
+    below AS (SELECT id, place FROM column_of WHERE id = CAST(:before AS uuid))
+    SELECT (SELECT place FROM below) AS below,
+           (SELECT max(c.place) FROM column_of c
+            WHERE NOT EXISTS (SELECT 1 FROM below)
+               OR (c.place, c.id) < (SELECT place, id FROM below)) AS above
+""")
+"""The places between which a deal goes."""
+
+_RENUMBER = text("""
+    UPDATE deals SET place = counted.nth * CAST(:step AS float8)
+    FROM (SELECT id, row_number() OVER (ORDER BY place, id) AS nth FROM deals
+          WHERE stage_id = :stage AND removed_at IS NULL) AS counted
+    WHERE deals.id = counted.id
+""")
+
+_MOVER = text("""
+    SELECT coalesce(a.name, '') FROM timeline t LEFT JOIN accounts a ON a.id = t.account_id
+    WHERE t.deal_id = :deal AND t.kind = 'stage' ORDER BY t.at DESC, t.id DESC LIMIT 1
+""")
+
+_UNTELL = text("DELETE FROM timeline WHERE deal_id = :deal AND kind = 'deal' AND data ->> 'act' = 'removed'")
+
+FAMILY = """
+    family (id) AS (
+        SELECT CAST(:client AS uuid)
+        UNION SELECT c.id FROM family f
+        JOIN clients c ON c.merged_into = f.id OR c.became_id = f.id OR c.company_id = f.id
+    )
+"""
+"""The entry, everything that was merged into it or became it, and of a company its contacts with theirs."""
+
+_DEALS_OF = text(f"""
+    WITH RECURSIVE {FAMILY} SELECT id FROM deals
+    WHERE contact_id IN (SELECT id FROM family) OR company_id IN (SELECT id FROM family)
+""")  # noqa: S608 - nothing of anybody's input is in it
+
+_OPEN_DEAL = text("""
+    WITH open AS (
+        SELECT d.id, d.contact_id, coalesce(d.spoken_at, d.created_at) AS newest, 1 AS rank
+        FROM deals d WHERE d.state = 'open' AND d.removed_at IS NULL
+            AND (d.contact_id = ANY(:clients) OR (d.company_id = ANY(:clients)))
+        UNION ALL
+        SELECT d.id, d.contact_id, coalesce(d.spoken_at, d.created_at), 2
+        FROM deals d WHERE d.state = 'open' AND d.removed_at IS NULL
+            AND d.company_id IN (SELECT company_id FROM clients WHERE id = ANY(:clients))
+    )
+    SELECT id FROM open
+    WHERE rank = 1 OR contact_id IS NULL OR (SELECT count(*) FROM open WHERE rank = 2) = 1
+    ORDER BY rank, newest DESC, id LIMIT 1
+""")

@@ -1,0 +1,160 @@
+"""Whose number is this? One indexed question, asked while the phone rings; the policy is `telephony.contacts.decide`.
+
+The question finds everybody with exactly this number and whom a person taught for it, follows merged and converted
+entries to whom they became, and leaves out the removed. Only where one side is written without a certain country are
+the last ten digits asked too: +7 916 123-45-67 and +1 916 123-45-67 are two people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from call_records.book.rows import Home, lock_number, notice
+from call_records.troubles import plain_errors
+from telephony.contacts import Candidate, ClientKind, LeadState, Match, decide
+from telephony.errors import PeerMistake
+from telephony.numbers import WHOLE, Written, is_certain
+
+MOST = (
+    200  # entries on one number that are looked at; a person reads a dozen, a switchboard may be on thousands
+)
+STEPS = 8  # merges and conversions followed from one entry; the book keeps such ways short
+
+_CANDIDATES = text("""
+    WITH RECURSIVE hits AS (
+        (SELECT client_id, label, place, raw, key, TRUE AS exact FROM client_phones WHERE key = :key LIMIT :many)
+        UNION ALL
+        (SELECT client_id, label, place, raw, key, FALSE FROM client_phones
+            WHERE last10 = :last10 AND key <> :key LIMIT :many)
+        UNION ALL
+        SELECT client_id, NULL, NULL, NULL, :key, TRUE FROM number_lessons WHERE key = :key AND verdict = 'is'
+    ), way AS (
+        SELECT DISTINCT client_id AS first_id, client_id AS id, 0 AS step FROM hits
+        UNION ALL
+        SELECT way.first_id, COALESCE(c.merged_into, c.became_id), way.step + 1
+        FROM way JOIN clients c ON c.id = way.id
+        WHERE COALESCE(c.merged_into, c.became_id) IS NOT NULL AND way.step < :steps
+    ), found AS (
+        SELECT c.id, c.kind, c.name, c.company_id, c.owner_id, c.spoken_at, c.state, h.label, h.place, h.raw, h.key, h.exact,
+            COALESCE(own.verdict, first.verdict) AS verdict
+        FROM way
+        JOIN clients c ON c.id = way.id AND c.merged_into IS NULL AND c.became_id IS NULL AND c.removed_at IS NULL
+        JOIN hits h ON h.client_id = way.first_id
+        LEFT JOIN number_lessons own ON own.key = :key AND own.client_id = c.id
+        LEFT JOIN number_lessons first ON first.key = :key AND first.client_id = way.first_id
+        ORDER BY h.exact DESC, c.spoken_at DESC NULLS LAST
+        LIMIT :most
+    )
+    SELECT found.*, company.name AS company,
+        (SELECT count(*) FROM deals d WHERE d.state = 'open' AND d.removed_at IS NULL
+            AND (d.contact_id = found.id OR d.company_id = found.id)) AS open_deals
+    FROM found LEFT JOIN clients company ON company.id = found.company_id
+""")
+"""`verdict` is what was taught of the entry itself, else of the one that became it."""
+_BOUNDS = {"many": 10 * MOST, "most": MOST, "steps": STEPS}
+
+
+class NumberMatcher:
+    """Implements `call_records.book.shapes.Matching`."""
+
+    def __init__(self, engine: AsyncEngine, home: Home) -> None:
+        # One statement needs no transaction: two of three round trips are spared.
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._engine = engine
+        self._home = home
+
+    async def match(self, number: str) -> Match:
+        """Who this number stands for. `number` is E.164 or as it came in. Raises TryLater."""
+        asked = self._read(number)
+        if asked is None:
+            return Match(number, None, None)
+        with plain_errors():
+            async with self._reading.connect() as connection:
+                return await _match(connection, number, asked)
+
+    async def teach(self, number: str, *, client_id: UUID, right: bool, by: UUID) -> None:
+        """This number is (or is not) this client's. Raises PeerMistake for what is no number, and TryLater."""
+        asked = self._read(number)
+        if asked is None or asked.key is None:
+            raise PeerMistake(
+                "A withheld number belongs to nobody.", remedy="Put this one call where it belongs instead."
+            )
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await teach(connection, asked.key, client_id=client_id, right=right, by=by)
+
+    def _read(self, number: str) -> Written | None:
+        first = next(iter(self._home.written(number)), None)
+        return first if first is not None and first.key is not None else None
+
+
+async def match_key(connection: AsyncConnection, key: str) -> Match:
+    """The same within the caller's transaction, for a number that is already known by its key."""
+    digits = "".join(one for one in key if one.isdigit())
+    last10 = digits[-WHOLE:] if len(digits) >= WHOLE else None
+    return await _match(connection, key, Written(key, key, last10))
+
+
+async def _match(connection: AsyncConnection, number: str, asked: Written) -> Match:
+    values = {"key": asked.key, "last10": asked.last10, **_BOUNDS}
+    rows = (await connection.execute(_CANDIDATES, values)).mappings().all()
+    return _decided(number, asked.key or "", rows)
+
+
+async def teach(connection: AsyncConnection, key: str, *, client_id: UUID, right: bool, by: UUID) -> None:
+    """The same within the caller's transaction. A number is one client's at most; the last word counts."""
+    await lock_number(connection, key)
+    values = {"key": key, "client_id": client_id, "by": by, "verdict": "is" if right else "is_not"}
+    if right:
+        await connection.execute(_FORGET_OTHER, values)
+    await connection.execute(_TEACH, values)
+    await notice(connection, "client", client_id)
+
+
+_FORGET_OTHER = text(
+    "DELETE FROM number_lessons WHERE key = :key AND verdict = 'is' AND client_id <> :client_id"
+)
+_TEACH = text("""
+    INSERT INTO number_lessons (key, client_id, verdict, account_id) VALUES (:key, :client_id, :verdict, :by)
+    ON CONFLICT (key, client_id) DO UPDATE SET verdict = excluded.verdict, account_id = excluded.account_id, at = now()
+""")
+
+
+def _decided(number: str, key: str, rows: Any) -> Match:
+    candidates: dict[UUID, Candidate] = {}
+    verdicts: dict[UUID, set[str | None]] = {}
+    for row in rows:
+        if not row["exact"] and is_certain(key) and is_certain(row["key"]):
+            continue  # two countries' numbers
+        verdicts.setdefault(row["id"], set()).add(row["verdict"])
+        known = candidates.get(row["id"])
+        if known is None or (row["exact"], row["raw"] is not None) > (known.exact, known.written != number):
+            candidates[row["id"]] = _candidate(row, number)
+    chosen = next((one for one, told in verdicts.items() if "is" in told), None)
+    never = {one for one, told in verdicts.items() if told == {"is_not"}}
+    return decide(number, candidates.values(), chosen, never)
+
+
+def _candidate(row: Mapping[str, Any], number: str) -> Candidate:
+    place: int | None = row["place"]
+    spoken_at: datetime | None = row["spoken_at"]
+    return Candidate(
+        id=row["id"],
+        kind=ClientKind(row["kind"]),
+        name=row["name"],
+        company=row["company"],
+        owner_id=row["owner_id"],
+        field=row["label"] or ("" if place is None else f"phone {place + 1}" if place else "phone"),
+        written=row["raw"] or number,
+        exact=row["exact"],
+        spoken_at=spoken_at,
+        open_deals=row["open_deals"],
+        state=LeadState(row["state"]) if row["state"] else None,
+        company_id=row["company_id"],
+    )

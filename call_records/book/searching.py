@@ -1,0 +1,214 @@
+"""How the list of people is asked for: two ways to the same page, and never an offset.
+
+A word that many have is found soon by walking the list in its order; a word that few have is found by the trigram
+index and sorted. Which of them a typed word is nobody knows beforehand, the planner's guess at substrings included. So the
+first WALK entries of the list are looked through, which costs a few milliseconds whatever is asked; when they do
+not fill the page, what is asked for is rare enough to be found by index.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, and_, false, func, or_, select, tuple_, union_all
+from sqlalchemy.sql.elements import ColumnElement
+
+from call_records.book.rows import Home
+from call_records.book.shapes import ClientFilter
+from call_records.book.spelling import spelled
+from call_records.book.tables import clients
+from call_records.outside import WHOLE, digits_of, typed_digits
+from telephony.contacts import ClientKind
+from telephony.errors import PeerMistake
+from telephony.numbers import written
+
+WALK = 10_000  # entries looked through in order, about 10 ms; a word that 1 in 200 has fills a page from them
+WORDS = 12  # of what was typed; a name has fewer
+WHOLE_WORD = (
+    3  # letters from which a word is looked for anywhere; shorter ones only begin words: two letters are
+)
+# no trigram, and half of all names contain any two letters
+LOCAL = 7  # digits of a number within a town; a name has fewer
+_SCHEME = re.compile(r"^\s*(?:tel|sip|sips|callto):", re.IGNORECASE)
+
+LIVE = and_(clients.c.merged_into.is_(None), clients.c.removed_at.is_(None))
+_BY_CHANGE = (clients.c.updated_at, clients.c.id)
+_BY_NAME = (func.lower(clients.c.name), clients.c.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A page that is wanted."""
+
+    wanted: ClientFilter
+    size: int
+    after: tuple[Any, UUID] | None
+
+    @property
+    def by_name(self) -> bool:
+        """Whether the list is in order of names; else what changed last comes first."""
+        return self.wanted.by_name
+
+    @property
+    def typed(self) -> str:
+        """What is looked for; empty when nothing is."""
+        return (self.wanted.text or "").strip()
+
+
+def question(wanted: ClientFilter, size: int, cursor: str | None) -> Question:
+    """Raises PeerMistake for a cursor that is not one of this list."""
+    return Question(wanted, size, None if cursor is None else _after(cursor, by_name=wanted.by_name))
+
+
+def walking(asked: Question, home: Home) -> Select[Any] | None:
+    """The page, if the next WALK entries of the list fill it. None when nothing but the list itself is asked for."""
+    if _everything(asked):
+        return None
+    ways = [_kind_walk(asked, kind, WALK) for kind in _kinds(asked)]
+    near = (ways[0] if len(ways) == 1 else union_all(*(select(way.subquery()) for way in ways))).subquery(
+        "near"
+    )
+    conditions = [_contains(near.c.search, asked.typed, home)] if asked.typed else []
+    if asked.wanted.tag is not None:
+        conditions.append(near.c.tags.contains([asked.wanted.tag]))
+    return _in_order(select(near.c.id, near.c.key).where(*conditions), near, asked)
+
+
+def by_index(asked: Question, home: Home) -> Select[Any]:
+    """The page, everything that fits found first and then sorted; or, without words, the list itself."""
+    if _everything(asked):
+        ways = [_kind_walk(asked, kind, asked.size) for kind in _kinds(asked)]
+        if len(ways) == 1:
+            return ways[0]
+        near = union_all(*(select(way.subquery()) for way in ways)).subquery("near")
+        return _in_order(select(near.c.id, near.c.key), near, asked)
+    conditions = [LIVE, *_plain_conditions(asked.wanted), *_after_condition(asked)]
+    if asked.wanted.kind is not None:
+        conditions.append(clients.c.kind == asked.wanted.kind.value)
+    if asked.wanted.tag is not None:
+        conditions.append(clients.c.tags.contains([asked.wanted.tag]))
+    if asked.typed:
+        conditions.append(_contains(clients.c.search, asked.typed, home))
+    matches = select(clients.c.id, _key(asked)).where(*conditions).cte("matches").prefix_with("MATERIALIZED")
+    return _in_order(select(matches.c.id, matches.c.key), matches, asked)
+
+
+def _everything(asked: Question) -> bool:
+    return not asked.typed and asked.wanted.tag is None
+
+
+def _kinds(asked: Question) -> Sequence[ClientKind]:
+    return tuple(ClientKind) if asked.wanted.kind is None else (asked.wanted.kind,)
+
+
+def _key(asked: Question) -> ColumnElement[Any]:
+    return (_BY_NAME if asked.by_name else _BY_CHANGE)[0].label("key")
+
+
+def _kind_walk(asked: Question, kind: ClientKind, most: int) -> Select[Any]:
+    """The next entries of one kind in order, by its index."""
+    columns = select(clients.c.id, _key(asked), clients.c.search, clients.c.tags)
+    conditions = [
+        clients.c.kind == kind.value,
+        LIVE,
+        *_plain_conditions(asked.wanted),
+        *_after_condition(asked),
+    ]
+    order = _BY_NAME if asked.by_name else tuple(one.desc() for one in _BY_CHANGE)
+    return columns.where(*conditions).order_by(*order).limit(most)
+
+
+def _in_order(query: Select[Any], source: Any, asked: Question) -> Select[Any]:
+    order = (source.c.key, source.c.id) if asked.by_name else (source.c.key.desc(), source.c.id.desc())
+    return query.order_by(*order).limit(asked.size)
+
+
+def _plain_conditions(wanted: ClientFilter) -> list[ColumnElement[bool]]:
+    given: list[ColumnElement[bool]] = []
+    if wanted.owner_id is not None:
+        given.append(clients.c.owner_id == wanted.owner_id)
+    if wanted.state is not None:
+        given.append(clients.c.state == wanted.state.value)
+    if wanted.company_id is not None:
+        given.append(clients.c.company_id == wanted.company_id)
+    return given
+
+
+def _after_condition(asked: Question) -> list[ColumnElement[bool]]:
+    if asked.after is None:
+        return []
+    key = tuple_(*(_BY_NAME if asked.by_name else _BY_CHANGE))
+    after = tuple_(*asked.after)
+    return [key > after if asked.by_name else key < after]
+
+
+def patterns(typed: str, home: Home) -> Sequence[Sequence[str]]:
+    """What the spelled text must contain: any of these, all parts of it. Only letters, digits and spaces are in them."""
+    words = [word for word in (spelled(part) for part in typed.split()[:WORDS]) if word]
+    ways = [[_part(word) for word in words]] if words else []
+    bare = _SCHEME.sub("", typed)
+    if not any(char.isalpha() for char in bare):
+        # A number begins or ends with what was typed; in its middle nobody knows it. Names hold a few digits at most.
+        ways = ways if len(digits_of(bare)) < LOCAL and not (words and words[0].isdigit()) else []
+        ways += _digits_ways(bare)
+    else:
+        numbers = (one.last10 for one in written(typed, home.region, home.area_code))
+        ways += [[f"{number} "] for number in numbers if number]
+    return ways
+
+
+def _part(word: str) -> str:
+    return word if len(word) >= WHOLE_WORD else f" {word}"
+
+
+def _digits_ways(typed: str) -> list[list[str]]:
+    """A number is known by its last digits, with whatever prefix it was typed."""
+    whole = digits_of(typed)
+    if not whole:
+        return []
+    begins = [[f" {whole}"]] if len(whole) < WHOLE else []
+    try:
+        return [[f"{typed_digits(typed)} "], *begins]
+    except PeerMistake:  # fewer than three say nothing from the end
+        return begins
+
+
+def _contains(search: ColumnElement[str], typed: str, home: Home) -> ColumnElement[bool]:
+    ways = patterns(typed, home)
+    if not ways:
+        return false()  # nothing but punctuation
+    return or_(*(and_(*(search.like(f"%{part}%") for part in way)) for way in ways))
+
+
+def mark_after(asked: Question, key: Any, client_id: UUID) -> str:
+    """The cursor behind that entry."""
+    told = key if asked.by_name else key.isoformat()
+    content = json.dumps([int(asked.by_name), told, str(client_id)]).encode()
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def _after(cursor: str, *, by_name: bool) -> tuple[Any, UUID]:
+    try:
+        order, key, client_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        if bool(order) is not by_name or not isinstance(key, str):
+            raise ValueError(cursor)
+        return (key if by_name else _moment(key)), UUID(client_id)
+    except (ValueError, TypeError, AttributeError, binascii.Error) as cause:
+        raise PeerMistake(
+            "This page mark is not one of ours.", remedy="Start again from the first page."
+        ) from cause
+
+
+def _moment(told: str) -> datetime:
+    at = datetime.fromisoformat(told)
+    if at.tzinfo is None:
+        raise ValueError(told)
+    return at

@@ -1,0 +1,280 @@
+"""Numbers in what people write: one field may hold several, with words, extensions and other figures around them.
+
+What is found is known by a key: E.164 where the number exists or could, else its digits as they are. A short number stays
+short (`101` is never `+7101`), a feature code keeps its star, and what says of itself that it is a date, a bank account or
+a tax number is none. Nothing is ever lost: the text is kept as it was written, with or without a key.
+
+Raises nothing, whatever the text.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from telephony.dialling import SHORTEST_OUTSIDE, e164, is_certain, is_withheld
+from telephony.number_words import (
+    ANY_EXTENSION_WORD,
+    CONNECTIONS,
+    LABELS,
+    OTHER_NUMBERS,
+    alternatives,
+)
+
+WHOLE = 10  # digits that name a subscriber within a country
+LONGEST = 18  # digits: 15 of E.164 and what is dialled before them; longer is an account, not a telephone
+TEXT_MOST = 2_000  # characters of a field that are looked at; a novel's numbers are nobody's
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One number as somebody wrote it."""
+
+    raw: str
+    key: str | None
+    """What it is known by: E.164, else the digits as they are; None when there is no number in it at all."""
+    last10: str | None
+    """The last ten digits of a whole number."""
+    extension: str | None = None
+    """Their own extension behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialling:
+    """How numbers are written here."""
+
+    region: str
+    area_code: str
+    outside_prefix: str
+
+    def e164(self, text: str) -> str | None:
+        return e164(text, self.region, self.area_code, self.outside_prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A number and where it stands in the text."""
+
+    start: int
+    end: int
+    key: str
+    extension: str | None = None
+
+
+@lru_cache(maxsize=4_096)  # the numbers of a page are read again and again; a reading costs about 0.2 ms
+def written(text: str, region: str, area_code: str = "", outside_prefix: str = "") -> tuple[Written, ...]:
+    """The numbers in a field, in order; text without any is kept with no key.
+
+    `outside_prefix` is what is dialled here to get a line; people write it down with the number.
+    """
+    plain = _plain(text[:TEXT_MOST])
+    code = plain.strip().replace(" ", "")
+    if _FEATURE_CODE.fullmatch(code):
+        return (Written(text, code, None),)
+    if is_withheld(plain):
+        return (Written(text, None, None),)
+    marked = _marked(plain)
+    found = list(_found(marked, _Dialling(region, area_code, outside_prefix)))
+    if not found:
+        return (Written(text, None, None, _lone_extension(marked)),)
+    if len(found) == 1:
+        return (_written(text, found[0]),)
+    return tuple(_written(plain[one.start : one.end].strip(" ,;"), one) for one in found)
+
+
+def _written(raw: str, one: _Found) -> Written:
+    digits = one.key.lstrip("+")
+    whole = len(digits) >= WHOLE and digits.isdecimal()
+    return Written(raw, one.key, digits[-WHOLE:] if whole else None, one.extension)
+
+
+def without_extension(text: str) -> str:
+    """What was typed, up to their extension."""
+    return _EXTENSION_AND_REST.sub("", _SCHEME.sub("", _plain(text)))
+
+
+def _plain(text: str) -> str:
+    """Figures of every script as 0 to 9, every space and dash as the plain one, marks that nobody sees left out."""
+    return "".join(_plain_character(one) for one in text)
+
+
+def _plain_character(one: str) -> str:
+    if one.isascii():
+        return " " if one in "\t\r\f\v" else one
+    if one.isdecimal():
+        return str(unicodedata.decimal(one))
+    category = unicodedata.category(one)
+    if category == "Cf":
+        return ""
+    if category == "Zs":
+        return " "
+    if category == "Pd" or one == "\u2212":
+        return "-"
+    if "\uff01" <= one <= "\uff5e":
+        return chr(ord(one) - 0xFEE0)  # the wide forms of ASCII stand in its order
+    return one
+
+
+# -- what is no number --
+
+_FEATURE_CODE = re.compile(r"[*#][0-9*#]{0,30}")
+_SCHEME = re.compile(r"(?i)(?:\b(?:tel|callto|sips?|whatsapp):|(?:\bhttps?://)?\bwa\.me/)\s*(?://)?")
+_SIP_HOST = re.compile(r"(?<=\d)@[\w.:\-]+")
+_LABEL = re.compile(rf"(?i){alternatives(LABELS)}\.?:?")
+_NO_NUMBERS = re.compile(
+    r"(?ix) "
+    rf"{alternatives(OTHER_NUMBERS)} [^\w+\n]{{0,5}} \d [\d\ \-]*"  # a number of something else
+    r"| \b[a-z]{2}\d{2}(?:\ ?[a-z0-9]{4}){2,7}(?:\ ?[a-z0-9]{1,4})?\b"  # a bank account, IBAN
+    r"| [\w.+\-]*[^\W\d][\w.+\-]*@[\w.\-]+ | [\w.+\-]+@[\w\-]+\.[\w.\-]+ | https?://\S+"  # an address
+    r"| (?<![\d.\-/])(?:[0-3]?\d([./\-])[01]?\d\1(?:19|20)\d\d|(?:19|20)\d\d([./\-])[01]\d\2[0-3]\d)(?![\d./\-])"  # a date
+    r"| (?<![\d.])[0-3]\d\.[01]\d\.\d\d(?![\d.])"
+    r"| (?<!\d)[012]?\d:[0-5]\d(?::[0-5]\d)?(?!\d)"  # a time
+)
+_CALLED = "\x01"  # stands where the text says that a number follows
+_NOTHING = "\x02"  # stands where something is that is no number
+
+
+def _marked(plain: str) -> str:
+    """The text with what is no number covered, at the same places."""
+    text = _SCHEME.sub(lambda hit: _CALLED * len(hit[0]), plain)
+    text = _SIP_HOST.sub(lambda hit: " " * len(hit[0]), text) if text != plain else text
+    text = _NO_NUMBERS.sub(lambda hit: _NOTHING * len(hit[0]), text)
+    return _LABEL.sub(lambda hit: _CALLED * len(hit[0]), text)
+
+
+# -- where numbers are --
+
+_RUN = re.compile(r"(?:\+\s*)*\(?\+?\d(?:[\d ().\-/\\~]*\d)?\)?")
+_GLUED = re.compile(r"[^\W\d_]$")
+_EXTENSION = re.compile(
+    rf"(?i)[\s,;.(\[{_CALLED}\-/]*(?:{ANY_EXTENSION_WORD}[\s.:=#№\-]*|\#\s*)(?P<word>\d{{1,7}})(?!\d)"
+    r"|,{1,4}(?P<pause>\d{1,6})#?(?![\d\s\-(])"  # dialled after a pause
+    r"|\*(?P<star>\d{1,6})\#?(?!\d)"
+)
+_EXTENSION_BEFORE = re.compile(rf"(?i){ANY_EXTENSION_WORD}[\s.:=#№\-]*$")
+_EXTENSION_AND_REST = re.compile(rf"(?is)(?:;|(?<=\d)[\s,.(\[\-/]*(?:{ANY_EXTENSION_WORD}|\#\s*\d)).*$")
+_LONE_EXTENSION = re.compile(rf"(?i)^[\s{_CALLED}]*{ANY_EXTENSION_WORD}[\s.:=#№\-]*(\d{{1,7}})\s*$")
+_FILLING = re.compile(rf"(?i){ANY_EXTENSION_WORD}|{alternatives(CONNECTIONS)}")
+_LIST_ENDS = ("", ";", "|", "\n", _CALLED)
+
+
+def _lone_extension(marked: str) -> str | None:
+    hit = _LONE_EXTENSION.match(marked)
+    return hit[1] if hit else None
+
+
+def _found(marked: str, dialling: _Dialling) -> Iterator[_Found]:
+    bare = not any(one.isalpha() for one in _FILLING.sub("", marked))
+    taken = 0
+    whole_seen = False
+    while run := _RUN.search(marked, taken):
+        taken = run.end()
+        before = marked[: run.start()]
+        if _GLUED.search(before) or (
+            _digits(run[0]) <= SHORTEST_OUTSIDE and _EXTENSION_BEFORE.search(before)
+        ):
+            continue
+        trusted = bare or before.rstrip().endswith(_CALLED)
+        for piece in _pieces(run[0], run.start(), dialling, trusted=trusted):
+            short = _is_short(piece.key)
+            if short and not _may_be_short(marked, piece, bare=bare, after_whole=whole_seen):
+                continue
+            whole_seen = whole_seen or not short
+            behind = None if short else _EXTENSION.match(marked, piece.end)
+            if behind is None:
+                yield piece
+                continue
+            taken = max(taken, behind.end())
+            extension = behind["word"] or behind["pause"] or behind["star"]
+            yield _Found(piece.start, behind.end(), piece.key, extension)
+
+
+def _is_short(key: str) -> bool:
+    return len(key.lstrip("+")) < SHORTEST_OUTSIDE
+
+
+def _may_be_short(marked: str, piece: _Found, *, bare: bool, after_whole: bool) -> bool:
+    """`112` in a field is a number; the `6` of "after 6" and the `68` of "123-45-67, 68" are not."""
+    before, behind = marked[: piece.start].rstrip(" "), marked[piece.end :].lstrip(" ")
+    alone = before[-1:] in _LIST_ENDS and behind[:1] in _LIST_ENDS
+    if after_whole or not bare:
+        return alone and (bare or before.endswith(_CALLED))
+    return (before[-1:] in (*_LIST_ENDS, ",", "/")) and behind[:1] in (*_LIST_ENDS, ",", "/")
+
+
+# -- what a run of figures means --
+
+_TOKEN = re.compile(r"[^\s/\\]+")
+_SLASH = re.compile(r"[^/\\]+")
+
+
+def _pieces(run: str, at: int, dialling: _Dialling, *, trusted: bool) -> Iterator[_Found]:
+    """A run is one number if it can be; else several that exist; else whatever it is."""
+    whole = dialling.e164(run)
+    if not is_certain(whole):
+        split = _split(run, at, dialling)
+        if split is not None:
+            yield from split
+            return
+    if whole is not None and (is_certain(whole) or "+" not in run):
+        if trusted or is_certain(whole) or "(" in run:
+            yield _Found(at, at + len(run), whole)
+        return
+    slashed = list(_SLASH.finditer(run))
+    if len(slashed) > 1 and trusted:
+        for part in slashed:
+            yield from _pieces(part[0], at + part.start(), dialling, trusted=trusted)
+        return
+    key = _as_it_is(run, dialling)
+    if key is not None and (trusted or "+" in run):
+        yield _Found(at, at + len(run), key)
+
+
+def _as_it_is(text: str, dialling: _Dialling) -> str | None:
+    """What nobody can make E.164 of: with its plus, or its digits."""
+    key = dialling.e164(text)
+    digits = "".join(one for one in text if one.isdigit())
+    return key or (digits if 1 <= len(digits) <= LONGEST else None)
+
+
+def _split(run: str, at: int, dialling: _Dialling) -> list[_Found] | None:
+    """The fewest numbers that exist and make up the run; one short thing before or behind them may be something else."""
+    tokens = list(_TOKEN.finditer(run))
+    if not 2 <= len(tokens) <= 24:
+        return None
+    for first, last in ((0, len(tokens)), (0, len(tokens) - 1), (1, len(tokens))):
+        left_out = tokens[:first] + tokens[last:]
+        if any("+" in one[0] or _digits(one[0]) >= SHORTEST_OUTSIDE for one in left_out):
+            continue
+        parts = _partition(run, tokens[first:last], dialling, least=WHOLE if left_out else SHORTEST_OUTSIDE)
+        if parts:
+            return [_Found(at + start, at + end, key) for start, end, key in parts]
+    return None
+
+
+def _digits(text: str) -> int:
+    return sum(one.isdigit() for one in text)
+
+
+def _partition(
+    run: str, tokens: list[re.Match[str]], dialling: _Dialling, *, least: int
+) -> list[tuple[int, int, str]] | None:
+    """The tokens as the fewest whole numbers that exist, or None."""
+    best: list[list[tuple[int, int, str]] | None] = [[], *([None] * len(tokens))]
+    for end in range(1, len(tokens) + 1):
+        for begin in range(end):
+            before = best[begin]
+            if before is None:
+                continue
+            span = (tokens[begin].start(), tokens[end - 1].end())
+            part = run[slice(*span)]
+            if not least <= _digits(part) <= LONGEST:
+                continue
+            key = dialling.e164(part)
+            known = best[end]
+            if key is not None and is_certain(key) and (known is None or len(before) + 1 < len(known)):
+                best[end] = [*before, (*span, key)]
+    return best[-1]

@@ -1,0 +1,1 @@
+"""Lead rules, the filing of calls, the blocklist, campaigns, and their pages."""

@@ -1,0 +1,193 @@
+"""How deals and tasks are said: money, what is next, since when it is silent. And what of it a viewer may see.
+
+A deal that a lead rule made may be called after a number; where numbers are hidden from somebody, they are hidden there
+too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta, tzinfo
+from decimal import Decimal, InvalidOperation
+
+from call_records.book.shapes import Deal, Money, Task
+from telephony.errors import PeerMistake
+from web.visibility import View, mask
+from web.wording import _, day
+
+_NUMBER = re.compile(r"\+?\d(?:[\s().\-–/]*\d){6,}")
+"""Seven digits or more with what people write between them; fewer is an extension, a price or a year."""
+
+SYMBOLS = {
+    "RUB": "₽",
+    "EUR": "€",
+    "USD": "$",
+    "GBP": "£",
+    "UAH": "₴",
+    "KZT": "₸",
+    "PLN": "zł",
+    "ILS": "₪",
+    "INR": "₹",
+}
+"""Currencies whose sign everybody there reads; the others are written with their three letters."""
+
+THIN, FIRM = "\u202f", "\u00a0"  # narrow no-break space between thousands, no-break space before the currency
+DAY_ENDS = time(23, 59)
+"""When a task is due of which only the day was said."""
+
+
+def money(amount: Decimal | None, currency: str) -> str:
+    """`120 000 ₽`; hundredths only where there are any. Empty when unknown."""
+    if amount is None:
+        return ""
+    written = f"{amount:,.2f}".replace(",", THIN).removesuffix(".00")
+    return f"{written}{FIRM}{SYMBOLS.get(currency, currency)}"
+
+
+def sums(several: Iterable[Money]) -> str:
+    """`120 000 ₽ + 300 €`: one sum for each currency."""
+    return " + ".join(money(one.amount, one.currency) for one in several)
+
+
+def read_amount(text: str) -> Decimal | None:
+    """What somebody typed: `120 000`, `120000,50`, `1.200,50 €`. Empty is no amount. Raises PeerMistake."""
+    kept = re.sub(r"[^\d.,\-]", "", text)
+    if not kept:
+        if text.strip():
+            raise _no_amount()
+        return None
+    cents = re.search(r"[.,](\d{1,2})$", kept)
+    whole = re.sub(r"[.,]", "", kept[: cents.start()] if cents else kept)
+    try:
+        return Decimal(f"{whole or '0'}.{cents.group(1) if cents else '0'}")
+    except InvalidOperation:
+        raise _no_amount() from None
+
+
+def _no_amount() -> PeerMistake:
+    return PeerMistake(_("This is no amount."), remedy=_("Write digits, like 120 000 or 99,50."))
+
+
+def say(text: str | None, view: View) -> str:
+    """A text as this view may read it."""
+    if text is None:
+        return ""
+    return _NUMBER.sub(lambda found: mask(found.group()), text) if view.numbers_masked else text
+
+
+def show_deal(deal: Deal, view: View) -> Deal:
+    """The deal without what this view may not see."""
+    if not view.numbers_masked:
+        return deal
+    return replace(
+        deal,
+        title=say(deal.title, view),
+        contact=deal.contact and say(deal.contact, view),
+        company=deal.company and say(deal.company, view),
+        next_task=deal.next_task and show_task(deal.next_task, view),
+        fields={name: say(value, view) for name, value in deal.fields.items()},
+    )
+
+
+def show_task(task: Task, view: View) -> Task:
+    """The task without what this view may not see."""
+    if not view.numbers_masked:
+        return task
+    return replace(
+        task,
+        text=say(task.text, view),
+        client=task.client and say(task.client, view),
+        deal=task.deal and say(task.deal, view),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """When a task is due, in words. `state` is overdue, today or later; None without a date or when it is done."""
+
+    word: str
+    state: str | None
+
+
+def due_of(task: Task, zone: tzinfo, now: datetime) -> Due:
+    """`Overdue: 20 Nov`, `Today 14:00`, `Tomorrow`, `25 Nov 09:30`."""
+    if task.done_at is not None:
+        return Due(_("Done {day}").format(day=day(task.done_at, zone, now)), None)
+    if task.due_at is None:
+        return Due("", None)
+    said = due_word(task.due_at, zone, now)
+    if task.due_at < now:
+        return Due(_("Overdue: {day}").format(day=said), "overdue")
+    same = task.due_at.astimezone(zone).date() == now.astimezone(zone).date()
+    return Due(said, "today" if same else "later")
+
+
+def due_word(due_at: datetime, zone: tzinfo, now: datetime) -> str:
+    """The day, and the hour where one was said."""
+    local, today = due_at.astimezone(zone), now.astimezone(zone).date()
+    tomorrow = local.date() == today + timedelta(days=1)
+    said = _("Tomorrow") if tomorrow else day(due_at, zone, now)
+    hour = local.time().replace(second=0, microsecond=0)
+    return said if hour == DAY_ENDS else f"{said} {hour:%H:%M}"
+
+
+def read_due(date_told: str, time_told: str, zone: tzinfo) -> datetime | None:
+    """From the two fields of a form; without an hour it is due when the day ends. Raises PeerMistake."""
+    if not date_told.strip():
+        return None
+    try:
+        on = datetime.strptime(date_told.strip(), "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
+        at = time.fromisoformat(time_told.strip()) if time_told.strip() else DAY_ENDS
+    except ValueError:
+        raise PeerMistake(_("This is no date."), remedy=_("Choose a day in the calendar.")) from None
+    return datetime.combine(on, at.replace(tzinfo=None), tzinfo=zone)
+
+
+def silent_days(deal: Deal, now: datetime) -> int:
+    """For how many whole days nothing happened with an open deal."""
+    if deal.silent_since is None or deal.state != "open":
+        return 0
+    return max(0, (now - deal.silent_since).days)
+
+
+def silent_word(days: int) -> str:
+    """`Silent 12 days`; empty on the first day."""
+    if not days:
+        return ""
+    return _("Silent 1 day") if days == 1 else _("Silent {n} days").format(n=days)
+
+
+def since_word(moment: datetime, zone: tzinfo, now: datetime) -> str:
+    """`since today`, `since 8 Nov`: how long it stands where it is."""
+    near = {0: _("since today"), 1: _("since yesterday")}
+    days = (now.astimezone(zone).date() - moment.astimezone(zone).date()).days
+    return near.get(days) or _("since {day}").format(day=day(moment, zone, now))
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A deal as the board and the list show it."""
+
+    deal: Deal
+    amount: str
+    due: Due | None
+    """Of the next task; None without one."""
+    silent: str
+
+
+def card_of(deal: Deal, view: View, zone: tzinfo, now: datetime) -> Card:
+    """What stands on a card."""
+    shown = show_deal(deal, view)
+    return Card(
+        deal=shown,
+        amount=money(deal.amount, deal.currency),
+        due=due_of(shown.next_task, zone, now) if shown.next_task else None,
+        silent=silent_word(silent_days(deal, now)),
+    )
+
+
+def cards_of(deals: Sequence[Deal], view: View, zone: tzinfo, now: datetime) -> list[Card]:
+    """Several."""
+    return [card_of(deal, view, zone, now) for deal in deals]

@@ -1,0 +1,220 @@
+"""One deal: what it is, where it stands, what is next, and everything that happened with it. And its tasks, which other
+pages tick off at the same addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from urllib.parse import urlencode, urlsplit
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response
+from starlette.exceptions import HTTPException
+
+from call_records.book.shapes import Deal, NewDeal, NewTask, Task
+from telephony.errors import PeerMistake
+from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.deal_words import card_of, due_of, read_amount, read_due, say, show_task, since_word
+from web.pages import Site, fields, site_of
+from web.pages.deals import deal_or_404, made, owners, read_uuid, undo_of, wants_json
+from web.pages.sign_in import local_path
+from web.wording import _
+
+router = APIRouter(include_in_schema=False)
+Anyone = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
+
+TAGS_MOST = 20  # of one deal; more is a note
+
+
+@router.get("/deals/new")
+async def new(request: Request, viewer: Anyone) -> Response:
+    """An empty form; `?client=` says whose deal it will be."""
+    client_id = read_uuid(request.query_params.get("client"))
+    return await _new_form(request, viewer, {"client": str(client_id or "")})
+
+
+@router.post("/deals/new")
+async def make(request: Request, viewer: Anyone) -> Response:
+    """Make it. From the head of a column only a title is asked for, and it is the viewer's own."""
+    site, given = site_of(request), await fields(request)
+    try:
+        deal = await site.records.deals.add(_new_deal(given, viewer), by=viewer.account.id)
+    except PeerMistake as mistake:
+        return await _new_form(request, viewer, given, problem=f"{mistake} {mistake.remedy or ''}".strip())
+    if wants_json(request):
+        return await made(request, viewer, deal)
+    if given.get("back") == "board":
+        query = {"pipeline": str(deal.pipeline_id), "stage": str(deal.stage_id)}
+        return RedirectResponse("/deals?" + urlencode(query), 303)
+    return RedirectResponse(f"/deals/{deal.id}", 303)
+
+
+def _new_deal(given: Mapping[str, str], viewer: Viewer) -> NewDeal:
+    owner = viewer.account.person_id if "owner" not in given else read_uuid(given.get("owner"))
+    return NewDeal(
+        title=given.get("title", ""),
+        contact_id=read_uuid(given.get("client")),
+        stage_id=read_uuid(given.get("stage")),
+        amount=read_amount(given.get("amount", "")),
+        owner_id=owner,
+    )
+
+
+async def _new_form(
+    request: Request, viewer: Viewer, given: Mapping[str, str], *, problem: str | None = None
+) -> Response:
+    site = site_of(request)
+    client_id = read_uuid(given.get("client"))
+    client = await site.records.book.one(client_id) if client_id else None
+    return site.renderer.page(
+        request,
+        viewer,
+        "deals_new.html",
+        status=400 if problem else 200,
+        problem=problem,
+        given=given,
+        client=client,
+        client_name=say(client.name, viewer.view) if client else "",
+        pipelines=await site.records.deals.pipelines(),
+        people=await owners(site),
+    )
+
+
+@router.get("/deals/{deal_id}")
+async def deal_page(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
+    """Everything about it."""
+    deal = await deal_or_404(site_of(request), deal_id)
+    return await _page(request, viewer, deal)
+
+
+@router.post("/deals/{deal_id}")
+async def change(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
+    """Title, amount, owner, tags and whose it is."""
+    site, given = site_of(request), await fields(request)
+    deal = await deal_or_404(site, deal_id)
+    try:
+        await site.records.deals.change(_changed(deal, given, viewer), by=viewer.account.id)
+    except PeerMistake as mistake:
+        said = f"{mistake} {mistake.remedy or ''}".strip()
+        return await _page(request, viewer, await deal_or_404(site, deal_id), problem=said, typed=given)
+    return RedirectResponse(f"/deals/{deal_id}", 303)
+
+
+def _changed(deal: Deal, given: Mapping[str, str], viewer: Viewer) -> Deal:
+    """The deal as the form says. A title that was shown with a hidden number is changed only when it was typed anew."""
+    title = given.get("title", "")
+    tags = dict.fromkeys(tag.strip() for tag in given.get("tags", "").split(",") if tag.strip())
+    version = given.get("version", "")
+    return replace(
+        deal,
+        title=deal.title if title == say(deal.title, viewer.view) else title,
+        amount=read_amount(given.get("amount", "")),
+        owner_id=read_uuid(given.get("owner")),
+        tags=tuple(tags)[:TAGS_MOST],
+        version=int(version) if version.isascii() and version.isdecimal() and len(version) < 10 else -1,
+    )
+
+
+@router.post("/deals/{deal_id}/tasks")
+async def add_task(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
+    """Something to do, mine unless it says whose."""
+    site, given = site_of(request), await fields(request)
+    await deal_or_404(site, deal_id)
+    owner = viewer.account.person_id if "owner" not in given else read_uuid(given.get("owner"))
+    try:
+        due_at = read_due(given.get("due", ""), given.get("at", ""), site.settings.time_zone)
+        task = NewTask(given.get("text", ""), due_at, deal_id=deal_id, owner_id=owner)
+        await site.records.tasks.add(task, by=viewer.account.id)
+    except PeerMistake as mistake:
+        said = f"{mistake} {mistake.remedy or ''}".strip()
+        return await _page(request, viewer, await deal_or_404(site, deal_id), problem=said, typed=given)
+    return RedirectResponse(f"/deals/{deal_id}#tasks", 303)
+
+
+@router.post("/deals/{deal_id}/notes")
+async def add_note(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
+    """A note on its timeline, and on its client's."""
+    site, given = site_of(request), await fields(request)
+    deal = await deal_or_404(site, deal_id)
+    if given.get("text", "").strip():
+        await site.records.timelines.add_note(
+            client_id=deal.contact_id or deal.company_id,
+            deal_id=deal_id,
+            text=given["text"],
+            by=viewer.account.id,
+        )
+    return RedirectResponse(f"/deals/{deal_id}", 303)
+
+
+@router.post("/tasks/{task_id}")
+async def change_task(request: Request, task_id: UUID, viewer: Anyone) -> Response:
+    """Another text, date or owner."""
+    site, given = site_of(request), await fields(request)
+    task = await _task_or_404(site, task_id)
+    text = given.get("text", task.text)
+    changed = replace(
+        task,
+        text=task.text if text == say(task.text, viewer.view) else text,
+        due_at=read_due(given.get("due", ""), given.get("at", ""), site.settings.time_zone),
+        owner_id=read_uuid(given.get("owner")),
+    )
+    await site.records.tasks.change(changed, by=viewer.account.id)
+    return RedirectResponse(_back(given, task), 303)
+
+
+@router.post("/tasks/{task_id}/done")
+async def tick(request: Request, task_id: UUID, viewer: Anyone) -> Response:
+    """Done, or not done after all. The page it was ticked on says so with a way back."""
+    site, given = site_of(request), await fields(request)
+    await _task_or_404(site, task_id)
+    done = given.get("done") != "no"
+    task = await site.records.tasks.done(task_id, done=done, by=viewer.account.id)
+    back = _back(given, task)
+    if done:
+        back += ("&" if urlsplit(back).query else "?") + urlencode({"done": str(task_id)})
+    return RedirectResponse(back, 303)
+
+
+def _back(given: Mapping[str, str], task: Task) -> str:
+    if given.get("back"):
+        return local_path(given["back"])
+    return f"/deals/{task.deal_id}" if task.deal_id else "/deals"
+
+
+async def _task_or_404(site: Site, task_id: UUID) -> Task:
+    task = await site.records.tasks.one(task_id)
+    if task is None:
+        raise HTTPException(404, _("There is no such task."))
+    return task
+
+
+async def _page(
+    request: Request,
+    viewer: Viewer,
+    deal: Deal,
+    *,
+    problem: str | None = None,
+    typed: Mapping[str, str] | None = None,
+) -> Response:
+    site, now = site_of(request), datetime.now(UTC)
+    zone = site.settings.time_zone
+    every = await site.records.deals.pipelines(archived=True)
+    tasks = [show_task(task, viewer.view) for task in await site.records.tasks.of_deal(deal.id)]
+    context: dict[str, Any] = {
+        "card": card_of(deal, viewer.view, zone, now),
+        "pipeline": next(one for one in every if one.id == deal.pipeline_id),
+        "others": [one for one in every if one.id != deal.pipeline_id and one.archived_at is None],
+        "since": since_word(deal.stage_since, zone, now),
+        "people": await owners(site),
+        "todo": [(task, due_of(task, zone, now)) for task in tasks if task.done_at is None],
+        "finished": [(task, due_of(task, zone, now)) for task in tasks if task.done_at is not None],
+        "local": lambda moment: moment.astimezone(zone),
+        "undo": await undo_of(site, viewer, request.query_params),
+        "typed": typed,
+        "problem": problem,
+    }
+    return site.renderer.page(request, viewer, "deal.html", status=400 if problem else 200, **context)
