@@ -106,7 +106,10 @@ def _everything(asked: Question) -> bool:
 
 
 def _kinds(asked: Question) -> Sequence[ClientKind]:
-    return tuple(ClientKind) if asked.wanted.kind is None else (asked.wanted.kind,)
+    """Only leads have a state: asked for contacts in one, the planner would walk all of them to find none."""
+    if asked.wanted.kind is not None:
+        return (asked.wanted.kind,)
+    return tuple(ClientKind) if asked.wanted.state is None else (ClientKind.LEAD,)
 
 
 def _key(asked: Question) -> ColumnElement[Any]:
