@@ -153,7 +153,7 @@ async def test_a_call_is_moved_and_a_task_ticked(
     await expect(page.locator("dialog [data-choices] input")).to_have_count(1)
     await search.press("Enter")
     await page.locator("dialog button.main").click()
-    await expect(page.locator(".said.with-act")).to_contain_text("The call has another place now.")
+    await expect(page.locator(".said.with-act")).to_contain_text("The call is with Olga Petrova now.")
     assert (await records.timelines.places([call.id]))[call.id].client_id == olga.id
 
 

@@ -414,7 +414,7 @@ async def test_a_call_is_moved_and_the_number_remembered(
     assert match.chosen
     assert match.chosen.id == olga.id
     undo = await manager.read(where)
-    assert "The call has another place now" in undo
+    assert "The call is with Olga now." in undo
     assert f'value="client:{irina.id}"' in undo
     assert (await sent(manager, path, to=f"client:{irina.id}", remember="yes"))[0] == 303
     assert (await records.timelines.places([call.id]))[call.id].client_id == irina.id
