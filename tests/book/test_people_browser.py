@@ -140,6 +140,7 @@ async def test_a_call_is_moved_and_a_task_ticked(
     irina, olga = await add(records, "Irina", WRITTEN), await add(records, "Olga Petrova")
     call = await call_with(records, irina, handed_over(NOON), manager)
     page = await enter(chromium, address, f"/people/{irina.id}")
+    await page.locator(".new-task summary").click()
     await page.locator("[name=text][required]").fill("Send prices")
     await page.locator(".new-task button").click()
     await expect(page.locator(".todo li")).to_contain_text("Send prices")

@@ -366,11 +366,16 @@ async def convert_page(
         status=status,
         shown=shown,
         client=shown.client,
-        told={"name": shown.client.name, "company": shown.client.company or "", **told},
+        told={"name": _worth_keeping(shown.client.name), "company": shown.client.company or "", **told},
         contacts=show_clients(contacts, viewer.view, site.settings.region),
         pipelines=await site.records.deals.pipelines(),
         problem=problem,
     )
+
+
+def _worth_keeping(name: str) -> str:
+    """A lead that is called by its number is about to get a name."""
+    return name if any(char.isalpha() for char in name) else ""
 
 
 @router.get("/people/{client_id}/reject")
@@ -429,8 +434,13 @@ def _who_stays(client: Client, other: Client | None) -> Client:
 
 
 def _is_richer(one: Client, other: Client) -> bool:
-    """Which of two is likelier the one to keep: the one we spoke to last."""
-    return (one.spoken_at or one.created_at) > (other.spoken_at or other.created_at)
+    """Which of two is likelier the one to keep: with deals, spoken to last, there longest."""
+    return _weight(one) > _weight(other)
+
+
+def _weight(client: Client) -> tuple[bool, float, float]:
+    spoken = client.spoken_at.timestamp() if client.spoken_at else 0.0
+    return client.open_deals > 0, spoken, -client.created_at.timestamp()
 
 
 @router.get("/people/{client_id}/calls/{call_id}/move")
