@@ -130,7 +130,7 @@ async def shoot(browser: Browser, address: str, folder: Path, deal: UUID) -> Non
 
 async def main(folder: Path, many: int) -> None:
     """Fill, serve, look, stop."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - one system call
     directory = Path(tempfile.mkdtemp(prefix="switchhook-preview-"))
     server = EmbeddedPostgres(directory, durable=False)
     try:
