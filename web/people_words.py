@@ -7,8 +7,9 @@ the name of a lead that is known by nothing else, and in sentences that the serv
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from call_records.book.shapes import Client, ClientPhone, Deal
 from telephony.contacts import ClientKind, LeadState
@@ -49,10 +50,21 @@ CHANGE_WORDS: dict[str, str] = {
     "removed": _("Removed from the book"),
     "restored": _("Put back into the book"),
     "unmerged": _("No longer one entry with"),
-    "rejected": _("Lead rejected"),
-    "reopened": _("Lead opened again"),
 }
 """What a change of an entry is called on its timeline; `what` of the told data."""
+
+STATE_CHANGE_WORDS: dict[str, str] = {
+    LeadState.OPEN: _("Lead opened again"),
+    LeadState.REJECTED: _("Lead rejected"),
+}
+
+
+def change_word(data: Mapping[str, Any]) -> str:
+    """What was changed, as the timeline's line begins."""
+    if data.get("what") == "state":
+        return STATE_CHANGE_WORDS.get(str(data.get("to")), _("Changed"))
+    return CHANGE_WORDS.get(str(data.get("what")), _("Changed"))
+
 
 _NUMBER = re.compile(r"\+?\d(?:[\s().\-–/]*\d){6,}")
 """Seven digits or more with what people write between them; fewer is an extension, a price or a year."""

@@ -18,7 +18,6 @@ from call_records.book.tables import blocklist
 from call_records.models import accounts
 from call_records.troubles import plain_errors
 from telephony.errors import PeerMistake
-from telephony.numbers import written
 
 PREFIX_LEAST = 4  # digits before a *; fewer would block a country
 REASON_MOST = 200  # characters
@@ -49,7 +48,7 @@ def pattern_of(typed: str, home: Home) -> str:
                 "That would block far too many numbers.", remedy="Write four digits or more before the *."
             )
         return plain if plain.startswith("+") else f"+{plain}"
-    found = written(typed, home.region, home.area_code)
+    found = home.written(typed)
     key = found[0].key if len(found) == 1 else None
     if key is None or "*" in plain:
         raise PeerMistake(
@@ -99,7 +98,7 @@ class Blocklist:
 
     async def which(self, number: str) -> Blocked | None:
         """The line this number is blocked by, or None."""
-        found = written(number, self._home.region, self._home.area_code)
+        found = self._home.written(number)
         if not found or found[0].key is None:
             return None
         with plain_errors():

@@ -15,7 +15,6 @@ from call_records.book.rows import Home
 from call_records.book.tables import campaigns
 from call_records.troubles import plain_errors
 from telephony.errors import PeerMistake
-from telephony.numbers import written
 
 NAME_MOST = 120  # characters
 DIDS_MOST = 50  # numbers of one campaign
@@ -116,12 +115,7 @@ class Campaigns:
         return name
 
     def _dids(self, typed: Sequence[str]) -> list[str]:
-        told = [
-            one
-            for each in typed
-            if each.strip()
-            for one in written(each, self._home.region, self._home.area_code)
-        ]
+        told = [one for each in typed if each.strip() for one in self._home.written(each)]
         wrong = next((one.raw for one in told if one.key is None), None)
         if wrong is not None:
             raise PeerMistake(

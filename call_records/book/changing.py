@@ -155,11 +155,11 @@ async def _put_phones(
             if same_number(one) in had or (holder == survivor_id and same_number(one) not in held)
         ]
         await put_phones(
-            connection, holder, [_written(one, home) for one in mine], [one.label for one in mine]
+            connection, holder, [written_again(one, home) for one in mine], [one.label for one in mine]
         )
 
 
-def _written(phone: ClientPhone, home: Home) -> Written:
+def written_again(phone: ClientPhone, home: Home) -> Written:
     """As it is kept: the whole number's last ten digits beside what it is known by."""
     again = next((one for one in phones_of([phone.raw], home) if one.key == phone.key), None)
     whole = again.last10 if again else None

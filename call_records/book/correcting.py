@@ -13,7 +13,7 @@ from sqlalchemy import Row, delete, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from call_records.book.making import Asked, Verdict, Who, decide, person_at, rule_from, rule_row
-from call_records.book.rows import insert_task, notice
+from call_records.book.rows import Home, insert_task, notice
 from call_records.book.shapes import NewTask
 from call_records.book.tables import call_rulings, clients, deals, tasks, timeline
 from telephony.lead_rules import Known, Making, OwnerRule
@@ -85,13 +85,13 @@ async def _unmake(connection: AsyncConnection, ruling: Ruling) -> None:
         await notice(connection, "client", ruling.client_id)
 
 
-async def put_right(connection: AsyncConnection, asked: Asked, ruling: Ruling) -> bool:
+async def put_right(connection: AsyncConnection, asked: Asked, ruling: Ruling, *, home: Home) -> bool:
     """Compare what was ruled with what is known now. True: it was taken back, and the rules must be asked anew."""
     if ruling.outcome == asked.outcome.value:
         await _by_another_phone(connection, asked, ruling)
         return False
     if ruling.client_id is not None and await untouched(connection, ruling, alone=False):
-        verdict = await decide(connection, asked, Who())
+        verdict = await decide(connection, asked, Who(), home=home)
         if verdict.making.value == ruling.made and verdict.making is not Making.DEAL:
             await _make_it_like(connection, asked, ruling, verdict)
             return False

@@ -20,16 +20,18 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, cast, delete, insert, select, text, update
+from sqlalchemy import Row, cast, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from call_records import wire
 from call_records.book import blocking
 from call_records.book.correcting import put_right, ruling_values, take_back
-from call_records.book.found import entry, find, formerly
+from call_records.book.found import entry, find
 from call_records.book.making import Asked, Made, Verdict, Who, carry_out, decide
 from call_records.book.rows import Home, Told, lock_number, notice, tell
+from call_records.book.shapes import ClientPhone
+from call_records.book.spoken import file_earlier_calls, tell_spoken, tell_spoken_of_deals
 from call_records.book.tables import call_rulings, timeline
 from call_records.book.worker import Step
 from call_records.outside import outside_of
@@ -45,7 +47,6 @@ from telephony.lead_rules import (
     first_talker,
     outcome_of,
 )
-from telephony.numbers import written
 
 OTHERS_MOST = 20  # entries told of as "others with this number"; a chooser with more is no chooser
 
@@ -72,18 +73,19 @@ async def file_call(connection: AsyncConnection, facts: CallFacts, *, home: Home
         return
     outcome = outcome_of(facts)
     asked = _asked(facts, number, key, outcome) if outcome else None
-    if asked and before.ruling and await put_right(connection, asked, before.ruling):
+    if asked and before.ruling and await put_right(connection, asked, before.ruling, home=home):
         before = await _before(connection, facts.id)
     who = await _placed(connection, facts, number, key, before, home)
     if asked and before.ruling is None:
         await _rule(connection, facts, asked, who, home, was_blocked=was_blocked)
-    await _spoken(connection, facts)
+    if outcome is not None:
+        await _spoken(connection, facts)
     await notice(connection, "call", facts.id)
 
 
 def key_of(number: str | None, home: Home) -> str | None:
     """What an outside number is known by; None when there is none, or several in one."""
-    found = written(number, home.region, home.area_code) if number else ()
+    found = home.written(number) if number else ()
     return found[0].key if len(found) == 1 else None
 
 
@@ -138,6 +140,7 @@ async def _forget_place(connection: AsyncConnection, row: Row[Any] | None) -> No
     if row is not None and not row.data.get("by_hand"):
         await connection.execute(delete(timeline).where(timeline.c.id == row.id))
         if row.client_id is not None:
+            await tell_spoken(connection, [row.client_id])
             await notice(connection, "client", row.client_id)
 
 
@@ -159,8 +162,6 @@ async def _placed(
     await _forget_place(connection, row)
     match = await find(connection, key)
     found = await entry(connection, match.chosen.id) if match.chosen else None
-    if found is None and not match.known:
-        found = await formerly(connection, key)
     if found is not None:
         why = why_of(match, number, key)
         if found.state is LeadState.REJECTED:
@@ -196,29 +197,13 @@ async def place_call(
 
 
 async def _spoken(connection: AsyncConnection, facts: CallFacts) -> None:
-    """Somebody of ours has talked with them."""
-    if outcome_of(facts) not in (Outcome.INBOUND_ANSWERED, Outcome.OUTBOUND_ANSWERED):
-        return
-    at = {"call": facts.id, "at": facts.answered_at or facts.started_at}
-    await connection.execute(_CLIENT_SPOKEN, at)
-    await connection.execute(_DEAL_SPOKEN, at)
-
-
-_CLIENT_SPOKEN = text("""
-    WITH RECURSIVE path (id, next, steps) AS (
-        SELECT c.id, coalesce(c.merged_into, c.became_id), 0
-        FROM timeline t JOIN clients c ON c.id = t.client_id WHERE t.call_id = :call AND t.kind = 'call'
-        UNION
-        SELECT c.id, coalesce(c.merged_into, c.became_id), path.steps + 1
-        FROM path JOIN clients c ON c.id = path.next WHERE path.steps < 50)
-    UPDATE clients SET spoken_at = greatest(coalesce(spoken_at, :at), :at)
-    WHERE id IN (SELECT id FROM path) AND spoken_at IS DISTINCT FROM greatest(coalesce(spoken_at, :at), :at)
-""")
-_DEAL_SPOKEN = text("""
-    UPDATE deals SET spoken_at = greatest(coalesce(spoken_at, :at), :at)
-    WHERE id IN (SELECT deal_id FROM timeline WHERE call_id = :call AND kind = 'call')
-        AND spoken_at IS DISTINCT FROM greatest(coalesce(spoken_at, :at), :at)
-""")
+    """Somebody of ours has talked with them, or has not after all."""
+    place = (await _before(connection, facts.id)).row
+    if place is not None and place.client_id is not None:
+        whose = await entry(connection, place.client_id)
+        await tell_spoken(connection, {place.client_id, whose.id if whose else place.client_id})
+    if place is not None and place.deal_id is not None:
+        await tell_spoken_of_deals(connection, [place.deal_id])
 
 
 # -- the rules --
@@ -237,7 +222,7 @@ async def _rule(
     if who is None:
         verdict, made = Verdict(Known.UNKNOWN, Making.NOTHING, Refusal.NOBODY), Made()
     else:
-        verdict = await decide(connection, asked, who)
+        verdict = await decide(connection, asked, who, home=home)
         made = await carry_out(connection, asked, who, verdict, home=home)
     if verdict.blocked_by and not was_blocked:
         await blocking.count(connection, verdict.blocked_by, facts.started_at)
@@ -253,6 +238,8 @@ async def _rule(
             "made": verdict.making.value,
         }
         await place_call(connection, facts, made.client_id, made.deal_id, why)
+        phone = ClientPhone(asked.number, asked.key)
+        await file_earlier_calls(connection, made.client_id, [phone])  # those no rule made anything of
     elif made.deal_id is not None:
         place = (timeline.c.call_id == facts.id) & (timeline.c.kind == "call")
         also = timeline.c.data.concat(cast({"made": "deal"}, JSONB))

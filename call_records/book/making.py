@@ -13,18 +13,20 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from call_records import wire
 from call_records.book.blocking import blocking
 from call_records.book.campaigns import campaign_of
+from call_records.book.deals import insert_deal
 from call_records.book.found import Entry
-from call_records.book.rows import Home, Told, insert_client, insert_task, notice, tell
-from call_records.book.shapes import NewClient, NewTask
-from call_records.book.tables import deals, lead_rules, office, pipelines, stages
+from call_records.book.rows import Home, insert_client, insert_task
+from call_records.book.shapes import NewClient, NewDeal, NewTask
+from call_records.book.tables import lead_rules, office, pipelines, stages
 from call_records.models import extensions, people
 from telephony.contacts import ClientKind
+from telephony.hours import add_working_minutes, hours_from_json
 from telephony.lead_rules import (
     FLOOD_MINUTES,
     FLOOD_MOST,
@@ -44,8 +46,7 @@ LIMITS_KEY = "lead_rules"
 """In the office's values: {"flood_most": 30}."""
 ROTA_KEY = "rota:{team}"
 """In the office's values: whose turn it was last, {"last": person's id}."""
-CURRENCY_KEY = "currency"
-CURRENCY = "RUB"  # until the office has said another one
+HOURS_KEY = "working_hours"
 FLOOD_LOCK = 19  # seed of the advisory locks on our lines; calls have 7, numbers 11
 
 
@@ -122,7 +123,9 @@ class Made:
 # -- deciding --
 
 
-async def decide(connection: AsyncConnection, asked: Asked, who: Who, *, hold: bool = True) -> Verdict:
+async def decide(
+    connection: AsyncConnection, asked: Asked, who: Who, *, home: Home, hold: bool = True
+) -> Verdict:
     """What the rules say now. `hold` takes the locks that carrying it out needs (a line's flood limit, a team's turn)."""
     known = who.known
     refusal, pattern = await _refused(connection, asked, who)
@@ -131,11 +134,11 @@ async def decide(connection: AsyncConnection, asked: Asked, who: Who, *, hold: b
     line = deciding(await rules_of(connection), did=asked.did, outcome=asked.outcome, known=known)
     if line is None:
         return Verdict(known, Making.NOTHING, Refusal.NO_LINE)
-    return await follow(connection, line, asked, who, hold=hold)
+    return await follow(connection, line, asked, who, home=home, hold=hold)
 
 
 async def follow(
-    connection: AsyncConnection, line: LeadRule, asked: Asked, who: Who, *, hold: bool
+    connection: AsyncConnection, line: LeadRule, asked: Asked, who: Who, *, home: Home, hold: bool
 ) -> Verdict:
     """What this line makes of him."""
     known = who.known
@@ -157,7 +160,7 @@ async def follow(
         extension=extension,
         stage_id=stage_id,
         task=task,
-        due_at=await due_at(connection, asked.at, line.task_minutes) if task else None,
+        due_at=await due_at(connection, asked.at, line.task_minutes, home) if task else None,
         campaign_id=asked.campaign_id or await campaign_of(connection, _called(asked), asked.began_at),
     )
 
@@ -314,10 +317,14 @@ async def _take_turn(connection: AsyncConnection, verdict: Verdict) -> None:
         await connection.execute(_TAKE_TURN, {"key": key, "person": str(verdict.owner_id)})
 
 
-async def due_at(connection: AsyncConnection, since: datetime, minutes: int | None) -> datetime | None:
-    """When so many working minutes after that moment are over."""
-    del connection
-    return None if minutes is None else since + timedelta(minutes=minutes)
+async def due_at(
+    connection: AsyncConnection, since: datetime, minutes: int | None, home: Home
+) -> datetime | None:
+    """When so many working minutes after that moment are over; None when the office does not work that long in a year."""
+    if minutes is None:
+        return None
+    kept = await connection.scalar(select(office.c.value).where(office.c.key == HOURS_KEY))
+    return add_working_minutes(hours_from_json(kept, zone=home.zone), since, minutes)
 
 
 # -- carrying out --
@@ -332,7 +339,7 @@ async def carry_out(
     if verdict.known is Known.UNKNOWN and verdict.making is not Making.NOTHING:
         client_id = made_client = await _new_client(connection, asked, verdict, home)
     if verdict.making is Making.DEAL and client_id is not None and verdict.stage_id is not None:
-        deal_id = made_deal = await _new_deal(connection, asked, verdict, client_id, who)
+        deal_id = made_deal = await _new_deal(connection, asked, verdict, client_id, who, home)
     task_id = None
     if verdict.task and client_id is not None:
         new = NewTask(
@@ -387,36 +394,16 @@ async def _stage_of(connection: AsyncConnection, line: LeadRule) -> UUID | None:
 
 
 async def _new_deal(
-    connection: AsyncConnection, asked: Asked, verdict: Verdict, client_id: UUID, who: Who
+    connection: AsyncConnection, asked: Asked, verdict: Verdict, client_id: UUID, who: Who, home: Home
 ) -> UUID:
-    deal_id = uuid4()
     company = who.entry is not None and who.entry.kind is ClientKind.COMPANY
-    name = who.entry.name if who.entry else name_of(asked)
-    pipeline = select(stages.c.pipeline_id).where(stages.c.id == verdict.stage_id).scalar_subquery()
-    last = select(func.coalesce(func.max(deals.c.place), 0.0) + 1.0).where(
-        deals.c.stage_id == verdict.stage_id
+    new = NewDeal(
+        title=who.entry.name if who.entry and who.entry.name else name_of(asked),
+        contact_id=None if company else client_id,
+        company_id=client_id if company else None,
+        stage_id=verdict.stage_id,
+        owner_id=verdict.owner_id,
+        source=asked.source,
+        campaign_id=verdict.campaign_id,
     )
-    currency = await connection.scalar(select(office.c.value).where(office.c.key == CURRENCY_KEY))
-    await connection.execute(
-        insert(deals).values(
-            id=deal_id,
-            title=name,
-            contact_id=None if company else client_id,
-            company_id=client_id if company else None,
-            pipeline_id=pipeline,
-            stage_id=verdict.stage_id,
-            state="open",
-            currency=currency if isinstance(currency, str) else CURRENCY,
-            owner_id=verdict.owner_id,
-            source=asked.source,
-            campaign_id=verdict.campaign_id,
-            place=last.scalar_subquery(),
-            stage_since=asked.at,
-            created_at=asked.at,
-            updated_at=asked.at,
-        )
-    )
-    told = Told("made", asked.at, client_id=client_id, deal_id=deal_id, data={"source": asked.source})
-    await tell(connection, told)
-    await notice(connection, "deal", deal_id)
-    return deal_id
+    return await insert_deal(connection, new, by=None, at=asked.at, home=home)

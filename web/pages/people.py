@@ -299,7 +299,7 @@ async def person_page(
         undo=_undo(client, asked),
         removed=client.removed_at is not None,
         moments=await timeline.moments(site, viewer, page, tasks),
-        company_page=company,
+        company_page=client.id if company else None,
         earlier=f"/people/{client.id}?" + urlencode({"cursor": page.older}) if page.older else None,
         latest=f"/people/{client.id}" if "cursor" in asked else None,
         tasks=[(task, say(task.text, view)) for task in tasks if task.done_at is None],
