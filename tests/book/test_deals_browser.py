@@ -164,7 +164,7 @@ async def test_nothing_that_axe_can_find(page: Page, records: RecordsStore) -> N
     base = page.url.split("/deals")[0]
     for path in ("/deals", "/deals?view=list", f"/deals/{first.id}", "/deals/new"):
         for scheme in ("light", "dark"):
-            await page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await page.emulate_media(color_scheme=scheme)
             await page.goto(base + path)
             await page.wait_for_selector("html[data-live=yes]")
             await page.evaluate(AXE_FILE_PATH.read_text())
