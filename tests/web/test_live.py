@@ -46,7 +46,6 @@ class Events:
             elif line.startswith("data: ") and (beats or name != "beat"):
                 return name, json.loads(line[6:])
 
-
     async def until(self, wanted: str) -> Any:
         """The next event of that name; a card may be told again in between, when the book has answered."""
         while True:
@@ -76,7 +75,7 @@ async def test_snapshot_then_changes(office: Office) -> None:
         assert [c["number"] for c in told["cards"]] == ["8 (916) 000-00-12"]
         office.live.publish(picked_up(call, "101"))
         assert (await events.next())[1]["state"] == "talking"
-        assert (await events.next())[1]["section"] == "talking"
+        assert (await events.until("call"))["section"] == "talking"
         office.live.publish(over(picked_up(call, "101"), 30))
         assert (await events.next())[1]["state"] == "ended"
         assert await events.next() == ("gone", {"id": str(call.id)})
