@@ -10,6 +10,8 @@ from uuid import UUID
 
 from call_records.book.missed_shapes import Missed
 from call_records.book.shapes import Book, BookNews, Deals, Matching, Office, Pipelines, Tasks, Timelines
+from call_records.book.rules_shapes import BlockedNumbers, CampaignBook, LeadRules
+from call_records.book.shapes import Book, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.recordings.shapes import (
     Audit,
     Comments,
@@ -279,6 +281,9 @@ class Records(Protocol):
     tasks: Tasks
     book: Book
     timelines: Timelines
+    rules: LeadRules
+    blocklist: BlockedNumbers
+    campaigns: CampaignBook
 
     @property
     def missed(self) -> Missed:

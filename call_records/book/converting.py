@@ -124,7 +124,7 @@ async def _company(
     )
     if known is not None:
         await hold_company(connection, known)
-        return known
+        return UUID(str(known))
     company = NewClient(
         ClientKind.COMPANY, name, owner_id=lead.owner_id, source=lead.source, campaign_id=campaign_id
     )
