@@ -204,7 +204,9 @@ async def _page(
         reasons=missed_words.REASON_WORDS,
         people=[one for one in site.hub.names.directory.people if one.id is not None],
         may_give=viewer.account.role in SUPERVISORS,
-        whoses=_WHOSE_WORDS,
+        whoses={
+            one: word for one, word in _WHOSE_WORDS.items() if viewer.account.team or one is not Whose.TEAM
+        },
         periods=_PERIOD_WORDS,
         sorts=_SORT_WORDS,
         back=urlencode(asked),
