@@ -65,7 +65,6 @@ GATHER_SECONDS = 0.3  # a call changes its entry some times within moments; page
 CLOCK_LOCK = 0x6D69_7373  # "miss": of several processes one looks at the clock at a time
 TEXT_MOST = 500  # characters of a reason
 _AFTER = timedelta(milliseconds=1)
-"""What somebody does comes after what the page showed him, though the PBX's clock may be ahead of ours."""
 _IS_OPEN = missed.c.state.in_(sorted(OPEN))
 
 
@@ -168,7 +167,7 @@ class MissedBook:
                     )
                 else:
                     await _must_be_newest(connection, row)
-                    at = max(datetime.now(UTC), row.closed_at + _AFTER)
+                    at = await _moment_after(connection, row)
                     await _write_down(connection, row.key, Kind.REOPENED, at, by=by)
                 await tell_anew(connection, row.key, since=row.first_at, home=self._home)
 
@@ -187,7 +186,7 @@ class MissedBook:
             async with self._engine.begin() as connection:
                 row = await _locked(connection, entry_id)
                 allowed(row)
-                at = max(datetime.now(UTC), row.last_at + _AFTER)
+                at = await _moment_after(connection, row)
                 await _write_down(
                     connection, row.key, kind, at, by=by, person_id=person_id, reason=reason, said=said
                 )
@@ -330,6 +329,13 @@ async def _must_be_newest(connection: AsyncConnection, row: Row[Any]) -> None:
         raise PeerMistake(
             "This caller has called again since.", remedy="Look at the newer entry of the same number."
         )
+
+
+async def _moment_after(connection: AsyncConnection, row: Row[Any]) -> datetime:
+    """Now; but after all that the page showed and all that was done, though the PBX's clock may be ahead of ours."""
+    done = await connection.scalar(select(func.max(missed_acts.c.at)).where(missed_acts.c.key == row.key))
+    shown: list[datetime] = [one for one in (row.last_at, row.closed_at, done) if one is not None]
+    return max(datetime.now(UTC), max(shown) + _AFTER)
 
 
 async def _write_down(

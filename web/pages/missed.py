@@ -76,9 +76,10 @@ async def missed(request: Request, viewer: Anyone) -> Response:
 async def count(request: Request, viewer: Anyone) -> Response:
     """What waits for this viewer: the number beside the door."""
     found = await site_of(request).records.missed.counts(asker_of(viewer))
-    text = _("{n} missed calls wait for you").format(n=found.waiting)
+    text = _("One missed call waits for you") if found.waiting == 1 else _("{n} missed calls wait for you")
     if found.overdue:
-        text += _(", {n} are overdue").format(n=found.overdue)
+        text += _(", one is overdue") if found.overdue == 1 else _(", {late} are overdue")
+    text = text.format(n=found.waiting, late=found.overdue)
     return JSONResponse(
         {
             "waiting": found.waiting,
