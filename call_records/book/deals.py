@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -80,12 +81,12 @@ class DealBook:
 
     async def change(self, deal: Deal, *, by: UUID | None) -> Deal:
         """Store its fields; PeerMistake when somebody else changed it since."""
-        now = datetime.now(UTC)
+        now, amount = datetime.now(UTC), checked_amount(deal.amount)
         values = {
             "title": _title(deal.title),
             "contact_id": deal.contact_id,
             "company_id": deal.company_id,
-            "amount": checked_amount(deal.amount),
+            "amount": amount,
             "currency": deal.currency,
             "owner_id": deal.owner_id,
             "tags": list(deal.tags),
@@ -104,8 +105,10 @@ class DealBook:
                 await connection.execute(update(deals).where(deals.c.id == deal.id).values(values))
                 if before.owner_id != deal.owner_id:
                     await _tell_owner(connection, before, deal.owner_id, by=by, at=now)
-                await _noticed(connection, deal.id, {before.contact_id, before.company_id})
-                await _noticed(connection, deal.id, {deal.contact_id, deal.company_id})
+                if before.amount != amount:
+                    await _tell_amount(connection, before, amount, by=by, at=now)
+                changed = {before.contact_id, before.company_id, deal.contact_id, deal.company_id}
+                await _noticed(connection, deal.id, changed)
                 return await _surely(connection, deal.id)
 
     async def move(
@@ -419,6 +422,19 @@ async def _tell_owner(
     await tell(
         connection, Told("owner", at, client_id=client_id, deal_id=before.id, account_id=by, data=data)
     )
+
+
+async def _tell_amount(
+    connection: AsyncConnection, before: Row[Any], amount: Decimal | None, *, by: UUID | None, at: datetime
+) -> None:
+    """As JSON's floats, which are exact to the cent for every amount that is kept. A text of digits would be taken for a
+    telephone number where those are hidden.
+    """
+    was, now = (None if one is None else float(one) for one in (before.amount, amount))
+    data = {"what": "amount", "from": was, "to": now, "currency": before.currency}
+    client_id = before.contact_id or before.company_id
+    told = Told("changed", at, client_id=client_id, deal_id=before.id, account_id=by, data=data)
+    await tell(connection, told)
 
 
 async def _noticed(connection: AsyncConnection, deal_id: UUID, client_ids: set[UUID | None]) -> None:
