@@ -106,6 +106,7 @@ async def test_the_list_finds_by_words_and_by_any_spelling(records: RecordsStore
 
     assert set(await names("")) == {"Garden Ltd", "Irina Sokolova", "Somebody else"}
     assert await names("kind=lead") == ["Somebody else"]
+    assert await names("order=name") == ["Garden Ltd", "Irina Sokolova", "Somebody else"]
     assert await names("q=sokol") == ["Irina Sokolova"]
     for written in ("%2B79160000012", "8-916-000-00-12", "0000012"):
         assert await names(f"q={written}") == ["Irina Sokolova"]
@@ -338,6 +339,8 @@ async def test_a_lead_is_converted_once(records: RecordsStore, manager: Person) 
     assert await got(manager, f"/people/{lead.id}") == (303, f"/people/{contact}")
     assert (await sent(manager, f"/people/{lead.id}/convert", **told))[1].startswith(f"/people/{contact}")
     assert len((await records.book.page(ClientFilter(kind=ClientKind.CONTACT))).clients) == 1
+    assert f"/people/{lead.id}" not in await manager.read("/people?kind=lead")
+    assert f"/people/{lead.id}" in await manager.read("/people?kind=lead&state=converted")
 
 
 async def test_a_lead_becomes_part_of_somebody_known(records: RecordsStore, manager: Person) -> None:

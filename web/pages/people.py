@@ -36,7 +36,7 @@ PAGE = 50  # rows; two screens
 CHOICES = 8  # in a chooser; whoever is not among them is found by another word
 PEOPLE_THERE = 12  # of a company's; beside a timeline there is room for no more
 FOUND = 15  # people, and calls, on the page of a search: both are seen at once
-FILTERS = frozenset({"kind", "q", "owner", "tag", "state", "company"})
+FILTERS = frozenset({"kind", "q", "owner", "tag", "state", "company", "order"})
 FEWEST_DIGITS = 3  # as the list of calls asks for
 
 SAID = {
@@ -60,7 +60,7 @@ SAID = {
 
 @router.get("/people")
 async def people(request: Request, viewer: Asking) -> Response:
-    """Everybody in the book, last changed first."""
+    """Everybody in the book, last changed first, or by name."""
     site = site_of(request)
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
     filters = {name: value for name, value in asked.items() if name in FILTERS}
@@ -95,6 +95,7 @@ def read_filter(filters: Mapping[str, str]) -> ClientFilter:
         tag=filters.get("tag"),
         state=LeadState(state) if state in list(LeadState) else None,
         company_id=uuid_of(filters.get("company")),
+        by_name=filters.get("order") == "name",
     )
 
 

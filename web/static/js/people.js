@@ -45,6 +45,9 @@ for (const form of document.querySelectorAll("form[data-refills]")) {
     const there = got?.html.querySelector(form.dataset.refills ?? "");
     if (!there) return;
     list.replaceChildren(...there.childNodes);
+    const found = list.querySelectorAll("[data-nav]").length;
+    const said = document.querySelector("[data-found]");
+    if (said) said.textContent = found ? `${found}${list.querySelector("[rel=next]") ? " and more" : ""} found` : "Nobody matches";
     history.replaceState(null, "", asked.size ? url : form.action);
   });
   field.addEventListener("input", ask);
