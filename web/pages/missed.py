@@ -76,9 +76,10 @@ async def missed(request: Request, viewer: Anyone) -> Response:
 async def count(request: Request, viewer: Anyone) -> Response:
     """What waits for this viewer: the number beside the door."""
     found = await site_of(request).records.missed.counts(asker_of(viewer))
-    text = _("{n} missed calls wait for you").format(n=found.waiting)
+    text = _("One missed call waits for you") if found.waiting == 1 else _("{n} missed calls wait for you")
     if found.overdue:
-        text += _(", {n} are overdue").format(n=found.overdue)
+        text += _(", one is overdue") if found.overdue == 1 else _(", {late} are overdue")
+    text = text.format(n=found.waiting, late=found.overdue)
     return JSONResponse(
         {
             "waiting": found.waiting,
@@ -204,7 +205,9 @@ async def _page(
         reasons=missed_words.REASON_WORDS,
         people=[one for one in site.hub.names.directory.people if one.id is not None],
         may_give=viewer.account.role in SUPERVISORS,
-        whoses=_WHOSE_WORDS,
+        whoses={
+            one: word for one, word in _WHOSE_WORDS.items() if viewer.account.team or one is not Whose.TEAM
+        },
         periods=_PERIOD_WORDS,
         sorts=_SORT_WORDS,
         back=urlencode(asked),
