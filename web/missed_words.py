@@ -49,12 +49,18 @@ def waited(wait: Wait, names: Names) -> str:
 
 
 def moment(at: datetime, zone: tzinfo, now: datetime) -> str:
-    """`09:05` today, else `Fri 20 Nov 18:20`."""
+    """`09:05` today, `Fri 18:20` within the last days, else `12 Nov 18:20`."""
     local, today = at.astimezone(zone).date(), now.astimezone(zone).date()
-    if local == today:
+    away = abs((today - local).days)
+    if away == 0:
         return clock(at, zone)
+    if away < _WEEK:
+        return f"{_(WEEKDAYS[local.weekday()])} {clock(at, zone)}"
     year = f" {local.year}" if local.year != today.year else ""
-    return f"{_(WEEKDAYS[local.weekday()])} {short_date(local)}{year} {clock(at, zone)}"
+    return f"{short_date(local)}{year} {clock(at, zone)}"
+
+
+_WEEK = 7  # days; until then a weekday says which day is meant
 
 
 def until_now(since: datetime, now: datetime) -> str:

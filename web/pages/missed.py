@@ -24,7 +24,7 @@ from web import missed_words
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, NotAllowed, Viewer, guard
 from web.pages import Site, fields, site_of
 from web.visibility import mask, show
-from web.wording import Named, _, display_number
+from web.wording import Named, _, clock, display_number
 
 router = APIRouter(include_in_schema=False)
 Anyone = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
@@ -56,7 +56,9 @@ class Line:
     first: str
     last: str
     ago: str
+    claimed: str | None
     due: str | None
+    late: str
     urgency: str
     """late, soon, later or none: a word, a shape and a colour each."""
     tried: str | None
@@ -74,9 +76,10 @@ async def missed(request: Request, viewer: Anyone) -> Response:
 async def count(request: Request, viewer: Anyone) -> Response:
     """What waits for this viewer: the number beside the door."""
     found = await site_of(request).records.missed.counts(asker_of(viewer))
-    text = _("{n} missed calls wait for you").format(n=found.waiting)
+    text = _("One missed call waits for you") if found.waiting == 1 else _("{n} missed calls wait for you")
     if found.overdue:
-        text += _(", {n} are overdue").format(n=found.overdue)
+        text += _(", one is overdue") if found.overdue == 1 else _(", {late} are overdue")
+    text = text.format(n=found.waiting, late=found.overdue)
     return JSONResponse(
         {
             "waiting": found.waiting,
@@ -202,7 +205,9 @@ async def _page(
         reasons=missed_words.REASON_WORDS,
         people=[one for one in site.hub.names.directory.people if one.id is not None],
         may_give=viewer.account.role in SUPERVISORS,
-        whoses=_WHOSE_WORDS,
+        whoses={
+            one: word for one, word in _WHOSE_WORDS.items() if viewer.account.team or one is not Whose.TEAM
+        },
         periods=_PERIOD_WORDS,
         sorts=_SORT_WORDS,
         back=urlencode(asked),
@@ -298,14 +303,22 @@ def _line(site: Site, viewer: Viewer, entry: MissedEntry, hours: WorkingHours, n
         mine=claimed_by_me or (own.person_id is not None and entry.owner_id == own.person_id),
         claimed_by_me=claimed_by_me,
         first=missed_words.moment(entry.first_at, zone, now),
-        last=missed_words.moment(entry.last_at, zone, now),
+        last=_last(entry, zone, now),
         ago=missed_words.until_now(entry.first_at, now),
+        claimed=missed_words.moment(entry.claimed_at, zone, now) if entry.claimed_at else None,
         due=missed_words.moment(deadline, zone, now) if deadline else None,
+        late=missed_words.until_now(deadline, now) if deadline else "",
         urgency=_urgency(entry, deadline, now),
         tried=_tried(site, entry, zone, now),
         settled=missed_words.settled(entry, names) if not open_ else None,
         settled_at=missed_words.moment(entry.closed_at, zone, now) if entry.closed_at else None,
     )
+
+
+def _last(entry: MissedEntry, zone: ZoneInfo, now: datetime) -> str:
+    """Beside the first: of the same day only the clock."""
+    same_day = entry.first_at.astimezone(zone).date() == entry.last_at.astimezone(zone).date()
+    return clock(entry.last_at, zone) if same_day else missed_words.moment(entry.last_at, zone, now)
 
 
 def _who(site: Site, viewer: Viewer, entry: MissedEntry) -> Named:
