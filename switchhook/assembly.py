@@ -27,6 +27,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from ami_bridge.actions import ActionChannel
+from ami_bridge.agi import EVERYONE, GROUP_ONLY, FastAgiServer
 from ami_bridge.interpreter import WANTED, WANTED_ONLY_WITH
 from ami_bridge.observer import Observer
 from call_records.book.rows import Home
@@ -40,6 +41,7 @@ from call_records.spool import SpoolingJournal
 from switchhook import __version__
 from switchhook.audio import audio_settings
 from switchhook.bridge import Bridge, RecordingDesk
+from switchhook.caller_lookup import BookLookup
 from switchhook.cel_sources import cel_source
 from switchhook.doctor import link_to
 from switchhook.meters import ServiceMeters
@@ -78,6 +80,8 @@ class Service:
     line: RecordingLine | None = None
     """The way of recordings; None in a process that only serves pages."""
     bridges: dict[str, Bridge] = field(default_factory=dict)
+    names: FastAgiServer | None = None
+    """Tells the PBX who calls; None when it was not asked for."""
     web_port: int | None = None
     setup_code: str | None = None
     """The one-time code for the first administrator, where there is none yet; None when not known (yet)."""
@@ -103,6 +107,7 @@ class Service:
             if bridge.cel_problem
         ]
         told += self.line.troubles() if self.line else ()
+        told += [self.names.problem] if self.names and self.names.problem else []
         return told
 
 
@@ -295,6 +300,8 @@ def _start_parts(
         once_stored(service.store.reviews.picks.run, "review picks")
         once_stored(Bookkeeper(service.store.engine, steps_for(service.store.home)).run, "book")
         once_stored(service.store.missed.run, "missed calls")
+        if (names := _names_on_handsets(service)) is not None:
+            running.append(tasks.create_task(names.keep_serving(), name="names on handsets"))
         for pbx in service.settings.pbx:
             actions = ActionChannel(link_to(pbx))
             bridge = _bridge(service, pbx, service.spool, actions)
@@ -307,6 +314,22 @@ def _start_parts(
     else:
         tasks.create_task(_serve(service, stop, started, web_settings), name="web")
     return running
+
+
+def _names_on_handsets(service: Service) -> FastAgiServer | None:
+    """Who answers the PBX's question who calls; None when neither a port nor a socket was named."""
+    wanted = service.settings.handsets
+    if wanted.port is None and wanted.socket is None:
+        return None
+    service.names = FastAgiServer(
+        {pbx.id: BookLookup(service.store, numbering_of(pbx)) for pbx in service.settings.pbx},
+        host=wanted.host,
+        port=wanted.port,
+        unix_socket=wanted.socket,
+        socket_mode=GROUP_ONLY if wanted.socket_for == "group" else EVERYONE,
+        permit=[str(network) for network in wanted.permit],
+    )
+    return service.names
 
 
 async def _once_stored(service: Service, part: Callable[[], Awaitable[None]]) -> None:

@@ -20,6 +20,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ami_bridge import agi_doctor
 from ami_bridge import doctor as pbx_doctor
 from ami_bridge.connection import PbxLink
 from call_records.recordings.places import place_of
@@ -97,6 +98,7 @@ async def examine(config: Path | None) -> list[Finding]:
     findings += [finding async for finding in _database(settings.database)]
     findings += [finding async for finding in _recordings(settings)]
     findings += _guarded("web", lambda: _web(settings.web))
+    findings += await _handsets(settings)
     for report in await asyncio.gather(*(examine_pbx(pbx) for pbx in settings.pbx)):
         findings += report
     return findings
@@ -358,6 +360,29 @@ def _web(web: WebSettings) -> Iterator[Finding]:
             )
             return
     yield Finding(Level.FINE, "web", f"{web.host}:{web.port} is free.")
+
+
+async def _handsets(settings: Settings) -> list[Finding]:
+    """Whether phones can show who calls, where that is wanted."""
+    wanted = settings.handsets
+    if wanted.port is None and wanted.socket is None:
+        return []
+    try:
+        async with asyncio.timeout(PBX_SECONDS):
+            told = await agi_doctor.examine_service(
+                tuple(pbx.id for pbx in settings.pbx),
+                host=wanted.host,
+                port=wanted.port,
+                unix_socket=wanted.socket,
+            )
+            found = [Finding(_LEVELS[each.level], "handsets", each.what, each.remedy) for each in told]
+            for pbx in settings.pbx:
+                if pbx.secret is not None:
+                    each = await agi_doctor.examine_dialplan(link_to(pbx))
+                    found.append(Finding(_LEVELS[each.level], pbx.id, each.what, each.remedy))
+    except Exception as mistake:  # the doctor must finish his round
+        return [_stumbled("handsets", mistake)]
+    return found
 
 
 async def examine_pbx(pbx: PbxSettings) -> list[Finding]:

@@ -9,11 +9,13 @@ The page docs/reference/settings.md is written by `reference()` from the fields 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -61,6 +63,17 @@ def _is_time_zone(value: str) -> str:
 
 
 TimeZone = Annotated[str, AfterValidator(_is_time_zone)]
+
+
+def _is_network(value: str) -> str:
+    try:
+        ip_network(value)
+    except ValueError as mistake:
+        raise ValueError("is not a network as in 10.0.0.5/32 or 192.168.1.0/24") from mistake
+    return value
+
+
+Network = Annotated[str, AfterValidator(_is_network)]
 
 
 def machine_time_zone() -> tzinfo:
@@ -272,6 +285,39 @@ class RecordingSettings(Section):
     )
 
 
+class HandsetSettings(Section):
+    """Who calls, for the displays of the phones: Asterisk asks before they ring. Off until a port or a socket is named."""
+
+    host: str = setting(
+        "127.0.0.1",
+        "Address on which Asterisk's FastAGI is answered.",
+        reason="FastAGI has no password, so it stays on this machine.",
+        min_length=1,
+    )
+    port: int | None = setting(
+        None,
+        "Port for FastAGI; 4573 is Asterisk's own choice.",
+        reason="Without it no port is open.",
+        ge=0,
+        le=65535,
+    )
+    socket: Path | None = setting(
+        None,
+        "Unix socket for the script switchhook-names, for example /run/switchhook/handsets.sock.",
+        reason="Without it there is none.",
+    )
+    socket_for: Literal["group", "everyone"] = setting(
+        "group",
+        "Who here may use the socket: the group of the user who runs Switchhook (put asterisk in it), or everyone.",
+        reason="Under our systemd unit the user is made anew at each start and nobody is in his group: say everyone there.",
+    )
+    permit: tuple[Network, ...] = setting(
+        ("127.0.0.0/8", "::1/128"),
+        "Networks from which may be asked on the port.",
+        reason="Whoever may ask can read names and companies out of the contact book, number by number.",
+    )
+
+
 class LogSettings(Section):
     """What the person on duty reads. Logs go to standard error."""
 
@@ -317,6 +363,7 @@ class Settings(BaseSettings):
     database: DatabaseSettings = DatabaseSettings()
     web: WebSettings = WebSettings()
     recordings: RecordingSettings = RecordingSettings()
+    handsets: HandsetSettings = HandsetSettings()
     logs: LogSettings = LogSettings()
     keep: KeepSettings = KeepSettings()
 
@@ -661,6 +708,7 @@ def _sections() -> Iterator[tuple[str, type[Section]]]:
     yield "database", DatabaseSettings
     yield "web", WebSettings
     yield "recordings", RecordingSettings
+    yield "handsets", HandsetSettings
     yield "logs", LogSettings
     yield "keep", KeepSettings
 
@@ -696,6 +744,8 @@ def _row(key: str, field: Any) -> str:  # pydantic's FieldInfo keeps our notes i
 def _toml(value: object) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`{json.dumps(value)}`"
     return (
         f"`'{value}'`"
         if isinstance(value, str) and "\\" in value

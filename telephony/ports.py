@@ -77,3 +77,31 @@ class LiveCalls(Protocol):
 
     def changes(self) -> AbstractAsyncContextManager[AsyncIterator[CallFacts | LinkState]]:
         """Every change from the moment of entering; a slow reader is dropped (the iterator ends), never waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerQuestion:
+    """A call is coming in and no phone rings yet: who calls?"""
+
+    pbx: str
+    raw: str
+    """The caller's number as the PBX has it, digits and perhaps a +; never a withheld one."""
+    did: str
+    """The number of ours that was called, as the PBX has it; empty when the dialplan did not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallerAnswer:
+    """What the phones may show of the caller, and whose customer he is. Shown only after `handset_names`."""
+
+    name: str | None
+    company: str | None
+    owner_extensions: tuple[str, ...] = ()
+    """Where the contact's owner can be reached, the first preferred; empty when nobody owns him."""
+
+
+class CallerLookup(Protocol):
+    """Who calls, for the displays of the phones. The caller waits meanwhile: answer from memory or one indexed query."""
+
+    async def ask(self, question: CallerQuestion) -> CallerAnswer | None:
+        """The caller, None when he is not known. Whatever it raises, and any delay, means that nothing is shown."""

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 FIXTURE_MODULES = (
+    "tests.shared_out",
     "tests.asterisk_fixtures",
     "tests.postgres_fixtures",
     "tests.browser_fixtures",

@@ -1,12 +1,14 @@
-"""The tests' own fence: nothing reaches beyond this machine."""
+"""The tests' own house: nothing reaches beyond this machine, and two processes share out the files."""
 
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import RealNetworkForbidden, is_local
+from tests.shared_out import CHAINS, deal_order
 
 
 def test_a_test_cannot_reach_the_outside() -> None:
@@ -38,3 +40,21 @@ def test_a_test_can_reach_this_machine() -> None:
 def test_what_counts_as_this_machine(address: object, local: bool) -> None:
     """Loopback in both families and Unix sockets; nothing else."""
     assert is_local(address) is local
+
+
+def test_chains_name_files_that_are_there() -> None:
+    """Somebody renames a file of tests that wants the machine for itself: its place in the chain goes with it."""
+    assert [file for files in CHAINS.values() for file in files if not Path(file).is_file()] == []
+
+
+def test_chains_are_dealt_out_first_and_short_files_last() -> None:
+    """Two processes begin with what must not meet, and end together."""
+    first, second = CHAINS["by the clock"][:2]
+    marks = {
+        "quick.py": set[str](),
+        "page.py": {"browser"},
+        second: {"asterisk"},
+        "row.py": {"postgres"},
+        first: {""},
+    }
+    assert deal_order(marks) == [first, second, "row.py", "page.py", "quick.py"]

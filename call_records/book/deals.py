@@ -37,7 +37,7 @@ from call_records.models import people
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, PeerMistake
 
-MOVE_LOCK = 17  # the advisory lock of moves; the journal's have 7, numbers 11, booking 13
+MOVE_LOCK = 23  # the advisory lock of moves; calls have 7, numbers 11, booking 13, lines 17
 
 HOME = Home()
 _NO_DEAL = "There is no such deal any more."

@@ -7,15 +7,17 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from call_records.book.shapes import NewTask
-from call_records.book.tables import clients, timeline
+from call_records.book.tables import timeline
 from call_records.database import RecordsStore
 from telephony.errors import PeerMistake
+from tests.book.emptied import records, store
 from tests.book.test_deals import account, client, deal, person
 
-pytestmark = pytest.mark.postgres
+__all__ = ["records", "store"]
+pytestmark = [pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
 NOW = datetime.now(UTC)
 
 
@@ -50,8 +52,7 @@ async def test_a_task_of_a_deal_is_its_contacts(records: RecordsStore) -> None:
     of = await deal(records, "Floor", contact_id=contact)
     made = await records.tasks.add(NewTask("Measure", deal_id=of.id), by=anna)
     assert (made.client_id, made.client, made.deal) == (contact, "Ines", "Floor")
-    async with records.engine.begin() as connection:
-        await connection.execute(update(clients).where(clients.c.id == contact).values(merged_into=survivor))
+    await records.book.merge(survivor, contact, by=None)
     assert [one.id for one in await records.tasks.of_client(survivor)] == [made.id]
     assert [one.id for one in await records.tasks.of_deal(of.id)] == [made.id]
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
@@ -105,20 +106,32 @@ async def test_it_stops_within_five_seconds_although_the_database_hangs(
     service = make_service(configuration(asterisk, database=own_database(own_postgres)))
     await service.start()
     anna, carrier = await phones.handset("101"), await phones.carrier()
-    frozen = [own_postgres.pid, *children_of(own_postgres.pid)]
-    for pid in frozen:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with frozen(own_postgres):
         await talking(carrier, ANNA, anna, PETER)
         began = time.monotonic()
         await service.stop()
         assert time.monotonic() - began < STOP_SECONDS + 0.5
+
+
+@contextlib.contextmanager
+def frozen(postgres: EmbeddedPostgres) -> Iterator[None]:
+    """The server and its children neither answer nor end. The parent is stopped first and goes on last: what ends
+    meanwhile is kept for it to bury, so that its number stays its own.
+    """
+    assert postgres.pid
+    stopped = [postgres.pid]
+    os.kill(postgres.pid, signal.SIGSTOP)
+    try:
+        for child in children_of(postgres.pid):
+            os.kill(child, signal.SIGSTOP)
+            stopped.append(child)
+        yield
     finally:
-        for pid in frozen:
+        for pid in reversed(stopped):
             os.kill(pid, signal.SIGCONT)
 
 
-def children_of(pid: int | None) -> list[int]:
+def children_of(pid: int) -> list[int]:
     """Its child processes."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 

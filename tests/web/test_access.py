@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import time
 from uuid import UUID
 
@@ -37,6 +38,30 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/live"): ALL,
     ("GET", "/calls"): ALL,
     ("GET", "/calls/{call_id}"): ALL,
+    ("GET", "/people"): ALL,
+    ("POST", "/people"): ALL,
+    ("GET", "/people/new"): ALL,
+    ("GET", "/people/find"): ALL,
+    ("GET", "/people/same"): ALL,
+    ("GET", "/people/{client_id}"): ALL,
+    ("POST", "/people/{client_id}"): ALL,
+    ("POST", "/people/{client_id}/remove"): ALL,
+    ("POST", "/people/{client_id}/restore"): ALL,
+    ("GET", "/people/{client_id}/merge"): ALL,
+    ("POST", "/people/{client_id}/merge"): ALL,
+    ("POST", "/people/{client_id}/merges/{merge_id}/undo"): ALL,
+    ("GET", "/people/{client_id}/convert"): ALL,
+    ("POST", "/people/{client_id}/convert"): ALL,
+    ("GET", "/people/{client_id}/reject"): ALL,
+    ("POST", "/people/{client_id}/reject"): ALL,
+    ("POST", "/people/{client_id}/reopen"): ALL,
+    ("POST", "/people/{client_id}/notes"): ALL,
+    ("POST", "/people/{client_id}/notes/{entry_id}"): ALL,
+    ("POST", "/people/{client_id}/tasks"): ALL,
+    ("POST", "/people/{client_id}/tasks/{task_id}"): ALL,
+    ("GET", "/people/{client_id}/calls/{call_id}/move"): ALL,
+    ("POST", "/people/{client_id}/calls/{call_id}/move"): ALL,
+    ("GET", "/search"): ALL,
     ("GET", "/settings"): ALL,
     ("POST", "/settings/card"): ALL,
     ("POST", "/settings/theme"): ALL,
@@ -63,6 +88,15 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/review/{pick_id}"): SUPERVISING,
     ("POST", "/review/{pick_id}/skip"): SUPERVISING,
     ("POST", "/review/{pick_id}/undo"): SUPERVISING,
+    ("GET", "/missed"): ALL,
+    ("GET", "/missed/count"): ALL,
+    ("POST", "/missed/{entry_id}/claim"): ALL,
+    ("POST", "/missed/{entry_id}/release"): ALL,
+    ("POST", "/missed/{entry_id}/give"): SUPERVISING,
+    ("POST", "/missed/{entry_id}/give-up"): ALL,
+    ("POST", "/missed/{entry_id}/reopen"): ALL,
+    ("GET", "/hours"): ADMIN,
+    ("POST", "/hours"): ADMIN,
     ("GET", "/feedback"): ALL,
     ("GET", "/feedback/{grade_id}"): ALL,
     ("GET", "/accounts"): ADMIN,
@@ -76,10 +110,34 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/staff/list"): ADMIN,
     ("GET", "/staff/{person_id}"): ADMIN,
     ("POST", "/staff/{person_id}/left"): ADMIN,
+    ("GET", "/deals"): ALL,
+    ("GET", "/deals/column/{stage_id}"): ALL,
+    ("GET", "/deals/new"): ALL,
+    ("POST", "/deals/new"): ALL,
+    ("GET", "/deals/{deal_id}"): ALL,
+    ("POST", "/deals/{deal_id}"): ALL,
+    ("POST", "/deals/{deal_id}/move"): ALL,
+    ("POST", "/deals/{deal_id}/remove"): ALL,
+    ("POST", "/deals/{deal_id}/restore"): ALL,
+    ("POST", "/deals/{deal_id}/tasks"): ALL,
+    ("POST", "/deals/{deal_id}/notes"): ALL,
+    ("POST", "/tasks/{task_id}"): ALL,
+    ("POST", "/tasks/{task_id}/done"): ALL,
+    ("GET", "/pipelines"): ADMIN,
+    ("POST", "/pipelines"): ADMIN,
+    ("POST", "/pipelines/currency"): ADMIN,
+    ("POST", "/pipelines/{pipeline_id}"): ADMIN,
+    ("POST", "/pipelines/stages/{stage_id}"): ADMIN,
     ("GET", "/api/v1/calls"): ALL,
     ("GET", "/api/v1/calls/{call_id}"): ALL,
     ("PUT", "/api/v1/calls/{call_id}/note"): ALL,
     ("GET", "/api/v1/calls/{call_id}/card"): ALL,
+    ("GET", "/api/v1/calls/{call_id}/who"): ALL,
+    ("PUT", "/api/v1/calls/{call_id}/who"): ALL,
+    ("POST", "/api/v1/calls/{call_id}/contact"): ALL,
+    ("GET", "/api/v1/calls/{call_id}/people"): ALL,
+    ("POST", "/calls/{call_id}/who"): ALL,
+    ("POST", "/calls/{call_id}/save"): ALL,
     ("GET", "/api/v1/calls/{call_id}/capture"): SUPERVISING,
     ("GET", "/api/v1/live"): ALL,
     # Whose recordings, and what may be done with them, is not a matter of the role: tests/recordings/.
@@ -335,6 +393,23 @@ def test_a_taken_port_names_the_fix() -> None:
     finally:
         first.close()
     assert "another port" in (caught.value.remedy or "")
+
+
+async def test_an_answer_is_not_held_back() -> None:
+    """The end of a page leaves at once, without waiting until the browser has acknowledged its beginning."""
+    undelayed: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    async def look(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted = writer.get_extra_info("socket")
+        undelayed.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+        writer.close()
+
+    async with await asyncio.start_server(look, sock=listen("127.0.0.1", 0)) as server:
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        told = await asyncio.wait_for(undelayed, 10)
+        writer.close()
+        await writer.wait_closed()
+    assert told
 
 
 async def test_stops_within_two_seconds_with_an_open_stream() -> None:

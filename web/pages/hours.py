@@ -1,7 +1,187 @@
-"""Working hours: when the office answers, and how long a missed call may wait. For administrators."""
+"""Working hours: is the office open now, and how long may a caller wait for the call he is owed?
+
+The hours decide what "since we last closed" means and when a deadline is over; a caller of Friday evening has not waited
+for sixty hours on Monday morning.
+"""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import re
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated
+from zoneinfo import ZoneInfo, available_timezones
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response
+
+from telephony.errors import PeerMistake
+from telephony.hours import WEEKDAYS, WorkingHours, checked
+from telephony.missed import MissedRules
+from web import missed_words
+from web.access import ADMINISTRATORS, Viewer, guard
+from web.pages import fields, site_of
+from web.wording import _
 
 router = APIRouter(include_in_schema=False)
+Administrator = Annotated[Viewer, Depends(guard(ADMINISTRATORS))]
+
+MOST_MINUTES = 10_000  # a working month; whoever wants longer wants no deadline, which is 0
+MOST_HOLIDAYS = 400  # days; written as ranges they are few lines
+_TIMES = re.compile(r"(\d{1,2})[:.](\d{2})\s*(?:-|–|—|to)\s*(\d{1,2})[:.](\d{2})")
+_DATES = re.compile(r"(\d{4}-\d{2}-\d{2})(?:\s*(?:-|–|—|to|\.\.)\s*(\d{4}-\d{2}-\d{2}))?$")
+MINUTES = ("deadline_minutes", "remind_minutes", "escalate_minutes")
+
+
+@router.get("/hours")
+async def hours(request: Request, viewer: Administrator) -> Response:
+    """What is set, and what that means now."""
+    book = site_of(request).records.missed
+    return await _page(request, viewer, _as_typed(await book.hours(), await book.rules()))
+
+
+@router.post("/hours")
+async def change(request: Request, viewer: Administrator) -> Response:
+    """Keep it; deadlines of what is owed are reckoned again."""
+    given = await fields(request)
+    book = site_of(request).records.missed
+    try:
+        told, rules = read_hours(given), read_rules(given)
+    except PeerMistake as mistake:
+        typed = _as_typed(await book.hours(), await book.rules()) | given
+        return await _page(request, viewer, typed, problem=f"{mistake} {mistake.remedy or ''}".strip())
+    await book.set_hours(told, by=viewer.account.id)
+    await book.set_rules(rules, by=viewer.account.id)
+    return RedirectResponse("/hours?saved=yes", 303)
+
+
+async def _page(
+    request: Request, viewer: Viewer, typed: Mapping[str, str], *, problem: str | None = None
+) -> Response:
+    site = site_of(request)
+    kept = await site.records.missed.hours()
+    teams = {one.team for one in site.hub.names.directory.people if one.team}
+    return site.renderer.page(
+        request,
+        viewer,
+        "hours.html",
+        status=400 if problem else 200,
+        office=missed_words.office_now(kept, ZoneInfo(kept.zone), datetime.now(UTC)),
+        now=datetime.now(ZoneInfo(kept.zone)).strftime("%H:%M"),
+        kept=kept,
+        weekdays=[(f"day-{day}", word) for day, word in enumerate(_WEEKDAY_WORDS)],
+        zones=sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC"),
+        teams=sorted(teams | ({typed["team"]} if typed.get("team") else set())),
+        typed=typed,
+        problem=problem,
+        said=_("Saved. Deadlines of what is owed were reckoned again.")
+        if "saved" in request.query_params
+        else None,
+    )
+
+
+_WEEKDAY_WORDS = (
+    _("Monday"),
+    _("Tuesday"),
+    _("Wednesday"),
+    _("Thursday"),
+    _("Friday"),
+    _("Saturday"),
+    _("Sunday"),
+)
+
+
+def _as_typed(told: WorkingHours, rules: MissedRules) -> dict[str, str]:
+    """What the fields hold."""
+    typed = {"zone": told.zone, "holidays": "\n".join(_ranges(told.holidays))}
+    for day in range(len(WEEKDAYS)):
+        spans = [f"{opens:%H:%M}-{closes:%H:%M}" for one, opens, closes in told.days if one == day]
+        typed[f"day-{day}"] = ", ".join(spans)
+    typed |= {name: str(getattr(rules, name)) for name in MINUTES}
+    return typed | {"escalates": "yes" if rules.escalates else "", "team": rules.team or ""}
+
+
+def _ranges(days: frozenset[date]) -> list[str]:
+    """`2026-12-31 - 2027-01-08` where days follow each other."""
+    runs: list[list[date]] = []
+    for day in sorted(days):
+        if runs and day - runs[-1][-1] == timedelta(days=1):
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return [f"{run[0]}" if len(run) == 1 else f"{run[0]} - {run[-1]}" for run in runs]
+
+
+def read_hours(given: Mapping[str, str]) -> WorkingHours:
+    """What was typed. Raises PeerMistake with the field that was not understood."""
+    days = tuple(
+        span for day in range(len(WEEKDAYS)) for span in _spans(day, given.get(f"day-{day}", "").strip())
+    )
+    zone = given.get("zone", "").strip() or "UTC"
+    return checked(WorkingHours(zone, days, frozenset(_holidays(given.get("holidays", "")))))
+
+
+def _spans(day: int, typed: str) -> list[tuple[int, time, time]]:
+    spans = []
+    for part in filter(None, (one.strip() for one in re.split(r"[,;]", typed))):
+        found = _TIMES.fullmatch(part)
+        try:
+            if found is None:
+                raise ValueError(part)
+            one, two, three, four = (int(each) for each in found.groups())
+            spans.append((day, time(one, two), time(three % 24 if not four else three, four)))
+        except ValueError as cause:
+            raise PeerMistake(
+                _("{day}: “{typed}” was not understood.").format(day=_WEEKDAY_WORDS[day], typed=part[:40]),
+                remedy=_(
+                    "Write it like 09:00-18:00, or 09:00-13:00, 14:00-18:00; leave it empty when closed."
+                ),
+            ) from cause
+    return spans
+
+
+def _holidays(typed: str) -> set[date]:
+    days: set[date] = set()
+    for line in filter(None, (one.strip() for one in re.split(r"[\n,;]", typed))):
+        found = _DATES.fullmatch(line)
+        try:
+            if found is None:
+                raise ValueError(line)
+            first = date.fromisoformat(found[1])
+            last = date.fromisoformat(found[2]) if found[2] else first
+            if not timedelta() <= last - first < timedelta(days=MOST_HOLIDAYS):
+                raise ValueError(line)
+        except ValueError as cause:
+            raise PeerMistake(
+                _("The holiday “{typed}” was not understood.").format(typed=line[:40]),
+                remedy=_(
+                    "Write one day a line, like 2026-12-31, or days that follow each other: 2026-12-31 - 2027-01-08."
+                ),
+            ) from cause
+        days |= {first + timedelta(days=step) for step in range((last - first).days + 1)}
+    return days
+
+
+def read_rules(given: Mapping[str, str]) -> MissedRules:
+    """What was typed. Raises PeerMistake for a number that is none."""
+    minutes = {}
+    for name in MINUTES:
+        typed = given.get(name, "").strip()
+        if not typed.isdecimal() or int(typed) > MOST_MINUTES:
+            raise PeerMistake(
+                _("“{typed}” is no number of minutes.").format(typed=typed[:40]),
+                remedy=_("Write a whole number up to {most}.").format(most=MOST_MINUTES),
+            )
+        minutes[name] = int(typed)
+    if minutes["remind_minutes"] > minutes["deadline_minutes"]:
+        raise PeerMistake(
+            _("The reminder would come before the call."),
+            remedy=_("Remind at most as many minutes before the deadline as there are until it."),
+        )
+    return MissedRules(
+        deadline_minutes=minutes["deadline_minutes"],
+        remind_minutes=minutes["remind_minutes"],
+        escalate_minutes=minutes["escalate_minutes"],
+        escalates=given.get("escalates") == "yes",
+        team=given.get("team", "").strip() or None,
+    )

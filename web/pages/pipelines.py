@@ -96,9 +96,7 @@ async def _use(site: Site, _viewer: Viewer, pipeline: Pipeline, _given: Given) -
 
 
 async def _add_stage(site: Site, _viewer: Viewer, pipeline: Pipeline, given: Given) -> None:
-    await site.records.pipelines.add_stage(
-        pipeline.id, given.get("name", ""), ends=given.get("ends", "open")
-    )
+    await site.records.pipelines.add_stage(pipeline.id, given.get("name", ""), ends=given.get("ends", "open"))
 
 
 PIPELINE_ACTS: dict[str, Callable[[Site, Viewer, Pipeline, Given], Awaitable[object]]] = {

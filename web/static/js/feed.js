@@ -6,7 +6,8 @@
  * @typedef {{id: string, section: string, since: string, busy: string[], html: string}} Call
  * @typedef {{call_id: string, extension: string, state: string, word: string, name: string|null, number: string,
  *   withheld: boolean, internal: boolean, inbound: boolean, did: string|null, queue: string|null, from: string|null,
- *   also: string[], since: string, recording: {paused_since: string|null}|null}} Card
+ *   also: string[], since: string, recording: {paused_since: string|null}|null,
+ *   who: import("./card-client.js").Who|null}} Card
  * @typedef {{type: string, [field: string]: any}} Message
  */
 
@@ -60,6 +61,7 @@ export class Feed {
     });
     on("card_closed", (closed) => { this.cards.delete(key(closed)); this.tell({ type: "card_closed", ...closed }); });
     on("link", (data) => { this.notice = data.notice; this.tell({ type: "link", notice: this.notice }); });
+    on("missed", () => this.tell({ type: "missed" }));
     on("beat", () => {});
     on("bye", ({ reason }) => {
       if (reason === "signed_out") { this.stop(); this.tell({ type: "signed_out" }); } else this.again();

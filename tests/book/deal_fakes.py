@@ -1,0 +1,60 @@
+"""Deals, pipelines and tasks of an office that has none: for tests of who may open what. The rest is tested on the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from call_records.book.shapes import DealPage
+from telephony.errors import PeerMistake
+
+
+class FakeDeals:
+    """No deal, no pipeline."""
+
+    async def pipelines(self, *, archived: bool = False) -> Sequence[Any]:
+        del archived
+        return ()
+
+    async def one(self, deal_id: UUID) -> None:
+        del deal_id
+
+    async def of_client(self, client_id: UUID) -> Sequence[Any]:
+        del client_id
+        return ()
+
+    async def page(self, *_asked: Any, **_more: Any) -> DealPage:
+        return DealPage((), 0, ())
+
+    async def board(self, *_asked: Any, **_more: Any) -> Sequence[Any]:
+        return ()
+
+    async def _missing(self, *_asked: Any, **_more: Any) -> Any:
+        raise PeerMistake("There is no such deal any more.")
+
+    add = change = move = remove = restore = more_of = _missing
+
+
+class FakePipelines:
+    """Nothing to look after."""
+
+    async def counts(self) -> Mapping[UUID, int]:
+        return {}
+
+    async def _nothing(self, *_asked: Any, **_more: Any) -> Any:
+        raise PeerMistake("There is no such pipeline any more.")
+
+    add = rename = order = archive = add_stage = change_stage = order_stages = remove_stage = _nothing
+
+
+class FakeTasks:
+    """Nothing to do."""
+
+    async def one(self, task_id: UUID) -> None:
+        del task_id
+
+    async def _none(self, *_asked: Any, **_more: Any) -> Sequence[Any]:
+        return ()
+
+    of_client = of_deal = open_of = _none

@@ -1,0 +1,83 @@
+"""How a run in several processes (`pytest -n 2 --dist loadfile`, as `./dev test` does) deals out the files.
+
+A file stays whole: what its tests share is made once. Each process has servers of its own (PostgreSQL, Asterisk, S3,
+Chromium), so nothing that a test may change is shared between two.
+
+Files that play many phones at once, or measure how long something takes, form one chain: one process plays them one
+after the other and first of all, while the other does what needs little of the machine. Then come those that wait long
+for a browser or a phone, and at the end many short ones, so that both processes end together.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import pytest
+
+CHAINS = {
+    "by the clock": (
+        "tests/scenarios/test_scenarios.py",
+        "tests/recordings/test_capture_transfers.py",
+        "tests/recordings/test_capture_choices.py",
+        "tests/recordings/test_capture_voices.py",
+        "tests/service/test_outage.py",
+        "tests/service/test_running.py",
+        "tests/service/test_restarts.py",
+    ),
+    "S3": (  # its server takes eight seconds to start
+        "tests/recordings/test_shelf_faults.py",
+        "tests/recordings/test_shelf.py",
+        "tests/recordings/test_shelf_ranges.py",
+        "tests/recordings/test_backup.py",
+    ),
+}
+CHAIN_OF = {file: name for name, files in CHAINS.items() for file in files}
+WAITING = frozenset(
+    {"asterisk", "browser"}
+)  # marks of tests that wait for programs much slower than themselves
+
+
+def file_of(nodeid: str) -> str:
+    """The file a test is in."""
+    return nodeid.partition("::")[0]
+
+
+def deal_order(marks: dict[str, set[str]]) -> list[str]:
+    """In which order files with these marks are dealt out."""
+
+    def turn(file: str) -> tuple[int, str, int]:
+        if file in CHAIN_OF:
+            chain = CHAIN_OF[file]
+            return list(CHAINS).index(chain), chain, CHAINS[chain].index(file)
+        late = 3 if marks[file] & WAITING else 2 if "postgres" in marks[file] else 4
+        return late, "", 0
+
+    return sorted(marks, key=turn)  # the same in each process, which pytest-xdist insists on
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In a process of such a run: the order in which they are dealt out."""
+    if not hasattr(config, "workerinput"):
+        return
+    marks: defaultdict[str, set[str]] = defaultdict(set)
+    for item in items:
+        marks[file_of(item.nodeid)].update(mark.name for mark in item.iter_markers())
+    order = {file: place for place, file in enumerate(deal_order(marks))}
+    items.sort(key=lambda item: order[file_of(item.nodeid)])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Deals out files in our order, chains as one."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler.loadscope import LoadScopeScheduling
+
+    class Dealer(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = file_of(nodeid)
+            return CHAIN_OF.get(file, file)
+
+    config.option.loadscopereorder = False  # by the number of tests says nothing about how long they take
+    return Dealer(config, log)

@@ -1,0 +1,86 @@
+// @ts-check
+/** The list of missed calls: what is done is done without leaving it, and what others do shows by itself. */
+import { keys } from "./keys.js";
+import { send } from "./page.js";
+
+const PATIENCE = 400; // ms; several changes of one call come together
+let asking = 0;
+/** @type {ReturnType<typeof setTimeout>|undefined} */ let soon;
+
+const list = () => /** @type {HTMLElement|null} */ (document.getElementById("missed"));
+
+/** Put the list of another copy of this page in the place of ours; the focus stays on its row. @param {string} html */
+function swap(html) {
+  const fresh = new DOMParser().parseFromString(html, "text/html").getElementById("missed");
+  const old = list();
+  if (!fresh || !old) return;
+  const row = /** @type {HTMLElement|null} */ (document.activeElement?.closest("[data-entry]"));
+  const at = row ? [...old.querySelectorAll("[data-entry]")].indexOf(row) : -1;
+  const kind = document.activeElement?.matches(".call-back") ? ".call-back" : "a.who";
+  old.replaceWith(document.adoptNode(fresh));
+  bind();
+  for (const form of fresh.querySelectorAll("form[data-filters]")) form.addEventListener("change", () => /** @type {HTMLFormElement} */ (form).requestSubmit());
+  if (at < 0) return;
+  const rows = [...fresh.querySelectorAll("[data-entry]")];
+  const same = rows.find((one) => /** @type {HTMLElement} */ (one).dataset.entry === row?.dataset.entry);
+  const next = same ?? rows[Math.min(at, rows.length - 1)];
+  /** @type {HTMLElement|null} */ (next?.querySelector(kind) ?? next?.querySelector("a.who"))?.focus({ preventScroll: true });
+}
+
+/** Nothing is put under somebody's hands: an open box or a field in use waits for the next change. */
+const busy = () => Boolean(list()?.querySelector("details[open]") || document.activeElement?.closest("#missed :is(input, select, textarea)"));
+
+async function refresh() {
+  if (document.hidden || busy()) { late = true; return; }
+  late = false;
+  const turn = ++asking;
+  try {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    if (answer.ok && !answer.redirected && turn === asking && !busy()) swap(await answer.text());
+  } catch { /* the line about the lost connection says it */ }
+}
+let late = false;
+
+const changed = () => { clearTimeout(soon); soon = setTimeout(refresh, PATIENCE); };
+document.addEventListener("switchhook:missed", changed);
+document.addEventListener("visibilitychange", () => { if (!document.hidden && late) changed(); });
+document.addEventListener("focusout", () => { if (late) changed(); });
+document.addEventListener("toggle", (event) => { if (late && !(/** @type {HTMLDetailsElement} */ (event.target).open)) changed(); }, true);
+document.addEventListener("click", (event) => {
+  for (const box of document.querySelectorAll("#missed details[open]")) if (!box.contains(/** @type {Node} */ (event.target))) box.removeAttribute("open");
+});
+
+/** A form of the list: sent without leaving the page. @param {HTMLFormElement} form */
+async function act(form) {
+  asking += 1;
+  const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(/** @type {any} */ (new FormData(form))) });
+  swap(await answer.text());
+}
+
+function bind() {
+  const here = list();
+  if (!here) return;
+  for (const form of here.querySelectorAll("form[data-act]")) {
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      act(/** @type {HTMLFormElement} */ (form)).catch(() => /** @type {HTMLFormElement} */ (form).submit());
+    });
+  }
+  for (const link of here.querySelectorAll("[data-call-back]")) link.addEventListener("click", () => { calling(/** @type {HTMLElement} */ (link)); });
+}
+
+/** The number is dialled by whatever answers to tel: links; we note who is calling. @param {HTMLElement} link */
+async function calling(link) {
+  const form = link.closest("[data-entry]")?.querySelector('form[action$="/claim"]');
+  if (form instanceof HTMLFormElement && !form.querySelector('[name="over"]')) await act(form);
+  else await send("POST", link.dataset.callBack ?? "");
+}
+
+keys({
+  b: () => {
+    const link = document.activeElement?.closest("[data-entry]")?.querySelector("[data-call-back]");
+    if (!(link instanceof HTMLElement)) return false;
+    link.click();
+  },
+});
+bind();
