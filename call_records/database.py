@@ -22,9 +22,13 @@ from call_records.book.clients import ClientBook
 from call_records.book.deals import DealBook
 from call_records.book.matching import NumberMatcher
 from call_records.book.missed_list import MissedBook
+from call_records.book.noticing import BookNotices
 from call_records.book.office import OfficeValues
 from call_records.book.pipelines import PipelineBook
 from call_records.book.rows import Home
+from call_records.book.shapes import Book, BookNews, Deals, Matching, Office, Pipelines, Tasks, Timelines
+from call_records.book.rules import LeadRuleBook
+from call_records.book.rules_shapes import BlockedNumbers, CampaignBook, LeadRules
 from call_records.book.shapes import Book, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.book.tasks import TaskBook
 from call_records.book.timelines import TimelineBook
@@ -91,9 +95,11 @@ class RecordsStore:
     """The same as `retention`, with what the service itself does."""
     reviews: Reviews
     office: Office
-    blocklist: Blocklist
-    campaigns: Campaigns
+    rules: LeadRules
+    blocklist: BlockedNumbers
+    campaigns: CampaignBook
     matching: Matching
+    book_news: BookNews
     deals: Deals
     pipelines: Pipelines
     tasks: Tasks
@@ -175,9 +181,11 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         audit=AuditLog(engine),
         reviews=ReviewDesk(engine),
         office=OfficeValues(engine),
+        rules=LeadRuleBook(engine, home),
         blocklist=Blocklist(engine, home),
         campaigns=Campaigns(engine, home),
         matching=NumberMatcher(engine, home),
+        book_news=BookNotices(engine),
         deals=DealBook(engine, home),
         pipelines=PipelineBook(engine),
         tasks=TaskBook(engine),

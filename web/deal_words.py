@@ -1,4 +1,4 @@
-"""How deals and tasks are said: money, what is next, since when it is silent. And what of it a viewer may see.
+"""How deals and tasks are said: what is next, since when it is silent. And what of it a viewer may see.
 
 A deal that a lead rule made may be called after a number; where numbers are hidden from somebody, they are hidden there
 too.
@@ -6,75 +6,19 @@ too.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta, tzinfo
-from decimal import Decimal, InvalidOperation
 
-from call_records.book.shapes import Deal, Money, Task
+from call_records.book.shapes import Deal, Task
 from telephony.errors import PeerMistake
-from web.visibility import View, mask
+from web.money import money
+from web.people_words import say
+from web.visibility import View
 from web.wording import _, day
 
-_NUMBER = re.compile(r"\+?\d(?:[\s().\-–/]*\d){6,}")
-"""Seven digits or more with what people write between them; fewer is an extension, a price or a year."""
-
-SYMBOLS = {
-    "RUB": "₽",
-    "EUR": "€",
-    "USD": "$",
-    "GBP": "£",
-    "UAH": "₴",
-    "KZT": "₸",
-    "PLN": "zł",
-    "ILS": "₪",
-    "INR": "₹",
-}
-"""Currencies whose sign everybody there reads; the others are written with their three letters."""
-
-THIN, FIRM = "\u202f", "\u00a0"  # narrow no-break space between thousands, no-break space before the currency
 DAY_ENDS = time(23, 59)
 """When a task is due of which only the day was said."""
-
-
-def money(amount: Decimal | None, currency: str) -> str:
-    """`120 000 ₽`; hundredths only where there are any. Empty when unknown."""
-    if amount is None:
-        return ""
-    written = f"{amount:,.2f}".replace(",", THIN).removesuffix(".00")
-    return f"{written}{FIRM}{SYMBOLS.get(currency, currency)}"
-
-
-def sums(several: Iterable[Money]) -> str:
-    """`120 000 ₽ + 300 €`: one sum for each currency."""
-    return " + ".join(money(one.amount, one.currency) for one in several)
-
-
-def read_amount(text: str) -> Decimal | None:
-    """What somebody typed: `120 000`, `120000,50`, `1.200,50 €`. Empty is no amount. Raises PeerMistake."""
-    kept = re.sub(r"[^\d.,\-]", "", text)
-    if not kept:
-        if text.strip():
-            raise _no_amount()
-        return None
-    cents = re.search(r"[.,](\d{1,2})$", kept)
-    whole = re.sub(r"[.,]", "", kept[: cents.start()] if cents else kept)
-    try:
-        return Decimal(f"{whole or '0'}.{cents.group(1) if cents else '0'}")
-    except InvalidOperation:
-        raise _no_amount() from None
-
-
-def _no_amount() -> PeerMistake:
-    return PeerMistake(_("This is no amount."), remedy=_("Write digits, like 120 000 or 99,50."))
-
-
-def say(text: str | None, view: View) -> str:
-    """A text as this view may read it."""
-    if text is None:
-        return ""
-    return _NUMBER.sub(lambda found: mask(found.group()), text) if view.numbers_masked else text
 
 
 def show_deal(deal: Deal, view: View) -> Deal:
@@ -112,16 +56,16 @@ class Due:
 
 
 def due_of(task: Task, zone: tzinfo, now: datetime) -> Due:
-    """`Overdue: 20 Nov`, `Today 14:00`, `Tomorrow`, `25 Nov 09:30`."""
+    """`Overdue since 20 Nov`, `Today 14:00`, `Tomorrow`, `25 Nov 09:30`."""
     if task.done_at is not None:
         return Due(_("Done {day}").format(day=day(task.done_at, zone, now)), None)
     if task.due_at is None:
         return Due("", None)
-    said = due_word(task.due_at, zone, now)
-    if task.due_at < now:
-        return Due(_("Overdue: {day}").format(day=said), "overdue")
     same = task.due_at.astimezone(zone).date() == now.astimezone(zone).date()
-    return Due(said, "today" if same else "later")
+    if task.due_at < now:
+        since = task.due_at.astimezone(zone).strftime("%H:%M") if same else day(task.due_at, zone, now)
+        return Due(_("Overdue since {when}").format(when=since), "overdue")
+    return Due(due_word(task.due_at, zone, now), "today" if same else "later")
 
 
 def due_word(due_at: datetime, zone: tzinfo, now: datetime) -> str:

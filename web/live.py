@@ -24,6 +24,8 @@ from telephony.facts import CallFacts, Direction, PartyKind, State, iso
 from telephony.ports import LinkState, LiveCalls
 from telephony.staff import PopPreference
 from web.access import Viewer
+from web.caller_words import client_name, display, show_identity, told_identity
+from web.callers import Callers, number_of
 from web.metrics import WebMetrics
 from web.player import taping
 from web.settings import WebSettings
@@ -106,6 +108,7 @@ class Hub:
         self.troubles = troubles
         """What an administrator should know now beyond links and database, one sentence each."""
         self.names = Names(region=settings.region)
+        self.callers = Callers(records, self._caller_known)
         self.store_problem: str | None = None
         self._store_problem_since = datetime.now(UTC)
         self._live = live
@@ -126,6 +129,7 @@ class Hub:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read(), name="live hub: changes")
             tasks.create_task(self._look_around(), name="live hub: names and store")
+            tasks.create_task(self.callers.run(), name="live hub: who calls")
             tasks.create_task(self._tell_missed(), name="live hub: missed calls")
 
     def close(self) -> None:
@@ -169,6 +173,8 @@ class Hub:
     async def _read(self) -> None:
         while True:
             async with self._live.changes() as changes:
+                for facts in self._live.calls():
+                    self.callers.follow(facts)
                 for stream in list(self._streams):  # after a gap of our own: everything again
                     self._send(stream, self._snapshot(stream))
                 async for change in changes:
@@ -212,9 +218,16 @@ class Hub:
         if isinstance(change, LinkState):
             self._tell_notice()
         else:
+            self.callers.follow(change)
             self._publish_call(change)
             self._forget_vanished(change.id)
         self._metrics.fan_out.observe(time.perf_counter() - began)
+
+    def _caller_known(self, call_id: UUID) -> None:
+        """The book answered: the card and the row of this call change, and the cards of who is asked about it."""
+        for facts in self._live.calls():
+            if call_id in (facts.id, facts.consultation_of):
+                self._publish_call(facts)
 
     def _publish_call(self, facts: CallFacts) -> None:
         """The card at once: it is what somebody with a ringing phone is waiting for. The lists a moment later."""
@@ -224,6 +237,8 @@ class Hub:
             self._told.add(facts.id)
         for stream in list(self._streams):
             self._send(stream, b"".join(self._card_changes(stream, facts)))
+        if facts.ended:
+            self.callers.forget(facts.id)
         self._untold[facts.id] = facts
         if self._telling is None:
             self._telling = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._tell_lists)
@@ -256,8 +271,13 @@ class Hub:
             "busy": [
                 leg.party for leg in seen.legs if leg.kind is PartyKind.EXTENSION and leg.ended_at is None
             ],
-            "html": self._render_row(seen, self.names),
+            "html": self._render_row(seen, self.names_in(facts, view)),
         }
+
+    def names_in(self, facts: CallFacts, view: View) -> Names:
+        """Names for a live call, as far as the book has answered."""
+        known = client_name(self.callers.of(facts.id), view)
+        return self.names.with_clients({facts.id: known}) if known else self.names
 
     def _card_changes(self, stream: Stream, facts: CallFacts) -> list[bytes]:
         if not stream.extensions:
@@ -285,33 +305,50 @@ class Hub:
 
     def _told_card(self, card: Card, facts: CallFacts, view: View) -> dict[str, Any]:
         """A card as the page shows it: the number at once, names where we know them, the way the caller
-        came.
+        came. Whoever is asked about a call before it is handed to him sees that call's client, not only who asks.
         """
-        extension_called = card.other_number is not None and not card.other_number.startswith("+")
-        name = card.other_name
-        if extension_called and card.other_number:
-            name = self.names.directory.name_of(card.other_number) or name
-        number = display_number(card.other_number, self._settings.region)
-        if view.numbers_masked and not extension_called:
-            number = mask(number)
+        about = self._asked_about(card, facts)
+        number, name = card.other_number, card.other_name
+        handed_by = card.transferred_by
+        if about is not None:
+            number, name, handed_by = number_of(about), about.caller.name, facts.caller.number
+        inside = number is not None and not number.startswith("+")
+        if inside and number:
+            name = self.names.directory.name_of(number) or name
+        shown = display_number(number, self._settings.region)
+        if view.numbers_masked and not inside:
+            shown = mask(shown)
             name = mask(name) if name else None
+        call = about or facts
+        identity = self.callers.of(call.id)
+        if identity is not None and identity.client is not None:
+            client = show_identity(identity, view).client or identity.client
+            name = None if identity.nameless else display(client, self._settings.region)
         return {
             "call_id": str(card.call_id),
             "extension": card.extension,
             "state": card.state.value,
             "word": _card_word(card),
             "name": name,
-            "number": number,
-            "withheld": card.other_number is None,
-            "internal": facts.direction is Direction.INTERNAL,
+            "number": shown,
+            "withheld": number is None,
+            "internal": call.direction is Direction.INTERNAL,
             "inbound": card.inbound,
-            "did": display_number(card.did, self._settings.region) if card.did else None,
-            "queue": card.queue,
-            "from": str(self.names.extension(card.transferred_by)) if card.transferred_by else None,
+            "did": display_number(call.did, self._settings.region) if call.did else None,
+            "queue": call.queue.name if call.queue else None,
+            "from": str(self.names.extension(handed_by)) if handed_by else None,
             "also": [self.names.extension(extension).first for extension in card.also_ringing],
             "since": card.since,
             "recording": _told_taping(facts),
+            "who": told_identity(call.id, identity, view, self._settings.region) if identity else None,
         }
+
+    def _asked_about(self, card: Card, facts: CallFacts) -> CallFacts | None:
+        """The live call with a client about which this phone is being asked."""
+        if not card.inbound or facts.consultation_of is None or facts.direction is not Direction.INTERNAL:
+            return None
+        about = (one for one in self._live.calls() if one.id == facts.consultation_of)
+        return next((one for one in about if number_of(one) is not None), None)
 
     def _forget_vanished(self, but: UUID) -> None:
         """A call that was merged into another just stops being listed; its rows and cards must not stay."""
@@ -319,6 +356,7 @@ class Hub:
         for call_id in self._told - listed - {but}:
             self._told.discard(call_id)
             self._untold.pop(call_id, None)
+            self.callers.forget(call_id)
             gone = encode("gone", {"id": str(call_id)})
             for stream in list(self._streams):
                 for key in [key for key in stream.open_cards if key[0] == call_id]:

@@ -7,12 +7,13 @@ the name of a lead that is known by nothing else, and in sentences that the serv
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from typing import Any
 
 from call_records.book.shapes import Client, ClientPhone, Deal
 from telephony.contacts import ClientKind, LeadState
+from web.money import money as money  # templates say it with the words of people
 from web.visibility import View, mask
 from web.wording import _, display_number
 
@@ -49,10 +50,21 @@ CHANGE_WORDS: dict[str, str] = {
     "removed": _("Removed from the book"),
     "restored": _("Put back into the book"),
     "unmerged": _("No longer one entry with"),
-    "rejected": _("Lead rejected"),
-    "reopened": _("Lead opened again"),
 }
 """What a change of an entry is called on its timeline; `what` of the told data."""
+
+STATE_CHANGE_WORDS: dict[str, str] = {
+    LeadState.OPEN: _("Lead opened again"),
+    LeadState.REJECTED: _("Lead rejected"),
+}
+
+
+def change_word(data: Mapping[str, Any]) -> str:
+    """What was changed, as the timeline's line begins."""
+    if data.get("what") == "state":
+        return STATE_CHANGE_WORDS.get(str(data.get("to")), _("Changed"))
+    return CHANGE_WORDS.get(str(data.get("what")), _("Changed"))
+
 
 _NUMBER = re.compile(r"\+?\d(?:[\s().\-–/]*\d){6,}")
 """Seven digits or more with what people write between them; fewer is an extension, a price or a year."""
@@ -132,14 +144,6 @@ def say(text: str, view: View) -> str:
 def mask_in(text: str) -> str:
     """The text with every telephone number in it hidden but for its last two digits."""
     return _NUMBER.sub(lambda found: mask(found.group()), text)
-
-
-def money(amount: Decimal | None, currency: str | None) -> str:
-    """`120 000 RUB`, thin spaces between thousands; kopecks only where there are any. Empty when unknown."""
-    if amount is None:
-        return ""
-    text = f"{amount:,.2f}".replace(",", "\u202f").removesuffix(".00")
-    return f"{text}\u00a0{currency}" if currency else text
 
 
 def deal_title(deal: Deal, view: View) -> str:

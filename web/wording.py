@@ -6,9 +6,11 @@ that a catalogue can be put behind it; there is only English now.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, tzinfo
 from functools import lru_cache
+from uuid import UUID
 
 import phonenumbers
 
@@ -169,6 +171,8 @@ class Named:
 
     name: str | None
     number: str | None
+    href: str | None = None
+    """The client's page, where the book knows him."""
 
     @property
     def first(self) -> str:
@@ -185,11 +189,27 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientName:
+    """How the book calls the client of a call."""
+
+    name: str | None
+    """None for an entry that is called by its number only."""
+    href: str
+    company: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Names:
-    """Puts names to parties: our directory for extensions, what the network sent for callers."""
+    """Puts names to parties: our directory for extensions, the book for clients, else what the network sent."""
 
     directory: Directory = field(default_factory=Directory)
     region: str | None = None
+    clients: Mapping[UUID, ClientName] = field(default_factory=dict)
+    """By the id of the call; only what the viewer may see."""
+
+    def with_clients(self, clients: Mapping[UUID, ClientName]) -> Names:
+        """The same, for calls of which the book knows the client."""
+        return replace(self, clients=clients)
 
     def extension(self, extension: str) -> Named:
         """One of ours."""
@@ -203,23 +223,34 @@ class Names:
             return self.caller(facts, leg.name)
         if leg.kind is PartyKind.SERVICE:
             return Named(leg.name, leg.party)
-        return Named(_useful(leg.name, leg.party), display_number(leg.party, self.region))
+        known = self.clients.get(facts.id) if _is_client(leg, facts) else None
+        name = (known.name if known else None) or _useful(leg.name, leg.party)
+        return Named(name, display_number(leg.party, self.region), known.href if known else None)
 
     def caller(self, facts: CallFacts, name: str | None = None) -> Named:
         """Who called, from what the network told."""
         caller = facts.caller
+        client = self.clients.get(facts.id) if facts.direction is Direction.INBOUND else None
+        href = client.href if client else None
         if caller.number is None:
-            return Named(_useful(caller.name, caller.raw), caller.raw if _digits(caller.raw) else None)
-        known = self.directory.name_of(caller.number)
+            told = (client.name if client else None) or _useful(caller.name, caller.raw)
+            return Named(told, caller.raw if _digits(caller.raw) else None, href)
+        known = (client.name if client else None) or self.directory.name_of(caller.number)
         number = display_number(caller.number, self.region)
-        return Named(known or _useful(name or caller.name, caller.number), number)
+        return Named(known or _useful(name or caller.name, caller.number), number, href)
 
     def client(self, facts: CallFacts) -> Named:
         """The other side as lists name it: the client, or whom a colleague called."""
         if facts.direction is Direction.INBOUND:
             return self.caller(facts)
         target = facts.answered_by or facts.requested
-        return self.party(target, facts) if target else Named(_("Nobody"), None)
+        if target is None:
+            return Named(_("Nobody"), None)
+        known = self.clients.get(facts.id)
+        told = self.party(target, facts)
+        if known is None or told.href is not None or facts.direction is Direction.INTERNAL:
+            return told
+        return Named(known.name or told.name, told.number, known.href)  # dialled, and nobody has rung yet
 
     def party(self, party: str, facts: CallFacts) -> Named:
         """Whoever `party` names in this call: a leg, the caller, one of ours, or just a number."""
@@ -229,6 +260,14 @@ class Names:
         if party == facts.caller.number:
             return self.caller(facts)
         return Named(self.directory.name_of(party), display_number(party, self.region))
+
+
+def _is_client(leg: Leg, facts: CallFacts) -> bool:
+    """Whether this is whom an outbound call was for. Told by its place: in a masked call numbers are not the numbers."""
+    if facts.direction is not Direction.OUTBOUND:
+        return False
+    outside = (one for one in facts.legs if one.kind is PartyKind.OUTSIDE and one.role is LegRole.CALLEE)
+    return next(outside, None) is leg
 
 
 def _digits(text: str) -> str:

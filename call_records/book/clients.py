@@ -82,6 +82,8 @@ class ClientBook:
         phones = phones_of(new.phones, self._home)
         with plain_errors():
             async with self._engine.begin() as connection:
+                await changing.hold_company(connection, new.company_id)
+                await changing.check_owner(connection, new.owner_id)
                 for key in sorted({one.key for one in phones if one.key is not None}):
                     await lock_number(connection, key)
                 client_id = await insert_client(connection, new, home=self._home, by=by, at=datetime.now(UTC))

@@ -12,8 +12,9 @@ from uuid import UUID
 from sqlalchemy import Row, delete, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from call_records.book.making import Asked, Verdict, Who, decide, person_at, rule_from, rule_row
+from call_records.book.making import Asked, Who, decide, person_at, rule_from, rule_row
 from call_records.book.rows import Home, insert_task, notice
+from call_records.book.rules_shapes import Verdict
 from call_records.book.shapes import NewTask
 from call_records.book.tables import call_rulings, clients, deals, tasks, timeline
 from telephony.lead_rules import Known, Making, OwnerRule

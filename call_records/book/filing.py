@@ -27,10 +27,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from call_records import wire
 from call_records.book import blocking
 from call_records.book.correcting import put_right, ruling_values, take_back
-from call_records.book.found import entry
-from call_records.book.making import Asked, Made, Verdict, Who, carry_out, decide
-from call_records.book.matching import match_key
+from call_records.book.found import entry, find
+from call_records.book.making import Asked, Made, Who, carry_out, decide
 from call_records.book.rows import Home, Told, lock_number, notice, tell
+from call_records.book.rules_shapes import Verdict
 from call_records.book.shapes import ClientPhone
 from call_records.book.spoken import file_earlier_calls, tell_spoken, tell_spoken_of_deals
 from call_records.book.tables import call_rulings, timeline
@@ -161,7 +161,7 @@ async def _placed(
             await entry(connection, row.client_id)
         )  # of a removed entry it keeps its place: that can be undone
     await _forget_place(connection, row)
-    match = await match_key(connection, key)
+    match = await find(connection, key)
     found = await entry(connection, match.chosen.id) if match.chosen else None
     if found is not None:
         why = why_of(match, number, key)

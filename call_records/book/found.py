@@ -1,4 +1,4 @@
-"""Where an entry of the book has led to meanwhile, and which open deal its calls belong to."""
+"""Whose number is it, asked from inside a transaction; and where an entry of the book has led to meanwhile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,20 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from call_records.book.deals import open_deal_of
-from telephony.contacts import ClientKind, LeadState
+from call_records.book.matching import match_key
+from telephony.contacts import ClientKind, LeadState, Match, MatchRule
+
+
+async def find(connection: AsyncConnection, key: str) -> Match:
+    """Who has this number, by the policy of a ringing phone. A call must lie somewhere, so of several who fit alike it is
+    with the one spoken to last until a person says (LAST_SPOKEN). A lead that was turned down, merged or converted is
+    found too: nobody becomes a lead twice because his first one came to an end.
+    """
+    match = await match_key(connection, key)
+    last = match.others[0] if match.others else None
+    if match.chosen is not None or last is None or last.spoken_at is None:
+        return match
+    return Match(key, last, MatchRule.LAST_SPOKEN, match.others[1:])
 
 
 @dataclass(frozen=True, slots=True)

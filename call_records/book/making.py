@@ -22,6 +22,7 @@ from call_records.book.campaigns import campaign_of
 from call_records.book.deals import insert_deal
 from call_records.book.found import Entry
 from call_records.book.rows import Home, insert_client, insert_task
+from call_records.book.rules_shapes import Verdict
 from call_records.book.shapes import NewClient, NewDeal, NewTask
 from call_records.book.tables import lead_rules, office, pipelines, stages
 from call_records.models import extensions, people
@@ -90,25 +91,6 @@ class Who:
         if self.entry is None:
             return Known.KNOWN if self.several else Known.UNKNOWN
         return Known.KNOWN if self.entry.deal_id is not None else Known.KNOWN_WITHOUT_OPEN_DEAL
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is to be made, and why; nothing has been written yet."""
-
-    known: Known
-    making: Making
-    refusal: Refusal | None = None
-    line: LeadRule | None = None
-    """Which line decided; None with a refusal that no line was asked about."""
-    owner_id: UUID | None = None
-    extension: str | None = None
-    """By which extension of ours the owner was found, where the line asks for that."""
-    stage_id: UUID | None = None
-    task: str | None = None
-    due_at: datetime | None = None
-    campaign_id: UUID | None = None
-    blocked_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,7 @@ async def _turn_back(
 
 
 _OTHER_WAY = text("""
-    SELECT jsonb_array_elements_text(m.moved -> :name) FROM client_merges m
+    SELECT jsonb_array_elements_text(m.moved -> CAST(:name AS text)) FROM client_merges m
     WHERE m.undone_at IS NULL AND m.at > :at AND m.survivor_id = ANY(:family) AND NOT m.absorbed_id = ANY(:above)
 """).bindparams(
     bindparam("at", type_=MOMENT),
@@ -174,8 +174,9 @@ _OTHER_WAY = text("""
 """What came to the family later and not through the branch."""
 _PASSED = text("""
     UPDATE client_merges SET moved = jsonb_set(moved, ARRAY[CAST(:name AS text)], (
-        SELECT coalesce(jsonb_agg(id), '[]') FROM jsonb_array_elements_text(moved -> :name) AS id
-        WHERE NOT id = ANY(:ids)))
+        SELECT coalesce(jsonb_agg(turned.one), '[]')
+        FROM jsonb_array_elements_text(moved -> CAST(:name AS text)) AS turned (one)
+        WHERE NOT turned.one = ANY(:ids)))
     WHERE undone_at IS NULL AND absorbed_id = ANY(:above)
 """).bindparams(bindparam("ids", type_=ARRAY(Text)), bindparam("above", type_=ARRAY(Uuid)))
 """The merges above the branch brought them further; that is over."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -492,6 +492,15 @@ class Matching(Protocol):
 
     async def teach(self, number: str, *, client_id: UUID, right: bool, by: UUID) -> None:
         """This number is (or is not) this client's; remembered for the next call."""
+
+
+class BookNews(Protocol):
+    """What is being changed, by anybody."""
+
+    async def follow(self, hear: Callable[[str, UUID | None], None]) -> None:
+        """Call `hear(what, which)` for each change; what is client, call, deal, missed, or `all` without a which: anything
+        may have changed. Runs until cancelled.
+        """
 
 
 class Office(Protocol):

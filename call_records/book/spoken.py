@@ -67,8 +67,9 @@ async def tell_spoken_of_deals(connection: AsyncConnection, ids: Iterable[UUID])
 _EARLIER = text("""
     INSERT INTO timeline (id, client_id, kind, at, call_id, data)
     SELECT gen_random_uuid(), :client, 'call', c.started_at, c.id, jsonb_build_object(
-        'key', CAST(:key AS text), 'rule', CAST(:rule AS text), 'field', CAST(:field AS text), 'written', CAST(:written AS text),
-        'asked', c.outside_number, 'others', '[]'::jsonb, 'by_hand', false, 'earlier', true)
+        'key', CAST(:key AS text), 'rule', CAST(:rule AS text), 'field', CAST(:field AS text),
+        'written', CAST(:written AS text), 'asked', c.outside_number, 'others', '[]'::jsonb, 'by_hand', false,
+        'earlier', true)
     FROM calls c
     WHERE c.outside_last10 = :tail AND (c.outside_number = :key OR c.outside_number NOT LIKE '+%')
         AND NOT EXISTS (SELECT 1 FROM timeline t WHERE t.call_id = c.id AND t.kind = 'call')

@@ -24,7 +24,7 @@ from tests.web import office
 from tests.web.conftest import SETTINGS, Person
 from tests.web.kept import add_everybody, serving, signed_in
 from web.pages.people_changes import read_amount
-from web.people_words import mask_in, money
+from web.people_words import mask_in
 
 pytestmark = pytest.mark.postgres
 HOSTILE = "<script>alert(1)</script>\"'\u202e&amp;"
@@ -414,7 +414,7 @@ async def test_a_call_is_moved_and_the_number_remembered(
     assert match.chosen
     assert match.chosen.id == olga.id
     undo = await manager.read(where)
-    assert "The call has another place now" in undo
+    assert "The call is with Olga now." in undo
     assert f'value="client:{irina.id}"' in undo
     assert (await sent(manager, path, to=f"client:{irina.id}", remember="yes"))[0] == 303
     assert (await records.timelines.places([call.id]))[call.id].client_id == irina.id
@@ -599,10 +599,3 @@ def test_numbers_are_hidden_within_sentences() -> None:
     assert mask_in("Call +7 (916) 000-00-12 in 2026, 12 000 each, ext. 101") == (
         "Call +• (•••) •••-••-12 in 2026, 12 000 each, ext. 101"
     )
-
-
-def test_money_is_written_with_thin_spaces() -> None:
-    """Thousands apart, kopecks only where there are any."""
-    assert money(Decimal("128400.50"), "RUB") == "128\u202f400.50\u00a0RUB"
-    assert money(Decimal(1200), "EUR") == "1\u202f200\u00a0EUR"
-    assert money(None, "EUR") == ""

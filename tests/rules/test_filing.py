@@ -52,7 +52,7 @@ async def test_an_answered_stranger_is_one_lead(records: RecordsStore) -> None:
     await take_in(records, answered(ringing), ended(answered(ringing)))
     (lead,) = await leads(records)
     assert (lead["name"], lead["owner_id"], lead["source"], lead["state"]) == (CLIENT, anna, "call", "open")
-    assert lead["spoken_at"] == ringing.started_at + timedelta(seconds=5)
+    assert lead["spoken_at"] == ringing.started_at + timedelta(seconds=65)
     (place,) = await places(records)
     assert (place["call_id"], place["client_id"], place["data"]["made"]) == (ringing.id, lead["id"], "lead")
     (phone,) = await rows(records, "SELECT * FROM client_phones")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,7 @@ from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher
 
+from call_records.book.shapes import CallPlace
 from call_records.shapes import (
     Account,
     ApiToken,
@@ -313,6 +314,21 @@ class FakeMatching:
         self.taught.append((number, client_id, right))
 
 
+class FakeBookNews:
+    """News of the book, told by the test."""
+
+    def __init__(self) -> None:
+        self.hearers: list[Callable[[str, UUID | None], None]] = []
+
+    async def follow(self, hear: Callable[[str, UUID | None], None]) -> None:
+        self.hearers.append(hear)
+        await asyncio.Event().wait()
+
+    def tell(self, what: str, which: UUID | None = None) -> None:
+        for hear in self.hearers:
+            hear(what, which)
+
+
 class FakeBook:
     """A book with nobody in it; what is asked besides belongs to tests on the real store."""
 
@@ -325,11 +341,13 @@ class FakeBook:
 
 
 class FakeTimelines:
-    """Nothing happened with anybody."""
+    """Calls lie where the test has put them."""
 
-    async def places(self, call_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
-        del call_ids
-        return {}
+    def __init__(self) -> None:
+        self.kept: dict[UUID, CallPlace] = {}
+
+    async def places(self, call_ids: Sequence[UUID]) -> Mapping[UUID, CallPlace]:
+        return {one: self.kept[one] for one in call_ids if one in self.kept}
 
 
 class FakeRecords:
@@ -353,8 +371,9 @@ class FakeRecords:
         self.reviews = FakeReviews()
         self.office = FakeOffice()
         self.matching = FakeMatching()
+        self.book_news = FakeBookNews()
         self.book: Any = FakeBook()
-        self.timelines: Any = FakeTimelines()
+        self.timelines = FakeTimelines()
         self.deals: Any = FakeDeals()
         self.pipelines: Any = FakePipelines()
         self.tasks: Any = FakeTasks()

@@ -132,6 +132,12 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/api/v1/calls/{call_id}"): ALL,
     ("PUT", "/api/v1/calls/{call_id}/note"): ALL,
     ("GET", "/api/v1/calls/{call_id}/card"): ALL,
+    ("GET", "/api/v1/calls/{call_id}/who"): ALL,
+    ("PUT", "/api/v1/calls/{call_id}/who"): ALL,
+    ("POST", "/api/v1/calls/{call_id}/contact"): ALL,
+    ("GET", "/api/v1/calls/{call_id}/people"): ALL,
+    ("POST", "/calls/{call_id}/who"): ALL,
+    ("POST", "/calls/{call_id}/save"): ALL,
     ("GET", "/api/v1/calls/{call_id}/capture"): SUPERVISING,
     ("GET", "/api/v1/live"): ALL,
     # Whose recordings, and what may be done with them, is not a matter of the role: tests/recordings/.

@@ -21,6 +21,7 @@ from call_records.shapes import CallFilter
 from telephony.facts import Direction, Disposition, iso
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
 from web.api.recordings import recording_list
+from web.clients_of_calls import names_for
 from web.live import Flavour
 from web.pages import site_of
 from web.pages.calls import find_call, last_conversation
@@ -94,7 +95,8 @@ async def call(request: Request, call_id: UUID, viewer: Asking) -> JSONResponse:
     if facts is None:
         raise HTTPException(404, _("There is no call with this id."))
     shown = show(facts, viewer.view)
-    story = [{"at": iso(sentence.at), "text": sentence.plain} for sentence in tell(shown, site.hub.names)]
+    names = await names_for(site.records, site.hub.names, [facts], viewer.view)
+    story = [{"at": iso(sentence.at), "text": sentence.plain} for sentence in tell(shown, names)]
     more = {"story": story, "recording_list": await recording_list(site, viewer, facts)}
     return JSONResponse(shown.as_json() | more)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -14,6 +14,9 @@ from call_records.shapes import CallFilter
 from telephony.errors import TryLater
 from telephony.facts import CallFacts, Direction, Disposition, PartyKind
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
+from web.caller_words import told_identity
+from web.callers import identify, number_of
+from web.clients_of_calls import names_for
 from web.hearing import may_hold, may_know_of
 from web.pages import Site, site_of
 from web.pages.recordings_player import may_pause, playable_of_calls, player_of_call
@@ -38,7 +41,7 @@ async def calls(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE
     wanted, problem = read_filter(asked, site)
     page = await site.records.calls.page(wanted, limit=PAGE, cursor=asked.get("cursor"))
     filters = {name: value for name, value in asked.items() if name in FILTERS}
-    names = site.hub.names
+    names = await names_for(site.records, site.hub.names, page.calls, viewer.view)
     shown = [show(facts, viewer.view) for facts in page.calls]
     heard = await playable_of_calls(site, viewer, page.calls)
     return site.renderer.page(
@@ -124,7 +127,7 @@ async def call(
     notes = await site.records.notes.of_call(facts.id)
     mine = next((note.text for note in notes if note.account_id == viewer.account.id), "")
     seen = show(facts, viewer.view)
-    names = site.hub.names
+    names = await names_for(site.records, site.hub.names, [facts], viewer.view)
     now = datetime.now(UTC)
     return site.renderer.page(
         request,
@@ -145,7 +148,20 @@ async def call(
         notes=[note for note in notes if note.account_id != viewer.account.id],
         mine=mine,
         names=names,
+        with_whom=await with_whom(site, viewer, facts),
     )
+
+
+async def with_whom(site: Site, viewer: Viewer, facts: CallFacts) -> dict[str, Any] | None:
+    """The client of the call and why; None for a call with nobody outside, or with the store away."""
+    number = number_of(facts)
+    if number is None:
+        return None
+    try:
+        identity = await identify(site.records, facts.id, number)
+    except TryLater:
+        return None
+    return told_identity(facts.id, identity, viewer.view, site.settings.region)
 
 
 async def find_call(site: Site, call_id: UUID) -> CallFacts | None:

@@ -15,18 +15,23 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from call_records.book.shapes import Deal, NewDeal, NewTask, Task
+from call_records.book.shapes import ClientFilter, Deal, NewDeal, NewTask, Task
+from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
-from web.deal_words import card_of, due_of, read_amount, read_due, say, show_task, since_word
+from web.deal_words import card_of, due_of, read_due, show_task, since_word
+from web.money import read_amount
 from web.pages import Site, fields, site_of
 from web.pages.deals import deal_or_404, made, owners, read_uuid, undo_of, wants_json
 from web.pages.sign_in import local_path
+from web.people_words import Shown, say, show_client, show_clients
+from web.timeline import PAGE, moments
 from web.wording import _
 
 router = APIRouter(include_in_schema=False)
 Anyone = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
 
+FITTING_MOST = 8  # people to choose from; whoever is not among them is looked for by more of the name
 TAGS_MOST = 20  # of one deal; more is a note
 
 
@@ -41,6 +46,8 @@ async def new(request: Request, viewer: Anyone) -> Response:
 async def make(request: Request, viewer: Anyone) -> Response:
     """Make it. From the head of a column only a title is asked for, and it is the viewer's own."""
     site, given = site_of(request), await fields(request)
+    if given.get("q", "").strip() and not given.get("to"):
+        return await _new_form(request, viewer, given, problem=_("Choose who is meant, or empty the field."))
     try:
         deal = await site.records.deals.add(_new_deal(given, viewer), by=viewer.account.id)
     except PeerMistake as mistake:
@@ -57,7 +64,7 @@ def _new_deal(given: Mapping[str, str], viewer: Viewer) -> NewDeal:
     owner = viewer.account.person_id if "owner" not in given else read_uuid(given.get("owner"))
     return NewDeal(
         title=given.get("title", ""),
-        contact_id=read_uuid(given.get("client")),
+        contact_id=read_uuid(given.get("to") or given.get("client")),
         stage_id=read_uuid(given.get("stage")),
         amount=read_amount(given.get("amount", "")),
         owner_id=owner,
@@ -68,7 +75,7 @@ async def _new_form(
     request: Request, viewer: Viewer, given: Mapping[str, str], *, problem: str | None = None
 ) -> Response:
     site = site_of(request)
-    client_id = read_uuid(given.get("client"))
+    client_id = read_uuid(given.get("to") or given.get("client"))
     client = await site.records.book.one(client_id) if client_id else None
     return site.renderer.page(
         request,
@@ -77,11 +84,19 @@ async def _new_form(
         status=400 if problem else 200,
         problem=problem,
         given=given,
-        client=client,
-        client_name=say(client.name, viewer.view) if client else "",
+        client=show_client(client, viewer.view, site.settings.region) if client else None,
+        fitting=await _fitting(site, viewer, given.get("q", "")) if problem else [],
         pipelines=await site.records.deals.pipelines(),
         people=await owners(site),
     )
+
+
+async def _fitting(site: Site, viewer: Viewer, text: str) -> list[Shown]:
+    """Who may be meant, where no script showed them while the name was typed."""
+    if not text.strip():
+        return []
+    page = await site.records.book.page(ClientFilter(text=text.strip()), limit=FITTING_MOST)
+    return show_clients(page.clients, viewer.view, site.settings.region)
 
 
 @router.get("/deals/{deal_id}")
@@ -97,7 +112,8 @@ async def change(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
     site, given = site_of(request), await fields(request)
     deal = await deal_or_404(site, deal_id)
     try:
-        await site.records.deals.change(_changed(deal, given, viewer), by=viewer.account.id)
+        changed = await _with_client(site, _changed(deal, given, viewer), given.get("to", ""))
+        await site.records.deals.change(changed, by=viewer.account.id)
     except PeerMistake as mistake:
         said = f"{mistake} {mistake.remedy or ''}".strip()
         return await _page(request, viewer, await deal_or_404(site, deal_id), problem=said, typed=given)
@@ -117,6 +133,19 @@ def _changed(deal: Deal, given: Mapping[str, str], viewer: Viewer) -> Deal:
         tags=tuple(tags)[:TAGS_MOST],
         version=int(version) if version.isascii() and version.isdecimal() and len(version) < 10 else -1,
     )
+
+
+async def _with_client(site: Site, deal: Deal, chosen: str) -> Deal:
+    """Whose it is now: somebody chosen, nobody, or as before."""
+    if chosen == "nobody":
+        return replace(deal, contact_id=None, company_id=None)
+    client_id = read_uuid(chosen)
+    client = await site.records.book.one(client_id) if client_id else None
+    if client is None:
+        return deal
+    if client.kind is ClientKind.COMPANY:
+        return replace(deal, contact_id=None, company_id=client.id)
+    return replace(deal, contact_id=client.id, company_id=client.company_id)
 
 
 @router.post("/deals/{deal_id}/tasks")
@@ -203,7 +232,10 @@ async def _page(
     site, now = site_of(request), datetime.now(UTC)
     zone = site.settings.time_zone
     every = await site.records.deals.pipelines(archived=True)
-    tasks = [show_task(task, viewer.view) for task in await site.records.tasks.of_deal(deal.id)]
+    every_task = await site.records.tasks.of_deal(deal.id)
+    tasks = [show_task(task, viewer.view) for task in every_task]
+    cursor = request.query_params.get("cursor")
+    told = await site.records.timelines.of_deal(deal.id, limit=PAGE, cursor=cursor)
     context: dict[str, Any] = {
         "card": card_of(deal, viewer.view, zone, now),
         "pipeline": next(one for one in every if one.id == deal.pipeline_id),
@@ -213,6 +245,9 @@ async def _page(
         "todo": [(task, due_of(task, zone, now)) for task in tasks if task.done_at is None],
         "finished": [(task, due_of(task, zone, now)) for task in tasks if task.done_at is not None],
         "local": lambda moment: moment.astimezone(zone),
+        "moments": await moments(site, viewer, told, every_task),
+        "earlier": f"/deals/{deal.id}?" + urlencode({"cursor": told.older}) if told.older else None,
+        "latest": f"/deals/{deal.id}" if cursor else None,
         "undo": await undo_of(site, viewer, request.query_params),
         "typed": typed,
         "problem": problem,

@@ -29,10 +29,11 @@ from call_records.book.shapes import (
 )
 from telephony.errors import PeerMistake
 from telephony.staff import Person, Role
-from web import deal_words
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
-from web.deal_words import Card, card_of, cards_of, due_of, show_task
+from web.deal_words import Card, Due, card_of, cards_of, due_of, show_task
+from web.money import sums
 from web.pages import Site, fields, site_of
+from web.people_words import say
 from web.wording import _
 
 router = APIRouter(include_in_schema=False)
@@ -121,7 +122,7 @@ class TodayTask:
     """A task of mine that is due."""
 
     task: Task
-    due: deal_words.Due
+    due: Due
 
 
 @router.get("/deals")
@@ -184,7 +185,7 @@ async def _list(request: Request, viewer: Viewer, asked: Asked, context: Mapping
         **context,
         cards=cards_of(page.deals, viewer.view, site.settings.time_zone, now),
         count=page.count,
-        sums=deal_words.sums(page.sums),
+        summed=sums(page.sums),
         more=asked.page * LIST_ROWS < page.count,
         heads=HEADS,
         states=STATES,
@@ -231,9 +232,7 @@ async def move(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
         return await _refused(request, viewer, mistake)
     if not wants_json(request):
         return RedirectResponse(f"/deals/{deal_id}", 303)
-    said = _("“{title}” is in {stage}.").format(
-        title=deal_words.say(moved.title, viewer.view), stage=moved.stage
-    )
+    said = _("“{title}” is in {stage}.").format(title=say(moved.title, viewer.view), stage=moved.stage)
     return JSONResponse(await _after(request, viewer, moved, said))
 
 
@@ -263,8 +262,7 @@ async def _after(request: Request, viewer: Viewer, deal: Deal, said: str) -> dic
         "stage": str(deal.stage_id),
         "card": _card(site, viewer, card),
         "columns": [
-            {"stage": str(one.stage.id), "count": one.count, "sums": deal_words.sums(one.sums)}
-            for one in columns
+            {"stage": str(one.stage.id), "count": one.count, "sums": sums(one.sums)} for one in columns
         ],
     }
 
@@ -275,7 +273,7 @@ def _card(site: Site, viewer: Viewer, card: Card) -> str:
 
 async def made(request: Request, viewer: Viewer, deal: Deal) -> Response:
     """The answer to a quick add from the board."""
-    said = _("“{title}” was added.").format(title=deal_words.say(deal.title, viewer.view))
+    said = _("“{title}” was added.").format(title=say(deal.title, viewer.view))
     return JSONResponse(await _after(request, viewer, deal, said))
 
 
@@ -342,7 +340,7 @@ def _shown(site: Site, viewer: Viewer, column: Column, *, skip: int = 0) -> Show
     return ShownColumn(
         column=replace(column, deals=visible),
         cards=cards_of(visible, viewer.view, site.settings.time_zone, datetime.now(UTC)),
-        sums=deal_words.sums(column.sums),
+        sums=sums(column.sums),
         below=max(0, column.count - skip - len(visible)),
         below_id=below[0].id if below else None,
     )
@@ -380,12 +378,12 @@ async def undo_of(site: Site, viewer: Viewer, told: Mapping[str, str]) -> Undo |
     if task_id is not None:
         task = await site.records.tasks.one(task_id)
         if task is not None and task.done_at is not None:
-            said = _("Done: {text}").format(text=deal_words.say(task.text, viewer.view))
+            said = _("Done: {text}").format(text=say(task.text, viewer.view))
             return Undo(said, f"/tasks/{task_id}/done", (("done", "no"),))
     if deal_id is not None:
         deal = await site.records.deals.one(deal_id)
         if deal is not None and deal.removed_at is not None:
-            said = _("Removed: {title}").format(title=deal_words.say(deal.title, viewer.view))
+            said = _("Removed: {title}").format(title=say(deal.title, viewer.view))
             return Undo(said, f"/deals/{deal_id}/restore")
     return None
 

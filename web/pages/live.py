@@ -28,7 +28,7 @@ async def live(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE_
         if leg.kind is PartyKind.EXTENSION and leg.ended_at is None
     }
     people = sorted(site.hub.names.directory.people, key=lambda person: person.name.casefold())
-    rows = [(facts, site.renderer.row(facts, site.hub.names)) for facts in calls]
+    rows = [(facts, site.renderer.row(facts, site.hub.names_in(facts, viewer.view))) for facts in calls]
     return site.renderer.page(
         request,
         viewer,

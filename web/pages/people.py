@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from call_records.book.shapes import Client, ClientFilter, Deal
+from call_records.book.shapes import Client, ClientFilter, ClientPage, Deal
 from call_records.shapes import CallFilter
 from telephony.contacts import ClientKind, LeadState
 from telephony.errors import PeerMistake
@@ -34,8 +34,9 @@ Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
 
 PAGE = 50  # rows; two screens
 CHOICES = 8  # in a chooser; whoever is not among them is found by another word
+PEOPLE_THERE = 12  # of a company's; beside a timeline there is room for no more
 FOUND = 15  # people, and calls, on the page of a search: both are seen at once
-FILTERS = frozenset({"kind", "q", "owner", "tag", "state"})
+FILTERS = frozenset({"kind", "q", "owner", "tag", "state", "company"})
 FEWEST_DIGITS = 3  # as the list of calls asks for
 
 SAID = {
@@ -93,6 +94,7 @@ def read_filter(filters: Mapping[str, str]) -> ClientFilter:
         owner_id=uuid_of(filters.get("owner")),
         tag=filters.get("tag"),
         state=LeadState(state) if state in list(LeadState) else None,
+        company_id=uuid_of(filters.get("company")),
     )
 
 
@@ -282,7 +284,8 @@ async def person_page(
     tasks = await records.tasks.of_client(client.id)
     deals = await records.deals.of_client(client.id)
     company = client.kind is ClientKind.COMPANY
-    people_there = await _people_of(site, client) if company else ()
+    there = ClientFilter(company_id=client.id)
+    people_there = await records.book.page(there, limit=PEOPLE_THERE) if company else ClientPage((), None)
     twins = await records.book.duplicates_of(client.id) if client.removed_at is None else ()
     return site.renderer.page(
         request,
@@ -296,7 +299,7 @@ async def person_page(
         changed_meanwhile=changed_meanwhile,
         problem=problem,
         said=SAID.get(asked.get("said", "")),
-        undo=_undo(client, asked),
+        undo=await _undo(site, viewer, client, asked),
         removed=client.removed_at is not None,
         moments=await timeline.moments(site, viewer, page, tasks),
         company_page=client.id if company else None,
@@ -304,7 +307,8 @@ async def person_page(
         latest=f"/people/{client.id}" if "cursor" in asked else None,
         tasks=[(task, say(task.text, view)) for task in tasks if task.done_at is None],
         deals=[(deal, people_words.deal_title(deal, view)) for deal in deals],
-        people_there=show_clients(people_there, view, region),
+        people_there=show_clients(people_there.clients, view, region),
+        more_there=people_there.more is not None,
         twins=show_clients(twins[:3], view, region),
         owners=owners(site),
         kinds=ClientKind,
@@ -313,22 +317,23 @@ async def person_page(
     )
 
 
-def _undo(client: Client, asked: Mapping[str, str]) -> dict[str, str] | None:
+async def _undo(
+    site: Site, viewer: Viewer, client: Client, asked: Mapping[str, str]
+) -> dict[str, str] | None:
     """What the page offers to take back: a sentence, where to, and what is sent."""
     merged, call = uuid_of(asked.get("merged")), uuid_of(asked.get("call"))
     if merged is not None:
         return {"said": _("Merged."), "action": f"/people/{client.id}/merges/{merged}/undo", "to": ""}
-    if call is not None and asked.get("said") == "moved":
-        kind, _colon, back = asked.get("back", "").partition(":")
-        if kind in ("client", "deal") and uuid_of(back):
-            action = f"/people/{client.id}/calls/{call}/move"
-            return {"said": SAID["moved"], "action": action, "to": f"{kind}:{back}"}
-    return None
-
-
-async def _people_of(site: Site, company: Client) -> Sequence[Client]:
-    page = await site.records.book.page(ClientFilter(company_id=company.id), limit=PAGE)
-    return page.clients
+    kind, _colon, back = asked.get("back", "").partition(":")
+    if call is None or asked.get("said") != "moved" or kind not in ("client", "deal") or not uuid_of(back):
+        return None
+    place = (await site.records.timelines.places([call])).get(call)
+    said = SAID["moved"]
+    if place is not None:
+        where = place.deal or place.name
+        said = _("The call is with {name} now.").format(name=say(where, viewer.view)) if where else said
+    action = f"/people/{client.id}/calls/{call}/move"
+    return {"said": said, "action": action, "to": f"{kind}:{back}"}
 
 
 @router.get("/people/{client_id}/convert")
@@ -361,11 +366,16 @@ async def convert_page(
         status=status,
         shown=shown,
         client=shown.client,
-        told={"name": shown.client.name, "company": shown.client.company or "", **told},
+        told={"name": _worth_keeping(shown.client.name), "company": shown.client.company or "", **told},
         contacts=show_clients(contacts, viewer.view, site.settings.region),
         pipelines=await site.records.deals.pipelines(),
         problem=problem,
     )
+
+
+def _worth_keeping(name: str) -> str:
+    """A lead that is called by its number is about to get a name."""
+    return name if any(char.isalpha() for char in name) else ""
 
 
 @router.get("/people/{client_id}/reject")
@@ -424,8 +434,13 @@ def _who_stays(client: Client, other: Client | None) -> Client:
 
 
 def _is_richer(one: Client, other: Client) -> bool:
-    """Which of two is likelier the one to keep: the one we spoke to last."""
-    return (one.spoken_at or one.created_at) > (other.spoken_at or other.created_at)
+    """Which of two is likelier the one to keep: with deals, spoken to last, there longest."""
+    return _weight(one) > _weight(other)
+
+
+def _weight(client: Client) -> tuple[bool, float, float]:
+    spoken = client.spoken_at.timestamp() if client.spoken_at else 0.0
+    return client.open_deals > 0, spoken, -client.created_at.timestamp()
 
 
 @router.get("/people/{client_id}/calls/{call_id}/move")

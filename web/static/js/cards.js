@@ -1,5 +1,6 @@
 // @ts-check
 /** My card: opens when my phone rings, closes when somebody else takes the call, stays while I am still writing. */
+import { bindClient, showClient, unsaved } from "./card-client.js";
 import { key } from "./feed.js";
 import { draft, keep } from "./notes.js";
 import { meta, tick } from "./page.js";
@@ -63,6 +64,7 @@ function make(card, name) {
   element.querySelector('[data-act="copy"]')?.addEventListener("click", () => {
     navigator.clipboard?.writeText(slot(element, "number").textContent ?? "").then(() => { slot(element, "saved").textContent = "Number copied"; });
   });
+  bindClient(element, (text) => { slot(element, "saved").textContent = text; });
   bindPausing(element, card.call_id, (text) => { slot(element, "saved").textContent = text; });
   slot(element, "last").closest("div")?.setAttribute("hidden", "");
   /** @type {HTMLAnchorElement} */ (slot(element, "open")).href = `/calls/${card.call_id}`;
@@ -89,6 +91,7 @@ function fill(element, card) {
     /** @type {HTMLElement} */ (recording).hidden = !card.recording || card.state === "ended" || card.state === "ringing";
     showPausing(recording, card.recording?.paused_since ?? null);
   }
+  showClient(element, card.who);
   for (const row of /** @type {const} */ (["from", "queue", "did"])) field(element, row, card[row]);
   field(element, "also", card.also.length ? card.also.join(", ") : null);
 }
@@ -137,7 +140,7 @@ function linger(name, element) {
 }
 
 /** @param {HTMLElement} element */
-const typed = (element) => /** @type {HTMLTextAreaElement} */ (slot(element, "note")).value.trim() !== "";
+const typed = (element) => /** @type {HTMLTextAreaElement} */ (slot(element, "note")).value.trim() !== "" || unsaved(element);
 
 /** @param {string} name @param {HTMLElement} element */
 function remove(name, element) {

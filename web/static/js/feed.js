@@ -6,7 +6,8 @@
  * @typedef {{id: string, section: string, since: string, busy: string[], html: string}} Call
  * @typedef {{call_id: string, extension: string, state: string, word: string, name: string|null, number: string,
  *   withheld: boolean, internal: boolean, inbound: boolean, did: string|null, queue: string|null, from: string|null,
- *   also: string[], since: string, recording: {paused_since: string|null}|null}} Card
+ *   also: string[], since: string, recording: {paused_since: string|null}|null,
+ *   who: import("./card-client.js").Who|null}} Card
  * @typedef {{type: string, [field: string]: any}} Message
  */
 

@@ -17,7 +17,7 @@ export function draft(id) {
 export function tidy() {
   const oldest = Date.now() - KEPT_DAYS * 86_400_000;
   for (const name of Object.keys(localStorage)) {
-    if (!name.startsWith("switchhook note ")) continue;
+    if (!/^switchhook (note|contact) /.test(name)) continue;
     try { if (JSON.parse(localStorage.getItem(name) ?? "{}").at < oldest) localStorage.removeItem(name); } catch { localStorage.removeItem(name); }
   }
 }

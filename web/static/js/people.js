@@ -227,8 +227,8 @@ function swap(form) {
     const got = await page(form.action, { method: "POST", body });
     for (const button of form.querySelectorAll("button")) button.disabled = false;
     if (!got?.answer.ok) {
-      if (sign && draft) sign.textContent = "Kept in this browser, not saved yet";
-      else form.submit(); // the page says what is wrong
+      if (got && !draft) form.submit(); // the page says what is wrong
+      else (sign ?? signed(form)).textContent = draft ? "Kept in this browser, not saved yet" : "Not saved: no connection, or you are signed out";
       return;
     }
     if (draft && area && area.value === sent) { area.value = ""; draft.forget(); }
@@ -240,6 +240,15 @@ function swap(form) {
     }
     if (focused && !focused.isConnected) /** @type {HTMLElement|null} */ (document.querySelector("main"))?.focus();
   });
+}
+
+/** Where a form says how it went. @param {HTMLFormElement} form */
+function signed(form) {
+  const sign = document.createElement("span");
+  sign.className = "saved";
+  sign.setAttribute("role", "status");
+  form.append(sign);
+  return sign;
 }
 
 /** Give life to what is in it. @param {ParentNode} root */

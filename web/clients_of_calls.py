@@ -1,0 +1,33 @@
+"""Names of clients for calls that are listed: one question for a whole page, and none that a page would wait for long."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from uuid import UUID
+
+from call_records.shapes import Records
+from telephony.errors import SwitchhookError
+from telephony.facts import CallFacts
+from web.caller_words import named_client
+from web.callers import known_of
+from web.visibility import View
+from web.wording import ClientName, Names
+
+ASK_SECONDS = 2.0  # a list without names is better than none
+
+
+async def names_for(records: Records, names: Names, calls: Iterable[CallFacts], view: View) -> Names:
+    """The same names, with those of the clients where these calls are filed. With the store away: without them."""
+    ids = [facts.id for facts in calls]
+    try:
+        async with asyncio.timeout(ASK_SECONDS):
+            places = await records.timelines.places(ids)
+    except (SwitchhookError, TimeoutError, OSError):
+        return names
+    clients: dict[UUID, ClientName] = {}
+    for call_id, place in places.items():
+        known = known_of(place)
+        if known is not None:
+            clients[call_id] = named_client(known, view)
+    return names.with_clients(clients)
