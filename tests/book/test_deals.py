@@ -337,6 +337,8 @@ async def test_deals_of_a_client(records: RecordsStore) -> None:
     seen = await records.deals.one(open_one.id)
     assert seen is not None
     assert (seen.contact, seen.contact_id) == ("Ines", contact)
+    from_an_old_page = await deal(records, "roof", contact_id=double)
+    assert (from_an_old_page.contact_id, from_an_old_page.company_id) == (contact, company)
 
 
 async def test_which_open_deal_a_call_belongs_to(records: RecordsStore) -> None:
