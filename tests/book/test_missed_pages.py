@@ -96,7 +96,7 @@ async def test_whom_do_we_owe_a_call(told: Told, address: str) -> None:
     for word in (
         "×2",
         "rang 0:30 at Anna",
-        "Warehouse tried at",
+        "tried 1×", "Warehouse tried at",
         "Overdue by 2 h",
         "waited 0:30 in support",
         WRITTEN,
