@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Row, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records.book import changing, converting, duplicates, merging
+from call_records.book import changing, converting, duplicates, merging, searching
 from call_records.book.reading import clients_of, one_client, survivor_of, survivors_of
 from call_records.book.rows import Home, Told, insert_client, lock_number, notice, phones_of, tell, touch
-from call_records.book.searching import by_index, mark_after, question, walking
+from call_records.book.searching import Question, mark_after, question
 from call_records.book.shapes import Client, ClientFilter, ClientPage, Conversion, Converted, NewClient
 from call_records.book.spoken import file_earlier_calls
 from call_records.book.tables import clients
@@ -35,6 +36,9 @@ _TAGS = text("""
     ) AS tagged, unnest(tagged.tags) AS tag
     GROUP BY tag ORDER BY lower(tag), tag
 """)
+_BY_INDEX = text("SET LOCAL enable_seqscan = off")
+"""Until the transaction ends. The planner takes a limit for a reason to read the table until so many are found; of a word
+that nobody has that is all of it."""
 
 
 class ClientBook:
@@ -62,10 +66,7 @@ class ClientBook:
         asked = question(wanted, size + 1, cursor)
         with plain_errors():
             async with self._engine.connect() as connection:
-                near = walking(asked, self._home)
-                rows = (await connection.execute(near)).all() if near is not None else []
-                if len(rows) <= size:
-                    rows = (await connection.execute(by_index(asked, self._home))).all()
+                rows = await _found(connection, asked, self._home)
                 found = await clients_of(connection, [row.id for row in rows[:size]])
         more = mark_after(asked, rows[size - 1].key, rows[size - 1].id) if len(rows) > size else None
         return ClientPage(tuple(found[row.id] for row in rows[:size] if row.id in found), more)
@@ -164,3 +165,17 @@ class ClientBook:
 def _checked(name: str) -> None:
     if not name.strip():
         raise PeerMistake("An entry needs a name.", remedy="Type a name.")
+
+
+async def _found(connection: AsyncConnection, asked: Question, home: Home) -> list[Row[Any]]:
+    """The keys of the page's entries and of the one behind it."""
+    if searching.looks_for_nothing(asked):
+        return list(await connection.execute(searching.listed(asked)))
+    rows = list(await connection.execute(searching.near(asked, home)))
+    if len(rows) == asked.size:
+        return rows
+    await connection.execute(_BY_INDEX)
+    rows = list(await connection.execute(searching.few(asked, home)))
+    if not rows or rows[0].found <= searching.FEW:
+        return rows
+    return list(await connection.execute(searching.far(asked, home)))

@@ -190,6 +190,7 @@ async def test_filters_go_together(store: RecordsStore, petrova: Somebody) -> No
     mine = {"owner_id": petrova.person, "kind": ClientKind.LEAD}
     assert await names(store, "filter", state=LeadState.OPEN, **mine) == ["Filter Open"]
     assert await names(store, None, state=LeadState.REJECTED, **mine) == ["Filter Gone"]
+    assert await names(store, None, state=LeadState.REJECTED, owner_id=petrova.person) == ["Filter Gone"]
     assert await names(store, "filter", company_id=kept.id) == []
     assert (await store.timelines.of_client(gone.id)).entries[0].text == "wrong number"
     await store.book.reopen(gone.id, by=petrova.account)
