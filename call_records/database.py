@@ -26,10 +26,9 @@ from call_records.book.noticing import BookNotices
 from call_records.book.office import OfficeValues
 from call_records.book.pipelines import PipelineBook
 from call_records.book.rows import Home
-from call_records.book.shapes import Book, BookNews, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.book.rules import LeadRuleBook
 from call_records.book.rules_shapes import BlockedNumbers, CampaignBook, LeadRules
-from call_records.book.shapes import Book, Deals, Matching, Office, Pipelines, Tasks, Timelines
+from call_records.book.shapes import Book, BookNews, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.book.tasks import TaskBook
 from call_records.book.timelines import TimelineBook
 from call_records.journal import CallJournal
