@@ -20,16 +20,17 @@ from call_records.book.blocking import Blocklist
 from call_records.book.campaigns import Campaigns
 from call_records.book.clients import ClientBook
 from call_records.book.deals import DealBook
+from call_records.book.exporting import ExportDesk
+from call_records.book.importing import ImportDesk
 from call_records.book.matching import NumberMatcher
 from call_records.book.missed_list import MissedBook
 from call_records.book.noticing import BookNotices
 from call_records.book.office import OfficeValues
 from call_records.book.pipelines import PipelineBook
 from call_records.book.rows import Home
-from call_records.book.shapes import Book, BookNews, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.book.rules import LeadRuleBook
 from call_records.book.rules_shapes import BlockedNumbers, CampaignBook, LeadRules
-from call_records.book.shapes import Book, Deals, Matching, Office, Pipelines, Tasks, Timelines
+from call_records.book.shapes import Book, BookNews, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.book.tasks import TaskBook
 from call_records.book.timelines import TimelineBook
 from call_records.journal import CallJournal
@@ -106,6 +107,8 @@ class RecordsStore:
     book: Book
     timelines: Timelines
     missed: MissedBook
+    exports: ExportDesk
+    imports: ImportDesk
     catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
@@ -152,6 +155,7 @@ async def open_records(
             await store.upgrade()
         yield store
     finally:
+        await store.imports.close()
         await editor.close()
         # Saying goodbye to a database that hangs must not keep a service from stopping.
         with suppress(TimeoutError):
@@ -192,6 +196,8 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         book=ClientBook(engine, home),
         timelines=TimelineBook(engine),
         missed=MissedBook(engine, home),
+        imports=ImportDesk(engine, home),
+        exports=ExportDesk(engine),
         home=home,
         retention=keeper,
         keeper=keeper,

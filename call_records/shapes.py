@@ -9,9 +9,8 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from call_records.book.missed_shapes import Missed
-from call_records.book.shapes import Book, BookNews, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.book.rules_shapes import BlockedNumbers, CampaignBook, LeadRules
-from call_records.book.shapes import Book, Deals, Matching, Office, Pipelines, Tasks, Timelines
+from call_records.book.shapes import Book, BookNews, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.recordings.shapes import (
     Audit,
     Comments,

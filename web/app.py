@@ -40,6 +40,8 @@ from web.pages import (
     missed,
     people,
     people_changes,
+    people_forms,
+    people_one,
     pipelines,
     recording_rules,
     recordings,
@@ -72,6 +74,8 @@ PARTS = (
     imports,  # named paths before /people/{id}
     people_changes,
     people,
+    people_forms,  # named paths before /people/{id}
+    people_one,
     pipelines,  # before /deals/{id}
     deals,
     deal,

@@ -24,6 +24,7 @@ from telephony.numbers import WHOLE, Written, is_certain
 MOST = (
     200  # entries on one number that are looked at; a person reads a dozen, a switchboard may be on thousands
 )
+ALIKE = 20  # numbers that end in the same ten digits: two are a question already, and there are not that many countries
 STEPS = 8  # merges and conversions followed from one entry; the book keeps such ways short
 
 _CANDIDATES = text("""
@@ -31,7 +32,7 @@ _CANDIDATES = text("""
         (SELECT client_id, label, place, raw, key, TRUE AS exact FROM client_phones WHERE key = :key LIMIT :many)
         UNION ALL
         (SELECT client_id, label, place, raw, key, FALSE FROM client_phones
-            WHERE last10 = :last10 AND key <> :key LIMIT :many)
+            WHERE last10 = :last10 AND key <> :key LIMIT :alike)
         UNION ALL
         SELECT client_id, NULL, NULL, NULL, :key, TRUE FROM number_lessons WHERE key = :key AND verdict = 'is'
     ), way AS (
@@ -57,7 +58,7 @@ _CANDIDATES = text("""
     FROM found LEFT JOIN clients company ON company.id = found.company_id
 """)
 """`verdict` is what was taught of the entry itself, else of the one that became it."""
-_BOUNDS = {"many": 10 * MOST, "most": MOST, "steps": STEPS}
+_BOUNDS = {"many": 10 * MOST, "alike": ALIKE, "most": MOST, "steps": STEPS}
 
 
 class NumberMatcher:

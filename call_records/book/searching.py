@@ -160,6 +160,8 @@ def _plain_conditions(wanted: ClientFilter) -> list[ColumnElement[bool]]:
         given.append(clients.c.owner_id == wanted.owner_id)
     if wanted.state is not None:
         given.append(clients.c.state == wanted.state.value)
+    else:
+        given.append(clients.c.became_id.is_(None))
     if wanted.company_id is not None:
         given.append(clients.c.company_id == wanted.company_id)
     return given

@@ -79,6 +79,8 @@ async def test_somebody_is_found_and_added_without_the_mouse(
     await page.keyboard.press("Escape")
     await expect(page.locator("dialog.sheet-dialog")).to_have_count(0)
     await expect(page.locator("a[data-key=a]")).to_be_focused()
+    await page.keyboard.press("a")
+    await expect(page.locator("dialog [name=name]")).to_have_value("Garden")
 
 
 async def test_a_note_is_not_lost_and_is_saved_in_place(

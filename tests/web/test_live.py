@@ -46,7 +46,6 @@ class Events:
             elif line.startswith("data: ") and (beats or name != "beat"):
                 return name, json.loads(line[6:])
 
-
     async def until_card(self, state: str) -> Any:
         """The first card in that state; it may be told again in the state before, when the book has answered."""
         while True:

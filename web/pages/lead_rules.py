@@ -309,7 +309,7 @@ async def _tried(
     except PeerMistake as mistake:
         return None, [], _told(mistake)
     due_at, zone = told.verdict.due_at, site.settings.time_zone
-    due = due_at and f"{day(due_at, zone, now)} {clock(due_at, zone)}"
+    due = f"{day(due_at, zone, now)} {clock(due_at, zone)}" if due_at else None
     return told, _sentences(told, viewer, table, due), None
 
 

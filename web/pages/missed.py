@@ -5,6 +5,7 @@ Everybody sees all of them: a caller who waits is the office's matter. What one 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -23,6 +24,7 @@ from telephony.missed import GaveUpReason, MissedState, wait_of
 from web import missed_words
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, NotAllowed, Viewer, guard
 from web.pages import Site, fields, site_of
+from web.people_words import say
 from web.visibility import mask, show
 from web.wording import Named, _, clock, display_number
 
@@ -31,6 +33,7 @@ Anyone = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
 
 ON_A_PAGE = 100
 MORNING = timedelta(hours=3)  # so long after opening the night and the weekend are what one looks for first
+SAME_DIGITS = 7  # at the end of two spellings of one number, whatever stands before them
 SOON = timedelta(minutes=15)  # a deadline that near is shown in the colour of waiting
 PERIODS = ("close", "today", "week", "all")
 CHOICES = ("whose", "period", "sort", "settled", "skip")
@@ -76,9 +79,10 @@ async def missed(request: Request, viewer: Anyone) -> Response:
 async def count(request: Request, viewer: Anyone) -> Response:
     """What waits for this viewer: the number beside the door."""
     found = await site_of(request).records.missed.counts(asker_of(viewer))
-    text = _("{n} missed calls wait for you").format(n=found.waiting)
+    text = _("One missed call waits for you") if found.waiting == 1 else _("{n} missed calls wait for you")
     if found.overdue:
-        text += _(", {n} are overdue").format(n=found.overdue)
+        text += _(", one is overdue") if found.overdue == 1 else _(", {late} are overdue")
+    text = text.format(n=found.waiting, late=found.overdue)
     return JSONResponse(
         {
             "waiting": found.waiting,
@@ -204,7 +208,9 @@ async def _page(
         reasons=missed_words.REASON_WORDS,
         people=[one for one in site.hub.names.directory.people if one.id is not None],
         may_give=viewer.account.role in SUPERVISORS,
-        whoses=_WHOSE_WORDS,
+        whoses={
+            one: word for one, word in _WHOSE_WORDS.items() if viewer.account.team or one is not Whose.TEAM
+        },
         periods=_PERIOD_WORDS,
         sorts=_SORT_WORDS,
         back=urlencode(asked),
@@ -323,13 +329,20 @@ def _who(site: Site, viewer: Viewer, entry: MissedEntry) -> Named:
     masked = viewer.view.numbers_masked
     number = None if entry.number is None else display_number(entry.number, site.settings.region)
     shown = mask(number) if number and masked else number
-    if entry.client:
-        beside = f"{entry.company} · {shown}" if entry.company and shown else entry.company or shown
-        return Named(entry.client, beside)
+    if entry.client and not _only_the_number(entry.client, entry.number):
+        name, company = say(entry.client, viewer.view), say(entry.company or "", viewer.view)
+        return Named(name, " · ".join(filter(None, (company, shown))) or None)
     if entry.last_call is None:
         return Named(None, shown)
     told = site.hub.names.caller(show(entry.last_call, viewer.view))
     return Named(told.name, shown or told.number)
+
+
+def _only_the_number(name: str, number: str | None) -> bool:
+    """A lead that a call made is named after its number until somebody knows better."""
+    if number is None or any(char.isalpha() for char in name):
+        return False
+    return re.sub(r"\D", "", name)[-SAME_DIGITS:] == re.sub(r"\D", "", number)[-SAME_DIGITS:]
 
 
 def _urgency(entry: MissedEntry, deadline: datetime | None, now: datetime) -> str:
