@@ -7,7 +7,7 @@ giving-up that crosses a conversation, or news of an older call, ends as if each
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -175,7 +175,7 @@ class MissedBook:
         self,
         entry_id: UUID,
         kind: Kind,
-        allowed: Any,  # a function of the row that raises
+        allowed: Callable[[Row[Any]], None],
         *,
         by: UUID,
         person_id: UUID | None = None,

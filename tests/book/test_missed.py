@@ -232,6 +232,31 @@ async def test_two_calls_that_are_one_count_once(told: Told) -> None:
     assert (entry.times, entry.last_call_id) == (1, kept.id)
 
 
+async def test_the_number_of_a_call_is_put_right(told: Told) -> None:
+    """It came without a number, then with a wrong one, then it is known: one entry, of the right number."""
+    known = missed_call(0, LATER)
+    for caller in (missed_call(0, None), missed_call(0, CLIENT), known):
+        await told(replace(known, caller=caller.caller, legs=caller.legs))
+    assert [(one.number, one.times) for one in await told.owed()] == [(LATER, 1)]
+
+
+async def test_two_calls_of_different_numbers_are_one(told: Told) -> None:
+    """What looked like two callers was one; the other number is owed nothing."""
+    kept, same = missed_call(0), missed_call(0, LATER)
+    await told(kept, same)
+    await told(replace(kept, talk_seconds=0.001), absorbed=[same.id])
+    assert [(one.number, one.times) for one in await told.owed()] == [(CLIENT, 1)]
+
+
+async def test_a_conversation_that_was_another_call(told: Told) -> None:
+    """The callback that settled it is taken into another call, which nobody answered: it is owed again."""
+    await told(missed_call(0), called := called_back(5))
+    assert await told.owed() == []
+    await told(vain := tried(5))
+    await told(replace(vain, talk_seconds=0.001), absorbed=[called.id])
+    assert [(one.times, one.tried) for one in await told.owed()] == [(1, 1)]
+
+
 async def test_withheld_numbers_have_an_entry_each(told: Told) -> None:
     """Nobody can tell two such callers apart, nor call them back."""
     await told(missed_call(0, None), missed_call(1, None))

@@ -63,8 +63,9 @@ def now(call: CallFacts, *, hours: float) -> CallFacts:
     started = datetime.now(UTC) - timedelta(hours=hours)
     moved = started - call.started_at
     ended = call.ended_at + moved if call.ended_at else None
+    answered = call.answered_at + moved if call.answered_at else None
     legs = tuple(replace(one, rang_at=started) if one.rang_at else one for one in call.legs)
-    return replace(call, started_at=started, ended_at=ended, legs=legs)
+    return replace(call, started_at=started, answered_at=answered, ended_at=ended, legs=legs)
 
 
 async def only(told: Told) -> MissedEntry:
@@ -96,6 +97,7 @@ async def test_whom_do_we_owe_a_call(told: Told, address: str) -> None:
     for word in (
         "×2",
         "rang 0:30 at Anna",
+        "tried 1×",
         "Warehouse tried at",
         "Overdue by 2 h",
         "waited 0:30 in support",

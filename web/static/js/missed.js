@@ -4,6 +4,7 @@ import { keys } from "./keys.js";
 import { send } from "./page.js";
 
 const PATIENCE = 400; // ms; several changes of one call come together
+const EVERY = 60_000; // ms; "overdue by 5 min" grows by itself
 let asking = 0;
 /** @type {ReturnType<typeof setTimeout>|undefined} */ let soon;
 
@@ -48,6 +49,7 @@ let late = false;
 
 const changed = () => { clearTimeout(soon); soon = setTimeout(refresh, PATIENCE); };
 document.addEventListener("switchhook:missed", changed);
+setInterval(changed, EVERY);
 document.addEventListener("visibilitychange", () => { if (!document.hidden && late) changed(); });
 document.addEventListener("focusout", () => { if (late) changed(); });
 document.addEventListener("toggle", (event) => { if (late && !(/** @type {HTMLDetailsElement} */ (event.target).open)) changed(); }, true);
