@@ -133,8 +133,8 @@ class Bookkeeper:
         await connection.execute(update(calls).where(calls.c.id == call_id).values(booked=row.revision))
         return 1
 
-    def _put_off(self, call_id: UUID) -> float:
+    def _put_off(self, call_id: UUID, *, broken: bool = True) -> float:
         tries = self._troubled[call_id].tries if call_id in self._troubled else 0
-        wait = AFTER_TROUBLE_SECONDS[min(tries, len(AFTER_TROUBLE_SECONDS) - 1)]
-        self._troubled[call_id] = _Trouble(tries + 1, time.monotonic() + wait)
+        wait = AFTER_TROUBLE_SECONDS[min(tries, len(AFTER_TROUBLE_SECONDS) - 1) if broken else 0]
+        self._troubled[call_id] = _Trouble(tries + broken, time.monotonic() + wait)
         return wait
