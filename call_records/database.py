@@ -20,6 +20,8 @@ from call_records.book.blocking import Blocklist
 from call_records.book.campaigns import Campaigns
 from call_records.book.clients import ClientBook
 from call_records.book.deals import DealBook
+from call_records.book.exporting import ExportDesk
+from call_records.book.importing import ImportDesk
 from call_records.book.matching import NumberMatcher
 from call_records.book.missed_list import MissedBook
 from call_records.book.noticing import BookNotices
@@ -105,6 +107,8 @@ class RecordsStore:
     book: Book
     timelines: Timelines
     missed: MissedBook
+    exports: ExportDesk
+    imports: ImportDesk
     catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
@@ -151,6 +155,7 @@ async def open_records(
             await store.upgrade()
         yield store
     finally:
+        await store.imports.close()
         await editor.close()
         # Saying goodbye to a database that hangs must not keep a service from stopping.
         with suppress(TimeoutError):
@@ -191,6 +196,8 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         book=ClientBook(engine, home),
         timelines=TimelineBook(engine),
         missed=MissedBook(engine, home),
+        imports=ImportDesk(engine, home),
+        exports=ExportDesk(engine),
         home=home,
         retention=keeper,
         keeper=keeper,

@@ -58,7 +58,7 @@ class Asked:
     number: str
     """As it came."""
     key: str
-    """What it is known by (`telephony.numbers.written`)."""
+    """What it is known by (`telephony.numbers.written`); empty for a form without a number."""
     outcome: Outcome
     at: datetime
     """The moment of the outcome: deadlines count from it."""
@@ -154,7 +154,8 @@ def _called(asked: Asked) -> str | None:
 
 
 async def _refused(connection: AsyncConnection, asked: Asked, who: Who) -> tuple[Refusal | None, str | None]:
-    if not can_be_called_back(asked.number) or not can_be_called_back(asked.key):
+    by_phone = can_be_called_back(asked.number) and can_be_called_back(asked.key)
+    if not by_phone and not asked.emails:  # a form may have been filled in with an e-mail address only
         return Refusal.SHORT, None
     pattern = await blocking(connection, asked.key)
     if pattern is not None:
@@ -292,7 +293,8 @@ _TAKE_TURN = text("""
 """)
 
 
-async def _take_turn(connection: AsyncConnection, verdict: Verdict) -> None:
+async def take_turn(connection: AsyncConnection, verdict: Verdict) -> None:
+    """Where a team takes turns: it was this member's."""
     line = verdict.line
     if line and line.owner is OwnerRule.TEAM_ROTA and line.team and verdict.owner_id:
         key = ROTA_KEY.format(team=line.team)
@@ -334,7 +336,7 @@ async def carry_out(
         )
         task_id = await insert_task(connection, new, by=None, at=asked.at)
     if made_client or made_deal or task_id:
-        await _take_turn(connection, verdict)
+        await take_turn(connection, verdict)
     return Made(made_client, made_deal, task_id)
 
 
@@ -342,7 +344,7 @@ async def _new_client(connection: AsyncConnection, asked: Asked, verdict: Verdic
     new = NewClient(
         kind=ClientKind.LEAD if verdict.making is Making.LEAD else ClientKind.CONTACT,
         name=name_of(asked),
-        phones=(asked.key if asked.key.startswith("+") else asked.number,),
+        phones=(asked.key if asked.key.startswith("+") else asked.number,) if asked.key else (),
         emails=asked.emails,
         owner_id=verdict.owner_id,
         source=asked.source,
@@ -352,9 +354,9 @@ async def _new_client(connection: AsyncConnection, asked: Asked, verdict: Verdic
 
 
 def name_of(asked: Asked) -> str:
-    """What a new entry is called until somebody types a name: the caller's name where it is one, else the number."""
+    """What a new entry is called until somebody types a name: the name that was told, else the number or the e-mail."""
     name = wire.clean(" ".join((asked.name or "").split()))
-    return name if any(char.isalpha() for char in name) else asked.key
+    return name if any(char.isalpha() for char in name) else asked.key or next(iter(asked.emails), "")
 
 
 async def _stage_of(connection: AsyncConnection, line: LeadRule) -> UUID | None:

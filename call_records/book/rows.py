@@ -197,7 +197,15 @@ async def insert_task(connection: AsyncConnection, new: NewTask, *, by: UUID | N
             created_at=at,
         )
     )
-    told = Told("task", at, client_id=new.client_id, deal_id=new.deal_id, task_id=task_id, account_id=by)
+    told = Told(
+        "task",
+        at,
+        client_id=new.client_id,
+        deal_id=new.deal_id,
+        task_id=task_id,
+        account_id=by,
+        text=new.text,
+    )
     await tell(connection, told)
     return task_id
 

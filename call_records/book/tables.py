@@ -65,8 +65,13 @@ imports = Table(
     Column("counts", JSONB, nullable=False, server_default=_NONE),
     # [{row, problem}], the first thousand.
     Column("problems", JSONB, nullable=False, server_default=text("'[]'")),
-    # What it changed of entries that were there before, so that it can be undone.
-    Column("before", JSONB, nullable=False, server_default=text("'[]'")),
+    # The file, until the import is done or a day old.
+    Column("data", LargeBinary),
+    # Rows that are done, of how many: a killed import goes on from there.
+    Column("done", Integer, nullable=False, server_default="0"),
+    Column("rows", Integer, nullable=False, server_default="0"),
+    # When it last got further: one that has stood still was killed.
+    Column("worked_at", MOMENT),
     Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="SET NULL")),
     Column("at", MOMENT, nullable=False, server_default=_NOW),
     Column("undone_at", MOMENT),
@@ -134,6 +139,19 @@ clients = Table(
         text("created_at DESC"),
         postgresql_where=text("kind = 'lead' AND source = 'call'"),
     ),
+)
+
+import_changes = Table(
+    "import_changes",
+    metadata,
+    # What an import added to an entry that was there before, so that it can be taken away again.
+    Column("import_id", Uuid, ForeignKey("imports.id", ondelete="CASCADE"), nullable=False),
+    # Of the file.
+    Column("row", Integer, nullable=False),
+    _client("client_id", nullable=False),
+    Column("added", JSONB, nullable=False),
+    PrimaryKeyConstraint("import_id", "row"),
+    Index("import_changes_by_client", "client_id"),
 )
 
 client_phones = Table(

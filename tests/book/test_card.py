@@ -10,8 +10,12 @@ from uuid import UUID
 
 import aiohttp
 import pytest
+from sqlalchemy import func, update
 
 from call_records.book.shapes import NewClient, NewDeal
+from call_records.book.steps import steps_for
+from call_records.book.tables import clients
+from call_records.book.worker import Bookkeeper
 from call_records.database import RecordsStore
 from telephony.contacts import ClientKind, MatchRule
 from telephony.facts import CallFacts
@@ -145,6 +149,30 @@ async def test_two_contacts_until_she_chooses(desk: Desk) -> None:
     assert (who["client"]["name"], who["deal"]["href"]) == ("Boris Oak", f"/deals/{deal.id}")
     assert who["why"][0] == "Somebody chose Boris Oak for this number."
     assert other.id != deal.id
+
+
+async def test_the_book_files_and_a_person_corrects(desk: Desk) -> None:
+    """Two share the number. The book files the answered call with the one spoken to last, and the card goes on asking; she
+    says that it is the other; the book, told of the call's end afterwards, leaves it there.
+    """
+    anna, boris = await desk.add("Anna Elm"), await desk.add("Boris Oak")
+    async with desk.records.engine.begin() as connection:
+        await connection.execute(update(clients).where(clients.c.id == anna).values(spoken_at=func.now()))
+    keeper = Bookkeeper(desk.records.engine, steps_for(desk.records.home))
+    call = await desk.rings()
+    await keeper.take_some()
+    (place,) = (await desk.records.timelines.places([call.id])).values()
+    assert (place.client_id, place.data["rule"]) == (anna, "last_spoken")
+    who = await desk.who(call)
+    assert (who["choose"], [one["name"] for one in who["others"]]) == (True, ["Anna Elm", "Boris Oak"])
+    assert "Anna Elm" not in await desk.person.read("/calls")
+    await desk.ask("PUT", f"/api/v1/calls/{call.id}/who", client_id=str(boris))
+    await desk.records.journal.record([change(over(picked_up(call, "101"), 30))])
+    await keeper.take_some()
+    (place,) = (await desk.records.timelines.places([call.id])).values()
+    assert (place.client_id, place.data["by_hand"]) == (boris, True)
+    assert "Boris Oak" in await desk.person.read("/calls")
+    assert keeper.failures == 0
 
 
 async def test_wrong_person_moves_the_call_and_teaches(desk: Desk) -> None:

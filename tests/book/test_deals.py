@@ -235,6 +235,16 @@ async def test_a_new_owner_is_told(records: RecordsStore) -> None:
     assert data == {"from": {"id": str(anna), "name": "Anna Belova"}, "to": None}
 
 
+async def test_a_new_amount_is_told(records: RecordsStore) -> None:
+    """The sum is agreed on: the timeline says what it was and what it is; saving the same again says nothing."""
+    made = await deal(records, "Greenhouse")
+    made = await records.deals.change(replace(made, amount=Decimal("1200.5")), by=None)
+    await records.deals.change(made, by=None)
+    async with records.engine.connect() as connection:
+        told = (await connection.scalars(select(timeline.c.data).where(timeline.c.kind == "changed"))).all()
+    assert told == [{"what": "amount", "from": None, "to": 1200.5, "currency": "RUB"}]
+
+
 async def test_removed_and_brought_back(records: RecordsStore) -> None:
     """A deal is removed by mistake and brought back: it is where it was, and nothing tells of it."""
     made = await deal(records, "Greenhouse", amount=Decimal(5))
@@ -327,6 +337,8 @@ async def test_deals_of_a_client(records: RecordsStore) -> None:
     seen = await records.deals.one(open_one.id)
     assert seen is not None
     assert (seen.contact, seen.contact_id) == ("Ines", contact)
+    from_an_old_page = await deal(records, "roof", contact_id=double)
+    assert (from_an_old_page.contact_id, from_an_old_page.company_id) == (contact, company)
 
 
 async def test_which_open_deal_a_call_belongs_to(records: RecordsStore) -> None:

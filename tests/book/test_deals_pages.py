@@ -239,6 +239,7 @@ async def test_a_deal_is_changed_and_two_at_once_are_told(records: RecordsStore)
             ("oak", "big"),
         )
         assert now.contact == "Ines Costa"
+        assert "<strong>7\u202f000\u00a0₽</strong>" in await anna.read(path)
         async with anna.http.post(path, data={**form, "title": "Too late", "csrf": anna.csrf}) as answer:
             assert answer.status == 400
             page = await answer.text()
@@ -297,11 +298,13 @@ async def test_hidden_numbers_are_hidden_in_titles_too(records: RecordsStore) ->
         _status, told = await ask(anna, f"/deals/{one.id}/move", stage=str(TALKS), expected=str(NEW))
         pages = [await anna.read(path) for path in ("/deals", "/deals?view=list", f"/deals/{one.id}")]
         pages += [await anna.read(f"/deals/new?client={contact}"), str(told)]
+        await records.deals.change(replace(one, amount=Decimal(12345678)), by=account.id)
+        assert "<strong>12\u202f345\u202f678\u00a0₽</strong>" in await anna.read(f"/deals/{one.id}")
         for page in pages:
             assert "000-00-12" not in page
             assert "79160000012" not in page
         shown_title = re.findall(r'name="title" value="([^"]+)"', pages[2])[0]
-        form = {"title": shown_title, "amount": "", "owner": "", "tags": "", "version": "1"}
+        form = {"title": shown_title, "amount": "", "owner": "", "tags": "", "version": "2"}
         assert await anna.send(f"/deals/{one.id}", **form) == 303
         now = await records.deals.one(one.id)
         assert now is not None

@@ -58,7 +58,10 @@ CREATE TABLE imports (
     mapping jsonb NOT NULL,
     counts jsonb DEFAULT '{}' NOT NULL,
     problems jsonb DEFAULT '[]' NOT NULL,
-    before jsonb DEFAULT '[]' NOT NULL,
+    data bytea,
+    done integer DEFAULT 0 NOT NULL,
+    rows integer DEFAULT 0 NOT NULL,
+    worked_at timestamptz,
     account_id uuid,
     at timestamptz DEFAULT now() NOT NULL,
     undone_at timestamptz,
@@ -118,6 +121,17 @@ CREATE INDEX clients_made_by_calls ON clients (created_at DESC) WHERE kind = 'le
 CREATE INDEX clients_tagged ON clients (updated_at DESC)
     WHERE tags <> '{}' AND merged_into IS NULL AND removed_at IS NULL;
 CREATE INDEX clients_search ON clients USING gin (search gin_trgm_ops);
+
+CREATE TABLE import_changes (
+    import_id uuid NOT NULL,
+    row integer NOT NULL,
+    client_id uuid NOT NULL,
+    added jsonb NOT NULL,
+    PRIMARY KEY (import_id, row),
+    FOREIGN KEY(import_id) REFERENCES imports (id) ON DELETE CASCADE,
+    FOREIGN KEY(client_id) REFERENCES clients (id) ON DELETE CASCADE
+);
+CREATE INDEX import_changes_by_client ON import_changes (client_id);
 
 CREATE TABLE client_phones (
     id bigint GENERATED ALWAYS AS IDENTITY,
