@@ -31,6 +31,7 @@ from web.pages import (
     connections,
     deal,
     deals,
+    exports,
     feedback,
     hours,
     imports,
@@ -72,6 +73,7 @@ PARTS = (
     calls,
     card,
     imports,  # named paths before /people/{id}
+    exports,
     people_changes,
     people,
     people_forms,  # named paths before /people/{id}
@@ -173,5 +175,6 @@ def create_app(
         app.include_router(upload_api.router)
     answer_problems(app, renderer)
     own_bound = upload_api.PREFIX if uploads is not None else None
-    app.add_middleware(Shield, https=web_settings.https, bounded_elsewhere=own_bound)
+    bounds = {imports.UPLOAD: imports.UPLOAD_MOST}
+    app.add_middleware(Shield, https=web_settings.https, bounded_elsewhere=own_bound, bounds=bounds)
     return app
