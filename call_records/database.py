@@ -28,6 +28,8 @@ from call_records.book.noticing import BookNotices
 from call_records.book.office import OfficeValues
 from call_records.book.pipelines import PipelineBook
 from call_records.book.rows import Home
+from call_records.book.rules import LeadRuleBook
+from call_records.book.rules_shapes import BlockedNumbers, CampaignBook, LeadRules
 from call_records.book.shapes import Book, BookNews, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.book.tasks import TaskBook
 from call_records.book.timelines import TimelineBook
@@ -94,8 +96,9 @@ class RecordsStore:
     """The same as `retention`, with what the service itself does."""
     reviews: Reviews
     office: Office
-    blocklist: Blocklist
-    campaigns: Campaigns
+    rules: LeadRules
+    blocklist: BlockedNumbers
+    campaigns: CampaignBook
     matching: Matching
     book_news: BookNews
     deals: Deals
@@ -182,6 +185,7 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         audit=AuditLog(engine),
         reviews=ReviewDesk(engine),
         office=OfficeValues(engine),
+        rules=LeadRuleBook(engine, home),
         blocklist=Blocklist(engine, home),
         campaigns=Campaigns(engine, home),
         matching=NumberMatcher(engine, home),

@@ -11,6 +11,7 @@ from uuid import UUID
 from call_records.book.exporting import ExportDesk
 from call_records.book.importing import ImportDesk
 from call_records.book.missed_shapes import Missed
+from call_records.book.rules_shapes import BlockedNumbers, CampaignBook, LeadRules
 from call_records.book.shapes import Book, BookNews, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.recordings.shapes import (
     Audit,
@@ -281,6 +282,9 @@ class Records(Protocol):
     tasks: Tasks
     book: Book
     timelines: Timelines
+    rules: LeadRules
+    blocklist: BlockedNumbers
+    campaigns: CampaignBook
     imports: ImportDesk
     exports: ExportDesk
 

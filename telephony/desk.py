@@ -156,10 +156,37 @@ def _other_names(facts: CallFacts, extension: str) -> tuple[str | None, str, str
 
 
 def _handed_over_by(facts: CallFacts, extension: str) -> str | None:
+    """Who handed the call to this phone, or to the queue or group for which it then rang."""
+    leg = facts.leg_of(extension)
     for transfer in reversed(facts.transfers):
-        if transfer.to == extension and transfer.result is not TransferResult.FAILED:
+        if transfer.result is TransferResult.FAILED or transfer.by == extension:
+            continue
+        if transfer.to == extension:
             return transfer.by
+        rang_for_it = leg is not None and leg.rang_at is not None and leg.rang_at >= transfer.at
+        if rang_for_it and facts.leg_of(transfer.to) is None:
+            return transfer.by
+    return _asked_by(facts, leg)
+
+
+def _asked_by(facts: CallFacts, leg: Leg | None) -> str | None:
+    """A phone that begins to ring while a colleague has the client is being asked by him: by feature code this is one
+    call for a moment, and a transfer only once it is completed.
+    """
+    if leg is None or leg.role is LegRole.CALLER or facts.direction is Direction.INTERNAL:
+        return None
+    for other in reversed(facts.legs):
+        if other.kind is PartyKind.EXTENSION and other.party != leg.party and _was_busy_when_rang(other, leg):
+            return other.party
     return None
+
+
+def _was_busy_when_rang(other: Leg, leg: Leg) -> bool:
+    if other.answered_at is None:
+        return False
+    if leg.rang_at is None:  # dialled, not ringing yet
+        return leg.state is LegState.RINGING and other.ended_at is None
+    return other.answered_at < leg.rang_at and (other.ended_at is None or other.ended_at > leg.rang_at)
 
 
 def _also_ringing(facts: CallFacts, extension: str) -> tuple[str, ...]:

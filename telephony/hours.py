@@ -18,6 +18,7 @@ from telephony.errors import PeerMistake
 
 LOOK_DAYS = 400  # a year with all its holidays; an office that does not open within it does not open
 LUNCH = timedelta(hours=3)  # the longest pause of a working day met in practice; no night is that short
+RECENT = timedelta(days=14)  # the last close is within two weeks, unless they are holidays
 _DAY = timedelta(days=1)
 _DAYS = 7
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -64,9 +65,12 @@ def since_last_close(hours: WorkingHours, at: datetime) -> datetime | None:
     Monday 09:00, or any time on Monday, tells Friday's close; Monday after work tells Monday's. None when the office never
     closed within a year, or never opened.
     """
-    working = [one for one in _joined(_raw(hours, at - _back(hours), at + _DAY), LUNCH) if one.opens <= at]
-    closed = [one.closes for one in working if one.closes <= at]
-    return closed[-1] if closed else None
+    for back in (RECENT, LOOK_DAYS * _DAY):
+        working = _joined(_raw(hours, at - back, at + _DAY), LUNCH)
+        closed = [one.closes for one in working if one.opens <= at and one.closes <= at]
+        if closed:
+            return closed[-1]
+    return None
 
 
 def add_working_minutes(hours: WorkingHours, start: datetime, minutes: int) -> datetime | None:
@@ -87,13 +91,8 @@ def add_working_minutes(hours: WorkingHours, start: datetime, minutes: int) -> d
 
 def stretches_from(hours: WorkingHours, at: datetime) -> Iterator[Stretch]:
     """Every stretch that closes after this moment, in order, up to a year ahead."""
-    begun = _joined(_raw(hours, at - _back(hours), at + LOOK_DAYS * _DAY), timedelta())
+    begun = _joined(_raw(hours, at - RECENT, at + LOOK_DAYS * _DAY), timedelta())
     return (one for one in begun if one.closes > at)
-
-
-def _back(hours: WorkingHours) -> timedelta:
-    """How far back one must look to see the last closing: it is in these two weeks, unless they are holidays."""
-    return (LOOK_DAYS if hours.holidays else 2 * _DAYS) * _DAY
 
 
 def _joined(raw: Iterator[Stretch], pause: timedelta) -> Iterator[Stretch]:

@@ -41,6 +41,8 @@ from web.pages import (
     missed,
     people,
     people_changes,
+    people_forms,
+    people_one,
     pipelines,
     recording_rules,
     recordings,
@@ -74,6 +76,8 @@ PARTS = (
     exports,
     people_changes,
     people,
+    people_forms,  # named paths before /people/{id}
+    people_one,
     pipelines,  # before /deals/{id}
     deals,
     deal,

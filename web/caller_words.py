@@ -9,7 +9,7 @@ from uuid import UUID
 from telephony.contacts import ClientKind, MatchRule
 from telephony.facts import iso
 from web.callers import Identity, Known
-from web.deal_words import money
+from web.money import money
 from web.people_words import KIND_WORDS, mask_in
 from web.visibility import View
 from web.wording import ClientName, _, display_number

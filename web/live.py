@@ -130,6 +130,7 @@ class Hub:
             tasks.create_task(self._read(), name="live hub: changes")
             tasks.create_task(self._look_around(), name="live hub: names and store")
             tasks.create_task(self.callers.run(), name="live hub: who calls")
+            tasks.create_task(self._tell_missed(), name="live hub: missed calls")
 
     def close(self) -> None:
         """End every stream: the server is stopping."""
@@ -181,6 +182,14 @@ class Hub:
             await asyncio.sleep(
                 0
             )  # we were too slow and were dropped: let others run, then start from a snapshot
+
+    async def _tell_missed(self) -> None:
+        """Pages that show what is owed look again; what has changed is not said, because each shows another part."""
+        async with self._records.missed.changes() as changes:
+            async for _change in changes:
+                for stream in list(self._streams):
+                    if stream.flavour is Flavour.PAGE:
+                        self._send(stream, encode("missed", {}))
 
     async def _look_around(self) -> None:
         while True:

@@ -42,7 +42,7 @@ def sums(several: Iterable[Money]) -> str:
 def read_amount(text: str) -> Decimal | None:
     """What somebody typed: `120 000`, `120000,50`, `1.200,50 €`. Empty is no amount. Raises PeerMistake."""
     kept = re.sub(r"[^\d.,\-]", "", text)
-    if not kept:
+    if not re.search(r"\d", kept):
         if text.strip():
             raise _no_amount()
         return None

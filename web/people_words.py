@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from call_records.book.shapes import Client, ClientPhone, Deal
@@ -145,6 +146,11 @@ def say(text: str, view: View) -> str:
 def mask_in(text: str) -> str:
     """The text with every telephone number in it hidden but for its last two digits."""
     return _NUMBER.sub(lambda found: mask(found.group()), text)
+
+
+def told_money(amount: object, currency: object) -> str:
+    """A sum as the timeline keeps it: JSON's number."""
+    return money(Decimal(str(amount)), str(currency)) if isinstance(amount, int | float) else ""
 
 
 def deal_title(deal: Deal, view: View) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -14,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records import wire
 from call_records.book.rows import Home
+from call_records.book.rules_shapes import Blocked
 from call_records.book.tables import blocklist
 from call_records.models import accounts
 from call_records.troubles import plain_errors
@@ -23,20 +23,6 @@ PREFIX_LEAST = 4  # digits before a *; fewer would block a country
 REASON_MOST = 200  # characters
 _PREFIX = re.compile(r"\+?[0-9]+\*")
 _SIGNS = re.compile(r"[\s().-]")
-
-
-@dataclass(frozen=True, slots=True)
-class Blocked:
-    """One line of the blocklist."""
-
-    pattern: str
-    """E.164, or its beginning and a `*`."""
-    reason: str
-    by: str | None
-    at: datetime
-    calls: int
-    """How many calls it has met."""
-    last_at: datetime | None
 
 
 def pattern_of(typed: str, home: Home) -> str:

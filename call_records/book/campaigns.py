@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -12,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records import wire
 from call_records.book.rows import Home
+from call_records.book.rules_shapes import Campaign, OwnLine
 from call_records.book.tables import campaigns
 from call_records.troubles import plain_errors
 from telephony.errors import PeerMistake
@@ -19,30 +19,6 @@ from telephony.errors import PeerMistake
 NAME_MOST = 120  # characters
 DIDS_MOST = 50  # numbers of one campaign
 KNOWN_DAYS = 90  # a line nobody called for three months is no suggestion
-
-
-@dataclass(frozen=True, slots=True)
-class Campaign:
-    """An advertisement, a site, a leaflet: some numbers of ours, for a time."""
-
-    id: UUID
-    name: str
-    dids: tuple[str, ...]
-    created_at: datetime
-    ended_at: datetime | None
-    made: int = 0
-    """Entries of the book that came by it."""
-    calls: int = 0
-    """Calls that came in on its numbers while it ran, within the last 90 days."""
-
-
-@dataclass(frozen=True, slots=True)
-class OwnLine:
-    """A number of ours that was called."""
-
-    did: str
-    calls: int
-    last_at: datetime
 
 
 class Campaigns:

@@ -21,10 +21,10 @@ from call_records.book.family import (
 )
 from call_records.book.reading import one_client, same_number, unknown
 from call_records.book.rows import (
-    NAME_MOST,
     Home,
     Told,
     kept_emails,
+    kept_name,
     kept_words,
     phones_of,
     put_phones,
@@ -33,6 +33,7 @@ from call_records.book.rows import (
 )
 from call_records.book.shapes import Client, ClientPhone
 from call_records.book.tables import client_phones, clients
+from call_records.models import people
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from telephony.numbers import Written
@@ -44,9 +45,11 @@ async def change(connection: AsyncConnection, client: Client, *, home: Home, by:
         await take_turns(connection)
     await hold_company(connection, client.company_id)
     before = await _seen(connection, client)
+    if client.owner_id != before.owner_id:
+        await check_owner(connection, client.owner_id)
     wanted = replace(
         client,
-        name=wire.clean(client.name.strip()[:NAME_MOST]),
+        name=kept_name(client.name),
         emails=kept_emails(client.emails),
         tags=kept_words(client.tags),
     )
@@ -78,6 +81,12 @@ async def hold_company(connection: AsyncConnection, company_id: UUID | None) -> 
     if row is None or row.kind != ClientKind.COMPANY:
         raise PeerMistake("There is no such company.", remedy="Choose it from the list, or add it first.")
     return str(row.name)
+
+
+async def check_owner(connection: AsyncConnection, owner_id: UUID | None) -> None:
+    """Raises PeerMistake for somebody who is none of ours."""
+    if owner_id is not None and not await connection.scalar(select(exists().where(people.c.id == owner_id))):
+        raise PeerMistake("There is no such person.", remedy="Choose the owner from the list.")
 
 
 async def _seen(connection: AsyncConnection, client: Client) -> Client:

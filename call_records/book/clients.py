@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text, update
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy import Row, bindparam, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records.book import changing, converting, duplicates, merging
+from call_records.book import changing, converting, duplicates, merging, searching
 from call_records.book.reading import clients_of, one_client, survivor_of, survivors_of
 from call_records.book.rows import Home, Told, insert_client, lock_number, notice, phones_of, tell, touch
-from call_records.book.searching import by_index, mark_after, question, walking
+from call_records.book.searching import Question, mark_after, question
 from call_records.book.shapes import Client, ClientFilter, ClientPage, Conversion, Converted, NewClient
 from call_records.book.spoken import file_earlier_calls
 from call_records.book.tables import clients
@@ -34,7 +35,12 @@ _TAGS = text("""
         ORDER BY updated_at DESC LIMIT :most
     ) AS tagged, unnest(tagged.tags) AS tag
     GROUP BY tag ORDER BY lower(tag), tag
+""").bindparams(bindparam("most", TAGGED, literal_execute=True))
+_PLAN_ANEW = text("""
+    SELECT set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)
 """)
+"""Until the transaction ends. The planner takes a limit for a reason to read the table until so many are found (of a word
+that nobody has that is all of it), and a plan made for any word is good for none."""
 
 
 class ClientBook:
@@ -62,10 +68,7 @@ class ClientBook:
         asked = question(wanted, size + 1, cursor)
         with plain_errors():
             async with self._engine.connect() as connection:
-                near = walking(asked, self._home)
-                rows = (await connection.execute(near)).all() if near is not None else []
-                if len(rows) <= size:
-                    rows = (await connection.execute(by_index(asked, self._home))).all()
+                rows = await _found(connection, asked, self._home)
                 found = await clients_of(connection, [row.id for row in rows[:size]])
         more = mark_after(asked, rows[size - 1].key, rows[size - 1].id) if len(rows) > size else None
         return ClientPage(tuple(found[row.id] for row in rows[:size] if row.id in found), more)
@@ -74,7 +77,7 @@ class ClientBook:
         """What entries that changed lately are tagged with, in order."""
         with plain_errors():
             async with self._engine.connect() as connection:
-                return (await connection.scalars(_TAGS, {"most": TAGGED})).all()
+                return (await connection.scalars(_TAGS)).all()
 
     async def add(self, new: NewClient, *, by: UUID | None) -> Client:
         """A new entry. Earlier calls with its numbers that are on no timeline are on its own from now on."""
@@ -82,6 +85,8 @@ class ClientBook:
         phones = phones_of(new.phones, self._home)
         with plain_errors():
             async with self._engine.begin() as connection:
+                await changing.hold_company(connection, new.company_id)
+                await changing.check_owner(connection, new.owner_id)
                 for key in sorted({one.key for one in phones if one.key is not None}):
                     await lock_number(connection, key)
                 client_id = await insert_client(connection, new, home=self._home, by=by, at=datetime.now(UTC))
@@ -162,3 +167,17 @@ class ClientBook:
 def _checked(name: str) -> None:
     if not name.strip():
         raise PeerMistake("An entry needs a name.", remedy="Type a name.")
+
+
+async def _found(connection: AsyncConnection, asked: Question, home: Home) -> list[Row[Any]]:
+    """The keys of the page's entries and of the one behind it."""
+    await connection.execute(_PLAN_ANEW)
+    if searching.looks_for_nothing(asked):
+        return list(await connection.execute(searching.listed(asked)))
+    rows = list(await connection.execute(searching.near(asked, home)))
+    if len(rows) == asked.size:
+        return rows
+    rows = list(await connection.execute(searching.few(asked, home)))
+    if not rows or rows[0].found <= searching.FEW:
+        return rows
+    return list(await connection.execute(searching.far(asked, home)))

@@ -113,7 +113,7 @@ async def _company(
     if name is None or not name.strip():
         return lead.company_id
     await lock_number(connection, f"company {spelled(name)}")
-    known = await connection.scalar(
+    known: UUID | None = await connection.scalar(
         select(clients.c.id)
         .where(
             clients.c.kind == ClientKind.COMPANY.value, func.lower(clients.c.name) == func.lower(name.strip())
@@ -124,7 +124,7 @@ async def _company(
     )
     if known is not None:
         await hold_company(connection, known)
-        return known
+        return UUID(str(known))
     company = NewClient(
         ClientKind.COMPANY, name, owner_id=lead.owner_id, source=lead.source, campaign_id=campaign_id
     )

@@ -12,8 +12,9 @@ from uuid import UUID
 from sqlalchemy import Row, delete, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from call_records.book.making import Asked, Verdict, Who, decide, person_at, rule_from, rule_row
+from call_records.book.making import Asked, Who, decide, person_at, rule_from, rule_row, take_turn
 from call_records.book.rows import Home, insert_task, notice
+from call_records.book.rules_shapes import Verdict
 from call_records.book.shapes import NewTask
 from call_records.book.tables import call_rulings, clients, deals, tasks, timeline
 from telephony.lead_rules import Known, Making, OwnerRule
@@ -132,6 +133,7 @@ async def _make_it_like(connection: AsyncConnection, asked: Asked, ruling: Rulin
             owner_id=verdict.owner_id,
         )
         task_id = await insert_task(connection, new, by=None, at=asked.at)
+    await take_turn(connection, verdict)
     await _note(connection, ruling, **ruling_values(asked, verdict), task_id=task_id)
 
 

@@ -1,16 +1,14 @@
 """Deals: money that is talked about, and where it stands.
 
-A deal is on one stage of one pipeline, at a place of its own in the column. Moves are made one after another (each takes
-milliseconds), so that two people who drag at once get an order both can see; a move that started from a stage where the
-deal no longer is, is refused and told. Every change of stage is on the timeline with both names, of the deal and of its
-contact (or company).
+A deal is on one stage of one pipeline, at a place of its own in the column; how it gets there is `moving`, how it is read
+`board`. Whatever is changed here is told on the timeline, of the deal and of its contact (or company).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -20,27 +18,33 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from call_records import wire
 from call_records.book.board import deal_rows, one_deal, read_columns, read_deals, read_page, read_pipelines
 from call_records.book.money import checked_amount, office_currency
-from call_records.book.places import STEP, between
-from call_records.book.rows import NAME_MOST, Home, Told, notice, tell
+from call_records.book.moving import (
+    first_stage,
+    lock_moves,
+    locked_deal,
+    moved_meanwhile,
+    noticed,
+    place_above,
+    put_on_stage,
+    stage_of,
+    surely,
+)
+from call_records.book.places import STEP
+from call_records.book.rows import NAME_MOST, Home, Told, tell
 from call_records.book.shapes import (
     Column,
     Deal,
     DealFilter,
     DealPage,
-    MovedMeanwhile,
     NewDeal,
     Pipeline,
-    Stage,
 )
-from call_records.book.tables import clients, deals, pipelines, stages
+from call_records.book.tables import clients, deals
 from call_records.models import people
 from call_records.troubles import plain_errors
-from telephony.errors import NeedsPerson, PeerMistake
-
-MOVE_LOCK = 23  # the advisory lock of moves; calls have 7, numbers 11, booking 13, lines 17
+from telephony.errors import PeerMistake
 
 HOME = Home()
-_NO_DEAL = "There is no such deal any more."
 
 
 class DealBook:
@@ -76,16 +80,16 @@ class DealBook:
         with plain_errors():
             async with self._engine.begin() as connection:
                 deal_id = await insert_deal(connection, new, by=by, at=datetime.now(UTC), home=self._home)
-                return await _surely(connection, deal_id)
+                return await surely(connection, deal_id)
 
     async def change(self, deal: Deal, *, by: UUID | None) -> Deal:
         """Store its fields; PeerMistake when somebody else changed it since."""
-        now = datetime.now(UTC)
+        now, amount = datetime.now(UTC), checked_amount(deal.amount)
         values = {
             "title": _title(deal.title),
             "contact_id": deal.contact_id,
             "company_id": deal.company_id,
-            "amount": checked_amount(deal.amount),
+            "amount": amount,
             "currency": deal.currency,
             "owner_id": deal.owner_id,
             "tags": list(deal.tags),
@@ -95,7 +99,7 @@ class DealBook:
         }
         with plain_errors():
             async with self._engine.begin() as connection:
-                before = await _locked(connection, deal.id)
+                before = await locked_deal(connection, deal.id)
                 if before.version != deal.version:
                     raise PeerMistake(
                         "Somebody else changed this deal meanwhile.",
@@ -104,9 +108,11 @@ class DealBook:
                 await connection.execute(update(deals).where(deals.c.id == deal.id).values(values))
                 if before.owner_id != deal.owner_id:
                     await _tell_owner(connection, before, deal.owner_id, by=by, at=now)
-                await _noticed(connection, deal.id, {before.contact_id, before.company_id})
-                await _noticed(connection, deal.id, {deal.contact_id, deal.company_id})
-                return await _surely(connection, deal.id)
+                if before.amount != amount:
+                    await _tell_amount(connection, before, amount, by=by, at=now)
+                changed = {before.contact_id, before.company_id, deal.contact_id, deal.company_id}
+                await noticed(connection, deal.id, changed)
+                return await surely(connection, deal.id)
 
     async def move(
         self,
@@ -121,19 +127,19 @@ class DealBook:
         with plain_errors():
             async with self._engine.begin() as connection:
                 await lock_moves(connection)
-                deal = await _locked(connection, deal_id)
+                deal = await locked_deal(connection, deal_id)
                 if expected is not None and deal.stage_id not in (expected, stage_id):
-                    raise await _moved_meanwhile(connection, deal_id)
-                place = await _place_above(connection, deal_id, stage_id, before)
+                    raise await moved_meanwhile(connection, deal_id)
+                place = await place_above(connection, deal_id, stage_id, before)
                 await put_on_stage(connection, deal, stage_id, place=place, by=by, at=datetime.now(UTC))
-                return await _surely(connection, deal_id)
+                return await surely(connection, deal_id)
 
     async def remove(self, deal_id: UUID, *, by: UUID | None) -> None:
         """It is on no board, list or card any more; `restore` brings it back. Its client's timeline says who did it."""
         now = datetime.now(UTC)
         with plain_errors():
             async with self._engine.begin() as connection:
-                deal = await _locked(connection, deal_id)
+                deal = await locked_deal(connection, deal_id)
                 await _set_removed(connection, deal, now)
                 client_id = deal.contact_id or deal.company_id
                 data = {"act": "removed", "title": deal.title}
@@ -144,7 +150,7 @@ class DealBook:
         """As it was, and nothing is told of its removal any more."""
         with plain_errors():
             async with self._engine.begin() as connection:
-                deal = await _locked(connection, deal_id, removed=True)
+                deal = await locked_deal(connection, deal_id, removed=True)
                 await _set_removed(connection, deal, None)
                 await connection.execute(_UNTELL, {"deal": deal_id})
 
@@ -185,7 +191,7 @@ class DealBook:
 async def _set_removed(connection: AsyncConnection, deal: Row[Any], at: datetime | None) -> None:
     values = {"removed_at": at, "updated_at": func.now(), "version": deal.version + 1}
     await connection.execute(update(deals).where(deals.c.id == deal.id).values(values))
-    await _noticed(connection, deal.id, {deal.contact_id, deal.company_id})
+    await noticed(connection, deal.id, {deal.contact_id, deal.company_id})
 
 
 async def insert_deal(
@@ -227,7 +233,7 @@ async def insert_deal(
     data = {"source": new.source, "stage": stage.name, "title": _title(new.title)}
     told = Told("made", at, client_id=contact_id or company_id, deal_id=deal_id, account_id=by, data=data)
     await tell(connection, told)
-    await _noticed(connection, deal_id, {contact_id, company_id})
+    await noticed(connection, deal_id, {contact_id, company_id})
     return deal_id
 
 
@@ -242,146 +248,6 @@ async def open_deal_of(connection: AsyncConnection, client_ids: Sequence[UUID]) 
     return found
 
 
-async def lock_moves(connection: AsyncConnection) -> None:
-    """Whoever gives deals their places takes turns, over all processes, until the transaction ends."""
-    await connection.execute(_LOCK_MOVES, {"lock": MOVE_LOCK})
-
-
-async def stage_of(connection: AsyncConnection, stage_id: UUID) -> Stage:
-    """The stage. Raises PeerMistake when it was removed."""
-    row = (await connection.execute(select(stages).where(stages.c.id == stage_id))).one_or_none()
-    if row is None:
-        raise PeerMistake("There is no such stage any more.", remedy="Reload the page and choose another.")
-    return Stage(row.id, row.pipeline_id, row.name, row.place, row.ends)
-
-
-async def first_stage(connection: AsyncConnection) -> Stage:
-    """Where a deal begins of which nobody said where. Raises NeedsPerson when there is no open stage."""
-    row = (
-        await connection.execute(
-            select(stages)
-            .join(pipelines, pipelines.c.id == stages.c.pipeline_id)
-            .where(pipelines.c.archived_at.is_(None), stages.c.ends == "open")
-            .order_by(pipelines.c.place, pipelines.c.id, stages.c.place, stages.c.id)
-            .limit(1)
-        )
-    ).one_or_none()
-    if row is None:
-        raise NeedsPerson("No pipeline has an open stage.", remedy="Add one under Office, Pipelines.")
-    return Stage(row.id, row.pipeline_id, row.name, row.place, row.ends)
-
-
-async def put_on_stage(
-    connection: AsyncConnection,
-    deal: Row[Any],
-    stage_id: UUID,
-    *,
-    place: float,
-    by: UUID | None,
-    at: datetime,
-) -> None:
-    """Give a locked deal its stage and place; a change of stage is told."""
-    if deal.stage_id == stage_id:
-        await connection.execute(update(deals).where(deals.c.id == deal.id).values(place=place))
-        return
-    left, reached = await _step_of(connection, deal.stage_id), await _step_of(connection, stage_id)
-    closed_at = None if reached.ends == "open" else deal.closed_at if left.ends == reached.ends else at
-    await connection.execute(
-        update(deals)
-        .where(deals.c.id == deal.id)
-        .values(
-            stage_id=stage_id,
-            pipeline_id=reached.pipeline_id,
-            state=reached.ends,
-            place=place,
-            stage_since=at,
-            closed_at=closed_at,
-            updated_at=at,
-        )
-    )
-    await tell(
-        connection,
-        Told(
-            "stage",
-            at,
-            client_id=deal.contact_id or deal.company_id,
-            deal_id=deal.id,
-            account_id=by,
-            data=stage_told(left, reached),
-        ),
-    )
-    await _noticed(connection, deal.id, {deal.contact_id, deal.company_id})
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A stage as a change of stage tells of it."""
-
-    id: UUID
-    name: str
-    ends: str
-    pipeline_id: UUID
-    pipeline: str
-
-
-def stage_told(left: Step, reached: Step) -> dict[str, Any]:
-    """What the timeline keeps of a change of stage: `from` and `to`, each with id, name and how it ends; the names of
-    the pipelines only when it went from one to another.
-    """
-    told: dict[str, Any] = {}
-    for word, step in (("from", left), ("to", reached)):
-        told[word] = {"id": str(step.id), "name": step.name, "ends": step.ends}
-        if left.pipeline_id != reached.pipeline_id:
-            told[word]["pipeline"] = step.pipeline
-    return told
-
-
-async def _step_of(connection: AsyncConnection, stage_id: UUID) -> Step:
-    stage = await stage_of(connection, stage_id)
-    name = await connection.scalar(select(pipelines.c.name).where(pipelines.c.id == stage.pipeline_id))
-    return Step(stage.id, stage.name, stage.ends, stage.pipeline_id, name or "")
-
-
-async def _locked(connection: AsyncConnection, deal_id: UUID, *, removed: bool = False) -> Row[Any]:
-    wanted = select(deals).where(deals.c.id == deal_id).with_for_update()
-    row = (await connection.execute(wanted)).one_or_none()
-    if row is None or (row.removed_at is not None and not removed):
-        raise PeerMistake(_NO_DEAL, remedy="Somebody removed it. Reload the page.")
-    return row
-
-
-async def _moved_meanwhile(connection: AsyncConnection, deal_id: UUID) -> MovedMeanwhile:
-    deal = await _surely(connection, deal_id)
-    return MovedMeanwhile(deal, await connection.scalar(_MOVER, {"deal": deal_id}))
-
-
-async def _surely(connection: AsyncConnection, deal_id: UUID) -> Deal:
-    deal = await one_deal(connection, deal_id)
-    if deal is None:
-        raise PeerMistake(_NO_DEAL)
-    return deal
-
-
-async def _place_above(
-    connection: AsyncConnection, deal_id: UUID, stage_id: UUID, before: UUID | None
-) -> float:
-    place = await _free_place(connection, deal_id, stage_id, before)
-    if place is None:
-        await connection.execute(_RENUMBER, {"stage": stage_id, "step": STEP})
-        place = await _free_place(connection, deal_id, stage_id, before)
-    if place is None:
-        raise AssertionError("a column that was just numbered has room between any two")
-    return place
-
-
-async def _free_place(
-    connection: AsyncConnection, deal_id: UUID, stage_id: UUID, before: UUID | None
-) -> float | None:
-    neighbours = {"stage": stage_id, "deal": deal_id, "before": before}
-    row = (await connection.execute(_NEIGHBOURS, neighbours)).one()
-    return between(row.above, row.below)
-
-
 async def _clients_of(
     connection: AsyncConnection, contact_id: UUID | None, company_id: UUID | None
 ) -> tuple[UUID | None, UUID | None]:
@@ -389,11 +255,15 @@ async def _clients_of(
         return None, company_id
     row = (
         await connection.execute(
-            select(clients.c.kind, clients.c.company_id).where(clients.c.id == contact_id)
+            select(clients.c.kind, clients.c.company_id, clients.c.merged_into).where(
+                clients.c.id == contact_id
+            )
         )
     ).one_or_none()
     if row is None:
         raise PeerMistake("There is no such contact any more.", remedy="Choose another one.")
+    if row.merged_into is not None:
+        return await _clients_of(connection, row.merged_into, company_id)
     if row.kind == "company":
         return None, company_id or contact_id
     return contact_id, company_id or row.company_id
@@ -421,38 +291,20 @@ async def _tell_owner(
     )
 
 
-async def _noticed(connection: AsyncConnection, deal_id: UUID, client_ids: set[UUID | None]) -> None:
-    await notice(connection, "deal", deal_id)
-    for client_id in client_ids - {None}:
-        if client_id is not None:
-            await notice(connection, "client", client_id)
+async def _tell_amount(
+    connection: AsyncConnection, before: Row[Any], amount: Decimal | None, *, by: UUID | None, at: datetime
+) -> None:
+    """As JSON's floats, which are exact to the cent for every amount that is kept. A text of digits would be taken for a
+    telephone number where those are hidden.
+    """
+    was, now = (None if one is None else float(one) for one in (before.amount, amount))
+    data = {"what": "amount", "from": was, "to": now, "currency": before.currency}
+    client_id = before.contact_id or before.company_id
+    told = Told("changed", at, client_id=client_id, deal_id=before.id, account_id=by, data=data)
+    await tell(connection, told)
 
 
 _LIVE = deals.c.removed_at.is_(None)
-_LOCK_MOVES = text("SELECT pg_advisory_xact_lock(CAST(:lock AS bigint))")
-
-_NEIGHBOURS = text("""
-    WITH column_of AS (SELECT id, place FROM deals WHERE stage_id = :stage AND removed_at IS NULL AND id <> :deal),
-    below AS (SELECT id, place FROM column_of WHERE id = CAST(:before AS uuid))
-    SELECT (SELECT place FROM below) AS below,
-           (SELECT max(c.place) FROM column_of c
-            WHERE NOT EXISTS (SELECT 1 FROM below)
-               OR (c.place, c.id) < (SELECT place, id FROM below)) AS above
-""")
-"""The places between which a deal goes."""
-
-_RENUMBER = text("""
-    UPDATE deals SET place = counted.nth * CAST(:step AS float8)
-    FROM (SELECT id, row_number() OVER (ORDER BY place, id) AS nth FROM deals
-          WHERE stage_id = :stage AND removed_at IS NULL) AS counted
-    WHERE deals.id = counted.id
-""")
-
-_MOVER = text("""
-    SELECT coalesce(a.name, '') FROM timeline t LEFT JOIN accounts a ON a.id = t.account_id
-    WHERE t.deal_id = :deal AND t.kind = 'stage' ORDER BY t.at DESC, t.id DESC LIMIT 1
-""")
-
 _UNTELL = text("DELETE FROM timeline WHERE deal_id = :deal AND kind = 'deal' AND data ->> 'act' = 'removed'")
 
 FAMILY = """

@@ -28,8 +28,9 @@ from call_records import wire
 from call_records.book import blocking
 from call_records.book.correcting import put_right, ruling_values, take_back
 from call_records.book.found import entry, find
-from call_records.book.making import Asked, Made, Verdict, Who, carry_out, decide
+from call_records.book.making import Asked, Made, Who, carry_out, decide
 from call_records.book.rows import Home, Told, lock_number, notice, tell
+from call_records.book.rules_shapes import Verdict
 from call_records.book.shapes import ClientPhone
 from call_records.book.spoken import file_earlier_calls, tell_spoken, tell_spoken_of_deals
 from call_records.book.tables import call_rulings, timeline

@@ -22,6 +22,7 @@ from call_records.book.campaigns import campaign_of
 from call_records.book.deals import insert_deal
 from call_records.book.found import Entry
 from call_records.book.rows import Home, insert_client, insert_task
+from call_records.book.rules_shapes import Verdict
 from call_records.book.shapes import NewClient, NewDeal, NewTask
 from call_records.book.tables import lead_rules, office, pipelines, stages
 from call_records.models import extensions, people
@@ -57,7 +58,7 @@ class Asked:
     number: str
     """As it came."""
     key: str
-    """What it is known by (`telephony.numbers.written`)."""
+    """What it is known by (`telephony.numbers.written`); empty for a form without a number."""
     outcome: Outcome
     at: datetime
     """The moment of the outcome: deadlines count from it."""
@@ -90,25 +91,6 @@ class Who:
         if self.entry is None:
             return Known.KNOWN if self.several else Known.UNKNOWN
         return Known.KNOWN if self.entry.deal_id is not None else Known.KNOWN_WITHOUT_OPEN_DEAL
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is to be made, and why; nothing has been written yet."""
-
-    known: Known
-    making: Making
-    refusal: Refusal | None = None
-    line: LeadRule | None = None
-    """Which line decided; None with a refusal that no line was asked about."""
-    owner_id: UUID | None = None
-    extension: str | None = None
-    """By which extension of ours the owner was found, where the line asks for that."""
-    stage_id: UUID | None = None
-    task: str | None = None
-    due_at: datetime | None = None
-    campaign_id: UUID | None = None
-    blocked_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +154,8 @@ def _called(asked: Asked) -> str | None:
 
 
 async def _refused(connection: AsyncConnection, asked: Asked, who: Who) -> tuple[Refusal | None, str | None]:
-    if not can_be_called_back(asked.number) or not can_be_called_back(asked.key):
+    by_phone = can_be_called_back(asked.number) and can_be_called_back(asked.key)
+    if not by_phone and not asked.emails:  # a form may have been filled in with an e-mail address only
         return Refusal.SHORT, None
     pattern = await blocking(connection, asked.key)
     if pattern is not None:
@@ -310,7 +293,8 @@ _TAKE_TURN = text("""
 """)
 
 
-async def _take_turn(connection: AsyncConnection, verdict: Verdict) -> None:
+async def take_turn(connection: AsyncConnection, verdict: Verdict) -> None:
+    """Where a team takes turns: it was this member's."""
     line = verdict.line
     if line and line.owner is OwnerRule.TEAM_ROTA and line.team and verdict.owner_id:
         key = ROTA_KEY.format(team=line.team)
@@ -352,7 +336,7 @@ async def carry_out(
         )
         task_id = await insert_task(connection, new, by=None, at=asked.at)
     if made_client or made_deal or task_id:
-        await _take_turn(connection, verdict)
+        await take_turn(connection, verdict)
     return Made(made_client, made_deal, task_id)
 
 
@@ -360,7 +344,7 @@ async def _new_client(connection: AsyncConnection, asked: Asked, verdict: Verdic
     new = NewClient(
         kind=ClientKind.LEAD if verdict.making is Making.LEAD else ClientKind.CONTACT,
         name=name_of(asked),
-        phones=(asked.key if asked.key.startswith("+") else asked.number,),
+        phones=(asked.key if asked.key.startswith("+") else asked.number,) if asked.key else (),
         emails=asked.emails,
         owner_id=verdict.owner_id,
         source=asked.source,
@@ -370,9 +354,9 @@ async def _new_client(connection: AsyncConnection, asked: Asked, verdict: Verdic
 
 
 def name_of(asked: Asked) -> str:
-    """What a new entry is called until somebody types a name: the caller's name where it is one, else the number."""
+    """What a new entry is called until somebody types a name: the name that was told, else the number or the e-mail."""
     name = wire.clean(" ".join((asked.name or "").split()))
-    return name if any(char.isalpha() for char in name) else asked.key
+    return name if any(char.isalpha() for char in name) else asked.key or next(iter(asked.emails), "")
 
 
 async def _stage_of(connection: AsyncConnection, line: LeadRule) -> UUID | None:

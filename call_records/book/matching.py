@@ -24,14 +24,15 @@ from telephony.numbers import WHOLE, Written, is_certain
 MOST = (
     200  # entries on one number that are looked at; a person reads a dozen, a switchboard may be on thousands
 )
+ALIKE = 20  # numbers that end in the same ten digits: two are a question already, and there are not that many countries
 STEPS = 8  # merges and conversions followed from one entry; the book keeps such ways short
 
-_CANDIDATES = text("""
+CANDIDATES = text("""
     WITH RECURSIVE hits AS (
         (SELECT client_id, label, place, raw, key, TRUE AS exact FROM client_phones WHERE key = :key LIMIT :many)
         UNION ALL
         (SELECT client_id, label, place, raw, key, FALSE FROM client_phones
-            WHERE last10 = :last10 AND key <> :key LIMIT :many)
+            WHERE last10 = :last10 AND key <> :key LIMIT :alike)
         UNION ALL
         SELECT client_id, NULL, NULL, NULL, :key, TRUE FROM number_lessons WHERE key = :key AND verdict = 'is'
     ), way AS (
@@ -57,7 +58,7 @@ _CANDIDATES = text("""
     FROM found LEFT JOIN clients company ON company.id = found.company_id
 """)
 """`verdict` is what was taught of the entry itself, else of the one that became it."""
-_BOUNDS = {"many": 10 * MOST, "most": MOST, "steps": STEPS}
+BOUNDS = {"many": 10 * MOST, "alike": ALIKE, "most": MOST, "steps": STEPS}
 
 
 class NumberMatcher:
@@ -102,8 +103,8 @@ async def match_key(connection: AsyncConnection, key: str) -> Match:
 
 
 async def _match(connection: AsyncConnection, number: str, asked: Written) -> Match:
-    values = {"key": asked.key, "last10": asked.last10, **_BOUNDS}
-    rows = (await connection.execute(_CANDIDATES, values)).mappings().all()
+    values = {"key": asked.key, "last10": asked.last10, **BOUNDS}
+    rows = (await connection.execute(CANDIDATES, values)).mappings().all()
     return _decided(number, asked.key or "", rows)
 
 

@@ -7,14 +7,14 @@ giving-up that crosses a conversation, or news of an older call, ends as if each
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy import ColumnElement, Row, and_, delete, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Row, and_, case, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -39,7 +39,7 @@ from call_records.book.missed_taking import (
     working_hours,
 )
 from call_records.book.rows import Home, lock_number
-from call_records.book.tables import missed, missed_acts, missed_calls, office
+from call_records.book.tables import missed, missed_acts, missed_calls, office, timeline
 from call_records.models import accounts, calls, people
 from call_records.notices import wake_on
 from call_records.troubles import plain_errors
@@ -65,7 +65,6 @@ GATHER_SECONDS = 0.3  # a call changes its entry some times within moments; page
 CLOCK_LOCK = 0x6D69_7373  # "miss": of several processes one looks at the clock at a time
 TEXT_MOST = 500  # characters of a reason
 _AFTER = timedelta(milliseconds=1)
-"""What somebody does comes after what the page showed him, though the PBX's clock may be ahead of ours."""
 _IS_OPEN = missed.c.state.in_(sorted(OPEN))
 
 
@@ -92,7 +91,7 @@ class MissedBook:
             async with self._engine.connect() as connection:
                 rows = (await connection.execute(query.limit(size).offset(max(0, skip)))).all()
                 everything, older = (await connection.execute(count)).one()
-                known = await _clients_of(connection, [row.client_id for row in rows])
+                known = await _clients_of(connection, [row.filed_with for row in rows])
         return MissedPage(tuple(_entry(row, known) for row in rows), everything - older, older)
 
     async def one(self, entry_id: UUID) -> MissedEntry | None:
@@ -168,7 +167,7 @@ class MissedBook:
                     )
                 else:
                     await _must_be_newest(connection, row)
-                    at = max(datetime.now(UTC), row.closed_at + _AFTER)
+                    at = await _moment_after(connection, row)
                     await _write_down(connection, row.key, Kind.REOPENED, at, by=by)
                 await tell_anew(connection, row.key, since=row.first_at, home=self._home)
 
@@ -176,7 +175,7 @@ class MissedBook:
         self,
         entry_id: UUID,
         kind: Kind,
-        allowed: Any,  # a function of the row that raises
+        allowed: Callable[[Row[Any]], None],
         *,
         by: UUID,
         person_id: UUID | None = None,
@@ -187,7 +186,7 @@ class MissedBook:
             async with self._engine.begin() as connection:
                 row = await _locked(connection, entry_id)
                 allowed(row)
-                at = max(datetime.now(UTC), row.last_at + _AFTER)
+                at = await _moment_after(connection, row)
                 await _write_down(
                     connection, row.key, kind, at, by=by, person_id=person_id, reason=reason, said=said
                 )
@@ -332,6 +331,13 @@ async def _must_be_newest(connection: AsyncConnection, row: Row[Any]) -> None:
         )
 
 
+async def _moment_after(connection: AsyncConnection, row: Row[Any]) -> datetime:
+    """Now; but after all that the page showed and all that was done, though the PBX's clock may be ahead of ours."""
+    done = await connection.scalar(select(func.max(missed_acts.c.at)).where(missed_acts.c.key == row.key))
+    shown: list[datetime] = [one for one in (row.last_at, row.closed_at, done) if one is not None]
+    return max(datetime.now(UTC), max(shown) + _AFTER)
+
+
 async def _write_down(
     connection: AsyncConnection,
     key: str,
@@ -364,47 +370,52 @@ _ENTRIES = (
     select(
         missed,
         calls.c.facts,
+        case((timeline.c.id.is_not(None), timeline.c.client_id), else_=missed.c.client_id).label(
+            "filed_with"
+        ),
         people.c.name.label("owner"),
         _claimer.c.name.label("claimer"),
         _closer.c.name.label("closer"),
     )
     .outerjoin(calls, calls.c.id == missed.c.last_call_id)
+    .outerjoin(timeline, (timeline.c.call_id == missed.c.last_call_id) & (timeline.c.kind == "call"))
     .outerjoin(people, people.c.id == missed.c.owner_id)
     .outerjoin(_claimer, _claimer.c.id == missed.c.claimed_by)
     .outerjoin(_closer, _closer.c.id == missed.c.closed_account_id)
 )
 
 
+_NONE, _EVERY = missed.c.id.is_(None), missed.c.id.is_not(None)
+
+
 def _of_team(asker: Asker) -> ColumnElement[bool]:
-    """His team's; without any team, for whoever supervises."""
-    same = missed.c.team == asker.team if asker.team else missed.c.team.is_(None) & missed.c.id.is_(None)
+    """His team's; what is no team's, for whoever supervises."""
+    same = missed.c.team == asker.team if asker.team else _NONE
     return or_(same, missed.c.team.is_(None)) if asker.supervises else same
 
 
 def _whose(whose: Whose, asker: Asker) -> ColumnElement[bool]:
     match whose:
         case Whose.ALL:
-            return missed.c.id.is_not(None)
+            return _EVERY
         case Whose.UNOWNED:
             return missed.c.owner_id.is_(None) & missed.c.claimed_by.is_(None)
         case Whose.TEAM:
+            if not asker.team:
+                return _NONE
             mates = select(people.c.id).where(people.c.team == asker.team)
             return or_(missed.c.team == asker.team, missed.c.owner_id.in_(mates))
         case Whose.MINE:
-            risen = missed.c.escalated_at.is_not(None) & _risen_to(asker)
-            return or_(
-                missed.c.owner_id == asker.person_id,
-                missed.c.claimed_by == asker.account_id,
-                missed.c.closed_account_id == asker.account_id,
-                risen,
-            )
+            own = missed.c.owner_id == asker.person_id if asker.person_id else _NONE
+            did = or_(missed.c.claimed_by == asker.account_id, missed.c.closed_account_id == asker.account_id)
+            return or_(own, did, missed.c.escalated_at.is_not(None) & _risen_to(asker))
 
 
 def _risen_to(asker: Asker) -> ColumnElement[bool]:
     """What was not done in time is everybody's in the team, and every supervisor's."""
     if asker.supervises:
-        return missed.c.id.is_not(None)
-    return missed.c.team == asker.team
+        return _EVERY
+    return missed.c.team == asker.team if asker.team else _NONE
 
 
 def _since(wanted: MissedFilter) -> ColumnElement[bool]:
@@ -450,7 +461,7 @@ _SURVIVORS = text("""
 
 
 def _entry(row: Row[Any], known: dict[UUID, Row[Any]]) -> MissedEntry:
-    client = known.get(row.client_id)
+    client = known.get(row.filed_with)  # somebody may have put the call elsewhere since
     return MissedEntry(
         id=row.id,
         number=row.number,

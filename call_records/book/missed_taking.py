@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from call_records import wire
+from call_records.book.filing import key_of as number_key
 from call_records.book.rows import Home, lock_number, notice
 from call_records.book.tables import (
     blocklist,
@@ -49,7 +50,6 @@ from telephony.missed import (
     rules_from_json,
     shared_team,
 )
-from telephony.numbers import written
 
 MISSED_CHANNEL = "switchhook_missed"
 """NOTIFY channel: something owed has changed; no payload."""
@@ -58,6 +58,9 @@ READ_AT_ONCE = 50  # calls of one number; most numbers have fewer in all
 READ_MOST = (
     500  # of a number that is never talked with: an autodialler; what is older is not counted any more
 )
+FORGOTTEN = timedelta(
+    days=30
+)  # what was missed so long before and never entered here: before there was a book
 SLACK = timedelta(
     hours=3
 )  # a call that began so long before a conversation cannot have been answered after it
@@ -87,8 +90,7 @@ def key_of(facts: CallFacts, home: Home) -> str | None:
     """What the outside party's entries are found by; of a withheld number the call's own id."""
     if facts.direction is Direction.INTERNAL:
         return None
-    number = outside_of(facts).number
-    known = next((one.key for one in written(number, home.region, home.area_code)), None) if number else None
+    known = number_key(outside_of(facts).number, home)
     if known is None and facts.direction is Direction.INBOUND:
         return str(facts.id)
     return known
@@ -107,7 +109,7 @@ async def _entries_touched(
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What was read of a number: its calls and acts from `since` on (None: all of them)."""
+    """What was read of a number: its calls, and what counts of them and of what people did, from `since` on."""
 
     calls: Mapping[UUID, CallFacts]
     moments: tuple[Moment, ...]
@@ -137,31 +139,31 @@ async def tell_anew(
 
 
 async def _known(connection: AsyncConnection, key: str, since: datetime, home: Home) -> _Known:
+    """What counts for the entries from `since` on: everything after whatever settled what was before."""
     acts = await _acts(connection, key)
-    everything = any(act.kind is Kind.REOPENED for act in acts)
+    everything = any(act.kind is Kind.REOPENED for act in acts)  # it may bring back what was settled long ago
     found: dict[UUID, CallFacts] = {}
-    settled: Moment | None = None
     mark: tuple[datetime, UUID] | None = None
+    start: datetime | None = None
     while len(found) < READ_MOST:
         page = await _calls_before(connection, key, mark)
-        for facts in page:
-            if key_of(facts, home) == key:
-                found[facts.id] = facts
-        if len(page) < READ_AT_ONCE:
-            settled = None  # all there is was read
+        found |= {facts.id: facts for facts in page if key_of(facts, home) == key}
+        start = None if everything else _settled(found.values(), acts, since) or since - FORGOTTEN
+        if len(page) < READ_AT_ONCE or (start is not None and page[-1].started_at < start - SLACK):
             break
         mark = (page[-1].started_at, page[-1].id)
-        talks = (one for one in map(moment_of, found.values()) if one is not None and one.kind is Kind.TALKED)
-        settled = max((one for one in talks if one.at < since), key=lambda one: one.at, default=None)
-        if settled is not None and not everything and page[-1].started_at < settled.at - SLACK:
-            break
     moments = [one for one in map(moment_of, found.values()) if one is not None]
     blocked = await _blocked_since(connection, key)
     if blocked is not None:
         moments = [one for one in moments if one.kind is not Kind.MISSED or one.at < blocked]
-    start = settled.at if settled is not None else None
-    wanted = (one for one in (*moments, *acts) if start is None or one.at >= start)
-    return _Known(found, tuple(wanted), start)
+    return _Known(found, tuple(one for one in (*moments, *acts) if start is None or one.at >= start), start)
+
+
+def _settled(found: Iterable[CallFacts], acts: Iterable[Moment], since: datetime) -> datetime | None:
+    """The last time before `since` at which nothing was owed any more."""
+    told = (*(one for one in map(moment_of, found) if one is not None), *acts)
+    ends = (one.at for one in told if one.kind in (Kind.TALKED, Kind.GAVE_UP) and one.at < since)
+    return max(ends, default=None)
 
 
 async def _calls_before(
@@ -179,7 +181,7 @@ async def _calls_before(
 def _as_id(key: str) -> UUID | None:
     """The call whose own id is the key: its caller is not known."""
     try:
-        return UUID(key)
+        return UUID(key) if "-" in key else None
     except ValueError:
         return None
 

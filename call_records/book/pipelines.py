@@ -14,7 +14,7 @@ from sqlalchemy import case, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records import wire
-from call_records.book.deals import lock_moves, put_on_stage, stage_of
+from call_records.book.moving import lock_moves, put_on_stage, stage_of
 from call_records.book.places import STEP
 from call_records.book.tables import deals, lead_rules, pipelines, stages
 from call_records.troubles import plain_errors

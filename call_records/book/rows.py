@@ -56,6 +56,11 @@ def search_text(
     return f" {spelled(' '.join(part for part in (name, company or '', *emails, *tags, *digits) if part))} "
 
 
+def kept_name(name: str) -> str:
+    """A name as it is kept: single spaces, and no novel."""
+    return " ".join(wire.clean(name).split())[:NAME_MOST]
+
+
 def kept_emails(emails: Iterable[str]) -> tuple[str, ...]:
     """Without blanks, in small letters (two spellings of one address are one address), each once."""
     return kept_words(one.lower() for one in emails)
@@ -93,7 +98,7 @@ async def insert_client(
         insert(clients).values(
             id=client_id,
             kind=new.kind.value,
-            name=wire.clean(new.name.strip()[:NAME_MOST]),
+            name=kept_name(new.name),
             company_id=new.company_id,
             position=wire.clean(new.position) if new.position else None,
             owner_id=new.owner_id,
@@ -192,7 +197,15 @@ async def insert_task(connection: AsyncConnection, new: NewTask, *, by: UUID | N
             created_at=at,
         )
     )
-    told = Told("task", at, client_id=new.client_id, deal_id=new.deal_id, task_id=task_id, account_id=by)
+    told = Told(
+        "task",
+        at,
+        client_id=new.client_id,
+        deal_id=new.deal_id,
+        task_id=task_id,
+        account_id=by,
+        text=new.text,
+    )
     await tell(connection, told)
     return task_id
 

@@ -1,9 +1,12 @@
-"""How the list of people is asked for: two ways to the same page, and never an offset.
+"""How the list of people is asked for: three ways to the same page, and never an offset.
 
-A word that many have is found soon by walking the list in its order; a word that few have is found by the trigram
-index and sorted. Which of them a typed word is nobody knows beforehand, the planner's guess at substrings included. So the
-first WALK entries of the list are looked through, which costs a few milliseconds whatever is asked; when they do
-not fill the page, what is asked for is rare enough to be found by index.
+A word that many have is found soon by walking the list in its order; a word that few have is found by the trigram index
+and sorted. Which of them a typed word is nobody knows beforehand, the planner's guess at substrings included. So it is
+found out, each step costing little whatever is asked:
+
+1. the first NEAR entries of the list are looked through; one in thirty fills a page;
+2. else all that fit are found by index, up to FEW of them: if that was all, they are sorted and the page is done;
+3. else there are so many that walking on fills the page soon.
 """
 
 from __future__ import annotations
@@ -30,7 +33,11 @@ from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from telephony.numbers import written
 
-WALK = 10_000  # entries looked through in order, about 10 ms; a word that 1 in 200 has fills a page from them
+NEAR = (
+    1_500  # entries looked through in order, 3 ms; a word that one in thirty has fills a page of 50 from them
+)
+FEW = 5_000  # entries read and sorted at most, 15 ms; a word that more have fills a page from 10 000 of a million entries
+EVERYTHING = 10**9  # a limit that nothing reaches
 WORDS = 12  # of what was typed; a name has fewer
 WHOLE_WORD = (
     3  # letters from which a word is looked for anywhere; shorter ones only begin words: two letters are
@@ -68,45 +75,61 @@ def question(wanted: ClientFilter, size: int, cursor: str | None) -> Question:
     return Question(wanted, size, None if cursor is None else _after(cursor, by_name=wanted.by_name))
 
 
-def walking(asked: Question, home: Home) -> Select[Any] | None:
-    """The page, if the next WALK entries of the list fill it. None when nothing but the list itself is asked for."""
-    if _everything(asked):
-        return None
-    ways = [_kind_walk(asked, kind, WALK) for kind in _kinds(asked)]
-    near = (ways[0] if len(ways) == 1 else union_all(*(select(way.subquery()) for way in ways))).subquery(
-        "near"
-    )
-    conditions = [_contains(near.c.search, asked.typed, home)] if asked.typed else []
-    if asked.wanted.tag is not None:
-        conditions.append(near.c.tags.contains([asked.wanted.tag]))
-    return _in_order(select(near.c.id, near.c.key).where(*conditions), near, asked)
+def listed(asked: Question) -> Select[Any]:
+    """The list itself; nothing is looked for."""
+    return _in_order(*_walk(asked, asked.size), asked)
 
 
-def by_index(asked: Question, home: Home) -> Select[Any]:
-    """The page, everything that fits found first and then sorted; or, without words, the list itself."""
-    if _everything(asked):
-        ways = [_kind_walk(asked, kind, asked.size) for kind in _kinds(asked)]
-        if len(ways) == 1:
-            return ways[0]
-        near = union_all(*(select(way.subquery()) for way in ways)).subquery("near")
-        return _in_order(select(near.c.id, near.c.key), near, asked)
+def near(asked: Question, home: Home) -> Select[Any]:
+    """The page, if the next NEAR entries of the list fill it."""
+    query, source = _walk(asked, NEAR)
+    return _in_order(query.where(*_looked_for(source.c, asked, home)), source, asked)
+
+
+def few(asked: Question, home: Home) -> Select[Any]:
+    """The page, everything that fits found first; `found` says how many that are, counted no further than FEW + 1."""
     conditions = [LIVE, *_plain_conditions(asked.wanted), *_after_condition(asked)]
     if asked.wanted.kind is not None:
         conditions.append(clients.c.kind == asked.wanted.kind.value)
-    if asked.wanted.tag is not None:
-        conditions.append(clients.c.tags.contains([asked.wanted.tag]))
-    if asked.typed:
-        conditions.append(_contains(clients.c.search, asked.typed, home))
-    matches = select(clients.c.id, _key(asked)).where(*conditions).cte("matches").prefix_with("MATERIALIZED")
-    return _in_order(select(matches.c.id, matches.c.key), matches, asked)
+    fitting = select(clients.c.id, _key(asked)).where(*conditions, *_looked_for(clients.c, asked, home))
+    matches = fitting.limit(FEW + 1).cte("matches").prefix_with("MATERIALIZED")
+    found = select(func.count()).select_from(matches).scalar_subquery().label("found")
+    return _in_order(select(matches.c.id, matches.c.key, found), matches, asked)
 
 
-def _everything(asked: Question) -> bool:
+def far(asked: Question, home: Home) -> Select[Any]:
+    """The page, walking as far as it takes."""
+    query, source = _walk(asked, EVERYTHING)
+    return _in_order(query.where(*_looked_for(source.c, asked, home)), source, asked)
+
+
+def looks_for_nothing(asked: Question) -> bool:
+    """Whether the list itself is asked for."""
     return not asked.typed and asked.wanted.tag is None
 
 
+def _walk(asked: Question, most: int) -> tuple[Select[Any], Any]:
+    """So many next entries in order. The limit keeps the planner from finding them another way."""
+    ways = [_kind_walk(asked, kind, most) for kind in _kinds(asked)]
+    source = ways[0].subquery("walked")
+    if len(ways) > 1:
+        each = union_all(*(select(way.subquery()) for way in ways)).subquery("each")
+        source = _in_order(select(*each.c), each, asked, most).subquery("walked")
+    return select(source.c.id, source.c.key), source
+
+
+def _looked_for(columns: Any, asked: Question, home: Home) -> list[ColumnElement[bool]]:
+    conditions = [_contains(columns.search, asked.typed, home)] if asked.typed else []
+    if asked.wanted.tag is not None:
+        conditions.append(columns.tags.contains([asked.wanted.tag]))
+    return conditions
+
+
 def _kinds(asked: Question) -> Sequence[ClientKind]:
-    return tuple(ClientKind) if asked.wanted.kind is None else (asked.wanted.kind,)
+    """Only leads have a state: asked for contacts in one, the planner would walk all of them to find none."""
+    if asked.wanted.kind is not None:
+        return (asked.wanted.kind,)
+    return tuple(ClientKind) if asked.wanted.state is None else (ClientKind.LEAD,)
 
 
 def _key(asked: Question) -> ColumnElement[Any]:
@@ -126,9 +149,9 @@ def _kind_walk(asked: Question, kind: ClientKind, most: int) -> Select[Any]:
     return columns.where(*conditions).order_by(*order).limit(most)
 
 
-def _in_order(query: Select[Any], source: Any, asked: Question) -> Select[Any]:
+def _in_order(query: Select[Any], source: Any, asked: Question, most: int | None = None) -> Select[Any]:
     order = (source.c.key, source.c.id) if asked.by_name else (source.c.key.desc(), source.c.id.desc())
-    return query.order_by(*order).limit(asked.size)
+    return query.order_by(*order).limit(asked.size if most is None else most)
 
 
 def _plain_conditions(wanted: ClientFilter) -> list[ColumnElement[bool]]:
@@ -137,6 +160,8 @@ def _plain_conditions(wanted: ClientFilter) -> list[ColumnElement[bool]]:
         given.append(clients.c.owner_id == wanted.owner_id)
     if wanted.state is not None:
         given.append(clients.c.state == wanted.state.value)
+    else:
+        given.append(clients.c.became_id.is_(None))
     if wanted.company_id is not None:
         given.append(clients.c.company_id == wanted.company_id)
     return given

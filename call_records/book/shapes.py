@@ -84,6 +84,7 @@ class ClientFilter:
     owner_id: UUID | None = None
     tag: str | None = None
     state: LeadState | None = None
+    """None: any, but no converted leads, who are found as what they became."""
     company_id: UUID | None = None
     by_name: bool = False
     """In order of names; else what changed last comes first."""

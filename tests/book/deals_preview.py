@@ -29,7 +29,14 @@ from tests.web.kept import add_account, serving
 from web.settings import WebSettings
 
 SIZES = {"1440": (1440, 900), "1024": (1024, 768), "390": (390, 844)}
-COMPANIES = ("Fictional Garden Ltd", "Imagined Bakery", "Nowhere Travel", "Dream Tiles", "Żółta Łódź", "Мечта и Ко")
+COMPANIES = (
+    "Fictional Garden Ltd",
+    "Imagined Bakery",
+    "Nowhere Travel",
+    "Dream Tiles",
+    "Żółta Łódź",
+    "Мечта и Ко",
+)
 PEOPLE = ("Ines Costa", "Илья Рощин", "Omar Haddad", "Mira Sato", "ليلى حداد", "Tomas Varga", "Anja Novak")
 TITLES = (
     "Greenhouse 4 × 6",
@@ -130,7 +137,6 @@ async def shoot(browser: Browser, address: str, folder: Path, deal: UUID) -> Non
 
 async def main(folder: Path, many: int) -> None:
     """Fill, serve, look, stop."""
-    folder.mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="switchhook-preview-"))
     server = EmbeddedPostgres(directory, durable=False)
     try:
@@ -149,4 +155,5 @@ async def main(folder: Path, many: int) -> None:
 
 if __name__ == "__main__":
     where = sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="deals-")
+    Path(where).mkdir(parents=True, exist_ok=True)
     asyncio.run(main(Path(where), int(sys.argv[2]) if len(sys.argv) > 2 else 0))

@@ -116,11 +116,15 @@ async def test_a_company_is_renamed_while_somebody_joins_it(store: RecordsStore)
     assert await names(store, "joiner joinold") == []
 
 
-async def test_a_company_that_is_a_person_is_refused(store: RecordsStore) -> None:
-    """Somebody sends a form with another entry's id as the company."""
+async def test_a_company_or_an_owner_that_is_none_is_refused(store: RecordsStore) -> None:
+    """Somebody sends a form with another entry's id as the company, or an owner who is none of ours."""
     one, other = [await store.book.add(contact(f"No firm {each}"), by=None) for each in "ab"]
-    with pytest.raises(PeerMistake):
-        await store.book.change(replace(one, company_id=other.id), by=None)
+    for wrong in (replace(one, company_id=other.id), replace(one, owner_id=other.id)):
+        with pytest.raises(PeerMistake):
+            await store.book.change(wrong, by=None)
+    for new in (contact("New", company_id=other.id), contact("New", owner_id=uuid4()), contact("  ")):
+        with pytest.raises(PeerMistake):
+            await store.book.add(new, by=None)
 
 
 async def test_a_removed_entry_is_neither_found_nor_matched_and_comes_back(store: RecordsStore) -> None:
@@ -186,6 +190,7 @@ async def test_filters_go_together(store: RecordsStore, petrova: Somebody) -> No
     mine = {"owner_id": petrova.person, "kind": ClientKind.LEAD}
     assert await names(store, "filter", state=LeadState.OPEN, **mine) == ["Filter Open"]
     assert await names(store, None, state=LeadState.REJECTED, **mine) == ["Filter Gone"]
+    assert await names(store, None, state=LeadState.REJECTED, owner_id=petrova.person) == ["Filter Gone"]
     assert await names(store, "filter", company_id=kept.id) == []
     assert (await store.timelines.of_client(gone.id)).entries[0].text == "wrong number"
     await store.book.reopen(gone.id, by=petrova.account)

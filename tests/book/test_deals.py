@@ -9,12 +9,9 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from sqlalchemy import insert, select, update
 
 from call_records.book.deals import insert_deal, open_deal_of
-from call_records.book.places import STEP, between
 from call_records.book.rows import Home, insert_client
 from call_records.book.shapes import Deal, DealFilter, Money, MovedMeanwhile, NewClient, NewDeal, NewTask
 from call_records.book.tables import deals, stages, timeline
@@ -23,8 +20,10 @@ from call_records.models import people
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from telephony.staff import PopPreference, Role
+from tests.book.emptied import records, store
 
-pytestmark = pytest.mark.postgres
+__all__ = ["records", "store"]
+pytestmark = [pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
 
 HOME = Home("RU")
 NEW, TALKS, OFFER, WON, LOST = (UUID(f"00000000-0000-4000-8000-00000000001{nth}") for nth in range(5))
@@ -74,35 +73,6 @@ async def person(records: RecordsStore, name: str) -> UUID:
 
 
 # -- places -----------------------------------------------------------------------------------------------------------
-
-
-@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=120), st.integers(2, 12))
-def test_cards_lie_as_they_were_dragged(moves: list[tuple[int, int]], many: int) -> None:
-    """People drag cards about: the numbers always give the order that was made by hand, whatever was halved before."""
-    by_hand = list(range(many))
-    places = {card: float(card) for card in by_hand}
-    for source, target in moves:
-        card = by_hand.pop(source % many)
-        at = target % many
-        above = places[by_hand[at - 1]] if at else None
-        below = places[by_hand[at]] if at < len(by_hand) else None
-        found = between(above, below)
-        if found is None:
-            places |= {one: nth * STEP for nth, one in enumerate(by_hand, 1)}
-            above, below = at * STEP or None, (at + 1) * STEP if at < len(by_hand) else None
-            found = between(above, below)
-        assert found is not None
-        by_hand.insert(at, card)
-        places[card] = found
-        assert sorted(places, key=lambda one: places[one]) == by_hand
-
-
-@pytest.mark.parametrize("edge", [0.0, 1e16, -1e16, 1.0])
-def test_no_room_is_said_and_not_invented(edge: float) -> None:
-    """Two cards got the same number: there is none between them."""
-    assert between(edge, edge) is None
-    for found in (between(edge, None), between(None, edge)):
-        assert found is None or found != edge
 
 
 async def test_the_same_spot_never_runs_out(records: RecordsStore) -> None:
@@ -265,6 +235,16 @@ async def test_a_new_owner_is_told(records: RecordsStore) -> None:
     assert data == {"from": {"id": str(anna), "name": "Anna Belova"}, "to": None}
 
 
+async def test_a_new_amount_is_told(records: RecordsStore) -> None:
+    """The sum is agreed on: the timeline says what it was and what it is; saving the same again says nothing."""
+    made = await deal(records, "Greenhouse")
+    made = await records.deals.change(replace(made, amount=Decimal("1200.5")), by=None)
+    await records.deals.change(made, by=None)
+    async with records.engine.connect() as connection:
+        told = (await connection.scalars(select(timeline.c.data).where(timeline.c.kind == "changed"))).all()
+    assert told == [{"what": "amount", "from": None, "to": 1200.5, "currency": "RUB"}]
+
+
 async def test_removed_and_brought_back(records: RecordsStore) -> None:
     """A deal is removed by mistake and brought back: it is where it was, and nothing tells of it."""
     made = await deal(records, "Greenhouse", amount=Decimal(5))
@@ -357,6 +337,8 @@ async def test_deals_of_a_client(records: RecordsStore) -> None:
     seen = await records.deals.one(open_one.id)
     assert seen is not None
     assert (seen.contact, seen.contact_id) == ("Ines", contact)
+    from_an_old_page = await deal(records, "roof", contact_id=double)
+    assert (from_an_old_page.contact_id, from_an_old_page.company_id) == (contact, company)
 
 
 async def test_which_open_deal_a_call_belongs_to(records: RecordsStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -10,17 +11,21 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import delete, insert, select, text
 
-from call_records.book.missed_shapes import Asker, MissedEntry, MissedFilter, Sort
-from call_records.book.missed_taking import MissedTaking
-from call_records.book.tables import blocklist
+from call_records import models
+from call_records.book.missed_shapes import Asker, MissedEntry, MissedFilter, Sort, Whose
+from call_records.book.shapes import NewClient
+from call_records.book.steps import steps_for
+from call_records.book.tables import blocklist, lead_rules
 from call_records.book.worker import Bookkeeper
-from call_records.database import RecordsStore
+from call_records.database import RecordsStore, open_records
 from call_records.shapes import Account
+from telephony.contacts import ClientKind
+from telephony.errors import PeerMistake
 from telephony.facts import CallFacts, Disposition, QueueVisit, State
 from telephony.hours import WorkingHours, since_last_close
-from telephony.missed import GaveUpReason, MissedState, Where, wait_of
+from telephony.missed import GaveUpReason, MissedRules, MissedState, OwnerWhy, Where, wait_of
 from telephony.staff import PopPreference, Role
 from tests.call_facts_builder import CLIENT, MONDAY, answered, call, change, ended, leg, outbound
 
@@ -67,7 +72,7 @@ class Told:
 
     def __init__(self, records: RecordsStore) -> None:
         self.records = records
-        self.keeper = Bookkeeper(records.engine, (MissedTaking(records.home).take,))
+        self.keeper = Bookkeeper(records.engine, steps_for(records.home))
 
     async def __call__(self, *calls: CallFacts, absorbed: Sequence[UUID] = ()) -> None:
         for facts in calls:
@@ -227,6 +232,31 @@ async def test_two_calls_that_are_one_count_once(told: Told) -> None:
     assert (entry.times, entry.last_call_id) == (1, kept.id)
 
 
+async def test_the_number_of_a_call_is_put_right(told: Told) -> None:
+    """It came without a number, then with a wrong one, then it is known: one entry, of the right number."""
+    known = missed_call(0, LATER)
+    for caller in (missed_call(0, None), missed_call(0, CLIENT), known):
+        await told(replace(known, caller=caller.caller, legs=caller.legs))
+    assert [(one.number, one.times) for one in await told.owed()] == [(LATER, 1)]
+
+
+async def test_two_calls_of_different_numbers_are_one(told: Told) -> None:
+    """What looked like two callers was one; the other number is owed nothing."""
+    kept, same = missed_call(0), missed_call(0, LATER)
+    await told(kept, same)
+    await told(replace(kept, talk_seconds=0.001), absorbed=[same.id])
+    assert [(one.number, one.times) for one in await told.owed()] == [(CLIENT, 1)]
+
+
+async def test_a_conversation_that_was_another_call(told: Told) -> None:
+    """The callback that settled it is taken into another call, which nobody answered: it is owed again."""
+    await told(missed_call(0), called := called_back(5))
+    assert await told.owed() == []
+    await told(vain := tried(5))
+    await told(replace(vain, talk_seconds=0.001), absorbed=[called.id])
+    assert [(one.times, one.tried) for one in await told.owed()] == [(1, 1)]
+
+
 async def test_withheld_numbers_have_an_entry_each(told: Told) -> None:
     """Nobody can tell two such callers apart, nor call them back."""
     await told(missed_call(0, None), missed_call(1, None))
@@ -294,3 +324,274 @@ async def test_monday_morning_shows_all_since_fridays_close(told: Told) -> None:
         numbers[2]: MissedState.GAVE_UP,
         numbers[3]: MissedState.CALLED_BACK,
     }
+
+
+# -- whose it is --
+
+
+@pytest.fixture
+async def no_leads(told: Told) -> None:
+    """No rule makes leads of callers: a lead that was just made would have an owner, and the call would be his."""
+    async with told.records.engine.begin() as connection:
+        await connection.execute(delete(lead_rules))
+
+
+async def client(
+    records: RecordsStore, number: str, *, owner_id: UUID | None, name: str = "Ivan Sidorov"
+) -> UUID:
+    """Somebody in the book with this number."""
+    made = await records.book.add(
+        NewClient(ClientKind.CONTACT, name, phones=(number,), owner_id=owner_id), by=None
+    )
+    return made.id
+
+
+@pytest.mark.usefixtures("no_leads")
+async def test_whose_it_is(told: Told) -> None:
+    """The contact's owner; else whose phone rang last; of several phones their team; else the team that was set."""
+    anna, olga = (
+        await account(told.records, "anna", "101", team="Sales"),
+        await account(told.records, "olga", "102"),
+    )
+    await account(told.records, "boris", "103", team="Sales")
+    await told.records.missed.set_rules(MissedRules(team="Front desk"), by=anna.id)
+    await client(told.records, CLIENT, owner_id=olga.person_id)
+    await told(missed_call(0))
+    group = missed_call(
+        3, "+79160000003", legs=tuple(leg(phone, rang_at=MONDAY) for phone in ("101", "103", "102"))
+    )
+    await told(missed_call(1, "+79160000001", to="101"), missed_call(2, "+79160000002", to="777"), group)
+    found = [(one.owner, one.team, one.owner_why) for one in await told.owed()]
+    assert found == [
+        ("Olga", None, OwnerWhy.OWNER_OF_CONTACT),
+        ("Anna", "Sales", OwnerWhy.LAST_RUNG),
+        (None, "Front desk", OwnerWhy.TEAM),
+        (None, "Sales", OwnerWhy.TEAM),
+    ]
+
+
+async def test_the_client_is_the_one_it_is_today(told: Told) -> None:
+    """Two entries of a client that was two clients: both show the survivor, with one name."""
+    first = await client(told.records, CLIENT, owner_id=None)
+    second = await client(told.records, LATER, owner_id=None, name="I. Sidorov")
+    await told(missed_call(0), missed_call(1, LATER))
+    await told.records.book.merge(first, second, by=None)
+    assert [(one.client_id, one.client, one.number) for one in await told.owed()] == [
+        (first, "Ivan Sidorov", CLIENT),
+        (first, "Ivan Sidorov", LATER),
+    ]
+
+
+async def test_the_lead_that_the_call_made_has_an_owner(told: Told) -> None:
+    """The rules give a missed stranger to whose phone rang first: he also owes the call."""
+    await account(told.records, "anna", "101")
+    await told(missed_call(0, to="101"))
+    (entry,) = await told.owed()
+    assert (entry.owner, entry.owner_why, entry.client_kind) == (
+        "Anna", OwnerWhy.OWNER_OF_CONTACT, ClientKind.LEAD,
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("no_leads")
+async def test_mine_my_teams_and_nobodys(told: Told) -> None:
+    """What each of them sees first, and the number beside the door."""
+    anna = await account(told.records, "anna", "101", team="Sales")
+    await account(told.records, "boris", "103", team="Sales")
+    legs = tuple(leg(phone, rang_at=MONDAY) for phone in ("101", "103"))
+    await told(
+        missed_call(0, to="101"),
+        missed_call(1, "+79160000001", to="103"),
+        missed_call(2, "+79160000002", legs=legs),
+        missed_call(3, "+79160000003", to="777"),
+    )
+    asker = Asker(anna.id, anna.person_id, "Sales", supervises=False)
+    chief = Asker(uuid4(), None, None, supervises=True)
+    book = told.records.missed
+
+    async def times(whose: Whose, who: Asker = asker) -> list[float]:
+        entries = (await book.page(MissedFilter(whose=whose), who)).entries
+        return [(one.first_at - MONDAY).total_seconds() / 60 for one in entries]
+
+    assert await times(Whose.MINE) == [0]
+    assert await times(Whose.TEAM) == [0, 1, 2]
+    assert await times(Whose.UNOWNED) == [2, 3]
+    assert await times(Whose.TEAM, chief) == []
+    assert (await book.counts(asker)).waiting == 2
+    assert (await book.counts(chief)).waiting == 1
+    assert (await book.counts(NOBODY)).waiting == 0
+
+
+# -- what people do --
+
+
+async def test_claimed_taken_over_released_and_given(told: Told) -> None:
+    """Anna says she will call; Boris must say that he takes it over; the chief gives it to Olga."""
+    anna, boris = await account(told.records, "anna", "101"), await account(told.records, "boris", "102")
+    olga = await account(told.records, "olga", "103")
+    await told(missed_call(0, to="777"))
+    (entry,), book = await told.owed(), told.records.missed
+    await book.claim(entry.id, by=anna.id, person_id=anna.person_id)
+    (entry,) = await told.owed()
+    assert (entry.state, entry.owner, entry.claimed_by, entry.owner_why) == (
+        MissedState.CLAIMED, "Anna", "Anna", OwnerWhy.CLAIMED,
+    )  # fmt: skip
+    with pytest.raises(PeerMistake, match="Somebody else"):
+        await book.claim(entry.id, by=boris.id, person_id=boris.person_id)
+    await book.claim(entry.id, by=boris.id, person_id=boris.person_id, over=True)
+    await told(missed_call(5, to="777"))
+    (entry,) = await told.owed()
+    assert (entry.owner, entry.times) == ("Boris", 2)
+    await book.release(entry.id, by=boris.id)
+    (entry,) = await told.owed()
+    assert (entry.state, entry.owner, entry.claimed_by) == (MissedState.NEW, None, None)
+    assert olga.person_id is not None
+    await book.give(entry.id, person_id=olga.person_id, by=anna.id)
+    (entry,) = await told.owed()
+    assert (entry.state, entry.owner, entry.owner_why) == (MissedState.NEW, "Olga", OwnerWhy.GIVEN)
+
+
+async def test_given_up_and_taken_back(told: Told) -> None:
+    """With a reason; undone, it is owed since the first call as before; another reason needs words."""
+    anna = await account(told.records, "anna", "101")
+    await told(missed_call(0))
+    (before,), book = await told.owed(), told.records.missed
+    with pytest.raises(PeerMistake, match="reason"):
+        await book.give_up(before.id, reason=GaveUpReason.OTHER, text="  ", by=anna.id)
+    await book.give_up(before.id, reason=GaveUpReason.OTHER, text="is our supplier", by=anna.id)
+    assert await told.owed() == []
+    (entry,) = await told.settled()
+    assert (entry.state, entry.reason, entry.reason_text, entry.closed_by) == (
+        MissedState.GAVE_UP, GaveUpReason.OTHER, "is our supplier", "Anna",
+    )  # fmt: skip
+    await book.reopen(entry.id, by=anna.id)
+    (after,) = await told.owed()
+    assert after == before
+
+
+async def test_owed_again_after_a_conversation(told: Told) -> None:
+    """They talked, but he must be called once more; the deadline counts anew and the next conversation settles it."""
+    anna = await account(told.records, "anna", "101")
+    await told(missed_call(0), called_back(20))
+    (entry,), book = await told.settled(), told.records.missed
+    await book.reopen(entry.id, by=anna.id)
+    (entry,) = await told.owed()
+    assert (entry.state, entry.closed_at, entry.times) == (MissedState.NEW, None, 1)
+    await told(got_through(60 * 24 * 365 * 10))
+    assert await told.owed() == []
+
+
+async def test_an_entry_that_has_a_newer_one_is_not_reopened(told: Told) -> None:
+    """At most one entry of a caller is open; the person is told which."""
+    anna = await account(told.records, "anna", "101")
+    await told(missed_call(0), called_back(20), missed_call(60))
+    (old,) = await told.settled()
+    with pytest.raises(PeerMistake, match="again since"):
+        await told.records.missed.reopen(old.id, by=anna.id)
+
+
+async def test_what_is_settled_or_gone_cannot_be_claimed(told: Told) -> None:
+    """The page was older than the call; the person is told to look again."""
+    anna = await account(told.records, "anna", "101")
+    await told(missed_call(0))
+    (entry,) = await told.owed()
+    await told(called_back(5))
+    for which in (entry.id, uuid4()):
+        with pytest.raises(PeerMistake):
+            await told.records.missed.claim(which, by=anna.id, person_id=None)
+
+
+# -- the clock --
+
+
+async def test_reminded_once_and_passed_on_once_whoever_looks(told: Told) -> None:
+    """Missed at 9:00: due at 10:00, said at 9:45, passed on at 10:30; looking again changes nothing."""
+    anna = await account(told.records, "anna", "101", team="Sales")
+    await told(missed_call(0, to="101"))
+    book, (entry,) = told.records.missed, await told.owed()
+    assert entry.due_at == MONDAY + timedelta(hours=1)
+    marked = []
+    for minutes in (44, 46, 47, 59, 89, 91, 92):
+        marked.append(await book.look_at_the_clock(MONDAY + timedelta(minutes=minutes)))
+    assert marked == [0, 1, 0, 0, 0, 1, 0]
+    mate = Asker(uuid4(), None, "Sales", supervises=False)
+    assert len((await book.page(MissedFilter(whose=Whose.MINE), mate)).entries) == 1
+    assert len((await book.page(MissedFilter(whose=Whose.MINE), NOBODY)).entries) == 0
+    await book.set_rules(MissedRules(deadline_minutes=240), by=anna.id)
+    (entry,) = await told.owed()
+    assert (entry.due_at, entry.reminded_at, entry.escalated_at) == (MONDAY + timedelta(hours=4), None, None)
+    await book.set_rules(MissedRules(deadline_minutes=0), by=anna.id)
+    assert (await told.owed())[0].due_at is None
+
+
+async def test_two_processes_look_at_the_clock_at_once(told: Told, database_url: str) -> None:
+    """Both wake at the same minute: each entry is marked once."""
+    await told(missed_call(0), missed_call(0, LATER))
+    async with open_records(database_url, migrate=False) as other:
+        now = MONDAY + timedelta(minutes=50)
+        marked = await asyncio.gather(
+            told.records.missed.look_at_the_clock(now), other.missed.look_at_the_clock(now)
+        )
+    assert sum(marked) == 2
+
+
+async def test_friday_evening_is_due_on_monday(told: Told) -> None:
+    """Missed on Friday at 17:30: half an hour then, half an hour on Monday."""
+    friday = (MONDAY - timedelta(days=3)).replace(hour=17, minute=30)
+    await told(missed_call((friday - MONDAY).total_seconds() / 60))
+    assert (await told.owed())[0].due_at == MONDAY + timedelta(minutes=30)
+
+
+# -- many at once --
+
+
+async def test_two_processes_and_people_at_once(told: Told, database_url: str) -> None:
+    """Thirty calls of three callers are taken by two processes while people claim: one entry each, nothing lost."""
+    anna = await account(told.records, "anna", "101")
+    numbers = [f"+7916000000{place}" for place in range(3)]
+    calls = [missed_call(minute, numbers[minute % 3]) for minute in range(30)]
+    await told(*calls[:3])
+    await told.records.journal.record([change(facts, trace=False) for facts in calls[3:]])
+    async with open_records(database_url, migrate=False) as other:
+        keepers = [Told(told.records).keeper, Told(other).keeper]
+
+        async def take(keeper: Bookkeeper) -> None:
+            for _ in range(100):
+                if not await keeper.take_some() and not await unbooked(other):
+                    return
+
+        async def claim(entry: MissedEntry) -> None:
+            await other.missed.claim(entry.id, by=anna.id, person_id=anna.person_id)
+
+        entries = await told.owed()
+        async with asyncio.timeout(60):
+            await asyncio.gather(*map(take, keepers), *map(claim, entries))
+        assert not any(keeper.failures for keeper in keepers)
+    assert [(one.times, one.state) for one in await told.owed()] == [(10, MissedState.CLAIMED)] * 3
+
+
+async def unbooked(records: RecordsStore) -> bool:
+    """Whether calls wait for the book."""
+    async with records.engine.connect() as connection:
+        waiting = select(models.calls.c.id).where(
+            models.calls.c.booked.is_distinct_from(models.calls.c.revision)
+        )
+        return (await connection.scalar(waiting.limit(1))) is not None
+
+
+async def test_a_change_is_heard(told: Told) -> None:
+    """Pages that listen look again; some changes together are one."""
+    async with told.records.missed.changes() as changes, asyncio.timeout(20):
+        await anext(changes)  # the connection is there
+        await told(missed_call(0), missed_call(1))
+        await anext(changes)
+
+
+async def test_a_number_that_calls_a_thousand_times(told: Told) -> None:
+    """An autodialler: the entry counts on, and each further call costs no more than the last."""
+    calls = [missed_call(minute) for minute in range(0, 1200, 2)]
+    await told.records.journal.record([change(facts, trace=False) for facts in calls])
+    async with told.records.engine.begin() as connection:
+        await connection.execute(text("UPDATE calls SET booked = revision"))
+    await told(missed_call(1300))
+    (entry,) = await told.owed()
+    assert entry.times >= 500

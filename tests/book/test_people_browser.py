@@ -79,6 +79,8 @@ async def test_somebody_is_found_and_added_without_the_mouse(
     await page.keyboard.press("Escape")
     await expect(page.locator("dialog.sheet-dialog")).to_have_count(0)
     await expect(page.locator("a[data-key=a]")).to_be_focused()
+    await page.keyboard.press("a")
+    await expect(page.locator("dialog [name=name]")).to_have_value("Garden")
 
 
 async def test_a_note_is_not_lost_and_is_saved_in_place(
@@ -140,6 +142,7 @@ async def test_a_call_is_moved_and_a_task_ticked(
     irina, olga = await add(records, "Irina", WRITTEN), await add(records, "Olga Petrova")
     call = await call_with(records, irina, handed_over(NOON), manager)
     page = await enter(chromium, address, f"/people/{irina.id}")
+    await page.locator(".new-task summary").click()
     await page.locator("[name=text][required]").fill("Send prices")
     await page.locator(".new-task button").click()
     await expect(page.locator(".todo li")).to_contain_text("Send prices")
@@ -153,7 +156,7 @@ async def test_a_call_is_moved_and_a_task_ticked(
     await expect(page.locator("dialog [data-choices] input")).to_have_count(1)
     await search.press("Enter")
     await page.locator("dialog button.main").click()
-    await expect(page.locator(".said.with-act")).to_contain_text("The call has another place now.")
+    await expect(page.locator(".said.with-act")).to_contain_text("The call is with Olga Petrova now.")
     assert (await records.timelines.places([call.id]))[call.id].client_id == olga.id
 
 

@@ -11,20 +11,24 @@ from html import unescape
 from uuid import UUID, uuid4
 
 import pytest
+from sqlalchemy import insert
 
+from call_records.book.rows import Told, tell
 from call_records.book.shapes import ClientFilter, NewDeal
 from call_records.database import RecordsStore
+from call_records.recordings.tables import recordings
 from call_records.shapes import Account
 from telephony.contacts import ClientKind, LeadState
 from telephony.errors import PeerMistake
 from telephony.staff import Role
 from tests.book.people_office import NUMBER, WRITTEN, add, call_with, handed_over
 from tests.call_facts_builder import change
+from tests.reviews.office import recording
 from tests.web import office
 from tests.web.conftest import SETTINGS, Person
 from tests.web.kept import add_everybody, serving, signed_in
 from web.pages.people_changes import read_amount
-from web.people_words import mask_in, money
+from web.people_words import mask_in
 
 pytestmark = pytest.mark.postgres
 HOSTILE = "<script>alert(1)</script>\"'\u202e&amp;"
@@ -106,6 +110,7 @@ async def test_the_list_finds_by_words_and_by_any_spelling(records: RecordsStore
 
     assert set(await names("")) == {"Garden Ltd", "Irina Sokolova", "Somebody else"}
     assert await names("kind=lead") == ["Somebody else"]
+    assert await names("order=name") == ["Garden Ltd", "Irina Sokolova", "Somebody else"]
     assert await names("q=sokol") == ["Irina Sokolova"]
     for written in ("%2B79160000012", "8-916-000-00-12", "0000012"):
         assert await names(f"q={written}") == ["Irina Sokolova"]
@@ -178,6 +183,34 @@ async def test_the_timeline_tells_calls_with_everybody_who_talked(
     assert "Wants red" in page
     assert re.search(rf"Deal Roses : {stages[0].name} → to {stages[1].name}", page)
     assert "1 200" in page
+
+
+async def test_only_what_may_be_heard_can_be_played(
+    records: RecordsStore, everybody: dict[Role, Account], manager: Person
+) -> None:
+    """Two recorded calls: a manager hears his own, the other one has no button; the supervisor hears both."""
+    irina = await add(records, "Irina", WRITTEN)
+    theirs = office.over(
+        office.picked_up(office.ringing("103", number=NUMBER, begin=NOON - timedelta(1)), "103"), 60
+    )
+    for call in (handed_over(NOON), theirs):
+        await call_with(records, irina, call, everybody[Role.MANAGER])
+        async with records.engine.begin() as connection:
+            await connection.execute(insert(recordings).values(recording(call)))
+    assert (await manager.read(f"/people/{irina.id}")).count("data-play=") == 1
+    async with signed_in(str(manager.http._base_url).rstrip("/"), "supervisor") as chief:
+        assert (await chief.read(f"/people/{irina.id}")).count("data-play=") == 2
+
+
+async def test_what_came_by_a_form_is_told(records: RecordsStore, manager: Person) -> None:
+    """Somebody sent the site's form: its name and what was filled in stand on the timeline, harmless."""
+    lead = await add(records, "Lead", NUMBER, kind=ClientKind.LEAD)
+    data = {"form": "Call me <b>", "fields": {"Colour <i>": "red <u>"}}
+    async with records.engine.begin() as connection:
+        await tell(connection, Told("form", NOON, client_id=lead.id, data=data))
+    page = await manager.read(f"/people/{lead.id}")
+    for text in ("Call me &lt;b&gt;", "Colour &lt;i&gt;", "red &lt;u&gt;"):
+        assert text in page
 
 
 async def test_earlier_entries_are_behind_a_link(records: RecordsStore, manager: Person) -> None:
@@ -338,6 +371,8 @@ async def test_a_lead_is_converted_once(records: RecordsStore, manager: Person) 
     assert await got(manager, f"/people/{lead.id}") == (303, f"/people/{contact}")
     assert (await sent(manager, f"/people/{lead.id}/convert", **told))[1].startswith(f"/people/{contact}")
     assert len((await records.book.page(ClientFilter(kind=ClientKind.CONTACT))).clients) == 1
+    assert f"/people/{lead.id}" not in await manager.read("/people?kind=lead")
+    assert f"/people/{lead.id}" in await manager.read("/people?kind=lead&state=converted")
 
 
 async def test_a_lead_becomes_part_of_somebody_known(records: RecordsStore, manager: Person) -> None:
@@ -414,7 +449,7 @@ async def test_a_call_is_moved_and_the_number_remembered(
     assert match.chosen
     assert match.chosen.id == olga.id
     undo = await manager.read(where)
-    assert "The call has another place now" in undo
+    assert "The call is with Olga now." in undo
     assert f'value="client:{irina.id}"' in undo
     assert (await sent(manager, path, to=f"client:{irina.id}", remember="yes"))[0] == 303
     assert (await records.timelines.places([call.id]))[call.id].client_id == irina.id
@@ -599,10 +634,3 @@ def test_numbers_are_hidden_within_sentences() -> None:
     assert mask_in("Call +7 (916) 000-00-12 in 2026, 12 000 each, ext. 101") == (
         "Call +• (•••) •••-••-12 in 2026, 12 000 each, ext. 101"
     )
-
-
-def test_money_is_written_with_thin_spaces() -> None:
-    """Thousands apart, kopecks only where there are any."""
-    assert money(Decimal("128400.50"), "RUB") == "128\u202f400.50\u00a0RUB"
-    assert money(Decimal(1200), "EUR") == "1\u202f200\u00a0EUR"
-    assert money(None, "EUR") == ""

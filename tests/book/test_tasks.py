@@ -13,9 +13,11 @@ from call_records.book.shapes import NewTask
 from call_records.book.tables import timeline
 from call_records.database import RecordsStore
 from telephony.errors import PeerMistake
+from tests.book.emptied import records, store
 from tests.book.test_deals import account, client, deal, person
 
-pytestmark = pytest.mark.postgres
+__all__ = ["records", "store"]
+pytestmark = [pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
 NOW = datetime.now(UTC)
 
 

@@ -158,3 +158,17 @@ async def test_the_last_conversation_with_a_client(records: RecordsStore) -> Non
     assert await records.calls.last_with(CLIENT, before=newer.started_at) == older
     assert await records.calls.last_with("+48221234567", before=MONDAY) is None
     assert await records.calls.last_with("anonymous", before=MONDAY) is None
+
+
+async def test_several_calls_at_once_by_the_ids_that_were_asked_for(records: RecordsStore) -> None:
+    """A page remembers the id of a call that became part of another one; unknown ids are left out."""
+    one, other, gone = call(), call(started_at=MONDAY + timedelta(seconds=9)), call()
+    await keep(records, one, gone)
+    await records.journal.record([change(other, absorbed=[gone.id])])
+    found = await records.calls.several([one.id, gone.id, other.id, UUID(int=0)])
+    assert {asked: facts.id for asked, facts in found.items()} == {
+        one.id: one.id,
+        gone.id: other.id,
+        other.id: other.id,
+    }
+    assert await records.calls.several([]) == {}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -14,9 +15,9 @@ from call_records.shapes import CallFilter
 from telephony.errors import TryLater
 from telephony.facts import CallFacts, Direction, Disposition, PartyKind
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
-from web.caller_words import told_identity
-from web.callers import identify, number_of
-from web.clients_of_calls import names_for
+from web.caller_words import client_name, told_identity
+from web.callers import Identity, identify, number_of
+from web.clients_of_calls import ASK_SECONDS, names_for
 from web.hearing import may_hold, may_know_of
 from web.pages import Site, site_of
 from web.pages.recordings_player import may_pause, playable_of_calls, player_of_call
@@ -127,7 +128,9 @@ async def call(
     notes = await site.records.notes.of_call(facts.id)
     mine = next((note.text for note in notes if note.account_id == viewer.account.id), "")
     seen = show(facts, viewer.view)
-    names = await names_for(site.records, site.hub.names, [facts], viewer.view)
+    identity = await _identity(site, facts)
+    known = client_name(identity, viewer.view)
+    names = site.hub.names.with_clients({facts.id: known} if known else {})
     now = datetime.now(UTC)
     return site.renderer.page(
         request,
@@ -148,20 +151,20 @@ async def call(
         notes=[note for note in notes if note.account_id != viewer.account.id],
         mine=mine,
         names=names,
-        with_whom=await with_whom(site, viewer, facts),
+        with_whom=told_identity(facts.id, identity, viewer.view, site.settings.region) if identity else None,
     )
 
 
-async def with_whom(site: Site, viewer: Viewer, facts: CallFacts) -> dict[str, Any] | None:
-    """The client of the call and why; None for a call with nobody outside, or with the store away."""
+async def _identity(site: Site, facts: CallFacts) -> Identity | None:
+    """Who the client is and why; None for a call with nobody outside, or with the store slow or away."""
     number = number_of(facts)
     if number is None:
         return None
     try:
-        identity = await identify(site.records, facts.id, number)
-    except TryLater:
-        return None
-    return told_identity(facts.id, identity, viewer.view, site.settings.region)
+        async with asyncio.timeout(ASK_SECONDS):
+            return await identify(site.records, facts.id, number)
+    except (TryLater, TimeoutError):
+        return site.hub.callers.of(facts.id)
 
 
 async def find_call(site: Site, call_id: UUID) -> CallFacts | None:

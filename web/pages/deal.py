@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from call_records.book.shapes import ClientFilter, Deal, NewDeal, NewTask, Task
@@ -20,9 +20,9 @@ from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.deal_words import card_of, due_of, read_due, show_task, since_word
-from web.money import read_amount
+from web.money import money, read_amount
 from web.pages import Site, fields, site_of
-from web.pages.deals import deal_or_404, made, owners, read_uuid, undo_of, wants_json
+from web.pages.deals import after, deal_or_404, owners, read_uuid, refused, undo_of, wants_json
 from web.pages.sign_in import local_path
 from web.people_words import Shown, say, show_client, show_clients
 from web.timeline import PAGE, moments
@@ -53,7 +53,8 @@ async def make(request: Request, viewer: Anyone) -> Response:
     except PeerMistake as mistake:
         return await _new_form(request, viewer, given, problem=f"{mistake} {mistake.remedy or ''}".strip())
     if wants_json(request):
-        return await made(request, viewer, deal)
+        said = _("“{title}” was added.").format(title=say(deal.title, viewer.view))
+        return JSONResponse(await after(request, viewer, deal, said))
     if given.get("back") == "board":
         query = {"pipeline": str(deal.pipeline_id), "stage": str(deal.stage_id)}
         return RedirectResponse("/deals?" + urlencode(query), 303)
@@ -148,6 +149,54 @@ async def _with_client(site: Site, deal: Deal, chosen: str) -> Deal:
     return replace(deal, contact_id=client.id, company_id=client.company_id)
 
 
+@router.post("/deals/{deal_id}/move")
+async def move(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
+    """To another stage or another place in it."""
+    site, given = site_of(request), await fields(request)
+    try:
+        moved = await _moved(site, deal_id, given, viewer)
+    except PeerMistake as mistake:
+        if wants_json(request):
+            return await refused(request, viewer, mistake)
+        said = f"{mistake} {mistake.remedy or ''}".strip()
+        return await _page(request, viewer, await deal_or_404(site, deal_id), problem=said)
+    if not wants_json(request):
+        return RedirectResponse(f"/deals/{deal_id}", 303)
+    said = _("“{title}” is in {stage}.").format(title=say(moved.title, viewer.view), stage=moved.stage)
+    return JSONResponse(await after(request, viewer, moved, said))
+
+
+async def _moved(site: Site, deal_id: UUID, given: Mapping[str, str], viewer: Viewer) -> Deal:
+    stage_id = read_uuid(given.get("stage"))
+    if stage_id is None:
+        raise PeerMistake(_("No stage was named."), remedy=_("Choose one."))
+    return await site.records.deals.move(
+        deal_id,
+        stage_id=stage_id,
+        before=read_uuid(given.get("before")),
+        by=viewer.account.id,
+        expected=read_uuid(given.get("expected")),
+    )
+
+
+@router.post("/deals/{deal_id}/remove")
+async def remove(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
+    """Off every board; the line that says so brings it back."""
+    site = site_of(request)
+    deal = await deal_or_404(site, deal_id)
+    await site.records.deals.remove(deal_id, by=viewer.account.id)
+    if wants_json(request):
+        return JSONResponse(await after(request, viewer, deal, _("Taken back.")))
+    return RedirectResponse("/deals?" + urlencode({"removed": str(deal_id)}), 303)
+
+
+@router.post("/deals/{deal_id}/restore")
+async def restore(request: Request, deal_id: UUID, _viewer: Anyone) -> Response:
+    """As if it had never been removed."""
+    await site_of(request).records.deals.restore(deal_id)
+    return RedirectResponse(f"/deals/{deal_id}", 303)
+
+
 @router.post("/deals/{deal_id}/tasks")
 async def add_task(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
     """Something to do, mine unless it says whose."""
@@ -240,6 +289,7 @@ async def _page(
         "card": card_of(deal, viewer.view, zone, now),
         "pipeline": next(one for one in every if one.id == deal.pipeline_id),
         "others": [one for one in every if one.id != deal.pipeline_id and one.archived_at is None],
+        "amount": money(deal.amount, None),
         "since": since_word(deal.stage_since, zone, now),
         "people": await owners(site),
         "todo": [(task, due_of(task, zone, now)) for task in tasks if task.done_at is None],

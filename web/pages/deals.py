@@ -1,4 +1,4 @@
-"""Deals: where is the money and what is next? The board of stages, the list, and what moves a deal.
+"""Deals: where is the money and what is next? The board of stages, and the list.
 
 The board works without scripts for reading, adding and filtering; dragging, the keyboard and "more" are `js/board.js`,
 which asks the same addresses for JSON. A move carries the stage it began from: when somebody else was quicker, the answer
@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from call_records.book.board import CLOSED_DAYS, SORTS
@@ -32,7 +32,7 @@ from telephony.staff import Person, Role
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.deal_words import Card, Due, card_of, cards_of, due_of, show_task
 from web.money import sums
-from web.pages import Site, fields, site_of
+from web.pages import Site, site_of
 from web.people_words import say
 from web.wording import _
 
@@ -210,45 +210,20 @@ async def more(request: Request, stage_id: UUID, viewer: Anyone) -> Response:
     )
 
 
-@router.post("/deals/{deal_id}/move")
-async def move(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
-    """To another stage or another place in it."""
-    site = site_of(request)
-    given = await fields(request)
-    stage_id = read_uuid(given.get("stage"))
-    if stage_id is None:
-        raise PeerMistake(_("No stage was named."), remedy=_("Choose one."))
-    try:
-        moved = await site.records.deals.move(
-            deal_id,
-            stage_id=stage_id,
-            before=read_uuid(given.get("before")),
-            by=viewer.account.id,
-            expected=read_uuid(given.get("expected")),
-        )
-    except PeerMistake as mistake:
-        if not wants_json(request):
-            raise
-        return await _refused(request, viewer, mistake)
-    if not wants_json(request):
-        return RedirectResponse(f"/deals/{deal_id}", 303)
-    said = _("“{title}” is in {stage}.").format(title=say(moved.title, viewer.view), stage=moved.stage)
-    return JSONResponse(await _after(request, viewer, moved, said))
-
-
 def wants_json(request: Request) -> bool:
     """Whether `board.js` asks, and not a form."""
     return "application/json" in request.headers.get("accept", "")
 
 
-async def _refused(request: Request, viewer: Viewer, mistake: PeerMistake) -> Response:
+async def refused(request: Request, viewer: Viewer, mistake: PeerMistake) -> Response:
+    """The answer to the board when a move was not done; where the deal is by now."""
     said = f"{mistake} {mistake.remedy or ''}".strip()
     if isinstance(mistake, MovedMeanwhile):
-        return JSONResponse(await _after(request, viewer, mistake.deal, said), 409)
+        return JSONResponse(await after(request, viewer, mistake.deal, said), 409)
     return JSONResponse({"said": said}, 400)
 
 
-async def _after(request: Request, viewer: Viewer, deal: Deal, said: str) -> dict[str, Any]:
+async def after(request: Request, viewer: Viewer, deal: Deal, said: str) -> dict[str, Any]:
     """What the board must know after a change: the card, where it is, and every column's totals."""
     site = site_of(request)
     asked = await asked_of(site, viewer, request.query_params)
@@ -269,30 +244,6 @@ async def _after(request: Request, viewer: Viewer, deal: Deal, said: str) -> dic
 
 def _card(site: Site, viewer: Viewer, card: Card) -> str:
     return site.renderer.part("deals_card.html", card=card, viewer=viewer)
-
-
-async def made(request: Request, viewer: Viewer, deal: Deal) -> Response:
-    """The answer to a quick add from the board."""
-    said = _("“{title}” was added.").format(title=say(deal.title, viewer.view))
-    return JSONResponse(await _after(request, viewer, deal, said))
-
-
-@router.post("/deals/{deal_id}/remove")
-async def remove(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
-    """Off every board; the line that says so brings it back."""
-    site = site_of(request)
-    deal = await site.records.deals.one(deal_id)
-    await site.records.deals.remove(deal_id, by=viewer.account.id)
-    if wants_json(request) and deal is not None:
-        return JSONResponse(await _after(request, viewer, deal, _("Taken back.")))
-    return RedirectResponse("/deals?" + urlencode({"removed": str(deal_id)}), 303)
-
-
-@router.post("/deals/{deal_id}/restore")
-async def restore(request: Request, deal_id: UUID, _viewer: Anyone) -> Response:
-    """As if it had never been removed."""
-    await site_of(request).records.deals.restore(deal_id)
-    return RedirectResponse(f"/deals/{deal_id}", 303)
 
 
 # -- what the pages of deals share ------------------------------------------------------------------------------------

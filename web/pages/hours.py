@@ -48,8 +48,10 @@ async def change(request: Request, viewer: Administrator) -> Response:
     try:
         told, rules = read_hours(given), read_rules(given)
     except PeerMistake as mistake:
-        typed = _as_typed(await book.hours(), await book.rules()) | given
-        return await _page(request, viewer, typed, problem=f"{mistake} {mistake.remedy or ''}".strip())
+        blank = dict.fromkeys(_as_typed(WorkingHours(), MissedRules()), "")
+        return await _page(
+            request, viewer, blank | given, problem=f"{mistake} {mistake.remedy or ''}".strip()
+        )
     await book.set_hours(told, by=viewer.account.id)
     await book.set_rules(rules, by=viewer.account.id)
     return RedirectResponse("/hours?saved=yes", 303)

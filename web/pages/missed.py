@@ -5,6 +5,7 @@ Everybody sees all of them: a caller who waits is the office's matter. What one 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -23,14 +24,16 @@ from telephony.missed import GaveUpReason, MissedState, wait_of
 from web import missed_words
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, NotAllowed, Viewer, guard
 from web.pages import Site, fields, site_of
+from web.people_words import say
 from web.visibility import mask, show
-from web.wording import Named, _, display_number
+from web.wording import Named, _, clock, display_number
 
 router = APIRouter(include_in_schema=False)
 Anyone = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
 
 ON_A_PAGE = 100
 MORNING = timedelta(hours=3)  # so long after opening the night and the weekend are what one looks for first
+SAME_DIGITS = 7  # at the end of two spellings of one number, whatever stands before them
 SOON = timedelta(minutes=15)  # a deadline that near is shown in the colour of waiting
 PERIODS = ("close", "today", "week", "all")
 CHOICES = ("whose", "period", "sort", "settled", "skip")
@@ -56,7 +59,9 @@ class Line:
     first: str
     last: str
     ago: str
+    claimed: str | None
     due: str | None
+    late: str
     urgency: str
     """late, soon, later or none: a word, a shape and a colour each."""
     tried: str | None
@@ -74,9 +79,10 @@ async def missed(request: Request, viewer: Anyone) -> Response:
 async def count(request: Request, viewer: Anyone) -> Response:
     """What waits for this viewer: the number beside the door."""
     found = await site_of(request).records.missed.counts(asker_of(viewer))
-    text = _("{n} missed calls wait for you").format(n=found.waiting)
+    text = _("One missed call waits for you") if found.waiting == 1 else _("{n} missed calls wait for you")
     if found.overdue:
-        text += _(", {n} are overdue").format(n=found.overdue)
+        text += _(", one is overdue") if found.overdue == 1 else _(", {late} are overdue")
+    text = text.format(n=found.waiting, late=found.overdue)
     return JSONResponse(
         {
             "waiting": found.waiting,
@@ -202,7 +208,9 @@ async def _page(
         reasons=missed_words.REASON_WORDS,
         people=[one for one in site.hub.names.directory.people if one.id is not None],
         may_give=viewer.account.role in SUPERVISORS,
-        whoses=_WHOSE_WORDS,
+        whoses={
+            one: word for one, word in _WHOSE_WORDS.items() if viewer.account.team or one is not Whose.TEAM
+        },
         periods=_PERIOD_WORDS,
         sorts=_SORT_WORDS,
         back=urlencode(asked),
@@ -298,14 +306,22 @@ def _line(site: Site, viewer: Viewer, entry: MissedEntry, hours: WorkingHours, n
         mine=claimed_by_me or (own.person_id is not None and entry.owner_id == own.person_id),
         claimed_by_me=claimed_by_me,
         first=missed_words.moment(entry.first_at, zone, now),
-        last=missed_words.moment(entry.last_at, zone, now),
+        last=_last(entry, zone, now),
         ago=missed_words.until_now(entry.first_at, now),
+        claimed=missed_words.moment(entry.claimed_at, zone, now) if entry.claimed_at else None,
         due=missed_words.moment(deadline, zone, now) if deadline else None,
+        late=missed_words.until_now(deadline, now) if deadline else "",
         urgency=_urgency(entry, deadline, now),
         tried=_tried(site, entry, zone, now),
-        settled=missed_words.settled(entry, names) if not open_ else None,
+        settled=missed_words.settled(entry, names, viewer.view) if not open_ else None,
         settled_at=missed_words.moment(entry.closed_at, zone, now) if entry.closed_at else None,
     )
+
+
+def _last(entry: MissedEntry, zone: ZoneInfo, now: datetime) -> str:
+    """Beside the first: of the same day only the clock."""
+    same_day = entry.first_at.astimezone(zone).date() == entry.last_at.astimezone(zone).date()
+    return clock(entry.last_at, zone) if same_day else missed_words.moment(entry.last_at, zone, now)
 
 
 def _who(site: Site, viewer: Viewer, entry: MissedEntry) -> Named:
@@ -313,13 +329,20 @@ def _who(site: Site, viewer: Viewer, entry: MissedEntry) -> Named:
     masked = viewer.view.numbers_masked
     number = None if entry.number is None else display_number(entry.number, site.settings.region)
     shown = mask(number) if number and masked else number
-    if entry.client:
-        beside = f"{entry.company} · {shown}" if entry.company and shown else entry.company or shown
-        return Named(entry.client, beside)
+    if entry.client and not _only_the_number(entry.client, entry.number):
+        name, company = say(entry.client, viewer.view), say(entry.company or "", viewer.view)
+        return Named(name, " · ".join(filter(None, (company, shown))) or None)
     if entry.last_call is None:
         return Named(None, shown)
     told = site.hub.names.caller(show(entry.last_call, viewer.view))
     return Named(told.name, shown or told.number)
+
+
+def _only_the_number(name: str, number: str | None) -> bool:
+    """A lead that a call made is named after its number until somebody knows better."""
+    if number is None or any(char.isalpha() for char in name):
+        return False
+    return re.sub(r"\D", "", name)[-SAME_DIGITS:] == re.sub(r"\D", "", number)[-SAME_DIGITS:]
 
 
 def _urgency(entry: MissedEntry, deadline: datetime | None, now: datetime) -> str:

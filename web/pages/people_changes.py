@@ -24,15 +24,9 @@ from telephony.errors import PeerMistake
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.pages import Site, fields, site_of
 from web.pages.calls import find_call
-from web.pages.people import (
-    convert_page,
-    found_client,
-    new_page,
-    outside_number,
-    person_page,
-    uuid_of,
-    with_numbers,
-)
+from web.pages.people_finding import found_client, uuid_of, with_numbers
+from web.pages.people_forms import convert_page, new_page, outside_number
+from web.pages.people_one import person_page
 from web.people_form import (
     Typed,
     after_conflict,

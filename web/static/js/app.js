@@ -3,6 +3,7 @@
 import * as cards from "./cards.js";
 import "./keys.js";
 import * as livePage from "./live-page.js";
+import "./missed-count.js";
 import { keep, tidy } from "./notes.js";
 import { elapsed, tick } from "./page.js";
 import { listen } from "./source.js";
@@ -24,6 +25,7 @@ const HEAR = {
   card: ({ card }) => cards.show(card),
   card_closed: (closed) => cards.close(closed),
   link: (message) => { notice = message.notice; },
+  missed: () => document.dispatchEvent(new CustomEvent("switchhook:missed")),
   lost: ({ heard }) => { lost = heard; document.documentElement.dataset.live = "no"; },
   signed_out: () => { location.href = `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`; },
 };

@@ -69,7 +69,11 @@ function begin(board) {
       method: "POST", body: new URLSearchParams(told), keepalive: true,
       headers: { Accept: "application/json", "X-CSRF-Token": meta("csrf") },
     });
-    return asked.then(async (answer) => ({ status: answer.status, told: answer.headers.get("content-type")?.startsWith("application/json") ? await answer.json() : null }));
+    return asked.then(async (answer) => {
+      const told = answer.headers.get("content-type")?.startsWith("application/json") ? await answer.json() : null;
+      // Whoever was signed out meanwhile is led to a page, which is no answer to this.
+      return { status: told || !answer.redirected ? answer.status : 401, told };
+    });
   }
 
   /** Keep where the card lies now. @param {HTMLElement} card @param {Spot} from @param {boolean} [undoing] */
@@ -94,15 +98,14 @@ function begin(board) {
     waiting = waiting.then(() => post(`/deals/${card.dataset.deal}/move`, told)).then(
       ({ status, told: answer }) => {
         const newest = moves.get(card) === turn;
-        if (status === 200) { if (newest) replace(card, answer.card); total(answer.columns); return; }
-        if (status === 401) { location.reload(); return; }
+        if (status === 200 && answer) { if (newest) replace(card, answer.card); total(answer.columns); return; }
         if (status === 409 && answer) {
           const real = listOf(answer.stage);
           const fresh = replace(card, answer.card);
           if (real) { if (fresh.parentElement !== real) real.prepend(fresh); } else fresh.remove();
           total(answer.columns);
         } else { put(card, from); card.dataset.stage = stageOf(card); count(); }
-        say(answer?.said ?? "The move was not kept. Try it again.", null, true);
+        say(answer?.said ?? (status === 401 ? "You were signed out. The deal is where it was." : "The move was not kept. The deal is where it was."), null, true);
       },
       () => { put(card, from); card.dataset.stage = stageOf(card); count(); say("Switchhook cannot be reached. The deal is where it was.", null, true); },
     );

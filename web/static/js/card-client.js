@@ -38,10 +38,10 @@ export function bindClient(card, say) {
   wrong.addEventListener("submit", (event) => event.preventDefault());
   part(wrong, '[data-slot="found"]').addEventListener("click", (event) => {
     const button = /** @type {HTMLElement} */ (event.target).closest("button");
-    if (button) instead(button.dataset.id ?? null);
+    if (button?.dataset.id) instead(button.dataset.id);
   });
   /** @type {ReturnType<typeof setTimeout>|undefined} */ let timer;
-  wrong.q.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => look(wrong, about()), PAUSE); });
+  wrong.q.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => look(wrong, about(), card.dataset.client ?? ""), PAUSE); });
 }
 
 /** Show what is known of the client now. @param {HTMLElement} card @param {Who|null} who */
@@ -57,7 +57,9 @@ export function showClient(card, who) {
   card.dataset.client = who.client?.id ?? "";
   line(card, who);
   part(card, "[data-unsure]").hidden = !who.unsure;
-  part(card, '[data-act="wrong"]').hidden = !who.client || wrongIsOpen(card);
+  const doubt = part(card, '[data-act="wrong"]');
+  doubt.hidden = wrongIsOpen(card);
+  doubt.textContent = (who.client ? doubt.dataset.wrongWord : doubt.dataset.knownWord) ?? "";
   const why = part(card, "[data-why]");
   why.hidden = !who.why.length;
   part(card, '[data-slot="why"]').replaceChildren(...who.why.map((one) => item("li", one)));
@@ -109,15 +111,15 @@ function choice(other) {
 /** @param {string|null} at */
 const spoken = (at) => (at ? `spoken ${new Date(at).toLocaleDateString(undefined, { day: "numeric", month: "short" })}` : null);
 
-/** @param {HTMLFormElement} form @param {string} id */
-async function look(form, id) {
+/** @param {HTMLFormElement} form @param {string} id @param {string} but who it is not */
+async function look(form, id, but) {
   const found = part(form, '[data-slot="found"]');
   const text = form.q.value.trim();
   if (!text) return found.replaceChildren();
   try {
     const answer = await fetch(`/api/v1/calls/${id}/people?${new URLSearchParams({ q: text })}`);
     if (!answer.ok || form.q.value.trim() !== text) return;
-    const { people } = await answer.json();
+    const people = (await answer.json()).people.filter((/** @type {{id: string}} */ one) => one.id !== but);
     found.replaceChildren(...people.map(person), ...(people.length ? [] : [item("p", "Nobody fits.")]));
   } catch { /* typing on asks again */ }
 }
@@ -130,9 +132,13 @@ function person(one) {
   button.dataset.id = one.id;
   const words = item("span", "");
   words.append(item("bdi", one.name));
-  const quiet = item("span", ` ${[one.company, one.number].filter(Boolean).join(" · ")}`);
-  quiet.className = "quiet-word";
-  words.append(quiet);
+  for (const more of [one.company, one.number]) {
+    if (!more) continue;
+    const quiet = item("bdi", more);
+    quiet.className = "quiet-word";
+    if (more === one.number) quiet.dir = "ltr";
+    words.append(" · ", quiet);
+  }
   button.append(words);
   return button;
 }
@@ -153,7 +159,7 @@ function open(card, yes) {
   form.hidden = !yes;
   form.q.value = "";
   part(form, '[data-slot="found"]').replaceChildren();
-  part(card, '[data-act="wrong"]').hidden = yes || !card.dataset.client;
+  part(card, '[data-act="wrong"]').hidden = yes;
 }
 
 /** @param {HTMLFormElement} form @returns {Record<string, string>} */

@@ -61,6 +61,7 @@ export class Feed {
     });
     on("card_closed", (closed) => { this.cards.delete(key(closed)); this.tell({ type: "card_closed", ...closed }); });
     on("link", (data) => { this.notice = data.notice; this.tell({ type: "link", notice: this.notice }); });
+    on("missed", () => this.tell({ type: "missed" }));
     on("beat", () => {});
     on("bye", ({ reason }) => {
       if (reason === "signed_out") { this.stop(); this.tell({ type: "signed_out" }); } else this.again();

@@ -1,22 +1,28 @@
 // @ts-check
 /** The list of missed calls: what is done is done without leaving it, and what others do shows by itself. */
 import { keys } from "./keys.js";
-import { send } from "./page.js";
+import { meta } from "./page.js";
 
 const PATIENCE = 400; // ms; several changes of one call come together
+const EVERY = 60_000; // ms; "overdue by 5 min" grows by itself
 let asking = 0;
 /** @type {ReturnType<typeof setTimeout>|undefined} */ let soon;
 
 const list = () => /** @type {HTMLElement|null} */ (document.getElementById("missed"));
 
-/** Put the list of another copy of this page in the place of ours; the focus stays on its row. @param {string} html */
-function swap(html) {
+/**
+ * Put the list of another copy of this page in the place of ours. The focus stays on its row; when somebody else changed
+ * the list, what we did a moment ago can still be taken back. @param {string} html @param {boolean} [own]
+ */
+function swap(html, own = false) {
   const fresh = new DOMParser().parseFromString(html, "text/html").getElementById("missed");
   const old = list();
   if (!fresh || !old) return;
   const row = /** @type {HTMLElement|null} */ (document.activeElement?.closest("[data-entry]"));
   const at = row ? [...old.querySelectorAll("[data-entry]")].indexOf(row) : -1;
   const kind = document.activeElement?.matches(".call-back") ? ".call-back" : "a.who";
+  const said = old.querySelector(".said.with-act");
+  if (said && !own && !fresh.querySelector(".said")) fresh.querySelector(".filters")?.after(said);
   old.replaceWith(document.adoptNode(fresh));
   bind();
   for (const form of fresh.querySelectorAll("form[data-filters]")) form.addEventListener("change", () => /** @type {HTMLFormElement} */ (form).requestSubmit());
@@ -43,6 +49,7 @@ let late = false;
 
 const changed = () => { clearTimeout(soon); soon = setTimeout(refresh, PATIENCE); };
 document.addEventListener("switchhook:missed", changed);
+setInterval(changed, EVERY);
 document.addEventListener("visibilitychange", () => { if (!document.hidden && late) changed(); });
 document.addEventListener("focusout", () => { if (late) changed(); });
 document.addEventListener("toggle", (event) => { if (late && !(/** @type {HTMLDetailsElement} */ (event.target).open)) changed(); }, true);
@@ -54,13 +61,14 @@ document.addEventListener("click", (event) => {
 async function act(form) {
   asking += 1;
   const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(/** @type {any} */ (new FormData(form))) });
-  swap(await answer.text());
+  swap(await answer.text(), true);
 }
 
 function bind() {
   const here = list();
   if (!here) return;
-  for (const form of here.querySelectorAll("form[data-act]")) {
+  for (const form of here.querySelectorAll("form[data-act]:not([data-bound])")) {
+    form.setAttribute("data-bound", "");
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       act(/** @type {HTMLFormElement} */ (form)).catch(() => /** @type {HTMLFormElement} */ (form).submit());
@@ -69,11 +77,17 @@ function bind() {
   for (const link of here.querySelectorAll("[data-call-back]")) link.addEventListener("click", () => { calling(/** @type {HTMLElement} */ (link)); });
 }
 
-/** The number is dialled by whatever answers to tel: links; we note who is calling. @param {HTMLElement} link */
+/**
+ * The number is dialled by whatever answers to tel: links; we note who is calling. When somebody else said that he will,
+ * the list says so at once. @param {HTMLElement} link
+ */
 async function calling(link) {
-  const form = link.closest("[data-entry]")?.querySelector('form[action$="/claim"]');
-  if (form instanceof HTMLFormElement && !form.querySelector('[name="over"]')) await act(form);
-  else await send("POST", link.dataset.callBack ?? "");
+  const row = link.closest("[data-entry]");
+  if (row?.querySelector('form[action$="/release"]')) return; // it is ours already
+  const body = new URLSearchParams({ csrf: meta("csrf"), back: location.search.slice(1) });
+  asking += 1;
+  const answer = await fetch(link.dataset.callBack ?? "", { method: "POST", body });
+  swap(await answer.text(), true);
 }
 
 keys({

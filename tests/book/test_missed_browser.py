@@ -1,0 +1,90 @@
+"""What only a real browser knows of missed calls: they come and go by themselves, and the keyboard is enough."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from axe_playwright_python.base import AXE_FILE_PATH
+from playwright.async_api import Browser, expect
+
+from call_records.database import RecordsStore
+from telephony.missed import MissedState
+from telephony.staff import Role
+from tests.book.test_missed import LATER, Told, called_back, missed_call
+from tests.book.test_missed_pages import ALWAYS, now
+from tests.browser_fixtures import chromium
+from tests.call_facts_builder import CLIENT
+from tests.reviews.test_browser import enter
+from tests.web.kept import add_account, serving
+
+__all__ = ["chromium"]
+pytestmark = [pytest.mark.browser, pytest.mark.postgres]
+
+
+NO_DIALOG = """addEventListener("click", (event) => {
+  if (event.target.closest('a[href^="tel:"]')) event.preventDefault();
+})"""
+"""Nothing answers to tel: links here; the question about it takes all clicks, and nobody is there to answer it."""
+
+
+@pytest.fixture
+async def address(records: RecordsStore) -> AsyncIterator[str]:
+    """The pages, with somebody whose phone is 101."""
+    await add_account(records, "anna", Role.MANAGER, "101")
+    async with serving(records) as address:
+        yield address
+
+
+async def test_a_missed_call_comes_is_called_back_and_goes(
+    chromium: Browser, records: RecordsStore, address: str
+) -> None:
+    """The list is open: a missed call appears, `j` and `b` call it back and claim it, and when they have talked it goes.
+
+    The number beside the door follows, what is overdue is said once on other pages, and axe finds nothing.
+    """
+    told = Told(records)
+    anna = await records.accounts.by_login("anna")
+    assert anna is not None
+    await records.missed.set_hours(ALWAYS, by=anna.id)
+    page = await enter(chromium, address, "anna", "/missed?period=all")
+    rows, door = page.locator(".missed-row"), page.locator(".bar .owed")
+    await expect(page.locator("h1")).to_have_text("Nobody waits for a call.")
+    await expect(door).to_have_count(0)
+    await told(
+        *(now(missed_call(0), hours=hours) for hours in (0.2, 0.15)), now(missed_call(0, LATER), hours=0.1)
+    )
+    await expect(rows).to_have_count(2)
+    await expect(rows.first).to_contain_text("×2")
+    await expect(door).to_contain_text("2")
+    await page.evaluate(AXE_FILE_PATH.read_text() + "; undefined")
+    found = await page.evaluate(
+        "axe.run().then((r) => r.violations.map((v) => v.id + ' ' + v.nodes[0].html))"
+    )
+    assert found == []
+    await page.evaluate(NO_DIALOG)
+    await page.keyboard.press("j")
+    await page.keyboard.press("b")
+    await expect(page.locator(".said")).to_contain_text("You said that you will call")
+    await expect(rows.first.locator(".whose-cell")).to_contain_text("will call")
+    entry = (await told.owed())[0]
+    assert (entry.state, entry.claimed_by, entry.number) == (MissedState.CLAIMED, "Anna", CLIENT)
+    await expect(rows.first.locator("a.who")).to_be_focused()
+    await page.click(".said button")
+    await expect(rows.first.locator(".whose-cell")).not_to_contain_text("will call")
+    assert (await told.owed())[0].state is MissedState.NEW
+    await rows.nth(1).locator("summary").click()
+    await told(now(called_back(0), hours=0.05))
+    await page.wait_for_timeout(1200)  # nothing is taken from under somebody's hands
+    await expect(rows).to_have_count(2)
+    await page.keyboard.press("Escape")
+    await page.mouse.click(5, 5)
+    await expect(rows).to_have_count(1)
+    await expect(rows.first.locator(".call-back")).to_have_attribute("href", f"tel:{LATER}")
+    await expect(door).to_have_text("1")
+    await page.goto(f"{address}/calls")
+    await page.wait_for_selector("html[data-live=yes]")
+    await expect(page.locator("#missed-notice")).to_have_count(0)
+    await told(now(missed_call(0, "+79161110007"), hours=1.5))
+    await expect(page.locator("#missed-notice")).to_have_text("2 missed calls wait for you, one is overdue")
+    await expect(door).to_have_text("2!")

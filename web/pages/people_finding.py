@@ -1,0 +1,72 @@
+"""Finding who a page or a form of People is about, and who else it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from fastapi import Request
+from starlette.exceptions import HTTPException
+
+from call_records.book.shapes import Client, ClientFilter
+from telephony.numbers import written
+from telephony.staff import Person
+from web.pages import Site, site_of
+from web.wording import _
+
+CHOICES = 8  # in a chooser; whoever is not among them is found by another word
+FEWEST_WHOLE = 7  # digits; a shorter number is an extension or half typed
+NUMBERS_MOST = 20  # looked for at once; nobody types more
+
+
+async def found_client(request: Request, client_id: UUID) -> tuple[Site, Client]:
+    """The entry, or the one it was merged into. Raises 404."""
+    site = site_of(request)
+    client = await site.records.book.one(client_id)
+    if client is None:
+        raise HTTPException(404, _("There is nobody like that in the book."))
+    return site, client
+
+
+async def one_or_none(site: Site, text: str | None) -> Client | None:
+    """The entry with the id in this text, if there is one."""
+    client_id = uuid_of(text)
+    return await site.records.book.one(client_id) if client_id else None
+
+
+def uuid_of(text: str | None) -> UUID | None:
+    """The id in it, or None."""
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        return None
+
+
+def owners(site: Site) -> Sequence[Person]:
+    """Whom an entry can belong to, by name."""
+    return sorted(
+        (person for person in site.hub.names.directory.people if person.id is not None),
+        key=lambda person: person.name.casefold(),
+    )
+
+
+async def with_numbers(site: Site, text: str) -> list[Client]:
+    """Entries that have one of the numbers in this text."""
+    region = site.settings.region or "RU"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    numbers = [one.raw for line in lines for one in written(line, region)][:NUMBERS_MOST]
+    found: dict[UUID, Client] = {}
+    for number in numbers:
+        if sum(char.isdecimal() for char in number) >= FEWEST_WHOLE:
+            match = await site.records.matching.match(number)
+            ids = [one.id for one in (match.chosen, *match.others) if one is not None]
+            found |= await site.records.book.several(ids)
+    return list(found.values())
+
+
+async def choices(site: Site, text: str, but: UUID) -> list[Client]:
+    """The best fits for what was typed, without the one it is about."""
+    if not text:
+        return []
+    page = await site.records.book.page(ClientFilter(text=text), limit=CHOICES + 1)
+    return [client for client in page.clients if client.id != but][:CHOICES]
