@@ -134,6 +134,7 @@ async def test_tables_go_out_and_are_written_down(
     await add(records, "=1+1", "+7 916 000-00-31", emails=("a@x.example",))
     async with supervisor.http.get("/people/export/contacts.csv") as answer:
         data = await answer.read()
+        assert answer.status == 200, data[-600:]
         assert "attachment" in answer.headers["Content-Disposition"]
     assert data.startswith(b"\xef\xbb\xbf")
     assert read_sheet(data).rows[0].cells[1] == "'=1+1"
