@@ -85,7 +85,7 @@ async def preflight(request: Request, token: str) -> Response:
             "Access-Control-Allow-Headers": "content-type",
             "Access-Control-Max-Age": "600",
         }
-    return Response(status_code=204 if headers else 403, headers=headers)
+    return Response(status_code=204 if headers else 403 if form else 404, headers=headers)
 
 
 @router.post("/{token}", summary="Send what a visitor of your site wrote")
