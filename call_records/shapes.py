@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from call_records.book.exporting import ExportDesk
+from call_records.book.forms import WebForms
 from call_records.book.importing import ImportDesk
 from call_records.book.missed_shapes import Missed
 from call_records.book.rules_shapes import BlockedNumbers, CampaignBook, LeadRules
@@ -287,6 +288,7 @@ class Records(Protocol):
     campaigns: CampaignBook
     imports: ImportDesk
     exports: ExportDesk
+    forms: WebForms
 
     @property
     def missed(self) -> Missed:

@@ -163,7 +163,8 @@ async def test_everything_is_one_archive_for_administrators(
     del everybody
     await add(records, "Packed", "+7 916 000-00-41")
     async with serving(records) as address, signed_in(address, "administrator") as person:
-        async with person.http.post("/people/export/everything", data={"csrf": person.csrf}) as answer:
+        asking = person.http.post("/people/export/everything", data={"csrf": person.csrf})
+        async with asking as answer:
             assert answer.status == 200
             archive = zipfile.ZipFile(io.BytesIO(await answer.read()))
     assert archive.testzip() is None

@@ -207,8 +207,9 @@ def _shown(row: Mapping[str, Any], viewer: Viewer, site: Site) -> dict[str, Any]
     """A row of the try-out as it would be in the book."""
     region = site.settings.region
     phones = [
-        display_number(key, region) if key and str(key).startswith("+") else str(raw)
-        for key, raw, _extension in row["phones"]
+        (display_number(key, region) if key and str(key).startswith("+") else str(raw))
+        + (_(" ext. {n}").format(n=extension) if extension else "")
+        for key, raw, extension in row["phones"]
     ]
     return {
         **row,
