@@ -65,11 +65,11 @@ class Account:
     active: bool
     created_at: datetime
     team: str | None = None
-    person_id: UUID | None = None
-    """Whose account it is; what he owns is kept under this id."""
     hears_chosen: HearScope | None = None
     """Whose calls it may hear, where somebody chose; see `hears`."""
     rights_chosen: frozenset[RecordingRight] | None = None
+    person_id: UUID | None = None
+    """Whose account it is; what he owns is kept under this id."""
 
     @property
     def hears(self) -> HearScope:
