@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from call_records.book.exporting import CLIENT_COLUMNS, as_csv, csv_lines, safe_cell, write_xlsx
@@ -40,7 +40,6 @@ def test_other_cells_stay_as_they_are(cell: str) -> None:
     assert safe_cell(cell) == cell
 
 
-@settings(deadline=None)
 @given(name=TEXT, company=TEXT, position=TEXT, tag=PLAIN, fact=TEXT, kind=st.sampled_from(list(ClientKind)))
 def test_a_table_comes_in_as_it_went_out(
     name: str, company: str, position: str, tag: str, fact: str, kind: ClientKind
@@ -64,7 +63,6 @@ def test_a_table_comes_in_as_it_went_out(
     assert read.emails == ("a@x.example", "b@x.example")
 
 
-@settings(deadline=None)
 @given(name=TEXT, company=TEXT, tag=TEXT, version=st.sampled_from(["3.0", "4.0"]))
 def test_a_card_comes_in_as_it_went_out(name: str, company: str, tag: str, version: str) -> None:
     """Commas, semicolons, backslashes and long lines of any script."""
