@@ -173,7 +173,7 @@ async def server_cpu_ms(store: RecordsStore) -> float:
             text("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
         )
         times = [psutil.Process(pid).cpu_times() for pid in pids]
-    return sum(each.user + each.system for each in times) * 1000
+    return 1000 * float(sum(each.user + each.system for each in times))
 
 
 async def questions(store: RecordsStore) -> bool:

@@ -132,7 +132,9 @@ def _told(
         facts=seen,
         talks=talks_of(seen, names),
         others=_rung(seen, names),
-        notes=tuple(note for note in notes if note.account_id != me),
+        notes=tuple(
+            replace(note, text=say(note.text, viewer.view)) for note in notes if note.account_id != me
+        ),
         mine=next((note.text for note in notes if note.account_id == me), ""),
         may_play=facts.id in heard,
         recording=heard.get(facts.id),

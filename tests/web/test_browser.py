@@ -13,7 +13,7 @@ from telephony.staff import Role
 from tests.browser_fixtures import chromium
 from tests.web.conftest import SETTINGS, Office
 from tests.web.fakes import FakeLive, FakeRecords, cheap_passwords
-from tests.web.office import over, picked_up, ringing
+from tests.web.office import held, over, picked_up, ringing, target_answers, transferred
 from web.app import create_app
 from web.server import serve
 
@@ -45,6 +45,33 @@ async def test_card_pops_and_closes_for_the_others(chromium: Browser, office: Of
     await expect(first.locator(".card")).to_have_count(0, timeout=500)
     await expect(second.locator(".card .state")).to_contain_text("Talking")
     await expect(first.locator("#talking .live-row")).to_have_count(1)
+
+
+async def test_a_call_that_comes_back_has_its_card(chromium: Browser, office: Office) -> None:
+    """She hands a caller over and a moment later has him back: the ended card rings again, and is there half a minute
+    later. She closes it by hand: it stays closed while he talks with her, and opens when he is handed to her once more.
+    """
+    page = await enter(chromium, office.address, "manager")
+    await page.clock.install()
+    word = page.locator(".card [data-slot=word]")
+    call = picked_up(ringing("101"), "101")
+    office.live.publish(call)
+    await expect(word).to_have_text("Talking")
+    for hands_back in ("102", "103"):
+        away = target_answers(transferred(call, "101", hands_back, 20), hands_back, 25)
+        office.live.publish(away)
+        await expect(word if hands_back == "102" else page.locator(".live-row .who")).to_have_count(1)
+        back = transferred(away, hands_back, "101", 30)
+        office.live.publish(back)
+        await expect(word).to_have_text("Calling you")
+        await page.clock.fast_forward(25_000)
+        await expect(page.locator(".card [data-slot=from]")).to_have_text(hands_back)
+        call = target_answers(back, "101", 40)
+        office.live.publish(call)
+        await expect(word).to_have_text("Talking")
+        await page.locator('.card [data-act="close"]').click()
+        office.live.publish(held(call, "101", 41, 1))
+        await expect(page.locator(".card")).to_have_count(0)
 
 
 async def test_a_note_survives_reload_hang_up_and_a_second_card(chromium: Browser, office: Office) -> None:

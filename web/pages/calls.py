@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlencode
@@ -22,6 +23,7 @@ from web.hearing import may_hold, may_know_of
 from web.pages import Site, site_of
 from web.pages.recordings_player import may_pause, playable_of_calls, player_of_call
 from web.pages.review import reviewable
+from web.people_words import say
 from web.picture import draw
 from web.player import taping
 from web.story import headline, tell
@@ -148,7 +150,11 @@ async def call(
         taping=taping(facts),
         may_pause=site.control is not None and taping(facts) is not None and may_pause(viewer, facts),
         **await player_of_call(site, viewer, facts, seen, now),
-        notes=[note for note in notes if note.account_id != viewer.account.id],
+        notes=[
+            replace(note, text=say(note.text, viewer.view))
+            for note in notes
+            if note.account_id != viewer.account.id
+        ],
         mine=mine,
         names=names,
         with_whom=told_identity(facts.id, identity, viewer.view, site.settings.region) if identity else None,

@@ -13,7 +13,8 @@ const panel = document.getElementById("cards");
 const template = /** @type {HTMLTemplateElement|null} */ (document.getElementById("card-template"));
 const title = document.title;
 /** @type {Map<string, HTMLElement>} */ const open = new Map();
-/** @type {Set<string>} closed by hand: they must not come back with the next change */ const dismissed = new Set();
+/** @type {Map<string, string>} closed by hand, and from whom the call came then: they must not come back with the next
+ * change, but do when somebody hands the call over once more */ const dismissed = new Map();
 /** @type {Map<string, Notification>} */ const notifications = new Map();
 
 /** @param {HTMLElement} card @param {string} name @returns {HTMLElement} */
@@ -30,7 +31,11 @@ export function reconcile(cards) {
 export function show(card) {
   if (!panel || !template || meta("cards") !== "yes") return;
   const name = key(card);
-  if (dismissed.has(name)) return;
+  if (dismissed.get(name) === (card.from ?? "")) {
+    if (card.state === "ended") dismissed.delete(name);
+    return;
+  }
+  dismissed.delete(name);
   let element = open.get(name);
   if (!element) {
     if (card.state === "ended") return;
@@ -60,7 +65,10 @@ function make(card, name) {
   element.dataset.call = card.call_id;
   const area = /** @type {HTMLTextAreaElement} */ (slot(element, "note"));
   keep(area, card.call_id, slot(element, "saved"));
-  element.querySelector('[data-act="close"]')?.addEventListener("click", () => { dismissed.add(name); remove(name, element); });
+  element.querySelector('[data-act="close"]')?.addEventListener("click", () => {
+    if (element.dataset.state !== "ended") dismissed.set(name, element.dataset.from ?? "");
+    remove(name, element);
+  });
   element.querySelector('[data-act="copy"]')?.addEventListener("click", () => {
     navigator.clipboard?.writeText(slot(element, "number").textContent ?? "").then(() => { slot(element, "saved").textContent = "Number copied"; });
   });
@@ -78,6 +86,7 @@ function make(card, name) {
 /** @param {HTMLElement} element @param {import("./feed.js").Card} card */
 function fill(element, card) {
   element.dataset.state = card.state;
+  element.dataset.from = card.from ?? "";
   element.querySelector(".state use")?.setAttribute("href", `#i-${ICONS[card.state]}`);
   slot(element, "word").textContent = card.word;
   const time = slot(element, "time");
@@ -136,7 +145,11 @@ function end(element) {
 
 /** @param {string} name @param {HTMLElement} element */
 function linger(name, element) {
-  setTimeout(() => { if (!typed(element) && !element.contains(document.activeElement)) remove(name, element); }, LINGER);
+  const at = element.dataset.ended = String(performance.now());
+  setTimeout(() => {
+    if (element.dataset.state !== "ended" || element.dataset.ended !== at) return; // the call came back to this phone
+    if (!typed(element) && !element.contains(document.activeElement)) remove(name, element);
+  }, LINGER);
 }
 
 /** @param {HTMLElement} element */
