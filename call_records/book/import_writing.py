@@ -65,13 +65,17 @@ async def known_of(
     """Every entry that one of these rows could be, and every company they name."""
     named = {(row.kind.value, row.name) for row in rows if by_name(row)}
     named |= {(ClientKind.COMPANY.value, row.company) for row in rows if row.company}
-    asked = {
-        "keys": list({phone.key for row in rows for phone in row.phones if phone.key}),
-        "emails": list({email for row in rows for email in row.emails}),
-        "kinds": [kind for kind, _name in named],
-        "names": [name for _kind, name in named],
-    }
-    ids = list((await connection.scalars(_FOUND, asked)).all())
+    keys = list({phone.key for row in rows for phone in row.phones if phone.key})
+    emails = list({email for row in rows for email in row.emails})
+    near = set((await connection.scalars(_BY_KEY, {"keys": keys})).all()) if keys else set()
+    if emails:
+        await connection.execute(_SEQUENCES, {"on": "off"})
+        near |= set((await connection.scalars(_BY_EMAIL, {"emails": emails})).all())
+        await connection.execute(_SEQUENCES, {"on": "on"})
+    for kind in sorted({kind for kind, _name in named}):
+        lowered = await connection.scalars(_LOWER, {"names": [name for one, name in named if one == kind]})
+        near |= set((await connection.scalars(_BY_NAME, {"kind": kind, "names": lowered.all()})).all())
+    ids = await _as_they_stand(connection, near)
     found = await clients_of(connection, ids)
     ours = set(
         await connection.scalars(
@@ -104,26 +108,36 @@ async def known_of(
     ]
 
 
-_FOUND = text("""
-    WITH found AS (
-        SELECT client_id AS id FROM client_phones WHERE key = ANY(:keys)
-        UNION SELECT id FROM clients WHERE emails && :emails
-        UNION SELECT c.id FROM unnest(:kinds, :names) AS asked (kind, name)
-            JOIN clients c ON c.kind = asked.kind AND lower(c.name) = lower(asked.name)
-                AND c.merged_into IS NULL AND c.removed_at IS NULL
-    )
-    SELECT DISTINCT client.id FROM found
-    JOIN clients c ON c.id = found.id
-    JOIN clients kept ON kept.id = coalesce(c.merged_into, c.id)
-    JOIN clients became ON became.id = coalesce(kept.became_id, kept.id)
-    JOIN clients client ON client.id = coalesce(became.merged_into, became.id)
-    WHERE client.removed_at IS NULL
-""").bindparams(
-    bindparam("keys", type_=_TEXTS),
-    bindparam("emails", type_=_TEXTS),
-    bindparam("kinds", type_=_TEXTS),
-    bindparam("names", type_=_TEXTS),
+async def _as_they_stand(connection: AsyncConnection, near: set[UUID]) -> list[UUID]:
+    """Where merging and converting have led to; removed ones are left out."""
+    found: set[UUID] = set()
+    for _step in range(STEPS_MOST):
+        if not near:
+            break
+        further = select(clients.c.id, clients.c.merged_into, clients.c.became_id, clients.c.removed_at)
+        rows = (await connection.execute(further.where(clients.c.id.in_(near)))).all()
+        found |= {row.id for row in rows if not (row.merged_into or row.became_id) and row.removed_at is None}
+        near = {row.merged_into or row.became_id for row in rows} - {None}
+    return sorted(found)
+
+
+STEPS_MOST = 8  # merged, converted, merged again; nobody does it oftener
+_BY_KEY = text("SELECT client_id FROM client_phones WHERE key = ANY(:keys)").bindparams(
+    bindparam("keys", type_=_TEXTS)
 )
+_BY_EMAIL = text("SELECT id FROM clients WHERE emails && :emails").bindparams(
+    bindparam("emails", type_=_TEXTS)
+)
+_SEQUENCES = text("SELECT set_config('enable_seqscan', :on, true)")
+"""For five hundred addresses the planner would rather read the whole book and compare each with each."""
+_LOWER = text("SELECT lower(name) FROM unnest(:names) AS asked (name)").bindparams(
+    bindparam("names", type_=_TEXTS)
+)
+"""As the database spells it, which depends on its locale and is not always what Python says."""
+_BY_NAME = text("""
+    SELECT id FROM clients
+    WHERE kind = :kind AND lower(name) = ANY(:names) AND merged_into IS NULL AND removed_at IS NULL
+""").bindparams(bindparam("names", type_=_TEXTS))
 
 
 # -- writing --

@@ -128,7 +128,9 @@ clients = Table(
         text("updated_at DESC"),
         postgresql_where=text("tags <> '{}' AND merged_into IS NULL AND removed_at IS NULL"),
     ),
-    Index("clients_by_email", "emails", postgresql_using="gin"),
+    # Without a list of pending entries: an import asks for five hundred addresses at once, each of which would be
+    # compared with all of that list (measured 0.6 s).
+    Index("clients_by_email", "emails", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
     Index("clients_by_tags", "tags", postgresql_using="gin"),
     Index("clients_by_company", "company_id", postgresql_where=text("company_id IS NOT NULL")),
     Index("clients_by_survivor", "merged_into", postgresql_where=text("merged_into IS NOT NULL")),

@@ -22,7 +22,7 @@ SIZES = {"1440": (1440, 900), "390": (390, 844)}
 LOOKS = (("light", "ltr"), ("dark", "rtl"))
 FILE = (
     "Фамилия;Имя;Мобильный телефон;E-mail;Компания;Должность;Метки;Город;Ответственный\n"
-    "Соколова;Ирина;8 916 000-00-12, 8 495 000-00-10 доб. 4;irina@garden.example;ООО Выдуманный сад;директор;vip|сад;Тверь;\n"
+    "Соколова;Ирина;8 916 000-00-12, 8 495 000-00-10 доб. 4;irina@garden.example;ООО Сад;директор;vip|сад;Тверь;\n"
     "Varga;Tomas;+36 1 000 0000;tomas@;Dream Tiles;;;Budapest;Nobody\n"
     "Petrova;Olga;8 916 000-00-14;olga@paper.example;Paper Moon Print;buyer;fair 2026;;\n;;;;;;;;x\n"
     + "".join(f"Haddad;Leila {n};8 916 100-{n:02}-11;;Cloud Cuckoo Foods;;;;\n" for n in range(30))

@@ -19,8 +19,11 @@ from call_records.book.sheets import read_sheet
 from call_records.database import RecordsStore
 from call_records.recordings.shapes import AuditFilter
 from call_records.shapes import Account
+from telephony.recordings import AuditAction, HearScope, RecordingRight
 from telephony.staff import Role
 from tests.book.people_office import add
+from tests.recordings.player_fakes import FakeShelf
+from tests.recordings.rows import a_recording
 from tests.web.conftest import SETTINGS, Person
 from tests.web.kept import add_everybody, serving, signed_in
 
@@ -183,3 +186,30 @@ async def test_who_sees_dots_exports_nothing(records: RecordsStore, everybody: d
         for name in ("contacts.csv", "calls.xlsx", "contacts-4.vcf"):
             async with person.http.get(f"/people/export/{name}") as answer:
                 assert answer.status == 403
+
+
+async def test_the_archive_holds_the_sound_one_may_hear(
+    records: RecordsStore, everybody: dict[Role, Account]
+) -> None:
+    """Two recordings, one lost from the storage; each that goes out is written down first, with the reason. An
+    administrator without the right to download gets none.
+    """
+    boss = everybody[Role.ADMINISTRATOR]
+    kept, lost = await a_recording(records), await a_recording(records)
+    sound = bytes(range(256)) * 3000
+    records.shelf = FakeShelf({(kept, False): sound})  # type: ignore[assignment]
+    form = {"sound": "yes", "reason": "we move house"}
+    async with serving(records) as address, signed_in(address, "administrator") as person:
+        assert await person.send("/people/export/everything", **form) == 403
+        rights = frozenset({*boss.recording_rights, RecordingRight.DOWNLOAD})
+        await records.accounts.update(replace(boss, hears_chosen=HearScope.ALL, rights_chosen=rights))
+        data = {"csrf": person.csrf, **form}
+        async with person.http.post("/people/export/everything", data=data) as answer:
+            archive = zipfile.ZipFile(io.BytesIO(await answer.read()))
+    assert archive.testzip() is None
+    (told,) = [json.loads(line) for line in archive.read("recordings.jsonl").splitlines()]
+    assert told["id"] == str(kept)
+    assert archive.read(told["file"]) == sound
+    lines = await records.audit.page(AuditFilter(action=AuditAction.DOWNLOADED), limit=50)
+    assert [(line.recording_id, line.reason) for line in lines] == [(kept, "we move house")]
+    del lost

@@ -216,9 +216,7 @@ async def _sound_kept(site: Site, recording: Recording) -> int:
         return 0
 
 
-async def _hearable(
-    site: Site, viewer: Viewer, reason: str | None
-) -> AsyncIterator[Recording]:
+async def _hearable(site: Site, viewer: Viewer, reason: str | None) -> AsyncIterator[Recording]:
     """Every recording with sound that this account may hear; where a reason is wanted, it was given."""
     policy = await site.records.retention.policy()
     wanted = RecordingFilter(states=frozenset({RecordingState.READY}))

@@ -112,7 +112,7 @@ CREATE INDEX clients_by_name ON clients (kind, lower(name), id)
     WHERE merged_into IS NULL AND removed_at IS NULL;
 CREATE INDEX clients_by_owner ON clients (owner_id, kind, updated_at DESC)
     WHERE merged_into IS NULL AND removed_at IS NULL;
-CREATE INDEX clients_by_email ON clients USING gin (emails);
+CREATE INDEX clients_by_email ON clients USING gin (emails) WITH (fastupdate = off);
 CREATE INDEX clients_by_state ON clients (state, updated_at DESC, id DESC)
     WHERE state IS NOT NULL AND merged_into IS NULL AND removed_at IS NULL;
 CREATE INDEX clients_by_survivor ON clients (merged_into) WHERE merged_into IS NOT NULL;
