@@ -19,6 +19,7 @@ from telephony.facts import (
     LegState,
     PartyKind,
     State,
+    Transfer,
     TransferResult,
     iso,
 )
@@ -81,7 +82,7 @@ def card_for(facts: CallFacts, extension: str, preference: PopPreference) -> Car
         inbound=leg.role is LegRole.CALLEE,
         did=facts.did,
         queue=facts.queue.name if facts.queue else None,
-        transferred_by=_handed_over_by(facts, extension),
+        transferred_by=_handed_over_by(facts, leg),
         also_ringing=_also_ringing(facts, extension) if state is CardState.RINGING else (),
         since=_since(facts, leg, state),
     )
@@ -155,11 +156,28 @@ def _other_names(facts: CallFacts, extension: str) -> tuple[str | None, str, str
     return other.party, other.party, other.name
 
 
-def _handed_over_by(facts: CallFacts, extension: str) -> str | None:
+def _handed_over_by(facts: CallFacts, leg: Leg) -> str | None:
+    """Who sent the caller to this phone, or to the queue or group that this phone rings for."""
     for transfer in reversed(facts.transfers):
-        if transfer.to == extension and transfer.result is not TransferResult.FAILED:
+        if transfer.result is TransferResult.FAILED or transfer.by == leg.party:
+            continue
+        if transfer.to == leg.party or (_to_no_phone(facts, transfer) and _came_after(leg, transfer)):
             return transfer.by
     return None
+
+
+def _to_no_phone(facts: CallFacts, transfer: Transfer) -> bool:
+    phone = facts.leg_of(transfer.to)
+    return phone is None or phone.kind is PartyKind.SERVICE
+
+
+def _came_after(leg: Leg, transfer: Transfer) -> bool:
+    """Not in the call yet when it was handed over; ringing already is no matter: the one who asked may have let it ring."""
+    rung = [
+        one for one in leg.intervals if one.doing == "ringing"
+    ]  # a phone may ring again in a call it was in before
+    begun = rung[-1].until if rung else leg.answered_at or leg.ended_at
+    return begun is None or begun >= transfer.at
 
 
 def _also_ringing(facts: CallFacts, extension: str) -> tuple[str, ...]:
