@@ -243,6 +243,11 @@ class WebSettings(Section):
         reason="Decides whether cookies are marked Secure, and what links in messages say.",
         pattern=r"^https?://[^\s/]+(/\S*)?$",
     )
+    mask_numbers_for: tuple[Literal["manager", "supervisor"], ...] = setting(
+        (),
+        'Roles that see only the last two digits of outside numbers, for example ["manager"].',
+        reason="Whoever calls clients needs their numbers; hide them where clients could be taken along.",
+    )
 
 
 class RecordingSettings(Section):
