@@ -495,6 +495,8 @@ def _key_pbxes_by_id(file: Path | None, values: dict[str, Any]) -> None:
 def _told(error: ErrorDetails, file: Path | None, text: str) -> BadSettings:
     """One sentence for the first mistake pydantic found."""
     place = error["loc"]
+    if len(place) > 2 and isinstance(place[-1], int):
+        place = place[:-1]  # one value of a list: its reader looks for the list's name
     name = _spelled(place)
     variable = ENVIRONMENT_PREFIX + "__".join(str(part) for part in place).upper()
     line = _line_of(text, place)
