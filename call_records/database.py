@@ -21,6 +21,7 @@ from call_records.book.campaigns import Campaigns
 from call_records.book.clients import ClientBook
 from call_records.book.deals import DealBook
 from call_records.book.exporting import ExportDesk
+from call_records.book.forms import WebForms
 from call_records.book.importing import ImportDesk
 from call_records.book.matching import NumberMatcher
 from call_records.book.missed_list import MissedBook
@@ -108,6 +109,7 @@ class RecordsStore:
     timelines: Timelines
     missed: MissedBook
     exports: ExportDesk
+    forms: WebForms
     imports: ImportDesk
     catalogue: Catalogue
     journal: CallJournal
@@ -198,6 +200,7 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         missed=MissedBook(engine, home),
         imports=ImportDesk(engine, home),
         exports=ExportDesk(engine),
+        forms=WebForms(engine, home),
         home=home,
         retention=keeper,
         keeper=keeper,

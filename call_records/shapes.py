@@ -8,6 +8,9 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from call_records.book.exporting import ExportDesk
+from call_records.book.forms import WebForms
+from call_records.book.importing import ImportDesk
 from call_records.book.missed_shapes import Missed
 from call_records.book.rules_shapes import BlockedNumbers, CampaignBook, LeadRules
 from call_records.book.shapes import Book, BookNews, Deals, Matching, Office, Pipelines, Tasks, Timelines
@@ -283,6 +286,9 @@ class Records(Protocol):
     rules: LeadRules
     blocklist: BlockedNumbers
     campaigns: CampaignBook
+    imports: ImportDesk
+    exports: ExportDesk
+    forms: WebForms
 
     @property
     def missed(self) -> Missed:

@@ -157,13 +157,13 @@ def _other_names(facts: CallFacts, extension: str) -> tuple[str | None, str, str
 
 
 def _handed_over_by(facts: CallFacts, leg: Leg) -> str | None:
-    """Who sent the caller to this phone, or to the queue or group that this phone rings for."""
+    """Who handed the call to this phone, or to the queue or group for which it then rang."""
     for transfer in reversed(facts.transfers):
         if transfer.result is TransferResult.FAILED or transfer.by == leg.party:
             continue
         if transfer.to == leg.party or (_to_no_phone(facts, transfer) and _came_after(leg, transfer)):
             return transfer.by
-    return None
+    return _asked_by(facts, leg)
 
 
 def _to_no_phone(facts: CallFacts, transfer: Transfer) -> bool:
@@ -172,12 +172,32 @@ def _to_no_phone(facts: CallFacts, transfer: Transfer) -> bool:
 
 
 def _came_after(leg: Leg, transfer: Transfer) -> bool:
-    """Not in the call yet when it was handed over; ringing already is no matter: the one who asked may have let it ring."""
-    rung = [
-        one for one in leg.intervals if one.doing == "ringing"
-    ]  # a phone may ring again in a call it was in before
+    """Not in the call yet when it was handed over; ringing already is no matter: the one who asked may have let it ring.
+    A phone may also ring again in a call it was in before.
+    """
+    rung = [one for one in leg.intervals if one.doing == "ringing"]
     begun = rung[-1].until if rung else leg.answered_at or leg.ended_at
     return begun is None or begun >= transfer.at
+
+
+def _asked_by(facts: CallFacts, leg: Leg) -> str | None:
+    """A phone that begins to ring while a colleague has the client is being asked by him: by feature code this is one
+    call for a moment, and a transfer only once it is completed.
+    """
+    if leg.role is LegRole.CALLER or facts.direction is Direction.INTERNAL:
+        return None
+    for other in reversed(facts.legs):
+        if other.kind is PartyKind.EXTENSION and other.party != leg.party and _was_busy_when_rang(other, leg):
+            return other.party
+    return None
+
+
+def _was_busy_when_rang(other: Leg, leg: Leg) -> bool:
+    if other.answered_at is None:
+        return False
+    if leg.rang_at is None:  # dialled, not ringing yet
+        return leg.state is LegState.RINGING and other.ended_at is None
+    return other.answered_at < leg.rang_at and (other.ended_at is None or other.ended_at > leg.rang_at)
 
 
 def _also_ringing(facts: CallFacts, extension: str) -> tuple[str, ...]:

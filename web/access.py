@@ -294,12 +294,11 @@ class Gate:
             return  # a program's token is not sent along by browsers on their own
         self.check_origin(request)
         told = request.headers.get("x-csrf-token")
-        if told is None and request.headers.get("content-type", "").startswith(
-            "application/x-www-form-urlencoded"
-        ):
-            value = (await request.form()).get("csrf")
+        if told is None and request.headers.get("content-type", "").startswith(FORMS):
+            value = (await request.form(max_files=1, max_fields=FIELDS_MOST)).get("csrf")
             told = value if isinstance(value, str) else None
         if told is None or not hmac.compare_digest(told.encode(), viewer.csrf.encode()):
+            await request.close()  # a file that came along is not left open
             raise FormExpired
 
 
@@ -310,6 +309,9 @@ def gate_of(request: Request) -> Gate:
         raise TypeError("the application was not made by create_app")
     return gate
 
+
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+FIELDS_MOST = 1000  # as Starlette has it; what may be sent in all is bounded by the shield
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -16,6 +16,7 @@ from call_records.recordings.arrivals import UploadDesk
 from call_records.shapes import Records
 from telephony.ports import LiveCalls, RecordingControl
 from web.access import Gate, Passwords
+from web.api import forms as forms_api
 from web.api import recording_list, v1, watch
 from web.api import recordings as recordings_api
 from web.api import uploads as upload_api
@@ -31,6 +32,7 @@ from web.pages import (
     connections,
     deal,
     deals,
+    exports,
     feedback,
     hours,
     imports,
@@ -54,6 +56,7 @@ from web.pages import (
     sign_in,
     sources,
     staff,
+    web_forms,
 )
 from web.problems import answer_problems
 from web.rendering import Renderer
@@ -72,6 +75,7 @@ PARTS = (
     calls,
     card,
     imports,  # named paths before /people/{id}
+    exports,
     people_changes,
     people,
     people_forms,  # named paths before /people/{id}
@@ -83,6 +87,7 @@ PARTS = (
     staff,
     lead_rules,
     sources,
+    web_forms,
     hours,
     recording_rules,  # before /recordings/{id}, which would take its address for an id
     recordings,
@@ -101,6 +106,7 @@ PARTS = (
     recordings_api,
     recording_list,
     watch,
+    forms_api,
 )
 """Every page and address, in the order in which they are tried."""
 
@@ -173,5 +179,6 @@ def create_app(
         app.include_router(upload_api.router)
     answer_problems(app, renderer)
     own_bound = upload_api.PREFIX if uploads is not None else None
-    app.add_middleware(Shield, https=web_settings.https, bounded_elsewhere=own_bound)
+    bounds = {imports.UPLOAD: imports.UPLOAD_MOST}
+    app.add_middleware(Shield, https=web_settings.https, bounded_elsewhere=own_bound, bounds=bounds)
     return app

@@ -11,7 +11,7 @@ itself a guess ("spoken to last") leaves the question open.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -29,7 +29,8 @@ ASKERS = 4  # questions at once: each takes milliseconds, and pages need connect
 ASK_SECONDS = 3.0  # longer than any healthy answer; by then the call is being talked, and the number is there
 AGAIN_SECONDS = 5.0  # after a store that did not answer
 SETTLE_SECONDS = 0.2  # one change of the book is often several notices
-SWEEP_SECONDS = 1.0  # an import tells of every entry: all live calls are asked again this often at most
+SWEEP_SECONDS = 1.0  # an import tells of every entry: live calls are asked again this often at most
+TOUCHED_MOST = 500  # entries told of between two sweeps; with more, every live call is asked again
 OTHERS_MOST = 12  # a chooser with more is no chooser
 
 
@@ -75,6 +76,13 @@ class Identity:
     by_hand: bool = False
     made: bool = False
     """A lead rule made the entry of this very call."""
+    filed: bool = False
+    """The call lies there; what else becomes known of the number changes nothing."""
+
+    def may_change_with(self, touched: Collection[UUID]) -> bool:
+        """Whether a change of these entries may be news of this call."""
+        names = {one.id for one in (self.client, *self.others) if one is not None}
+        return not self.filed or not names.isdisjoint(touched)
 
     @property
     def several(self) -> bool:
@@ -103,6 +111,8 @@ class Callers:
         self._line: asyncio.Queue[UUID] = asyncio.Queue()  # bounded by the live calls: each stands in it once
         self._waiting: set[UUID] = set()
         self._changed = asyncio.Event()
+        self._touched: set[UUID] = set()
+        self._all_touched = False
 
     def of(self, call_id: UUID) -> Identity | None:
         """Who it is with; None while nobody has answered yet, and of calls inside the house."""
@@ -141,19 +151,29 @@ class Callers:
 
     def hear(self, what: str, which: UUID | None) -> None:
         """Something changed in the book."""
+        if what == "missed":
+            return
         if what == "call" and which is not None:
             self.ask(which)
-        elif what != "missed":
-            self._changed.set()
+            return
+        if what == "client" and which is not None and len(self._touched) < TOUCHED_MOST:
+            self._touched.add(which)
+        else:
+            self._all_touched = True
+        self._changed.set()
 
     async def _sweep(self) -> None:
-        """An entry or a deal changed: it may be any live call's, for the better or the worse."""
+        """An entry or a deal changed: whichever live call it may be of is asked again."""
         while True:
             await self._changed.wait()
             await asyncio.sleep(SETTLE_SECONDS)
             self._changed.clear()
+            touched, self._touched = self._touched, set()
+            every, self._all_touched = self._all_touched, False
             for call_id in list(self._numbers):
-                self.ask(call_id)
+                known = self._known.get(call_id)
+                if every or known is None or known.may_change_with(touched):
+                    self.ask(call_id)
             await asyncio.sleep(SWEEP_SECONDS)
 
     async def _work(self) -> None:
@@ -211,6 +231,7 @@ async def _filed(records: Records, place: CallPlace, number: str) -> Identity:
         others=tuple(_others(data)),
         by_hand=_by_hand(data),
         made=bool(data.get("made")) and data.get("made") != "deal",
+        filed=True,
     )
 
 

@@ -7,7 +7,8 @@ from datetime import datetime, tzinfo
 from call_records.book.missed_shapes import MissedEntry
 from telephony.hours import WEEKDAYS, WorkingHours, next_opening, stretch_at
 from telephony.missed import GaveUpReason, OwnerWhy, Wait, Where
-from web.wording import Names, _, clock, day, duration, short_date
+from web.visibility import View, mask
+from web.wording import Names, _, clock, day, display_number, duration, short_date
 
 REASON_WORDS: dict[GaveUpReason, str] = {
     GaveUpReason.REACHED_OTHERWISE: _("Reached in another way"),
@@ -98,9 +99,13 @@ def _when(at: datetime, zone: tzinfo, now: datetime) -> str:
     return f"{weekday} {day(at, zone, now)} {clock(at, zone)}"
 
 
-def settled(entry: MissedEntry, names: Names) -> str:
-    """How it was settled and by whom."""
-    who = str(names.extension(entry.closed_extension)) if entry.closed_extension else _("somebody of ours")
+def settled(entry: MissedEntry, names: Names, view: View) -> str:
+    """How it was settled and by whom: an extension of ours, or a number outside to which the call was passed on."""
+    phone = entry.closed_extension or ""
+    who = str(names.extension(phone)) if phone else _("somebody of ours")
+    if phone.startswith("+"):
+        number = display_number(phone, names.region)
+        who = mask(number) if view.numbers_masked else number
     if entry.closed_how == "we_called":
         return _("Called back by {who}").format(who=who)
     if entry.closed_how == "got_through":

@@ -51,6 +51,7 @@ CHANGE_WORDS: dict[str, str] = {
     "removed": _("Removed from the book"),
     "restored": _("Put back into the book"),
     "unmerged": _("No longer one entry with"),
+    "import": _("Completed from the file"),
 }
 """What a change of an entry is called on its timeline; `what` of the told data."""
 

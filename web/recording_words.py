@@ -66,7 +66,7 @@ ACTION_WORDS: dict[AuditAction, str] = {
     AuditAction.GRADED: _("Graded"),
     AuditAction.RIGHTS_CHANGED: _("Changed rights"),
     AuditAction.RULES_CHANGED: _("Changed the rules"),
-    AuditAction.EXPORTED: _("Exported the log"),
+    AuditAction.EXPORTED: _("Exported"),
     AuditAction.REFUSED: _("Was refused"),
 }
 

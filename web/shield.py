@@ -6,7 +6,9 @@ Plain ASGI, so that a live stream passes through without being collected.
 
 from __future__ import annotations
 
-from starlette.datastructures import MutableHeaders
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -45,9 +47,19 @@ HEADERS = {
 class Shield:
     """Adds the headers, bounds the bodies."""
 
-    def __init__(self, app: ASGIApp, *, https: bool, bounded_elsewhere: str | None = None) -> None:
-        """Under the path `bounded_elsewhere` the receiver itself bounds what it takes, and writes it to disk."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        https: bool,
+        bounded_elsewhere: str | None = None,
+        bounds: Mapping[str, int] | None = None,
+    ) -> None:
+        """Under the path `bounded_elsewhere` the receiver itself bounds what it takes, and writes it to disk. `bounds`
+        are those of single addresses that take a file.
+        """
         self._app = app
+        self._bounds = dict(bounds or {})
         self._bounded_elsewhere = bounded_elsewhere
         self._headers = dict(HEADERS)
         if https:
@@ -58,13 +70,16 @@ class Shield:
             await self._app(scope, receive, send)
             return
         taken = 0
+        most = self._bounds.get(scope["path"], BODY_MOST)
         own_bound = self._bounded_elsewhere is not None and scope["path"].startswith(self._bounded_elsewhere)
 
         async def bounded() -> Message:
             nonlocal taken
+            if _told_length(scope) > most:  # before a file is opened for it
+                raise HTTPException(413, "That is more than this page takes.")
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > BODY_MOST:
+            if taken > most:
                 raise HTTPException(413, "That is more than this page takes.")
             return message
 
@@ -77,3 +92,8 @@ class Shield:
             await send(message)
 
         await self._app(scope, receive if own_bound else bounded, headed)
+
+
+def _told_length(scope: Scope) -> int:
+    told = Headers(scope=scope).get("content-length", "")
+    return int(told) if told.isascii() and told.isdecimal() else 0

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text, update
+from sqlalchemy import Row, bindparam, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records.book import changing, converting, duplicates, merging, searching
@@ -35,10 +35,12 @@ _TAGS = text("""
         ORDER BY updated_at DESC LIMIT :most
     ) AS tagged, unnest(tagged.tags) AS tag
     GROUP BY tag ORDER BY lower(tag), tag
+""").bindparams(bindparam("most", TAGGED, literal_execute=True))
+_PLAN_ANEW = text("""
+    SELECT set_config('enable_seqscan', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true)
 """)
-_BY_INDEX = text("SET LOCAL enable_seqscan = off")
-"""Until the transaction ends. The planner takes a limit for a reason to read the table until so many are found; of a word
-that nobody has that is all of it."""
+"""Until the transaction ends. The planner takes a limit for a reason to read the table until so many are found (of a word
+that nobody has that is all of it), and a plan made for any word is good for none."""
 
 
 class ClientBook:
@@ -75,7 +77,7 @@ class ClientBook:
         """What entries that changed lately are tagged with, in order."""
         with plain_errors():
             async with self._engine.connect() as connection:
-                return (await connection.scalars(_TAGS, {"most": TAGGED})).all()
+                return (await connection.scalars(_TAGS)).all()
 
     async def add(self, new: NewClient, *, by: UUID | None) -> Client:
         """A new entry. Earlier calls with its numbers that are on no timeline are on its own from now on."""
@@ -169,12 +171,12 @@ def _checked(name: str) -> None:
 
 async def _found(connection: AsyncConnection, asked: Question, home: Home) -> list[Row[Any]]:
     """The keys of the page's entries and of the one behind it."""
+    await connection.execute(_PLAN_ANEW)
     if searching.looks_for_nothing(asked):
         return list(await connection.execute(searching.listed(asked)))
     rows = list(await connection.execute(searching.near(asked, home)))
     if len(rows) == asked.size:
         return rows
-    await connection.execute(_BY_INDEX)
     rows = list(await connection.execute(searching.few(asked, home)))
     if not rows or rows[0].found <= searching.FEW:
         return rows

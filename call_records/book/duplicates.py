@@ -33,7 +33,7 @@ _ALIKE = text("""
     GROUP BY c.id
     ORDER BY sum(found.weight) + (c.kind = (SELECT kind FROM own))::int DESC, c.updated_at DESC, c.id
     LIMIT :most
-""").bindparams(bindparam("id", type_=Uuid), bindparam("most", MOST))
+""").bindparams(bindparam("id", type_=Uuid), bindparam("most", MOST, literal_execute=True))
 
 
 async def alike(connection: AsyncConnection, client_id: UUID) -> Sequence[UUID]:

@@ -207,9 +207,9 @@ class ExportDesk:
 
 
 _FACTS = text("""
-    SELECT name FROM clients, LATERAL jsonb_object_keys(fields) AS name
-    WHERE kind = :kind AND fields <> '{}' AND merged_into IS NULL AND removed_at IS NULL
-    GROUP BY name ORDER BY count(*) DESC, name LIMIT :most
+    SELECT fact.name FROM clients c, LATERAL jsonb_object_keys(c.fields) AS fact (name)
+    WHERE c.kind = :kind AND c.fields <> '{}' AND c.merged_into IS NULL AND c.removed_at IS NULL
+    GROUP BY fact.name ORDER BY count(*) DESC, fact.name LIMIT :most
 """)
 _CLIENTS = text("""
     SELECT id FROM clients

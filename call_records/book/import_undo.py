@@ -114,7 +114,7 @@ _MADE = text("""
     ORDER BY id LIMIT :most
 """).bindparams(_ID, bindparam("after", type_=Uuid))
 _WORKED_WITH = text("""
-    SELECT id, min(why) AS why FROM (
+    SELECT id, max(why) AS why FROM (
         SELECT id, 'changed' AS why FROM clients WHERE id = ANY(:ids)
             AND (version > 1 OR merged_into IS NOT NULL OR became_id IS NOT NULL OR removed_at IS NOT NULL
                 OR state <> 'open')
@@ -127,7 +127,8 @@ _WORKED_WITH = text("""
         UNION ALL SELECT client_id, 'changed' FROM import_changes
             WHERE client_id = ANY(:ids) AND import_id <> :import
         UNION ALL SELECT client_id, 'call' FROM number_lessons WHERE client_id = ANY(:ids)
-        UNION ALL SELECT client_id, CASE kind WHEN 'call' THEN 'call' WHEN 'note' THEN 'note' ELSE 'changed' END
+        UNION ALL SELECT client_id, CASE kind WHEN 'call' THEN 'call' WHEN 'note' THEN 'note' WHEN 'task' THEN 'task'
+                ELSE 'changed' END
             FROM timeline WHERE client_id = ANY(:ids) AND kind <> 'made'
             AND data->>'import' IS DISTINCT FROM CAST(:imported AS text)
             AND NOT (kind = 'call' AND coalesce(data->>'earlier', '') = 'true')

@@ -379,7 +379,7 @@ class ImportDesk:
                 values: dict[str, Any] = {"done": first + len(rows), "counts": counts, "worked_at": at}
                 if tally.problems and len(row.problems) < PROBLEMS_MOST:
                     values["problems"] = [*row.problems, *_problems_json(tally.problems)][:PROBLEMS_MOST]
-                over = first + len(rows) >= found.rows
+                over = first + len(rows) >= found.rows or not rows
                 if over:
                     values |= {"state": State.DONE.value, "data": None}
                 await connection.execute(update(imports).where(imports.c.id == found.id).values(**values))

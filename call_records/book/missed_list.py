@@ -241,15 +241,13 @@ class MissedBook:
                     return 0
                 rules = await missed_rules(connection)
                 hours = await working_hours(connection, self._home.zone)
-                open_ones = await connection.execute(_WATCHED)
-                marks = {row.id: _marks(row, hours, rules, now) for row in open_ones}
-                for entry_id, values in marks.items():
-                    if values:
-                        await connection.execute(
-                            update(missed).where(missed.c.id == entry_id).values(**values)
-                        )
-                changed = [one for one, values in marks.items() if values]
-                await told_of(connection, changed)
+                open_ones = (await connection.execute(_WATCHED)).all()
+                changed = set()
+                for name, entries in _due_for_a_mark(open_ones, hours, rules, now).items():
+                    marking = update(missed).where(missed.c.id.in_(entries)).values({name: now})
+                    await connection.execute(marking)
+                    changed.update(entries)
+                await told_of(connection, sorted(changed))
         return len(changed)
 
     @asynccontextmanager
@@ -274,19 +272,28 @@ async def _each(wake: asyncio.Event) -> AsyncIterator[None]:
 
 
 _TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
-_WATCHED = select(missed).where(_IS_OPEN, missed.c.due_at.is_not(None), missed.c.escalated_at.is_(None))
+_WATCHED = select(missed.c.id, missed.c.owed_since, missed.c.reminded_at).where(
+    _IS_OPEN, missed.c.due_at.is_not(None), missed.c.escalated_at.is_(None)
+)
 
 
-def _marks(row: Row[Any], hours: WorkingHours, rules: MissedRules, now: datetime) -> dict[str, datetime]:
-    """What is to be marked on this entry by now."""
-    marks: dict[str, datetime] = {}
-    soon = add_working_minutes(hours, row.owed_since, max(0, rules.deadline_minutes - rules.remind_minutes))
-    if row.reminded_at is None and rules.remind_minutes and soon is not None and soon <= now:
-        marks["reminded_at"] = now
-    late = add_working_minutes(hours, row.owed_since, rules.deadline_minutes + rules.escalate_minutes)
-    if rules.escalates and rules.deadline_minutes and late is not None and late <= now:
-        marks["escalated_at"] = now
-    return marks
+def _due_for_a_mark(
+    rows: Sequence[Any], hours: WorkingHours, rules: MissedRules, now: datetime
+) -> dict[str, list[UUID]]:
+    """Which entries are to be marked by now: those to remind of, those to pass on."""
+    minutes = rules.deadline_minutes
+    soon, late = max(0, minutes - rules.remind_minutes), minutes + rules.escalate_minutes
+
+    def passed(row: Row[Any], after: int) -> bool:
+        moment = add_working_minutes(hours, row.owed_since, after)
+        return moment is not None and moment <= now
+
+    reminds, passes_on = bool(minutes and rules.remind_minutes), bool(minutes and rules.escalates)
+    marks = {
+        "reminded_at": [one.id for one in rows if reminds and one.reminded_at is None and passed(one, soon)],
+        "escalated_at": [one.id for one in rows if passes_on and passed(one, late)],
+    }
+    return {name: entries for name, entries in marks.items() if entries}
 
 
 async def _reckon_again(connection: AsyncConnection, home: Home) -> None:

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from call_records import wire
 from call_records.book.filing import key_of as number_key
-from call_records.book.rows import Home, lock_number, notice
+from call_records.book.rows import BOOK_CHANNEL, Home, lock_number, notice
 from call_records.book.tables import (
     blocklist,
     client_phones,
@@ -100,8 +100,8 @@ async def _entries_touched(
     connection: AsyncConnection, call_id: UUID, key: str | None, at: datetime
 ) -> Sequence[Any]:
     """Entries this call is part of (`mine`), and those of its number that were not settled before it."""
-    part = missed.c.id.in_(select(missed_calls.c.missed_id).where(missed_calls.c.call_id == call_id))
-    mine = or_(part, missed.c.last_call_id == call_id, missed.c.closed_call_id == call_id)
+    counted = select(missed_calls.c.missed_id).where(missed_calls.c.call_id == call_id).scalar_subquery()
+    mine = or_(missed.c.id == counted, missed.c.last_call_id == call_id, missed.c.closed_call_id == call_id)
     near = (missed.c.key == key) & or_(missed.c.closed_at.is_(None), missed.c.closed_at >= at)
     wanted = select(missed.c.key, missed.c.first_at, mine.label("mine")).where(or_(mine, near))
     return (await connection.execute(wanted.order_by(missed.c.first_at))).all()
@@ -353,12 +353,15 @@ async def _told(connection: AsyncConnection, entry_id: UUID) -> None:
 
 
 _NOTIFY = text("SELECT pg_notify(:channel, '')")
+_NOTIFY_ALL = text("SELECT pg_notify(:channel, name) FROM unnest(CAST(:names AS text[])) AS name")
 
 
 async def told_of(connection: AsyncConnection, entry_ids: Iterable[UUID]) -> None:
     """Whoever shows these entries looks again once the transaction is committed."""
-    for one in entry_ids:
-        await _told(connection, one)
+    names = [f"missed {one}" for one in entry_ids]
+    if names:
+        await connection.execute(_NOTIFY_ALL, {"channel": BOOK_CHANNEL, "names": names})
+        await connection.execute(_NOTIFY, {"channel": MISSED_CHANNEL})
 
 
 # -- whose it is, until when --

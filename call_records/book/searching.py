@@ -31,7 +31,6 @@ from call_records.book.tables import clients
 from call_records.outside import WHOLE, digits_of, typed_digits
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
-from telephony.numbers import written
 
 NEAR = (
     1_500  # entries looked through in order, 3 ms; a word that one in thirty has fills a page of 50 from them
@@ -185,7 +184,7 @@ def patterns(typed: str, home: Home) -> Sequence[Sequence[str]]:
         ways = ways if len(digits_of(bare)) < LOCAL and not (words and words[0].isdigit()) else []
         ways += _digits_ways(bare)
     else:
-        numbers = (one.last10 for one in written(typed, home.region, home.area_code))
+        numbers = (one.last10 for one in home.written(typed))
         ways += [[f"{number} "] for number in numbers if number]
     return ways
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, TextClause, Uuid, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import Integer, Row, TextClause, Uuid, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -73,9 +73,10 @@ def _entries(family: str, newest: str) -> tuple[TextClause, TextClause]:
     """The statement for the first page and the one for the next pages."""
     first = text(_ENTRIES.format(family=family, newest=newest.format(older="")))
     further = text(_ENTRIES.format(family=family, newest=newest.format(older=_OLDER)))
-    subject = bindparam("id", type_=Uuid)
-    return first.bindparams(subject), further.bindparams(
-        subject, bindparam("at", type_=MOMENT), bindparam("after", type_=Uuid)
+    # The number is written into the statement: of a limit it does not know the planner thinks the worst, and reads it all.
+    common = bindparam("id", type_=Uuid), bindparam("most", type_=Integer, literal_execute=True)
+    return first.bindparams(*common), further.bindparams(
+        *common, bindparam("at", type_=MOMENT), bindparam("after", type_=Uuid)
     )
 
 

@@ -31,6 +31,7 @@ from telephony.facts import CallFacts, facts_from_json
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 50  # calls looked at in one round
+GATHER_SECONDS = 0.2  # a call that begins changes six times within 30 ms: booked once, a third of the work
 LOOK_SECONDS = 5.0  # a notice that was missed costs this much
 AFTER_TROUBLE_SECONDS = (
     5.0,
@@ -78,6 +79,7 @@ class Bookkeeper:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):
                         await wake.wait()
+                        await asyncio.sleep(GATHER_SECONDS)
 
     async def take_some(self) -> int:
         """Book what is to be booked now, a round of it; returns how many calls were. Raises TryLater."""
@@ -133,8 +135,8 @@ class Bookkeeper:
         await connection.execute(update(calls).where(calls.c.id == call_id).values(booked=row.revision))
         return 1
 
-    def _put_off(self, call_id: UUID) -> float:
+    def _put_off(self, call_id: UUID, *, broken: bool = True) -> float:
         tries = self._troubled[call_id].tries if call_id in self._troubled else 0
-        wait = AFTER_TROUBLE_SECONDS[min(tries, len(AFTER_TROUBLE_SECONDS) - 1)]
-        self._troubled[call_id] = _Trouble(tries + 1, time.monotonic() + wait)
+        wait = AFTER_TROUBLE_SECONDS[min(tries, len(AFTER_TROUBLE_SECONDS) - 1) if broken else 0]
+        self._troubled[call_id] = _Trouble(tries + broken, time.monotonic() + wait)
         return wait

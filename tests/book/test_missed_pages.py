@@ -15,7 +15,7 @@ from call_records.book.missed_shapes import MissedEntry
 from call_records.book.tables import lead_rules
 from call_records.database import RecordsStore
 from call_records.shapes import Account
-from telephony.facts import CallFacts, QueueVisit
+from telephony.facts import CallFacts, Direction, QueueVisit
 from telephony.hours import WorkingHours
 from telephony.missed import MissedRules, MissedState
 from telephony.staff import Role
@@ -128,6 +128,18 @@ async def test_masked_numbers_stay_masked(told: Told) -> None:
         text = plain(await anna.read("/missed?period=all"))
         assert "Peter, +• •••" in text
         assert "I will call" in text
+        passed_on = called_back(5)
+        await told(
+            replace(
+                passed_on,
+                direction=Direction.INBOUND,
+                caller=loud.caller,
+                answered_by="+79169999999",
+                legs=(),
+            )
+        )
+        text = plain(await anna.read("/missed?settled=yes&period=all"))
+        assert "Got through to • (•••) •••-••-99" in text
 
 
 async def test_claim_undo_and_what_somebody_else_claimed(told: Told, address: str) -> None:

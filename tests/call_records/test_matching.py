@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -9,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import insert, text, update
 
+from call_records.book.noticing import ALL, read_notice
 from call_records.book.rows import Home, insert_client
 from call_records.book.shapes import NewClient
 from call_records.book.tables import clients, deals
@@ -172,3 +174,22 @@ async def test_nobody_teaches_a_withheld_number(records: RecordsStore) -> None:
     by = await somebody(records)
     with pytest.raises(PeerMistake, match="withheld"):
         await records.matching.teach("anonymous", client_id=anna, right=True, by=by)
+
+
+async def test_news_of_the_book_are_heard(records: RecordsStore) -> None:
+    """Another process changes an entry: whoever listens hears first that anything may have changed, then of that entry."""
+    heard: asyncio.Queue[tuple[str, UUID | None]] = asyncio.Queue()
+    listening = asyncio.create_task(
+        records.book_news.follow(lambda what, which: heard.put_nowait((what, which)))
+    )
+    assert await asyncio.wait_for(heard.get(), 10) == (ALL, None)
+    anna = await put(records, "Anna")
+    assert await asyncio.wait_for(heard.get(), 10) == ("client", anna)
+    listening.cancel()
+    await asyncio.wait([listening])
+
+
+def test_a_notice_that_cannot_be_read_may_have_been_anything() -> None:
+    """What another release may send."""
+    assert read_notice("import finished") == (ALL, None)
+    assert read_notice("") == (ALL, None)

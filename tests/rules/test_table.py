@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from call_records.book.making import Asked, Who, carry_out, decide
 from call_records.database import RecordsStore, open_records
 from telephony.contacts import MatchRule
 from telephony.errors import PeerMistake
@@ -283,3 +284,20 @@ async def test_the_open_deal_of_a_known_caller_counts(records: RecordsStore) -> 
     await do(records, "UPDATE deals SET state = 'won'")
     answer = await records.rules.what_if(CLIENT, did=None, outcome=Outcome.MISSED, at=MONDAY)
     assert answer.verdict.making is Making.DEAL
+
+
+async def test_a_form_is_ruled_on_like_a_call(records: RecordsStore) -> None:
+    """A form of the web site with a number, and one with an e-mail address only: a lead each, by the line for forms."""
+    for number, emails, name in (("8 916 000-00-12", (), "Peter"), ("", ("anna@fictional.example",), None)):
+        key = records.home.written(number)[0].key if number else ""
+        asked = Asked(
+            number, key or "", Outcome.FORM, MONDAY, MONDAY, name=name, source="form", emails=emails
+        )
+        async with records.engine.begin() as connection:
+            verdict = await decide(connection, asked, Who(), home=records.home)
+            made = await carry_out(connection, asked, Who(), verdict, home=records.home)
+        assert (verdict.making, made.client_id is not None) == (Making.LEAD, True)
+    found = [(one["name"], one["source"], one["emails"]) for one in await leads(records)]
+    assert found == [("Peter", "form", []), ("anna@fictional.example", "form", ["anna@fictional.example"])]
+    (phone,) = await rows(records, "SELECT key FROM client_phones")
+    assert phone["key"] == "+79160000012"

@@ -256,6 +256,16 @@ async def test_many_calls_are_asked_by_few_and_once(office: Office) -> None:
     await asyncio.wait([running])
 
 
+def test_which_calls_a_change_may_be_of() -> None:
+    """A filed call hears of its own people only; one that goes by its number, of everybody: he may have that number."""
+    boris = Known(UUID(int=2), "Boris", ClientKind.CONTACT)
+    filed = Identity(CLIENT, Known(UUID(int=1), "Anna", ClientKind.CONTACT), others=(boris,), filed=True)
+    assert filed.may_change_with({UUID(int=1)})
+    assert filed.may_change_with({boris.id})
+    assert not filed.may_change_with({UUID(int=3)})
+    assert replace(filed, filed=False).may_change_with({UUID(int=3)})
+
+
 def test_a_call_that_ends_is_forgotten() -> None:
     """Nothing is asked of a call that is over, nor of one inside the house, nor of a withheld number."""
     kept = Callers(FakeRecords(), lambda _call: None)

@@ -1,7 +1,299 @@
-"""Import and export: contacts in from a file with a try-out and an undo, everything out in open formats."""
+"""Import: contacts in from a file, tried out first and taken back at a click. For supervisors and administrators.
+
+Everything that is shown of a file comes from the file itself; of the book only the names of entries that would be
+completed, as this viewer may see them.
+"""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import csv
+import io
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
+from starlette.datastructures import UploadFile
+
+from call_records.book.exporting import BOM, safe_cell
+from call_records.book.importing import WORKING, Import, State
+from call_records.book.mapping import FACT, LEFT_OUT, PRESETS
+from call_records.book.sheets import DELIMITERS, ENCODINGS, FILE_MOST, Sheet
+from telephony.contacts import ClientKind
+from telephony.errors import PeerMistake
+from web.access import SUPERVISORS, Viewer, guard
+from web.pages import Site, fields, site_of
+from web.people_words import say
+from web.wording import _, display_number
 
 router = APIRouter(include_in_schema=False)
+Supervisor = Annotated[Viewer, Depends(guard(SUPERVISORS))]
+
+UPLOAD = "/people/import/file"
+"""The one address that takes a file."""
+UPLOAD_MOST = FILE_MOST + 64 * 1024  # bytes; the file and the form around it
+SAMPLES = 3  # cells shown under each column's heading
+PROBLEMS_SHOWN = 50  # on the page; the file of them has the rest
+
+FIELD_WORDS: Mapping[str, str] = {
+    LEFT_OUT: _("Leave out"),
+    "name": _("Name"),
+    "last_name": _("Last name"),
+    "first_name": _("First name"),
+    "middle_name": _("Middle name"),
+    "phone": _("Phone"),
+    "email": _("E-mail"),
+    "company": _("Company"),
+    "position": _("Position"),
+    "owner": _("Owner"),
+    "tags": _("Tags"),
+    "note": _("Note"),
+    "kind": _("Contact, company or lead"),
+    FACT: _("Keep under this heading"),
+}
+ENCODING_WORDS = {
+    "utf-8": "UTF-8",
+    "utf-16": "UTF-16",
+    "cp1251": "Windows-1251",
+    "cp1252": "Windows-1252",
+    "koi8-r": "KOI8-R",
+}
+DELIMITER_WORDS = {";": _("semicolon ;"), ",": _("comma ,"), "\t": _("tab"), "|": _("bar |")}
+KIND_WORDS = {
+    ClientKind.CONTACT: _("Contacts"),
+    ClientKind.COMPANY: _("Companies"),
+    ClientKind.LEAD: _("Leads"),
+}
+PRESET_WORDS = {
+    "own": _("an export of ours"),
+    "vcard": _("contact cards"),
+    "general": _("a table"),
+    **{preset.id: preset.name for preset in PRESETS if preset.id not in ("own", "general")},
+}
+STATE_WORDS: Mapping[State, str] = {
+    State.CHOOSING: _("Columns are to be chosen"),
+    State.CHECKING: _("Being tried out"),
+    State.CHECKED: _("Tried out, not imported yet"),
+    State.RUNNING: _("Being imported"),
+    State.DONE: _("Imported"),
+    State.UNDOING: _("Being taken back"),
+    State.UNDONE: _("Taken back"),
+    State.EXPIRED: _("Never begun; the file is forgotten"),
+}
+WHAT_WORDS = {
+    "new": _("New"),
+    "completes": _("Completes"),
+    "same": _("Nothing new"),
+    "problem": _("Not imported"),
+}
+WHY_WORDS = {
+    "call": _("there were calls"),
+    "note": _("somebody wrote a note"),
+    "deal": _("there is a deal"),
+    "task": _("there is a task"),
+    "people": _("people belong to it"),
+    "merged": _("it was merged or converted"),
+    "changed": _("somebody changed it"),
+}
+WORDS: Mapping[str, Any] = {
+    "field_words": FIELD_WORDS,
+    "encoding_words": ENCODING_WORDS,
+    "delimiter_words": DELIMITER_WORDS,
+    "kind_words": KIND_WORDS,
+    "preset_words": PRESET_WORDS,
+    "state_words": STATE_WORDS,
+    "what_words": WHAT_WORDS,
+    "why_words": WHY_WORDS,
+    "encodings": ENCODINGS,
+    "delimiters": DELIMITERS,
+}
+
+
+@router.get("/people/import")
+async def begin(request: Request, viewer: Supervisor) -> Response:
+    """Choose a file; and what was imported before."""
+    return await _first_page(request, viewer)
+
+
+async def _first_page(
+    request: Request, viewer: Viewer, *, problem: str | None = None, status: int = 200
+) -> Response:
+    site = site_of(request)
+    await site.records.imports.tidy()
+    return site.renderer.page(
+        request,
+        viewer,
+        "imports.html",
+        status=status,
+        problem=problem,
+        recent=await site.records.imports.recent(),
+        undoable=_undoable,
+        **WORDS,
+    )
+
+
+@router.post(UPLOAD)
+async def upload(request: Request, viewer: Supervisor) -> Response:
+    """Take the file in."""
+    told = (await request.form(max_files=1)).get("file")
+    name, data = (told.filename, await told.read()) if isinstance(told, UploadFile) else (None, b"")
+    await request.close()
+    if not name:
+        return await _first_page(request, viewer, problem=_("Choose a file first."), status=400)
+    try:
+        import_id = await site_of(request).records.imports.take(name, data, by=viewer.account.id)
+    except PeerMistake as mistake:
+        return await _first_page(request, viewer, problem=_said(mistake), status=400)
+    return RedirectResponse(f"/people/import/{import_id}", 303)
+
+
+def _said(mistake: PeerMistake) -> str:
+    return f"{mistake} {mistake.remedy or ''}".strip()
+
+
+@router.get("/people/import/{import_id}")
+async def one(request: Request, import_id: UUID, viewer: Supervisor) -> Response:
+    """Where the import stands, and what to do next."""
+    return await _page(request, viewer, import_id)
+
+
+async def _page(
+    request: Request, viewer: Viewer, import_id: UUID, *, problem: str | None = None, status: int = 200
+) -> Response:
+    site = site_of(request)
+    found = await _found(site, import_id)
+    columns: Sequence[Mapping[str, Any]] = ()
+    if found.state is State.CHOOSING and found.has_file:
+        columns = _columns(await site.records.imports.sheet(import_id), found)
+    stopped = found.has_stopped(datetime.now(UTC))
+    return site.renderer.page(
+        request,
+        viewer,
+        "imports_one.html",
+        status=status,
+        found=found,
+        columns=columns,
+        preview=[_shown(row, viewer, site) for row in found.counts.get("preview", ())],
+        stays=[{**one, "name": say(str(one["name"]), viewer.view)} for one in found.counts.get("stays", ())],
+        problems=found.problems[:PROBLEMS_SHOWN],
+        working=found.state in WORKING and not stopped,
+        stopped=stopped,
+        undoable=_undoable(found),
+        problem=problem,
+        **WORDS,
+    )
+
+
+def _undoable(found: Import) -> bool:
+    return found.state is State.DONE or (found.state is State.RUNNING and found.done > 0)
+
+
+def _columns(sheet: Sheet, found: Import) -> list[dict[str, Any]]:
+    """Each column with what is in its first rows."""
+    return [
+        {
+            "place": place,
+            "heading": heading,
+            "chosen": found.mapped.columns[place] if place < len(found.mapped.columns) else LEFT_OUT,
+            "samples": [cell[:80] for row in sheet.rows[:50] if (cell := row.cells[place].strip())][:SAMPLES],
+        }
+        for place, heading in enumerate(sheet.headings)
+    ]
+
+
+def _shown(row: Mapping[str, Any], viewer: Viewer, site: Site) -> dict[str, Any]:
+    """A row of the try-out as it would be in the book."""
+    region = site.settings.region
+    phones = [
+        (display_number(key, region) if key and str(key).startswith("+") else str(raw))
+        + (_(" ext. {n}").format(n=extension) if extension else "")
+        for key, raw, extension in row["phones"]
+    ]
+    return {
+        **row,
+        "phones": [say(phone, viewer.view) for phone in phones],
+        "entry": say(row["entry"], viewer.view) if row["entry"] else None,
+        "beside": say(row["beside"], viewer.view) if row["beside"] else None,
+    }
+
+
+async def _found(site: Site, import_id: UUID) -> Import:
+    found = await site.records.imports.one(import_id)
+    if found is None:
+        raise HTTPException(404, _("There is no such import."))
+    return found
+
+
+@router.post("/people/import/{import_id}/read")
+async def read_again(request: Request, import_id: UUID, viewer: Supervisor) -> Response:
+    """The file is written otherwise than was guessed."""
+    told, desk = await fields(request), site_of(request).records.imports
+    try:
+        await desk.read_again(
+            import_id,
+            encoding=told.get("encoding", ""),
+            delimiter=told.get("delimiter", ""),
+            headed=told.get("headed") == "yes",
+        )
+    except PeerMistake as mistake:
+        return await _page(request, viewer, import_id, problem=_said(mistake), status=400)
+    return _there(import_id)
+
+
+@router.post("/people/import/{import_id}/columns")
+async def choose(request: Request, import_id: UUID, viewer: Supervisor) -> Response:
+    """These columns are these fields: try the whole file out."""
+    site = site_of(request)
+    form = await request.form(max_files=0, max_fields=300)
+    columns = [str(one) for one in form.getlist("column")]
+    kind = str(form.get("kind", ""))
+    try:
+        if kind not in list(ClientKind):
+            raise PeerMistake(_("There is no such kind."), remedy=_("Choose from the list."))
+        await site.records.imports.choose(import_id, columns=columns, kind=ClientKind(kind))
+    except PeerMistake as mistake:
+        return await _page(request, viewer, import_id, problem=_said(mistake), status=400)
+    site.records.imports.go(import_id)
+    return _there(import_id)
+
+
+@router.post("/people/import/{import_id}/{act}")
+async def act(request: Request, import_id: UUID, act: str, viewer: Supervisor) -> Response:
+    """Back to the columns, begin, go on, or take it back."""
+    desk = site_of(request).records.imports
+    steps = {"back": desk.back, "begin": desk.begin, "undo": desk.begin_undo, "go": None}
+    if act not in steps:
+        raise HTTPException(404)
+    step = steps[act]
+    try:
+        if step is not None:
+            await step(import_id)
+    except PeerMistake as mistake:
+        return await _page(request, viewer, import_id, problem=_said(mistake), status=409)
+    desk.go(import_id)
+    return _there(import_id)
+
+
+def _there(import_id: UUID) -> Response:
+    return RedirectResponse(f"/people/import/{import_id}", 303)
+
+
+@router.get("/people/import/{import_id}/problems.csv")
+async def problems(request: Request, import_id: UUID, viewer: Supervisor) -> Response:
+    """What was wrong with which row, to be put right in the file."""
+    del viewer
+    found = await _found(site_of(request), import_id)
+    headers = {"Content-Disposition": 'attachment; filename="problems.csv"'}
+    return StreamingResponse(_problem_lines(found), media_type="text/csv; charset=utf-8", headers=headers)
+
+
+async def _problem_lines(found: Import) -> AsyncIterator[bytes]:
+    out = io.StringIO(newline="")
+    writer = csv.writer(out)
+    writer.writerow([_("Row"), _("Column"), _("What is wrong"), _("Imported")])
+    for each in found.problems:
+        imported = _("without this cell") if each.left_out else _("no")
+        writer.writerow([each.row, safe_cell(each.column), safe_cell(each.said), imported])
+    yield BOM + out.getvalue().encode()

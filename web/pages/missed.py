@@ -313,7 +313,7 @@ def _line(site: Site, viewer: Viewer, entry: MissedEntry, hours: WorkingHours, n
         late=missed_words.until_now(deadline, now) if deadline else "",
         urgency=_urgency(entry, deadline, now),
         tried=_tried(site, entry, zone, now),
-        settled=missed_words.settled(entry, names) if not open_ else None,
+        settled=missed_words.settled(entry, names, viewer.view) if not open_ else None,
         settled_at=missed_words.moment(entry.closed_at, zone, now) if entry.closed_at else None,
     )
 

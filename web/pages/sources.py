@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 from telephony.errors import PeerMistake
 from web.access import ADMINISTRATORS, Viewer, guard
 from web.pages import fields, site_of
+from web.pages.web_forms import counted
 from web.wording import _
 
 router = APIRouter(include_in_schema=False)
@@ -92,6 +93,7 @@ async def _page(request: Request, viewer: Viewer, *, problem: str | None = None)
         campaigns=campaigns,
         free=[one for one in await site.records.campaigns.lines() if one.did not in taken],
         given=given,
+        forms=[(one, counted(one)) for one in await site.records.forms.all()],
         said=SAVED_WORDS.get(request.query_params.get("saved", "")),
         problem=problem,
     )

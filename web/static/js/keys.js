@@ -12,7 +12,7 @@ addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || target.closest("input, textarea, select, dialog")) return;
   if (Date.now() - gone < PAIR) {
     gone = 0;
-    const door = /** @type {HTMLAnchorElement|null} */ (document.querySelector(`nav [data-go="${CSS.escape(event.key)}"]`));
+    const door = /** @type {HTMLAnchorElement|null} */ (document.querySelector(`header [data-go="${CSS.escape(event.key)}"]`));
     if (door) { event.preventDefault(); location.href = door.href; }
     return;
   }

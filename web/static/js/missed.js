@@ -1,7 +1,7 @@
 // @ts-check
 /** The list of missed calls: what is done is done without leaving it, and what others do shows by itself. */
 import { keys } from "./keys.js";
-import { send } from "./page.js";
+import { meta } from "./page.js";
 
 const PATIENCE = 400; // ms; several changes of one call come together
 const EVERY = 60_000; // ms; "overdue by 5 min" grows by itself
@@ -77,11 +77,17 @@ function bind() {
   for (const link of here.querySelectorAll("[data-call-back]")) link.addEventListener("click", () => { calling(/** @type {HTMLElement} */ (link)); });
 }
 
-/** The number is dialled by whatever answers to tel: links; we note who is calling. @param {HTMLElement} link */
+/**
+ * The number is dialled by whatever answers to tel: links; we note who is calling. When somebody else said that he will,
+ * the list says so at once. @param {HTMLElement} link
+ */
 async function calling(link) {
-  const form = link.closest("[data-entry]")?.querySelector('form[action$="/claim"]');
-  if (form instanceof HTMLFormElement && !form.querySelector('[name="over"]')) await act(form);
-  else await send("POST", link.dataset.callBack ?? "");
+  const row = link.closest("[data-entry]");
+  if (row?.querySelector('form[action$="/release"]')) return; // it is ours already
+  const body = new URLSearchParams({ csrf: meta("csrf"), back: location.search.slice(1) });
+  asking += 1;
+  const answer = await fetch(link.dataset.callBack ?? "", { method: "POST", body });
+  swap(await answer.text(), true);
 }
 
 keys({

@@ -1,0 +1,185 @@
+"""Import and export at the pages, over a real store: a file from upload to undo, and out again."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import re
+import zipfile
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import aiohttp
+import pytest
+
+from call_records.book.importing import State
+from call_records.book.shapes import ClientFilter
+from call_records.book.sheets import read_sheet
+from call_records.database import RecordsStore
+from call_records.recordings.shapes import AuditFilter
+from call_records.shapes import Account
+from telephony.staff import Role
+from tests.book.people_office import add
+from tests.web.conftest import SETTINGS, Person
+from tests.web.kept import add_everybody, serving, signed_in
+
+pytestmark = pytest.mark.postgres
+HOSTILE = "<script>alert(1)</script>"
+
+
+@pytest.fixture
+async def everybody(records: RecordsStore) -> dict[Role, Account]:
+    """One account of each role."""
+    return await add_everybody(records)
+
+
+@pytest.fixture
+async def supervisor(records: RecordsStore, everybody: dict[Role, Account]) -> AsyncIterator[Person]:
+    """A supervisor at the pages."""
+    del everybody
+    async with serving(records) as address, signed_in(address, "supervisor") as person:
+        yield person
+
+
+async def uploaded(person: Person, data: bytes | io.BytesIO, name: str = "list.csv") -> tuple[int, str, str]:
+    """Status, where it leads to, and the page."""
+    form = aiohttp.FormData()
+    form.add_field("csrf", person.csrf)
+    form.add_field("file", data, filename=name)
+    async with person.http.post("/people/import/file", data=form, allow_redirects=False) as answer:
+        return answer.status, answer.headers.get("location", ""), await answer.text()
+
+
+async def rested(records: RecordsStore, path: str, state: State) -> None:
+    """Until the import has come that far."""
+    import_id = path.rpartition("/")[2]
+    async with asyncio.timeout(20):
+        while True:
+            found = next(one for one in await records.imports.recent() if str(one.id) == import_id)
+            if found.state is state:
+                return
+            await asyncio.sleep(0.02)
+
+
+async def test_from_the_file_to_the_book_and_back(records: RecordsStore, supervisor: Person) -> None:
+    """Upload, columns, try-out, import, problems as a file, undo; what the file says is never markup."""
+    data = f"Name;Phone;E-mail\n{HOSTILE};8 916 000-00-21;no\nAda;8 916 000-00-22;ada@x.example\n;;\nNone;;\n".encode()
+    status, place, _page = await uploaded(supervisor, data, f"{HOSTILE}.csv")
+    assert (status, place.startswith("/people/import/")) == (303, True)
+    page = await supervisor.read(place)
+    assert "8 916 000-00-21" in page
+    assert HOSTILE not in page
+    columns = re.findall(r'<option value="([^"]*)" selected', page[page.index("columns-of") :])
+    assert columns == ["name", "phone", "email"]
+    form = aiohttp.FormData(
+        [("csrf", supervisor.csrf), ("kind", "contact"), *(("column", one) for one in columns)]
+    )
+    async with supervisor.http.post(f"{place}/columns", data=form) as answer:
+        assert answer.status == 200
+    await rested(records, place, State.CHECKED)
+    page = await supervisor.read(place)
+    assert "nothing has been changed yet" in page
+    assert HOSTILE not in page
+    assert not (await records.book.page(_nobody())).clients
+    assert await supervisor.send(f"{place}/begin") == 303
+    await rested(records, place, State.DONE)
+    assert "Imported." in await supervisor.read(place)
+    assert "is not an e-mail address" in await supervisor.read(f"{place}/problems.csv")
+    assert len((await records.book.page(_nobody())).clients) == 3
+    assert await supervisor.send(f"{place}/undo") == 303
+    await rested(records, place, State.UNDONE)
+    assert "Taken back" in await supervisor.read(place)
+    assert not (await records.book.page(_nobody())).clients
+    assert await supervisor.send(f"{place}/begin") == 409
+    assert HOSTILE not in await supervisor.read("/people/import")
+
+
+def _nobody() -> ClientFilter:
+    return ClientFilter()
+
+
+async def test_what_cannot_be_read_is_answered_in_words(supervisor: Person) -> None:
+    """No file, an empty one, and one larger than may be sent."""
+    status, _place, page = await uploaded(supervisor, b"")
+    assert (status, "empty" in page) == (400, True)
+    assert await supervisor.send("/people/import/file") == 400
+    status, _place, page = await uploaded(supervisor, io.BytesIO(b"x" * (21 * 1024 * 1024)))
+    assert status == 413
+
+
+async def test_a_file_without_the_forms_token_is_refused(supervisor: Person) -> None:
+    """Another site cannot make somebody import."""
+    form = aiohttp.FormData()
+    form.add_field("csrf", "0" * 64)
+    form.add_field("file", b"Name\nA\n", filename="a.csv")
+    async with supervisor.http.post("/people/import/file", data=form) as answer:
+        assert answer.status == 403
+
+
+async def test_letters_can_be_chosen_otherwise(records: RecordsStore, supervisor: Person) -> None:
+    """The guess was wrong; the file is read again."""
+    _status, place, _page = await uploaded(supervisor, "Имя;Телефон\nЖ;1\n".encode("koi8-r"))
+    told = {"encoding": "koi8-r", "delimiter": ";", "headed": "yes"}
+    assert await supervisor.send(f"{place}/read", **told) == 303
+    assert "Телефон" in await supervisor.read(place)
+    assert await supervisor.send(f"{place}/read", encoding="rot13", delimiter=";") == 400
+
+
+async def test_tables_go_out_and_are_written_down(
+    records: RecordsStore, supervisor: Person, everybody: dict[Role, Account]
+) -> None:
+    """CSV with its mark and without formulas, XLSX, cards; the log says who took what."""
+    del everybody
+    await add(records, "=1+1", "+7 916 000-00-31", emails=("a@x.example",))
+    async with supervisor.http.get("/people/export/contacts.csv") as answer:
+        data = await answer.read()
+        assert answer.status == 200, data[-600:]
+        assert "attachment" in answer.headers["Content-Disposition"]
+    assert data.startswith(b"\xef\xbb\xbf")
+    assert read_sheet(data).rows[0].cells[1] == "'=1+1"
+    async with supervisor.http.get("/people/export/contacts.xlsx") as answer:
+        book = zipfile.ZipFile(io.BytesIO(await answer.read()))
+    sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    assert "=1+1" in sheet
+    assert "<f>" not in sheet
+    for version in ("3", "4"):
+        async with supervisor.http.get(f"/people/export/contacts-{version}.vcf") as answer:
+            assert f"VERSION:{version}.0" in await answer.text()
+    for what in ("companies", "leads", "deals", "calls", "tasks", "timeline"):
+        async with supervisor.http.get(f"/people/export/{what}.csv") as answer:
+            assert answer.status == 200
+    async with supervisor.http.get("/people/export/accounts.csv") as answer:
+        assert answer.status == 404
+
+    lines = await records.audit.page(AuditFilter(), limit=50)
+    assert {str(line.details.get("what")) for line in lines} >= {"contacts", "cards", "calls"}
+
+
+async def test_everything_is_one_archive_for_administrators(
+    records: RecordsStore, everybody: dict[Role, Account]
+) -> None:
+    """JSON lines of every table; no password and no token in it."""
+    del everybody
+    await add(records, "Packed", "+7 916 000-00-41")
+    async with serving(records) as address, signed_in(address, "administrator") as person:
+        asking = person.http.post("/people/export/everything", data={"csrf": person.csrf})
+        async with asking as answer:
+            assert answer.status == 200
+            archive = zipfile.ZipFile(io.BytesIO(await answer.read()))
+    assert archive.testzip() is None
+    people = [json.loads(line) for line in archive.read("clients.jsonl").decode().splitlines()]
+    assert [one["name"] for one in people] == ["Packed"]
+    assert "argon2" not in "".join(archive.read(name).decode() for name in archive.namelist())
+
+
+async def test_who_sees_dots_exports_nothing(records: RecordsStore, everybody: dict[Role, Account]) -> None:
+    """A supervisor whose role sees masked numbers: the page says so, the addresses refuse."""
+    del everybody
+    await add(records, "Hidden", "+7 916 000-00-51")
+    settings = replace(SETTINGS, mask_numbers_for=frozenset({Role.SUPERVISOR}))
+    async with serving(records, settings) as address, signed_in(address, "supervisor") as person:
+        assert "may not export" in await person.read("/people/export")
+        for name in ("contacts.csv", "calls.xlsx", "contacts-4.vcf"):
+            async with person.http.get(f"/people/export/{name}") as answer:
+                assert answer.status == 403
