@@ -50,6 +50,7 @@ from switchhook.roster_line import RosterLine
 from switchhook.settings import PbxSettings, Settings, machine_time_zone
 from telephony.errors import SwitchhookError, TryLater
 from telephony.numbers import Numbering
+from telephony.staff import Role
 from web.app import create_app
 from web.server import serve
 from web.settings import WebSettings
@@ -373,6 +374,18 @@ def _started(service: Service, started: Callable[[Service], None] | None) -> Non
         started(service)
 
 
+def pages_of(settings: Settings, setup_code: str) -> WebSettings:
+    """What the pages are told of the settings."""
+    return WebSettings(
+        public_url=settings.web.public_url,
+        time_zone=ZoneInfo(settings.web.time_zone) if settings.web.time_zone else machine_time_zone(),
+        setup_code=setup_code,
+        region=settings.pbx[0].default_region if settings.pbx else None,
+        mask_numbers_for=frozenset(map(Role, settings.web.mask_numbers_for)),
+        version=__version__,
+    )
+
+
 async def _serve(
     service: Service,
     stop: asyncio.Event,
@@ -383,13 +396,7 @@ async def _serve(
     code: str | None = None
     if web_settings is None:
         code = "".join(secrets.choice(SETUP_LETTERS) for _ in range(SETUP_LENGTH))
-        web_settings = WebSettings(
-            public_url=settings.public_url,
-            time_zone=ZoneInfo(settings.time_zone) if settings.time_zone else machine_time_zone(),
-            setup_code=code,
-            region=service.settings.pbx[0].default_region if service.settings.pbx else None,
-            version=__version__,
-        )
+        web_settings = pages_of(service.settings, code)
     registry = CollectorRegistry()
     intake = service.line.intake if service.line else None
     registry.register(ServiceMeters(service.bridges, service.spool, service.board, intake))

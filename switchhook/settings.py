@@ -243,6 +243,11 @@ class WebSettings(Section):
         reason="Decides whether cookies are marked Secure, and what links in messages say.",
         pattern=r"^https?://[^\s/]+(/\S*)?$",
     )
+    mask_numbers_for: tuple[Literal["manager", "supervisor"], ...] = setting(
+        (),
+        'Roles that see only the last two digits of outside numbers, for example ["manager"].',
+        reason="Whoever calls clients needs their numbers; hide them where clients could be taken along.",
+    )
 
 
 class RecordingSettings(Section):
@@ -490,6 +495,8 @@ def _key_pbxes_by_id(file: Path | None, values: dict[str, Any]) -> None:
 def _told(error: ErrorDetails, file: Path | None, text: str) -> BadSettings:
     """One sentence for the first mistake pydantic found."""
     place = error["loc"]
+    if len(place) > 2 and isinstance(place[-1], int):
+        place = place[:-1]  # one value of a list: its reader looks for the list's name
     name = _spelled(place)
     variable = ENVIRONMENT_PREFIX + "__".join(str(part) for part in place).upper()
     line = _line_of(text, place)

@@ -19,6 +19,7 @@ from telephony.facts import (
     LegState,
     PartyKind,
     State,
+    Transfer,
     TransferResult,
     iso,
 )
@@ -81,7 +82,7 @@ def card_for(facts: CallFacts, extension: str, preference: PopPreference) -> Car
         inbound=leg.role is LegRole.CALLEE,
         did=facts.did,
         queue=facts.queue.name if facts.queue else None,
-        transferred_by=_handed_over_by(facts, extension),
+        transferred_by=_handed_over_by(facts, leg),
         also_ringing=_also_ringing(facts, extension) if state is CardState.RINGING else (),
         since=_since(facts, leg, state),
     )
@@ -155,25 +156,35 @@ def _other_names(facts: CallFacts, extension: str) -> tuple[str | None, str, str
     return other.party, other.party, other.name
 
 
-def _handed_over_by(facts: CallFacts, extension: str) -> str | None:
+def _handed_over_by(facts: CallFacts, leg: Leg) -> str | None:
     """Who handed the call to this phone, or to the queue or group for which it then rang."""
-    leg = facts.leg_of(extension)
     for transfer in reversed(facts.transfers):
-        if transfer.result is TransferResult.FAILED or transfer.by == extension:
+        if transfer.result is TransferResult.FAILED or transfer.by == leg.party:
             continue
-        if transfer.to == extension:
-            return transfer.by
-        rang_for_it = leg is not None and leg.rang_at is not None and leg.rang_at >= transfer.at
-        if rang_for_it and facts.leg_of(transfer.to) is None:
+        if transfer.to == leg.party or (_to_no_phone(facts, transfer) and _came_after(leg, transfer)):
             return transfer.by
     return _asked_by(facts, leg)
 
 
-def _asked_by(facts: CallFacts, leg: Leg | None) -> str | None:
+def _to_no_phone(facts: CallFacts, transfer: Transfer) -> bool:
+    phone = facts.leg_of(transfer.to)
+    return phone is None or phone.kind is PartyKind.SERVICE
+
+
+def _came_after(leg: Leg, transfer: Transfer) -> bool:
+    """Not in the call yet when it was handed over; ringing already is no matter: the one who asked may have let it ring.
+    A phone may also ring again in a call it was in before.
+    """
+    rung = [one for one in leg.intervals if one.doing == "ringing"]
+    begun = rung[-1].until if rung else leg.answered_at or leg.ended_at
+    return begun is None or begun >= transfer.at
+
+
+def _asked_by(facts: CallFacts, leg: Leg) -> str | None:
     """A phone that begins to ring while a colleague has the client is being asked by him: by feature code this is one
     call for a moment, and a transfer only once it is completed.
     """
-    if leg is None or leg.role is LegRole.CALLER or facts.direction is Direction.INTERNAL:
+    if leg.role is LegRole.CALLER or facts.direction is Direction.INTERNAL:
         return None
     for other in reversed(facts.legs):
         if other.kind is PartyKind.EXTENSION and other.party != leg.party and _was_busy_when_rang(other, leg):

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from switchhook.assembly import pages_of
 from switchhook.settings import BadSettings, load, load_for_observing
+from telephony.staff import Role
 
 GOOD = """
 [[pbx]]
@@ -44,6 +46,15 @@ def test_a_file_with_a_secret_beside_it_is_enough(tmp_path: Path) -> None:
     assert (pbx.host, pbx.port, pbx.secret.get_secret_value()) == ("10.0.0.5", 5038, "s3cret")
     assert settings.web.port == 9000
     assert settings.keep.trace_days == 30
+
+
+def test_numbers_are_hidden_from_the_roles_the_file_names(tmp_path: Path) -> None:
+    """From nobody unless it is written; an administrator, who can change it, cannot be named."""
+    assert pages_of(load(written(tmp_path, GOOD)), "code").mask_numbers_for == frozenset()
+    hidden = load(written(tmp_path, GOOD + 'mask_numbers_for = ["manager"]\n'))
+    assert pages_of(hidden, "code").mask_numbers_for == {Role.MANAGER}
+    with pytest.raises(BadSettings, match=r"line 9: \[web\] mask_numbers_for"):
+        load(written(tmp_path, GOOD + 'mask_numbers_for = ["administrator"]\n'))
 
 
 def test_the_environment_stands_above_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,8 @@ async def test_card_pops_and_closes_for_the_others(chromium: Browser, office: Of
 
 async def test_a_call_that_comes_back_has_its_card(chromium: Browser, office: Office) -> None:
     """She hands a caller over and a moment later has him back: the ended card rings again, and is there half a minute
-    later. She closes it by hand: it stays closed while he talks with her, and opens when he is handed to her once more.
+    later. She closes it by hand: it stays closed while he talks with her, and opens when he is handed to her once more. When
+    another phone takes him after that, it is gone at once.
     """
     page = await enter(chromium, office.address, "manager")
     await page.clock.install()
@@ -72,6 +73,11 @@ async def test_a_call_that_comes_back_has_its_card(chromium: Browser, office: Of
         await page.locator('.card [data-act="close"]').click()
         office.live.publish(held(call, "101", 41, 1))
         await expect(page.locator(".card")).to_have_count(0)
+    away = transferred(call, "101", "104", 50)
+    office.live.publish(transferred(away, "104", "101", 60))
+    await expect(word).to_have_text("Calling you")
+    office.live.publish(over(target_answers(away, "104", 70), 80))
+    await expect(page.locator(".card")).to_have_count(0)
 
 
 async def test_a_note_survives_reload_hang_up_and_a_second_card(chromium: Browser, office: Office) -> None:

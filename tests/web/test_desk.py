@@ -7,9 +7,20 @@ from dataclasses import replace
 import pytest
 
 from telephony.desk import CardState, card_for
-from telephony.facts import State
+from telephony.facts import CallFacts, Interval, LegState, State
 from telephony.staff import PopPreference
-from tests.web.office import CLIENT, missed, outgoing, over, picked_up, ringing, target_answers, transferred
+from tests.web.office import (
+    CLIENT,
+    missed,
+    ours,
+    outgoing,
+    over,
+    picked_up,
+    ringing,
+    s,
+    target_answers,
+    transferred,
+)
 
 ON_RING = PopPreference.ON_RING
 GROUP = ringing("101", "102", "103", name="Garden")
@@ -47,6 +58,32 @@ def test_the_target_sees_the_client_and_from_whom() -> None:
     answered = card_for(target_answers(HANDED, "202", 70), "202", ON_RING)
     assert answered
     assert answered.other_number == CLIENT
+
+
+def test_a_queue_tells_its_phones_who_handed_the_caller_to_it() -> None:
+    """102 passes the caller on to queue 603: the phones that ring for it show 102, and the one that takes the call goes on
+    doing so. Who had the caller before that does not come from 102; and who passes on from the queue is named after it.
+    """
+    gone = transferred(TAKEN, "102", "603", 60)
+    queued = replace(gone, legs=(*gone.legs[:-1], ours("201", s(61)), ours("202", s(61))))
+    taken = target_answers(queued, "202", 70)
+    assert [_from(queued, phone) for phone in ("201", "202", "102", "101")] == ["102", "102", None, None]
+    assert _from(taken, "202") == "102"
+    on = transferred(taken, "202", "203", 80)
+    assert [_from(on, phone) for phone in ("202", "203")] == ["102", "202"]
+    before = transferred(target_answers(transferred(TAKEN, "102", "201", 20), "201", 25), "201", "603", 60)
+    first = next(leg for leg in before.legs if leg.party == "102")
+    rings = (*first.intervals, Interval("ringing", s(61), None))
+    again = replace(first, state=LegState.RINGING, ended_at=None, intervals=rings)
+    legs = (*(leg for leg in before.legs[:-1] if leg is not first), again)
+    assert (
+        _from(replace(before, legs=legs), "102") == "201"
+    )  # who was in the call before, and rings once more
+
+
+def _from(facts: CallFacts, phone: str) -> str | None:
+    card = card_for(facts, phone, ON_RING)
+    return card.transferred_by if card else None
 
 
 def test_who_else_rings() -> None:

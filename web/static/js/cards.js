@@ -41,9 +41,13 @@ export function show(card) {
     if (card.state === "ended") return;
     element = make(card, name);
   }
+  const rang = element.dataset.state === "ringing";
   fill(element, card);
   if (card.state === "ringing" && card.inbound) announce(card, name); else quiet(name);
-  if (card.state === "ended") linger(name, element);
+  if (card.state === "ended") {
+    if (rang && !typed(element)) return remove(name, element); // it rang here once more, and another phone took it
+    linger(name, element);
+  }
   retitle();
   tick();
 }
