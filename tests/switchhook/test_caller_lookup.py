@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+from pathlib import Path
+
 import pytest
+from pydantic import SecretStr
 
 from call_records.book.shapes import NewClient
 from call_records.database import RecordsStore
+from switchhook.assembly import serve_until
 from switchhook.caller_lookup import BookLookup
+from switchhook.settings import DatabaseSettings, HandsetSettings, PbxSettings, Settings, WebSettings
 from telephony.contacts import ClientKind
 from telephony.numbers import Numbering
 from telephony.ports import CallerAnswer, CallerQuestion
@@ -54,3 +61,38 @@ async def test_a_lead_without_a_name_shows_nothing(records: RecordsStore) -> Non
         NewClient(ClientKind.LEAD, "+79165550004", phones=("+79165550004",), source="call"), by=None
     )
     assert await asked(records, "+79165550004") == CallerAnswer(None, None)
+
+
+async def test_the_service_answers_where_the_settings_say(
+    records: RecordsStore, database_url: str, tmp_path: Path
+) -> None:
+    """A port is named in the settings: the whole service, its PBX still out of reach, tells who calls out of the book."""
+    await records.book.add(NewClient(ClientKind.CONTACT, "Olga", phones=("+79165550001",)), by=None)
+    settings = Settings(
+        pbx=(PbxSettings(id="hq", port=1, secret=SecretStr("x")),),
+        database=DatabaseSettings(url=SecretStr(database_url), state_dir=tmp_path),
+        handsets=HandsetSettings(port=0),
+        web=WebSettings(port=0),
+    )
+    stop, started = asyncio.Event(), asyncio.get_running_loop().create_future()
+    running = asyncio.create_task(serve_until(stop, settings, started=started.set_result))
+    try:
+        async with asyncio.timeout(30):
+            service = await started
+            assert service.names is not None
+            await service.names.listening.wait()
+            told: dict[str, str] = {}
+            while not told.get("full"):  # nothing is shown when the book is late: its first connection may be
+                told = await _asked_of(service.names.port)
+    finally:
+        stop.set()
+        await running
+    assert told["full"] == "Olga"
+
+
+async def _asked_of(port: int | None) -> dict[str, str]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"switchhook-who 1 hq 89165550001 74951000001\n")
+    line = await reader.readline()
+    writer.close()
+    return dict(json.loads(line)) if line.strip() else {}
