@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -23,8 +24,6 @@ ENCODINGS = ("utf-8", "utf-16", "cp1251", "cp1252", "koi8-r")
 """What a person can choose from; the last three cannot be told apart with certainty."""
 DELIMITERS = (";", ",", "\t", "|")
 _LOOKED_AT = 65_536  # characters from which the delimiter is guessed
-
-csv.field_size_limit(FILE_MOST)  # a quotation mark that is never closed makes one cell of all that follows
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +103,23 @@ def guess_delimiter(text: str) -> str:
     return max(DELIMITERS, key=width)
 
 
+@contextmanager
+def _cells_of_any_length() -> Iterator[None]:
+    """A quotation mark that is never closed makes one cell of all that follows. The limit is the whole process's, and the
+    readers of the PBX's own files want theirs back.
+    """
+    before = csv.field_size_limit(FILE_MOST)
+    try:
+        yield
+    except csv.Error as mistake:
+        raise PeerMistake(
+            "The file is not a table of cells.",
+            remedy="Save it again as CSV, or look for a lone quotation mark.",
+        ) from mistake
+    finally:
+        csv.field_size_limit(before)
+
+
 def _some_rows(text: str, delimiter: str, most: int = 20) -> Iterator[list[str]]:
     for index, row in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)):
         if index >= most:
@@ -121,12 +137,13 @@ def read_sheet(
     first, _, rest = text.partition("\n")
     if first.strip().lower().startswith("sep=") and len(first.strip()) == 5:  # Excel's own note to itself
         delimiter, text = delimiter or first.strip()[-1], rest
-    by = delimiter if delimiter in DELIMITERS else guess_delimiter(text)
-    records = [
-        (number, [cell.strip() for cell in cells])
-        for number, cells in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=by), start=1)
-        if any(cell.strip() for cell in cells)
-    ]
+    with _cells_of_any_length():
+        by = delimiter if delimiter in DELIMITERS else guess_delimiter(text)
+        records = [
+            (number, [cell.strip() for cell in cells])
+            for number, cells in enumerate(csv.reader(io.StringIO(text, newline=""), delimiter=by), start=1)
+            if any(cell.strip() for cell in cells)
+        ]
     if not records:
         raise PeerMistake("The file is empty.", remedy="Choose one with a line of headings and a row.")
     has_headings = looks_headed(records[0][1]) if headed is None else headed

@@ -49,7 +49,8 @@ class Desk:
         return call
 
     async def hangs_up(self, call: CallFacts) -> None:
-        """It is over."""
+        """She talked, and it is over."""
+        self.live.publish(picked_up(call, "101"))
         self.live.publish(over(picked_up(call, "101"), 20))
 
     async def add(self, name: str, phone: str = CLIENT, **more: UUID) -> UUID:
