@@ -47,7 +47,8 @@ from switchhook.doctor import link_to
 from switchhook.meters import ServiceMeters
 from switchhook.recording_line import RecordingLine
 from switchhook.roster_line import RosterLine
-from switchhook.settings import PbxSettings, Settings, machine_time_zone
+from switchhook.setting_tables import PbxSettings
+from switchhook.settings import Settings, machine_time_zone
 from telephony.errors import SwitchhookError, TryLater
 from telephony.numbers import Numbering
 from telephony.staff import Role

@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 from call_records.recordings.settings import AudioSettings, S3Settings, StorageKey
-from switchhook.settings import SECRET_FILE_BYTES, BadSettings, Settings
+from switchhook.setting_mistakes import BadSettings
+from switchhook.setting_secrets import SECRET_FILE_BYTES
+from switchhook.settings import Settings
 from telephony.errors import OurMistake
 
 _KEY_LINE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,63})\s+([0-9A-Fa-f]{64})")

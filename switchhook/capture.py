@@ -17,7 +17,8 @@ from ami_bridge.connection import AmiConnection
 from ami_bridge.redaction import Redactor
 from ami_bridge.snapshot import Snapshot
 from switchhook.doctor import link_to
-from switchhook.settings import PbxSettings, Settings
+from switchhook.setting_tables import PbxSettings
+from switchhook.settings import Settings
 from telephony.errors import NeedsPerson, SwitchhookError
 
 

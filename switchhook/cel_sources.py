@@ -13,7 +13,7 @@ from ami_bridge.cel import CelRow, row_of
 from ami_bridge.cel_file import CelFile
 from call_records.cel_table import CelTable
 from switchhook.bridge import CelSource
-from switchhook.settings import PbxSettings
+from switchhook.setting_tables import PbxSettings
 
 
 class CelFromFile:

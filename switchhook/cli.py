@@ -129,7 +129,7 @@ def _usage_words(mistake: typer.TyperException) -> str:
 
 
 def _tell(mistake: SwitchhookError) -> int:
-    from switchhook.settings import BadSettings
+    from switchhook.setting_mistakes import BadSettings
 
     print(f"switchhook: {mistake}", file=sys.stderr)
     if mistake.remedy:
@@ -362,7 +362,7 @@ def demo(
 @app.command("settings-reference", hidden=True)
 def settings_reference() -> None:
     """Print docs/reference/settings.md."""
-    from switchhook.settings import reference
+    from switchhook.setting_reference import reference
 
     print(reference(), end="")
 

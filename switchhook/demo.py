@@ -30,8 +30,9 @@ from switchhook.lab.asterisk import AsteriskDidNotStart, PrivateAsterisk
 from switchhook.lab.asterisk_binary import DEFAULT_SUITE, NoAsterisk, find_asterisk
 from switchhook.lab.office import BELIEVABLE, Pace, SimulatedOffice
 from switchhook.lab.staff import STAFF
-from switchhook.settings import DatabaseSettings, LogSettings, PbxSettings, Settings, machine_time_zone
-from switchhook.settings import WebSettings as WebSection
+from switchhook.setting_tables import DatabaseSettings, LogSettings, PbxSettings
+from switchhook.setting_tables import WebSettings as WebSection
+from switchhook.settings import Settings, machine_time_zone
 from telephony.errors import OurMistake
 from telephony.staff import PopPreference, Role
 from web.access import Passwords

@@ -27,7 +27,10 @@ from call_records.recordings.places import place_of
 from call_records.recordings.settings import AudioSettings
 from switchhook import settings as settings_module
 from switchhook.audio import audio_settings
-from switchhook.settings import BadSettings, DatabaseSettings, PbxSettings, Settings, WebSettings
+from switchhook.setting_mistakes import BadSettings
+from switchhook.setting_secrets import default_state_dir
+from switchhook.setting_tables import DatabaseSettings, PbxSettings, WebSettings
+from switchhook.settings import Settings
 from telephony.errors import SwitchhookError
 
 OLDEST_PYTHON = (3, 11)  # StrEnum, TaskGroup, tomllib
@@ -192,7 +195,7 @@ def _secret_file(path: Path) -> Iterator[Finding]:
 
 
 def _state(database: DatabaseSettings) -> Iterator[Finding]:
-    directory = database.state_dir or settings_module.default_state_dir()
+    directory = database.state_dir or default_state_dir()
     existing = next(place for place in (directory, *directory.parents) if place.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         yield Finding(

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from switchhook.pbx_config import render_manager_conf
-from switchhook.settings import BadSettings, PbxSettings, load
+from switchhook.setting_mistakes import BadSettings
+from switchhook.setting_tables import PbxSettings
+from switchhook.settings import load
 from telephony.errors import NeedsPerson, SwitchhookError
 
 SECRET_BYTES = 24  # 192 bits; 32 characters, which every Asterisk takes on one line

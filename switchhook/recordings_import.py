@@ -38,7 +38,8 @@ from call_records.recordings.shapes import SourceFile
 from call_records.recordings.wav_header import Look, examine
 from switchhook.opening import open_store
 from switchhook.replay import read_cel
-from switchhook.settings import PbxSettings, Settings, machine_time_zone
+from switchhook.setting_tables import PbxSettings
+from switchhook.settings import Settings, machine_time_zone
 from switchhook.teller import Teller, cel_lines
 from telephony.errors import NeedsPerson
 from telephony.facts import (

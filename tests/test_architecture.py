@@ -93,7 +93,7 @@ def test_no_file_names_a_registry_or_somebodys_machine() -> None:
 
 def test_the_settings_reference_is_current() -> None:
     """docs/reference/settings.md is written from the fields; a changed field without a changed page is noticed."""
-    from switchhook.settings import reference
+    from switchhook.setting_reference import reference
 
     page = ROOT / "docs" / "reference" / "settings.md"
     assert page.read_text(encoding="utf-8") == reference(), "run: ./dev run settings-reference > " + str(page)

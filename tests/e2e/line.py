@@ -17,8 +17,9 @@ from pydantic import SecretStr
 from switchhook.assembly import Service, serve_until
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.staff import STAFF
-from switchhook.settings import DatabaseSettings, PbxSettings, Settings
-from switchhook.settings import WebSettings as WebSection
+from switchhook.setting_tables import DatabaseSettings, PbxSettings
+from switchhook.setting_tables import WebSettings as WebSection
+from switchhook.settings import Settings
 from telephony.facts import CallFacts, facts_from_json
 from telephony.staff import PopPreference, Role
 from web.access import Passwords

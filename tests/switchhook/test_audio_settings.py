@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from switchhook.audio import audio_settings, keys_in
-from switchhook.settings import BadSettings, load
+from switchhook.setting_mistakes import BadSettings
+from switchhook.settings import load
 
 OLD, NEW = "ab" * 32, "cd" * 32
 

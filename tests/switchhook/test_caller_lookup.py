@@ -13,7 +13,8 @@ from call_records.book.shapes import NewClient
 from call_records.database import RecordsStore
 from switchhook.assembly import serve_until
 from switchhook.caller_lookup import BookLookup
-from switchhook.settings import DatabaseSettings, HandsetSettings, PbxSettings, Settings, WebSettings
+from switchhook.setting_tables import DatabaseSettings, HandsetSettings, PbxSettings, WebSettings
+from switchhook.settings import Settings
 from telephony.contacts import ClientKind
 from telephony.numbers import Numbering
 from telephony.ports import CallerAnswer, CallerQuestion

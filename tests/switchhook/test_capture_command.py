@@ -11,7 +11,8 @@ import pytest
 from ami_bridge.capture import read_capture
 from switchhook import capture
 from switchhook.replay import replay
-from switchhook.settings import PbxSettings, Settings
+from switchhook.setting_tables import PbxSettings
+from switchhook.settings import Settings
 from telephony.errors import NeedsPerson
 from tests.ami_bridge.fake_ami import SECRET, USER, FakeAmi, Peer, block, serving
 

@@ -12,7 +12,7 @@ from ami_bridge.connection import AmiConnection, PbxLink
 from switchhook.doctor import Level, examine_pbx, link_to
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import AsteriskInstall
-from switchhook.settings import PbxSettings
+from switchhook.setting_tables import PbxSettings
 from telephony.errors import NeedsPerson
 
 pytestmark = pytest.mark.asterisk

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from switchhook.assembly import pages_of
-from switchhook.settings import BadSettings, load, load_for_observing
+from switchhook.setting_mistakes import BadSettings
+from switchhook.settings import load, load_for_observing
 from telephony.staff import Role
 
 GOOD = """
