@@ -68,10 +68,13 @@ async def serving(desk: UploadDesk | None, port: int = 0) -> AsyncIterator[str]:
     bound: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve(app, "127.0.0.1", port, stop, bound=bound.set_result))
     try:
-        yield f"http://127.0.0.1:{await asyncio.wait_for(bound, 10)}"
+        async with asyncio.timeout(10):
+            address = f"http://127.0.0.1:{await bound}"
+        yield address
     finally:
         stop.set()
-        await asyncio.wait_for(task, 10)
+        async with asyncio.timeout(10):
+            await task
 
 
 @pytest.fixture
@@ -285,7 +288,8 @@ class Pbx:
     ) -> tuple[int, str]:
         """One run of the script: its exit code and what it said."""
         process = await self.start(address, *flags, file_bytes=file_bytes, **settings)
-        told, _ = await asyncio.wait_for(process.communicate(), SCRIPT_SECONDS)
+        async with asyncio.timeout(SCRIPT_SECONDS):
+            told, _ = await process.communicate()
         return process.returncode or 0, told.decode()
 
     async def start(
@@ -353,7 +357,8 @@ async def test_the_token_is_on_no_command_line(desk: UploadDesk, pbx: Pbx) -> No
         while process.returncode is None:
             seen += command_lines()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), 0.05)
+                async with asyncio.timeout(0.05):
+                    await process.wait()
     assert any(b"curl" in one and str(pbx.state).encode() in one for one in seen)
     assert not any(TOKEN.encode() in one for one in seen)
 
