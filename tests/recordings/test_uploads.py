@@ -10,7 +10,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -29,6 +28,7 @@ from tests.call_facts_builder import MONDAY
 from tests.recordings.recording_builder import outcome
 from tests.recordings.sound_files import leave, wav
 from tests.recordings.test_intake import store_audio
+from tests.requirements import require_programs
 from tests.web.fakes import FakeLive, FakeRecords, cheap_passwords
 from web.app import create_app
 from web.server import serve
@@ -324,8 +324,7 @@ class Pbx:
 @pytest.fixture
 def pbx(tmp_path: Path) -> Pbx:
     """A PBX with curl."""
-    if not shutil.which("curl") or not shutil.which("sha256sum"):
-        pytest.skip("curl and sha256sum are needed")
+    require_programs("curl", "sha256sum")
     return Pbx(tmp_path / "pbx")
 
 
@@ -531,13 +530,3 @@ async def test_uploads_become_a_recording_with_both_sides(
     (one,) = (await records.catalogue.page(RecordingFilter())).listed
     assert (one.recording.pbx, one.recording.state) == ("branch", RecordingState.ARRIVED)
     assert {file.role for file in one.recording.files} == set(SourceRole)
-
-
-def test_the_script_is_clean_shell() -> None:
-    """Shellcheck finds nothing, where it is installed."""
-    if not shutil.which("shellcheck"):
-        pytest.skip("shellcheck is not installed")
-    told = subprocess.run(
-        ["shellcheck", str(SCRIPT)], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert told.returncode == 0, told.stdout

@@ -28,7 +28,7 @@ from tests.service.running_service import RunningService, eventually
 from tests.service.tcp_proxy import TcpProxy
 from tests.service.test_restarts import kept
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.postgres]
+pytestmark = [pytest.mark.asterisk, pytest.mark.postgres, pytest.mark.timeout(1500)]
 
 LONG = os.environ.get("SWITCHHOOK_LONG") == "1"
 CALLS = 200 if LONG else 40
