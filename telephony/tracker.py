@@ -46,7 +46,7 @@ def _began(tracker: Tracker, signal: s.ChannelBegan) -> None:
         tracker.touch(channel.call)
     channel.number = look.number or channel.number
     channel.caller_name = look.caller_name or channel.caller_name
-    channel.rung = is_rung(look)
+    channel.rung = is_rung(look) and not channel.calling
 
 
 def _changed(tracker: Tracker, signal: s.ChannelChanged) -> None:
@@ -64,6 +64,8 @@ def _changed(tracker: Tracker, signal: s.ChannelChanged) -> None:
     elif look.state == "Ringing" and channel.ringing_at is None:
         channel.ringing_at = signal.at
         tracker.say(channel.call, EventKind.RANG, signal.at, channel.party)
+    elif look.state == "Ring" and not channel.calling:
+        tracker.note_calling(channel)
     if not channel.number and look.number:
         channel.number = look.number
     if not channel.caller_name and look.caller_name:
