@@ -18,6 +18,7 @@
 from __future__ import annotations
 
 from telephony import signals as s
+from telephony.caller_names import name_of_person
 from telephony.endpoints import Kind, kind_of, parse_name
 from telephony.events import EventKind
 from telephony.ids import call_id
@@ -71,7 +72,8 @@ class Grouping(Meeting):
         channel.half = name.half
         channel.kind = kind
         channel.number = look.number
-        channel.caller_name = look.caller_name
+        if look.caller_name:
+            channel.caller_name = name_of_person(look.caller_name, look.number)
         channel.exten = look.exten
         channel.rung = is_rung(look)
         if kind is Kind.EXTENSION:
