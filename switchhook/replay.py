@@ -41,6 +41,8 @@ class Replay:
         """Every call told so far, by id; absorbed ones are gone."""
         self._interpreter = Interpreter()
         self._cel = cel
+        self._cel_seconds = 1.0 if cel and all(row.at.is_integer() for row in cel) else 0.0
+        """How much later than its time a row can have been written: FreePBX's log leaves the fraction out."""
         self._cel_from = 0
         self._translator = CelTranslator()
         self._linked = False
@@ -75,13 +77,20 @@ class Replay:
         self._linked = True
 
     def _fill_gap(self, since: float, until: float) -> None:
-        while self._cel_from < len(self._cel) and self._cel[self._cel_from].at < until:
+        while self._cel_from < len(self._cel) and self._cel[self._cel_from].at + self._cel_seconds < until:
             row = self._cel[self._cel_from]
             self._cel_from += 1
             signals = self._translator.translate(row)
             self.tracker.reconstructing = row.at > since
-            self._feed(signals if row.at > since - OVERLAP_SECONDS else iter(_drained(signals)))
+            news = row.at > since - OVERLAP_SECONDS and not self._knows_better(row, since)
+            self._feed(signals if news else iter(_drained(signals)))
         self.tracker.reconstructing = False
+
+    def _knows_better(self, row: CelRow, since: float) -> bool:
+        """Whether AMI told this channel's end already: a row of whole seconds would only move it to an earlier time."""
+        channel = self.tracker.channels.get(row.look.uid)
+        ended = channel is not None and channel.ended_at is not None
+        return bool(self._cel_seconds) and ended and row.at <= since
 
     def _feed(self, signals: Iterator[Signal]) -> None:
         for signal in signals:
