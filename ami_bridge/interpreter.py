@@ -76,6 +76,10 @@ class Interpreter:
         if assembler is not None and assembler.complete:
             yield assembler.finish()
 
+    def begin_snapshot(self, at: float) -> None:
+        """The PBX is asked what lives on it, in the middle of a link."""
+        self._assembler = SnapshotAssembler(at)
+
     def drop_snapshot(self) -> None:
         """The lists stayed incomplete: nothing may be concluded from them."""
         self._assembler = None

@@ -23,7 +23,7 @@ from ami_bridge.interpreter import RESTART_SLACK, Interpreter
 from ami_bridge.kept_lines import in_order
 from ami_bridge.message import Message, message_from_headers
 from ami_bridge.snapshot_reading import LISTED
-from ami_bridge.stream import LinkDown, LinkUp, Observed, SnapshotEnd, StreamItem
+from ami_bridge.stream import ClockSet, LinkDown, LinkUp, Observed, SnapshotBegin, SnapshotEnd, StreamItem
 from call_records.journal import fold
 from telephony import signals as s
 from telephony.facts import CallFacts
@@ -39,6 +39,8 @@ PENDING_LIMIT = (
     5_000  # calls whose lines wait to be told; what the PBX rings by itself never comes to be a call
 )
 CONTEXT_SECONDS = 4 * 3600.0  # CEL rows from before a gap that are read for the names of channels alive in it
+CLOCK_SET = "clock_set"
+"""The mark of a clock that was set while the call was live."""
 NEVER = float("inf")
 WHOLE_SECONDS = 1.0  # Uptime is told in whole seconds, rounded down
 
@@ -90,6 +92,13 @@ class Teller:
                 return self.resume(item, (), ())
             case SnapshotEnd():
                 return self._snapshot_end(item)
+            case SnapshotBegin():
+                self._snapshot_lines = []
+                self._interpreter.begin_snapshot(item.at.timestamp())
+                return self._changes()
+            case ClockSet():
+                at = max(self._heard_at, self._interpreter.last_at)
+                return self._mark(self._feed(iter([s.ClockSet(at)])), {"t": at, "mark": CLOCK_SET})
             case LinkDown():
                 self._unsure = True
                 self.gap_from = self.gap_from or self._interpreter.last_at or None
@@ -192,6 +201,8 @@ class Teller:
             yield from self._cel.translate(row) if row is not None else ()
         elif line.get("mark") == "snapshot":
             yield from self._interpreter.snapshot_done(line.get("began_at"), line["t"])
+        elif line.get("mark") == CLOCK_SET:
+            yield s.ClockSet(float(line["t"]))
         elif line.get("mark") in ("pbx_stopped", "gone"):
             yield s.PbxStopped(float(line.get("alive_until", self.tracker.now)))
         elif "h" in line:

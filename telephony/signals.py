@@ -248,6 +248,12 @@ class LinkLost(NamedTuple):
     at: float
 
 
+class ClockSet(NamedTuple):
+    """The PBX's clock was set: how long the calls of this moment last is known only within limits."""
+
+    at: float
+
+
 class SnapshotChannel(NamedTuple):
     """One channel as a snapshot shows it. `began_at` is known to about a second."""
 
@@ -313,6 +319,7 @@ Signal = (
     | ConferenceJoined
     | ConferenceLeft
     | LinkLost
+    | ClockSet
     | Snapshot
     | PbxStopped
 )

@@ -335,6 +335,12 @@ def _link_lost(tracker: Tracker, signal: s.LinkLost) -> None:
         tracker.touch(call)
 
 
+def _clock_set(tracker: Tracker, signal: s.ClockSet) -> None:
+    for call in tracker.live():
+        call.certainty = Certainty.BOUNDED
+        tracker.touch(call)
+
+
 def _stopped(tracker: Tracker, signal: s.PbxStopped) -> None:
     for channel in sorted(tracker.channels.values(), key=lambda c: uid_order(c.uid)):
         if channel.ended_at is None:
@@ -372,6 +378,7 @@ HANDLERS: dict[type[Any], Callable[[Tracker, Any], None]] = {
     s.ConferenceJoined: _conference_joined,
     s.ConferenceLeft: _conference_left,
     s.LinkLost: _link_lost,
+    s.ClockSet: _clock_set,
     s.Snapshot: reconcile,
     s.PbxStopped: _stopped,
 }
