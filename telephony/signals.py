@@ -287,6 +287,8 @@ class PbxStopped(NamedTuple):
     """The PBX said good-bye, or its start time changed. Every channel that had not ended was alive until `at`."""
 
     at: float
+    began_before: float = float("inf")
+    """Channels that began later belong to the PBX as it was started anew."""
 
 
 Signal = (

@@ -343,7 +343,7 @@ def _clock_set(tracker: Tracker, signal: s.ClockSet) -> None:
 
 def _stopped(tracker: Tracker, signal: s.PbxStopped) -> None:
     for channel in sorted(tracker.channels.values(), key=lambda c: uid_order(c.uid)):
-        if channel.ended_at is None:
+        if channel.ended_at is None and channel.began_at < signal.began_before:
             channel.call.certainty = Certainty.BOUNDED
             tracker.end_channel(channel, max(channel.last_at, signal.at), 0)
 
