@@ -18,11 +18,12 @@ from ami_bridge.capture import CaptureCounters, read_capture
 from ami_bridge.cel import CelReader, CelRow, CelTranslator
 from ami_bridge.interpreter import Interpreter
 from ami_bridge.message import Message
+from ami_bridge.pbx_clock import ClockGate, PbxClock
 from ami_bridge.quarantine import LinkSession, judge
 from telephony.errors import NeedsPerson
 from telephony.facts import CallFacts
 from telephony.numbers import DEFAULT_EXTENSIONS, Numbering
-from telephony.signals import LinkLost, Signal
+from telephony.signals import ClockSet, LinkLost, Signal
 from telephony.tracker import Tracker
 
 BEFORE_ANY = float("-inf")
@@ -50,18 +51,29 @@ class Replay:
     def link(self, messages: Iterable[Message]) -> None:
         """One link's messages; a second one is a reconnect, and what came between is told from CEL."""
         session = LinkSession()
+        gate = _gate_of(session)
         first = True
         for message in messages:
             if first:
                 self._begin_link(message.arrived_at)
                 first = False
             elif _is_login(message):
+                self._judge(gate.flush(), gate, session)
                 self._begin_link(message.arrived_at)
                 session = LinkSession()
+                gate = _gate_of(session)
+            self._judge(gate.take(message), gate, session)
+        self._judge(gate.flush(), gate, session)
+        self._feed(self._interpreter.snapshot_done())
+
+    def _judge(self, messages: Iterable[Message], gate: ClockGate, session: LinkSession) -> None:
+        while gate.steps:
+            gate.steps.popleft()
+            self._feed(iter([ClockSet(self._interpreter.last_at)]))
+        for message in messages:
             verdict = judge(message, session)
             if verdict.usable:
                 self._feed(self._interpreter.message(verdict.message))
-        self._feed(self._interpreter.snapshot_done())
 
     def finish(self) -> list[CallFacts]:
         """What CEL knows after the last message, then all calls in order of start."""
@@ -102,6 +114,10 @@ class Replay:
             for gone in change.absorbed:
                 self.told.pop(gone, None)
             self.told[change.facts.id] = change.facts
+
+
+def _gate_of(session: LinkSession) -> ClockGate:
+    return ClockGate(PbxClock(absolute=False), lambda: session.channels, live=False)
 
 
 def _drained(signals: Iterator[Signal]) -> tuple[Signal, ...]:

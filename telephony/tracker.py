@@ -340,9 +340,15 @@ def _link_lost(tracker: Tracker, signal: s.LinkLost) -> None:
         tracker.touch(call)
 
 
+def _clock_set(tracker: Tracker, signal: s.ClockSet) -> None:
+    for call in tracker.live():
+        call.certainty = Certainty.BOUNDED
+        tracker.touch(call)
+
+
 def _stopped(tracker: Tracker, signal: s.PbxStopped) -> None:
     for channel in sorted(tracker.channels.values(), key=lambda c: uid_order(c.uid)):
-        if channel.ended_at is None:
+        if channel.ended_at is None and channel.began_at < signal.began_before:
             channel.call.certainty = Certainty.BOUNDED
             tracker.end_channel(channel, max(channel.last_at, signal.at), 0)
 
@@ -377,6 +383,7 @@ HANDLERS: dict[type[Any], Callable[[Tracker, Any], None]] = {
     s.ConferenceJoined: _conference_joined,
     s.ConferenceLeft: _conference_left,
     s.LinkLost: _link_lost,
+    s.ClockSet: _clock_set,
     s.Snapshot: reconcile,
     s.PbxStopped: _stopped,
 }
