@@ -107,21 +107,14 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
 """What is imported as a field of ours."""
 
 PHONE_WORDS = frozenset(
-    "phone phones telephone telephones mobilephone mobiltelefon telefon telefonu telefonnummer telefonni telefone telefono "
-    "teléfono telefoni téléphone telefonas tālrunis tlf τηλέφωνο τηλεφωνο telefoon tel tél "
-    "телефон телефона телефоны телефону радиотелефон тел phonenumber mobilenumber".split()
+    ["phone", "phones", "telephone", "telephones", "mobilephone", "mobiltelefon", "telefon", "telefonu", "telefonnummer", "telefonni", "telefone", "telefono", "teléfono", "telefoni", "téléphone", "telefonas", "tālrunis", "tlf", "τηλέφωνο", "τηλεφωνο", "telefoon", "tel", "tél", "телефон", "телефона", "телефоны", "телефону", "радиотелефон", "тел", "phonenumber", "mobilenumber"]
 )
 """A heading with one of these words speaks of a telephone."""
-EMAIL_WORDS = frozenset("email emails mail mails mailadresse epost eposta почта почты пошта пошти email2".split())
+EMAIL_WORDS = frozenset(["email", "emails", "mail", "mails", "mailadresse", "epost", "eposta", "почта", "почты", "пошта", "пошти", "email2"])
 _PHONE_PARTS = ("电话", "電話", "手机号", "手机", "手機", "전화", "휴대", "هاتف", "جوال", "טלפון")  # written without spaces
 _EMAIL_PARTS = ("邮箱", "邮件", "郵件", "メール", "이메일", "البريد", "دوא")
 OTHER_WORDS = frozenset(
-    "type types тип типа typ tipo 类型 label formatted код code country страна kraj pais kod fax факс faks telefax owner "
-    "status статус consent opt optout unsubscribed bounced bounce marketing calls call звонка звонков звонок last "
-    "последний последнего дата date время time source источник display name имя краткое not не do unsubscribe "
-    "подписка согласие verified valid count domain домен extension добавочный телекс телетайп provider operator "
-    "оператор сервер server account client клиент password пароль sent opened clicked hard reason причина quarantine "
-    "quarantined assistant bot бот".split()
+    ["type", "types", "тип", "типа", "typ", "tipo", "类型", "label", "formatted", "код", "code", "country", "страна", "kraj", "pais", "kod", "fax", "факс", "faks", "telefax", "owner", "status", "статус", "consent", "opt", "optout", "unsubscribed", "bounced", "bounce", "marketing", "calls", "call", "звонка", "звонков", "звонок", "last", "последний", "последнего", "дата", "date", "время", "time", "source", "источник", "display", "name", "имя", "краткое", "not", "не", "do", "unsubscribe", "подписка", "согласие", "verified", "valid", "count", "domain", "домен", "extension", "добавочный", "телекс", "телетайп", "provider", "operator", "оператор", "сервер", "server", "account", "client", "клиент", "password", "пароль", "sent", "opened", "clicked", "hard", "reason", "причина", "quarantine", "quarantined", "assistant", "bot", "бот"]
 )
 """With one of these words beside it a heading speaks of something about a telephone or an address, not of it."""
 _ALLOWED_BESIDE = {"assistant": "phone", "client": "phone", "клиент": "phone", "call": "phone"}

@@ -22,11 +22,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records import wire
 from call_records.book import import_undo
-from call_records.book.import_writing import Writing, hold, known_of, write
 from call_records.book.code_pages import ENCODINGS
 from call_records.book.contact_files import form_of, guess_mapping, read_file
 from call_records.book.headings import FACT, LEFT_OUT
 from call_records.book.import_process import ImportProcesses
+from call_records.book.import_writing import Writing, hold, known_of, write
 from call_records.book.mapping import FIELDS, Mapped, mapped_from
 from call_records.book.planning import Becoming, Decision, Plan, Reader, Row, RowProblem
 from call_records.book.rows import Home
@@ -54,6 +54,13 @@ STILL = timedelta(
 )  # without getting further: whoever worked at it was killed; a piece takes half a second
 AGAIN_SECONDS = 3.0  # when the database was away in the middle
 TRIES = 20  # a minute of it; then a person goes on by a click
+
+
+Observer = Callable[[Sequence[Decision]], None]
+
+
+def _nobody(_decisions: Sequence[Decision]) -> None:
+    """Nobody wants to know each row."""
 
 
 class State(StrEnum):
@@ -261,6 +268,12 @@ class ImportDesk:
             done=0,
         )
 
+    async def choose_as(self, import_id: UUID, mapped: Mapped) -> None:
+        """The same with everything said at once: how the file is written, and its columns."""
+        found = await self._found(import_id)
+        before = (State.CHOOSING, State.CHECKED)
+        await self._turn(found.id, before, State.CHECKING, mapping=mapped.as_json(), counts={}, problems=[], done=0)
+
     async def back(self, import_id: UUID) -> None:
         """Choose the columns again."""
         await self._turn(import_id, (State.CHECKED, State.CHECKING), State.CHOOSING)
@@ -318,20 +331,20 @@ class ImportDesk:
                 log.exception("import_failed", import_id=str(import_id))
                 return
 
-    async def work(self, import_id: UUID) -> None:
-        """Bring it to its next rest: tried out, done or undone."""
+    async def work(self, import_id: UUID, *, observe: Observer | None = None) -> None:
+        """Bring it to its next rest: tried out, done or undone. `observe` is told of every row that was decided."""
         found = await self._found(import_id)
         if found.state is State.CHECKING:
-            await self._check(found)
+            await self._check(found, observe or _nobody)
         elif found.state is State.RUNNING:
-            await self._run(found)
+            await self._run(found, observe or _nobody)
         elif found.state is State.UNDOING:
             await self._undo(import_id)
 
     async def _reader(self, connection: AsyncConnection, found: Import, sheet: Sheet) -> Reader:
         return Reader(sheet.headings, found.mapped, self._home, await owners_of(connection))
 
-    async def _check(self, found: Import) -> None:
+    async def _check(self, found: Import, observe: Observer) -> None:
         sheet = await self._whole_sheet(found)
         plan, tally = Plan(), Tally()
         with_notes = "note" in found.mapped.columns
@@ -345,7 +358,9 @@ class ImportDesk:
                     known = await known_of(connection, rows, import_id=found.id, with_notes=with_notes)
             for entry in known:
                 plan.add(entry)
-            tally.take([plan.decide(row) for row in rows])
+            decisions = [plan.decide(row) for row in rows]
+            tally.take(decisions)
+            observe(decisions)
             if not await self._mark(found.id, State.CHECKING, first + len(rows)):
                 return  # somebody went back to the columns
         counts = tally.as_json(len(plan.companies), preview=True)
@@ -369,7 +384,7 @@ class ImportDesk:
                 result = await connection.execute(marking.values(done=done, worked_at=datetime.now(UTC)))
         return bool(result.rowcount)
 
-    async def _run(self, found: Import) -> None:
+    async def _run(self, found: Import, observe: Observer) -> None:
         sheet = await self._whole_sheet(found)
         with plain_errors():
             async with self._engine.connect() as connection:
@@ -377,9 +392,9 @@ class ImportDesk:
         done: int | None = found.done
         while done is not None:
             rows = await _understand(reader, sheet, done)
-            done = await self._piece(found, rows, done)
+            done = await self._piece(found, rows, done, observe)
 
-    async def _piece(self, found: Import, rows: Sequence[Row], first: int) -> int | None:
+    async def _piece(self, found: Import, rows: Sequence[Row], first: int, observe: Observer) -> int | None:
         """Import these rows; returns where to go on, None when it is over."""
         held = select(
             imports.c.state, imports.c.done, imports.c.counts, imports.c.account_id, imports.c.problems
@@ -407,6 +422,7 @@ class ImportDesk:
                 if over:
                     values |= {"state": State.DONE.value, "data": None}
                 await connection.execute(update(imports).where(imports.c.id == found.id).values(**values))
+        observe(decisions)
         return None if over else first + len(rows)
 
     async def _undo(self, import_id: UUID) -> None:

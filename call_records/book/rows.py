@@ -51,10 +51,10 @@ def phones_of(texts: Iterable[str], home: Home) -> list[Written]:
 
 def check_phones(texts: Iterable[str], home: Home) -> None:
     """Raises PeerMistake for a field with something in it and no number: nobody looks for it among the numbers."""
-    for text in texts:
-        if text.strip() and not is_withheld(text) and not any(map(is_recognised, home.written(text))):
+    for typed in texts:
+        if typed.strip() and not is_withheld(typed) and not any(map(is_recognised, home.written(typed))):
             raise PeerMistake(
-                f"No number recognised in “{text.strip()[:60]}”.",
+                f"No number recognised in “{typed.strip()[:60]}”.",
                 remedy="Write at least three digits, or put it into the notes.",
             )
 

@@ -117,7 +117,7 @@ class FileForm:
     sheet: str | None = None
 
 
-def read_sheet(data: bytes, how: FileForm = FileForm()) -> Sheet:  # noqa: B008  # frozen
+def read_sheet(data: bytes, how: FileForm = FileForm()) -> Sheet:  # frozen
     """The file as a table. What is not told is guessed. Raises PeerMistake for a file that is none, or too large."""
     check_size(data)
     text, chosen = read_text(data, page_of(how.encoding) if how.encoding else None, is_heading=is_known)
@@ -131,7 +131,7 @@ def read_sheet(data: bytes, how: FileForm = FileForm()) -> Sheet:  # noqa: B008 
     return replace(_table(records, how), encoding=chosen, delimiter=by)
 
 
-def read_book(data: bytes, how: FileForm = FileForm()) -> Sheet:  # noqa: B008  # frozen
+def read_book(data: bytes, how: FileForm = FileForm()) -> Sheet:  # frozen
     """A sheet of a workbook as a table. Raises PeerMistake as `read_sheet`."""
     check_size(data)
     book = read_workbook(data, how.sheet)

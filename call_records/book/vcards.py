@@ -25,8 +25,8 @@ COLUMNS = ("Name", "Phones", "E-mails", "Company", "Position", "Tags", "Note", "
 _LINE_MOST = 75  # octets; RFC 6350, 3.2
 VALUE_MOST = 64 * 1024  # bytes of one property that are kept; a note may be long, a picture is not read
 PROPERTIES_MOST = 500  # of one card
-_READ = frozenset("N FN NICKNAME TEL EMAIL ORG TITLE ROLE CATEGORIES NOTE ADR URL BDAY".split())
-_BINARY = frozenset("PHOTO LOGO SOUND KEY".split())
+_READ = frozenset(["N", "FN", "NICKNAME", "TEL", "EMAIL", "ORG", "TITLE", "ROLE", "CATEGORIES", "NOTE", "ADR", "URL", "BDAY"])
+_BINARY = frozenset(["PHOTO", "LOGO", "SOUND", "KEY"])
 _PROPERTY = re.compile(rb"(?:[\w\-]{1,60}\.)?([A-Za-z][\w\-]{0,60})(?=[;:])")
 
 

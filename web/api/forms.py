@@ -264,7 +264,7 @@ def _understood(request: Request, form: WebForm, fields: Mapping[str, str], body
             ours[what] = value.strip()
         if what != "message":
             rest[name] = value.strip()[:VALUE_MOST]
-    ours |= read_by_value(rest, ours, site_of(request).settings.region)
+    ours |= read_by_value(rest, ours, site_of(request).settings.region or "ZZ")
     phone = " ".join(ours.get("phone", "").split())[:200] or None
     email = ours.get("email", "").lower()[:200]
     good = email if re.fullmatch(r"[^@\s,;<>]+@[^@\s,;<>]+", email) else None
