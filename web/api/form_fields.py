@@ -30,8 +30,40 @@ NAMES = frozenset(
      "imię", "имя и фамилия", "как вас зовут", "как к вам обращаться", "seu nome", "su nombre", "ihr name", "votre nom"}
 )  # fmt: skip
 _BUILDERS = frozenset(
-    "your form fields field input forms wpforms contact lead user ваш ваша ваше twój twoj seu su votre ihr your1 "
-    "entry item data client customer text email1 et pb ff nf gform".split()
+    [
+        "your",
+        "form",
+        "fields",
+        "field",
+        "input",
+        "forms",
+        "wpforms",
+        "contact",
+        "lead",
+        "user",
+        "ваш",
+        "ваша",
+        "ваше",
+        "twój",
+        "twoj",
+        "seu",
+        "su",
+        "votre",
+        "ihr",
+        "your1",
+        "entry",
+        "item",
+        "data",
+        "client",
+        "customer",
+        "text",
+        "email1",
+        "et",
+        "pb",
+        "ff",
+        "nf",
+        "gform",
+    ]
 )
 """Words that builders of forms put before a field's name."""
 _EMAIL = re.compile(r"[^@\s,;<>]{1,64}@[^@\s,;<>]{1,190}\.[^@\s,;<>.]{2,63}")
@@ -41,7 +73,11 @@ _ONLY_A_NUMBER = re.compile(r"[\d\s()+.\-/]{7,30}")
 def pairs_of(body: bytes, content_type: str) -> list[tuple[str, str]]:
     """The fields of an urlencoded body, in the letters they were written in. Raises ValueError for too many."""
     raw = parse_qsl(
-        body.decode("latin-1"), keep_blank_values=True, max_num_fields=PAIRS_MOST, encoding="latin-1", errors="strict"
+        body.decode("latin-1"),
+        keep_blank_values=True,
+        max_num_fields=PAIRS_MOST,
+        encoding="latin-1",
+        errors="strict",
     )
     return in_letters(raw, content_type)
 
@@ -59,9 +95,13 @@ def _page(pairs: list[tuple[bytes, bytes]], content_type: str) -> str:
         everything.decode("utf-8")
     except UnicodeDecodeError:
         said = re.search(r"charset=[\"']?([\w\-:.]{1,40})", content_type, re.I)
-        own = next((value.decode("ascii", "replace") for name, value in pairs if name == CHARSET.encode()), "")
+        own = next(
+            (value.decode("ascii", "replace") for name, value in pairs if name == CHARSET.encode()), ""
+        )
         named = (page_of(one) for one in (said[1] if said else "", own) if one)
-        return next((page for page in named if page not in (None, "utf-8", "utf-16")), None) or guess_encoding(everything)
+        return next(
+            (page for page in named if page not in (None, "utf-8", "utf-16")), None
+        ) or guess_encoding(everything)
     return "utf-8"
 
 
@@ -69,7 +109,9 @@ def meaning_of(name: str) -> str | None:
     """Our field that a form's field is by its name: name, phone, email or message."""
     plain = plain_heading(name[:NAME_LONGEST])
     words = plain.split()
-    while len(words) > 1 and words[-1].isdigit() and words[0] != "text":  # text-1 of a builder may hold anything
+    while (
+        len(words) > 1 and words[-1].isdigit() and words[0] != "text"
+    ):  # text-1 of a builder may hold anything
         words.pop()
     for heading in (plain, " ".join(words), " ".join(word for word in words if word not in _BUILDERS)):
         if heading in MESSAGES:
