@@ -7,148 +7,18 @@ a channel that began under another's linked id. Facts: docs.asterisk.org, "CEL S
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from ami_bridge.translate import (
-    NAME_LIMIT,
-    SERVICE_APPS,
-    USER_EVENTS,
-    clean_name,
-    clean_number,
-    told_by_dialplan,
-)
+from ami_bridge.cel_reading import COLUMNS, CelReader, CelRow, row_of
+from ami_bridge.translate import SERVICE_APPS, USER_EVENTS, clean_name, told_by_dialplan
 from telephony import signals as s
 
-COLUMNS = [
-    "eventtype",
-    "eventtime",
-    "cidname",
-    "cidnum",
-    "cidani",
-    "cidrdnis",
-    "ciddnid",
-    "exten",
-    "context",
-    "channame",
-    "appname",
-    "appdata",
-    "amaflags",
-    "accountcode",
-    "uniqueid",
-    "linkedid",
-    "peer",
-    "userfield",
-    "eventextra",
-]
-"""The order in which our `cel_custom.conf` writes; a header line with other columns in another order wins."""
+__all__ = ["COLUMNS", "CelReader", "CelRow", "CelTranslator", "row_of"]
+
 ABSENT = (
     "N/A"  # what CEL writes for a channel that an event does not have: were it one, it would join strangers
 )
-FIELD_LIMIT = (
-    65_536  # characters; csv's own default is 131 072, and no honest field of Asterisk comes near either
-)
-
-
-LATEST = 4e9  # Unix seconds, the year 2096; a number beyond it is damage, and no calendar may hold it
-
-
-class CelRow(NamedTuple):
-    """One row, parsed; `extra` is the decoded `eventextra`."""
-
-    kind: str
-    at: float
-    look: s.Look
-    app: str
-    data: str
-    extra: dict[str, Any]
-    cells: dict[str, str]
-    """The row as read, by column; empty ones left out. Kept with the call it told of."""
-
-
-class CelReader:
-    """Reads rows and counts what it cannot read."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self.broken = 0
-
-    def read(self, lines: Iterable[str]) -> Iterator[CelRow]:
-        """Rows in file order. A broken row is counted and passed over."""
-        csv.field_size_limit(FIELD_LIMIT)
-        columns = {name: index for index, name in enumerate(COLUMNS)}
-        reader = csv.reader(lines)
-        while True:
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error:
-                self.broken += 1
-                continue
-            lowered = [cell.strip().lower() for cell in cells]
-            if "eventtype" in lowered and "uniqueid" in lowered:
-                columns = {name: index for index, name in enumerate(lowered)}
-                continue
-            row = _row(cells, columns)
-            if row is None:
-                self.broken += bool(cells)
-            else:
-                self.rows += 1
-                yield row
-
-
-def _row(cells: list[str], columns: dict[str, int]) -> CelRow | None:
-    def cell(name: str) -> str:
-        index = columns.get(name)
-        return cells[index] if index is not None and index < len(cells) else ""
-
-    at = _time(cell("eventtime"))
-    uid, channel = cell("uniqueid"), cell("channame")
-    if at is None or not uid or not channel or len(channel) > NAME_LIMIT:
-        return None
-    look = s.Look(
-        uid,
-        cell("linkedid"),
-        channel,
-        "",
-        clean_number(cell("cidnum")),
-        clean_name(cell("cidname")),
-        cell("exten"),
-    )
-    kept = {name: cells[index] for name, index in columns.items() if index < len(cells) and cells[index]}
-    return CelRow(
-        cell("eventtype"), at, look, cell("appname"), cell("appdata"), _extra(cell("eventextra")), kept
-    )
-
-
-def row_of(cells: dict[str, str]) -> CelRow | None:
-    """A row from its cells by column, as kept with a call; None when it cannot be one."""
-    return _row(list(cells.values()), {name: index for index, name in enumerate(cells)})
-
-
-def _time(text: str) -> float | None:
-    """Unix seconds of a time as `cel_custom` may write it; None when it is no time of any PBX."""
-    try:
-        at = float(text)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(text)
-            at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        except (ValueError, OverflowError):
-            return None
-    return at if 0.0 < at < LATEST else None
-
-
-def _extra(text: str) -> dict[str, Any]:
-    try:
-        told = json.loads(text) if text else {}
-    except ValueError:
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 class CelTranslator:

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from ami_bridge.capture import CaptureCounters, read_capture
 from ami_bridge.cel import CelReader, CelRow, CelTranslator
+from ami_bridge.csv_forms import decoded
 from ami_bridge.interpreter import Interpreter
 from ami_bridge.message import Message
 from ami_bridge.quarantine import LinkSession, judge
@@ -177,28 +178,39 @@ def read_cel(*paths: Path) -> list[CelRow]:
     rows: list[CelRow] = []
     for path in paths:
         reader = CelReader()
-        try:
-            with _text(path) as lines:
-                rows += reader.read(lines)
-        except (OSError, EOFError, zlib.error) as fault:
-            raise NeedsPerson(
-                f"Cannot read {path}: {getattr(fault, 'strerror', None) or fault}.",
-                remedy="Check the path and its permissions.",
-            ) from fault
-        if reader.broken and not reader.rows:
+        rows += reader.read([text_of_table(path)])
+        if not reader.rows and reader.broken:
             raise NeedsPerson(
                 f"{path} is not a channel event log: no row has a time, a channel and a uniqueid.",
                 remedy="Give the columns in the order of asterisk-config's cel_custom, or a header line with their names.",
             )
+        if reader.rows and reader.strange == reader.rows:
+            raise NeedsPerson(
+                f"{path} is not a channel event log: no row is one of Asterisk's events (CHAN_START, ANSWER …).",
+                remedy="Let the column eventtype hold the events' names or Asterisk's own numbers.",
+            )
         if reader.broken:
             _note(f"{reader.broken} broken rows of {path} were passed over.")
+        if reader.offset:
+            _note(f"The times of {path} are local ({_zone_named(reader.offset)}); they were corrected.")
     return sorted(rows, key=lambda row: row.at)
 
 
-def _text(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", errors="replace", newline="")
-    return path.open(encoding="utf-8", errors="replace", newline="")
+def text_of_table(path: Path) -> str:
+    """A CSV file's text, whatever it was written with. Raises NeedsPerson when it cannot be read."""
+    try:
+        data = path.read_bytes()
+        return decoded(gzip.decompress(data) if path.suffix == ".gz" else data)
+    except (OSError, EOFError, zlib.error) as fault:
+        raise NeedsPerson(
+            f"Cannot read {path}: {getattr(fault, 'strerror', None) or fault}.",
+            remedy="Check the path and its permissions.",
+        ) from fault
+
+
+def _zone_named(offset: float) -> str:
+    minutes = round(offset / 60)
+    return f"UTC{'-' if minutes < 0 else '+'}{abs(minutes) // 60}:{abs(minutes) % 60:02}"
 
 
 def _note(sentence: str) -> None:
