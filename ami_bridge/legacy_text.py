@@ -50,7 +50,7 @@ def old_text(data: bytes) -> str | None:
     """The one way to read these bytes as words of a language; None when there is none, or more than one."""
     for page in CYRILLIC_PAGES:
         text = _as(data, page)
-        if text and _reads_as_cyrillic(text):
+        if text and _reads_as_cyrillic(text) and (page == CYRILLIC_PAGES[0] or not _in_capitals(text)):
             return text
     latin = {page: text for page in LATIN_PAGES if (text := _as(data, page)) and _reads_as_latin(text)}
     western = latin.get(LATIN_PAGES[0], "")
@@ -72,6 +72,10 @@ def _foreign(text: str) -> list[str]:
     if not all(_belongs_to_text(letter) for letter in text if not letter.isascii()):
         return []
     return [word for word in _WORD.findall(text) if not word.isascii()]
+
+
+def _in_capitals(text: str) -> bool:
+    return all(map(str.isupper, _foreign(text)))
 
 
 def _belongs_to_text(letter: str) -> bool:

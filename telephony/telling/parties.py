@@ -32,7 +32,7 @@ def party_of(channel: Channel, call: CallRecord, numbering: Numbering, *, is_cal
         return channel.party
     raw = "" if channel.number in ROUTINE else channel.number
     if channel.dial is not None:
-        raw = dialled_number(channel.dial.dial_string) or raw or channel.dial.exten
+        raw = dialled_number(channel.dial.dial_string) or raw or _dialled_by_phone(channel, call)
     if not is_caller and not raw:
         raw = call.requested or _asked_for(call)
     if is_withheld(raw) or (channel.withheld and is_caller):
@@ -43,6 +43,14 @@ def party_of(channel: Channel, call: CallRecord, numbering: Numbering, *, is_cal
     ):  # what was dialled stays; who merely looks like the caller may be dialled yet
         channel.party = party
     return party
+
+
+def _dialled_by_phone(channel: Channel, call: CallRecord) -> str:
+    """The number at which a phone's call was sent on to this line. Where a line called, it is our own number."""
+    if channel.dial is None:
+        return ""
+    source = call.channels.get(channel.dial.source or "")
+    return "" if source is not None and source.kind is Kind.TRUNK else channel.dial.exten
 
 
 def _asked_for(call: CallRecord) -> str:
