@@ -20,6 +20,8 @@ __all__ = ["COLUMNS", "CelReader", "CelRow", "CelTranslator", "row_of"]
 
 LOCAL = "Local/"
 CONFERENCE = "ConfBridge"
+PICKUPS = ("Pickup", "PickupChan")
+PICKUP_SECONDS = 2.0  # from dialling the feature code to having the call (measured below 0.01 s; whole seconds are met)
 BY_DIALPLAN = "dialplan/builtin"
 OUTGOING = ("AppDial", "AppQueue")
 """What a called channel's rows name as its application."""
@@ -40,6 +42,7 @@ class CelTranslator:
         self._undialled: dict[str, None] = {}
         self._queued: set[str] = set()
         self._bridges = BridgeGuess()
+        self._taker = (float("-inf"), "")
 
     def translate(self, row: CelRow) -> Iterator[s.Signal]:
         """The signals in one row."""
@@ -134,6 +137,8 @@ class CelTranslator:
 
     def _answer(self, row: CelRow) -> Iterator[s.Signal]:
         look = self._known(row)._replace(state="Up")
+        if row.app in PICKUPS:
+            self._taker = (row.at, look.uid)
         yield s.ChannelChanged(row.at, look)
         if look.uid in self._callees:
             self._callees.discard(look.uid)
@@ -170,13 +175,13 @@ class CelTranslator:
 
     def _gone(self, row: CelRow) -> Iterator[s.Signal]:
         self._callees.discard(row.look.uid)
+        self._bridges.left(row)
         self._undialled.pop(row.look.uid, None)
         self._queued.discard(row.look.uid)
         self._dialling.pop(row.look.uid, None)
         yield s.ChannelEnded(row.at, self._known(row), 0)
 
     def _linked_gone(self, row: CelRow) -> Iterator[s.Signal]:
-        self._bridges.forget(row.look.linked)
         for uid, look in list(self._looks.items()):
             if look.linked == row.look.linked:
                 del self._looks[uid]
@@ -204,8 +209,11 @@ class CelTranslator:
 
     def _pickup(self, row: CelRow) -> Iterator[s.Signal]:
         taker = self._other(row.extra, "pickup_channel", name="pickup_channel")
+        if taker is None and row.at - self._taker[0] <= PICKUP_SECONDS:
+            taker = self._looks.get(self._taker[1])
         if taker is not None:
-            yield s.PickedUp(row.at, taker, self._known(row))
+            self._bridges.picked_up(taker.linked, row.look.linked)
+            yield s.PickedUp(row.at, taker._replace(state=""), self._known(row))
 
     def _park(self, row: CelRow) -> Iterator[s.Signal]:
         yield s.Parked(row.at, self._known(row), str(row.extra.get("parker_dial_string", "")), "")

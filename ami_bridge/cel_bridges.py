@@ -21,6 +21,7 @@ class BridgeGuess:
         self._place: OrderedDict[str, str] = OrderedDict()
         """Channel name → bridge, of channels that are in one that no row named."""
         self._members: dict[str, dict[str, CelRow]] = {}
+        self._taken: OrderedDict[str, str] = OrderedDict()
         self._peers_known = False
         self._made = 0
 
@@ -40,11 +41,14 @@ class BridgeGuess:
         """The bridge that the row's channel left; empty when nobody saw it come."""
         return str(row.extra.get("bridge_id", "")) or self._take_out(row.look.name)
 
-    def forget(self, linked: str) -> None:
-        """The calls under this linked id are over."""
-        gone = [name for bridge in self._members.values() for name, row in bridge.items() if row.look.linked == linked]
-        for name in gone:
-            self._take_out(name)
+    def picked_up(self, taker_linked: str, linked: str) -> None:
+        """Whoever takes a call over comes into its bridge under the linked id of their own attempt."""
+        self._taken[taker_linked] = linked
+        while len(self._taken) > REMEMBERED:
+            self._taken.popitem(last=False)
+
+    def _call_of(self, row: CelRow) -> str:
+        return self._taken.get(row.look.linked, row.look.linked)
 
     def _of_peers(self, row: CelRow) -> str:
         peers = [name for name in row.cells.get("peer", "").split(",") if name]
@@ -54,8 +58,8 @@ class BridgeGuess:
     def _of_one_who_waits(self, row: CelRow) -> str:
         for bridge, members in reversed(self._members.items()):
             other = next(iter(members.values()))
-            alone = len(members) == 1 and other.look.linked == row.look.linked and other.look.uid != row.look.uid
-            if alone and not self._peers_known and not (row.app in CALLED and other.app in CALLED):
+            alone = len(members) == 1 and other.look.uid != row.look.uid
+            if alone and self._call_of(other) == self._call_of(row) and not self._peers_known and not (row.app in CALLED and other.app in CALLED):
                 return bridge
         return ""
 

@@ -42,6 +42,10 @@ class CelFile:
         earlier = [row for row in rows if context_since <= row.at <= since]
         return earlier, [row for row in rows if row.at > since]
 
+    def newest(self) -> list[CelRow]:
+        """The last rows, some hundreds. Raises OSError, also when the file is not there."""
+        return sorted(self._tail(self.path, float("inf")), key=_at)
+
     def unread(self, since: float) -> list[CelRow]:
         """Rows appended since the last time, none older than `since` (Unix seconds). Raises OSError."""
         before = self._place

@@ -22,6 +22,7 @@ from ami_bridge.message import Message
 from ami_bridge.quarantine import LinkSession, judge
 from telephony.errors import NeedsPerson
 from telephony.facts import CallFacts
+from telephony.local_times import zone_named
 from telephony.numbers import DEFAULT_EXTENSIONS, Numbering
 from telephony.signals import LinkLost, Signal
 from telephony.tracker import Tracker
@@ -80,6 +81,7 @@ class Replay:
             row = self._cel[self._cel_from]
             self._cel_from += 1
             signals = self._translator.translate(row)
+            row = row.not_before(since)
             self.tracker.reconstructing = row.at > since
             self._feed(signals if row.at > since - OVERLAP_SECONDS else iter(_drained(signals)))
         self.tracker.reconstructing = False
@@ -192,7 +194,7 @@ def read_cel(*paths: Path) -> list[CelRow]:
         if reader.broken:
             _note(f"{reader.broken} broken rows of {path} were passed over.")
         if reader.offset:
-            _note(f"The times of {path} are local ({_zone_named(reader.offset)}); they were corrected.")
+            _note(f"The times of {path} are local ({zone_named(reader.offset)}); they were corrected.")
     return sorted(rows, key=lambda row: row.at)
 
 
@@ -206,11 +208,6 @@ def text_of_table(path: Path) -> str:
             f"Cannot read {path}: {getattr(fault, 'strerror', None) or fault}.",
             remedy="Check the path and its permissions.",
         ) from fault
-
-
-def _zone_named(offset: float) -> str:
-    minutes = round(offset / 60)
-    return f"UTC{'-' if minutes < 0 else '+'}{abs(minutes) // 60}:{abs(minutes) % 60:02}"
 
 
 def _note(sentence: str) -> None:

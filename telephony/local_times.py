@@ -111,3 +111,9 @@ def _fitting(
     fitting = [one for one in offsets if floor <= shown - one <= until + OUT_OF_ORDER_SECONDS]
     later = fitting or [one for one in offsets if shown - one >= since - 2.0]
     return max(later, default=usual)  # the earliest moment of those that fit: nothing lies between
+
+
+def zone_named(offset: float) -> str:
+    """`UTC+5:30` of 19800 seconds."""
+    minutes = round(offset / 60)
+    return f"UTC{'-' if minutes < 0 else '+'}{abs(minutes) // 60}:{abs(minutes) % 60:02}"
