@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import asyncmy
+from asyncmy.converters import conversions
 from asyncmy.errors import MySQLError
 
 from call_records.log_tables import (
@@ -34,6 +35,8 @@ from telephony.errors import NeedsPerson, SwitchhookError, TryLater
 PORT = 3306
 AT_ONCE = 5_000  # rows of one walk's step
 OPTIONS = frozenset({"unix_socket", "ssl", "ssl_ca"})
+AS_WRITTEN = {kind: convert for kind, convert in conversions.items() if not isinstance(kind, int)}
+"""What we send is converted; what the server sends stays the text that it wrote."""
 _NUMBERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
 _IN_UTC = "SET SESSION time_zone = '+00:00'"
 _READ_ONLY = "SET SESSION TRANSACTION READ ONLY"
@@ -198,7 +201,7 @@ def _address(url: str, kind: LogKind) -> dict[str, Any]:
         "unix_socket": options.get("unix_socket"),
         "database": database,
         "charset": "utf8mb4",
-        "conv": {},  # every value as the server wrote it
+        "conv": AS_WRITTEN,
         "connect_timeout": int(CONNECT_SECONDS),
         "autocommit": True,
         "ssl": _tls(options, kind),

@@ -78,7 +78,7 @@ class PostgresLog:
         return _written_order(await connection.fetch(self._query(columns, "", count)))
 
     def _query(self, columns: Mapping[str, str], where: str, most: int) -> str:
-        order = f"{self._kind.time} DESC" + (", id DESC" if "id" in columns else "")
+        order = f"{self._kind.time} DESC, {'id' if 'id' in columns else 'ctid'} DESC"
         return f"SELECT * FROM {self._table} {where} ORDER BY {order} LIMIT {int(most)}"  # noqa: S608 - the name was checked
 
 
@@ -99,7 +99,7 @@ def _bound(column: str, since: float, kind: LogKind) -> object:
 def _written_order(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Oldest first. By number where there is one: in the hour that is shown twice, times alone would mix the rows."""
     numbered = all(isinstance(row.get("id"), int) for row in rows)
-    ordered = sorted(rows, key=lambda row: row["id"]) if numbered else list(reversed(rows))
+    ordered = sorted(rows, key=lambda row: row["id"]) if numbered else reversed(rows)
     return [_cells(row) for row in ordered]
 
 

@@ -43,7 +43,7 @@ class CelFromTable:
     async def since(self, moment: float) -> Sequence[CelRow]:
         """All rows not older than that moment."""
         cells = await self._table.rows_since(moment)
-        rows = sorted(self._reader.rows_from(cells), key=lambda row: row.at)
+        rows = sorted(self._reader.rows_from(cells), key=_place)
         return [row for row in rows if row.at >= moment]
 
     async def unread(self, since: float) -> Sequence[CelRow]:
@@ -52,6 +52,14 @@ class CelFromTable:
         if rows:
             self._seen_until = max(row.at for row in rows)
         return rows
+
+
+_LAST = {"HANGUP": 1, "CHAN_END": 2, "LINKEDID_END": 3}
+
+
+def _place(row: CelRow) -> tuple[float, int]:
+    """By time. Rows of one moment come out of a table without numbers in any order: a channel's end is its last."""
+    return row.at, _LAST.get(row.kind, 0) if "id" not in row.cells else 0
 
 
 def cel_source(pbx: PbxSettings) -> CelSource | None:

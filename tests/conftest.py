@@ -16,6 +16,7 @@ FIXTURE_MODULES = (
     "tests.shared_out",
     "tests.asterisk_fixtures",
     "tests.postgres_fixtures",
+    "tests.mariadb_fixtures",
     "tests.browser_fixtures",
     "tests.recordings.s3_server",
 )
