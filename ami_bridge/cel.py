@@ -21,7 +21,9 @@ __all__ = ["COLUMNS", "CelReader", "CelRow", "CelTranslator", "row_of"]
 LOCAL = "Local/"
 CONFERENCE = "ConfBridge"
 PICKUPS = ("Pickup", "PickupChan")
-PICKUP_SECONDS = 2.0  # from dialling the feature code to having the call (measured below 0.01 s; whole seconds are met)
+PICKUP_SECONDS = (
+    2.0  # from dialling the feature code to having the call (measured below 0.01 s; whole seconds are met)
+)
 BY_DIALPLAN = "dialplan/builtin"
 OUTGOING = ("AppDial", "AppQueue")
 """What a called channel's rows name as its application."""

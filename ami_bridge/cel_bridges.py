@@ -59,7 +59,12 @@ class BridgeGuess:
         for bridge, members in reversed(self._members.items()):
             other = next(iter(members.values()))
             alone = len(members) == 1 and other.look.uid != row.look.uid
-            if alone and self._call_of(other) == self._call_of(row) and not self._peers_known and not (row.app in CALLED and other.app in CALLED):
+            if (
+                alone
+                and self._call_of(other) == self._call_of(row)
+                and not self._peers_known
+                and not (row.app in CALLED and other.app in CALLED)
+            ):
                 return bridge
         return ""
 

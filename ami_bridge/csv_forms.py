@@ -48,7 +48,9 @@ def decoded(data: bytes) -> str:
     return text_of(data.removeprefix(codecs.BOM_UTF8))
 
 
-def form_of(text: str, *, header: Callable[[Iterable[str]], bool], row: Callable[[Sequence[str]], bool]) -> CsvForm:
+def form_of(
+    text: str, *, header: Callable[[Iterable[str]], bool], row: Callable[[Sequence[str]], bool]
+) -> CsvForm:
     """How this text, the beginning of a file, is written. `header` and `row` know one of theirs when they see it."""
     head = text[:HEAD_CHARACTERS]
     backslashes = bool(_BACKSLASHED.search(head))

@@ -143,7 +143,9 @@ class MariaDbLog:
 
     async def _asked_by_time(self, cursor: Any, column: str, since: float) -> list[dict[str, str]]:
         time = self._kind.time
-        at: object = since if column.startswith(("double", "decimal", "float", *_NUMBERS)) else _written(since)
+        at: object = (
+            since if column.startswith(("double", "decimal", "float", *_NUMBERS)) else _written(since)
+        )
         statement = f"SELECT * FROM {self._table} WHERE {time} >= %s ORDER BY {time} DESC LIMIT {MOST_ROWS}"  # noqa: S608 - the name was checked
         return list(reversed(await _rows(cursor, statement, (at,))))
 

@@ -52,19 +52,20 @@ class CelExamination:
     """Whether `dial` is among the applications; without it an unanswered forward has no number."""
 
 
-async def examine_cel_source(pbx: PbxSettings, *, now: Callable[[], float] = time.time) -> CelExamination | None:
+async def examine_cel_source(
+    pbx: PbxSettings, *, now: Callable[[], float] = time.time
+) -> CelExamination | None:
     """The PBX's event log, looked at; None when it has none. Never raises for trouble with the log itself."""
-    if pbx.cel_url is None and pbx.cel_file is None:
-        return None
     place = f"the table {pbx.cel_table}" if pbx.cel_url is not None else str(pbx.cel_file)
     try:
         if pbx.cel_url is not None:
             table = open_log_table(pbx.cel_url.get_secret_value(), pbx.cel_table, CEL)
             return await _of_table(place, table, now())
-        assert pbx.cel_file is not None
-        return await asyncio.to_thread(_of_file, place, pbx.cel_file, now())
+        if pbx.cel_file is not None:
+            return await asyncio.to_thread(_of_file, place, pbx.cel_file, now())
     except SwitchhookError as trouble:
         return CelExamination(place, readable=False, problem=str(trouble), remedy=trouble.remedy)
+    return None
 
 
 async def _of_table(place: str, table: LogTable, now: float) -> CelExamination:

@@ -41,7 +41,7 @@ class PrivateMariaDb:
         """Start it, also after `stop`: its data are still there."""
         log = (self._directory / "log").open("ab")
         with log:
-            self._process = subprocess.Popen(  # noqa: S603
+            self._process = subprocess.Popen(  # noqa: S603, ASYNC220 - it is not waited for
                 [self._install.server, *self._options(), f"--port={self.port}"],
                 env=self._install.environment,
                 stdin=subprocess.DEVNULL,
@@ -50,11 +50,13 @@ class PrivateMariaDb:
             )
         try:
             async with asyncio.timeout(START_SECONDS):
-                while not await self._answers():
+                while not await self._answers():  # noqa: ASYNC110 - a server of another process sets no event
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
             await self.stop()
-            raise NoMariaDb(f"MariaDB did not start: {self._last_words()}", remedy="Look at what it says.") from None
+            raise NoMariaDb(
+                f"MariaDB did not start: {self._last_words()}", remedy="Look at what it says."
+            ) from None
 
     async def stop(self) -> None:
         """Stop it; at once where it does not stop by itself."""

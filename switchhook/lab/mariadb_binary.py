@@ -46,7 +46,9 @@ class MariaDbInstall:
     @property
     def environment(self) -> dict[str, str]:
         """What its programs need to find the libraries that came with them."""
-        own = [str(path) for path in sorted((self.tree / "usr/lib").glob("*-linux-gnu*")) if self.tree != SYSTEM]
+        own = [
+            str(path) for path in sorted((self.tree / "usr/lib").glob("*-linux-gnu*")) if self.tree != SYSTEM
+        ]
         return {**os.environ, "LC_ALL": "C", **({"LD_LIBRARY_PATH": ":".join(own)} if own else {})}
 
 
@@ -132,7 +134,12 @@ def _download(work: Path) -> list[Path]:
         "Acquire::Languages": "none",
         "Acquire::Retries": "2",
     }
-    apt = ["apt-get", "-qq", "-y", *(part for name, value in options.items() for part in ("-o", f"{name}={value}"))]
+    apt = [
+        "apt-get",
+        "-qq",
+        "-y",
+        *(part for name, value in options.items() for part in ("-o", f"{name}={value}")),
+    ]
     _run([*apt, "update"], "The distribution's package lists could not be fetched.")
     _run([*apt, "--download-only", "install", *PACKAGES], "The distribution's MariaDB could not be fetched.")
     return sorted((work / "archives").glob("*.deb"))
@@ -150,7 +157,9 @@ def _run(command: list[str], failure: str) -> None:
         raise NoMariaDb(failure, remedy="The mirror did not answer in time; try again.") from late
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["apt gave no reason"])[-1]
-        raise NoMariaDb(f"{failure} {last}", remedy="Check this machine's package mirror, or install MariaDB.")
+        raise NoMariaDb(
+            f"{failure} {last}", remedy="Check this machine's package mirror, or install MariaDB."
+        )
 
 
 def main() -> int:

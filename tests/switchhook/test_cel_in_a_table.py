@@ -35,7 +35,9 @@ COLUMNS = (
 )  # fmt: skip
 NUMBERS = {name: int(number) for number, name in TYPE_NAMES.items()}
 NEWER_TYPE = 99  # what a newer Asterisk writes and no call is told from
-TEXT_COLUMNS = ", ".join(f"{name} varchar(512)" for name in COLUMNS if name not in ("eventtype", "eventtime", "extra"))
+TEXT_COLUMNS = ", ".join(
+    f"{name} varchar(512)" for name in COLUMNS if name not in ("eventtype", "eventtime", "extra")
+)
 
 
 class Server(Protocol):
@@ -70,9 +72,7 @@ class PostgresServer:
         places = ", ".join(f"${number + 1}" for number in range(len(columns)))
         connection = await asyncpg.connect(self.url.replace("+asyncpg", ""))
         try:
-            await connection.executemany(
-                f"INSERT INTO cel ({', '.join(columns)}) VALUES ({places})", rows
-            )
+            await connection.executemany(f"INSERT INTO cel ({', '.join(columns)}) VALUES ({places})", rows)
         finally:
             await connection.close()
 
@@ -97,7 +97,8 @@ class MariaDbServer:
         """Rows into `cel`."""
         values = ", ".join(f"({', '.join(_literal(cell) for cell in row)})" for row in rows)
         await self.database.run(
-            "SET SESSION sql_mode = '', time_zone = '+00:00'", f"INSERT INTO cel ({', '.join(columns)}) VALUES {values}"
+            "SET SESSION sql_mode = '', time_zone = '+00:00'",
+            f"INSERT INTO cel ({', '.join(columns)}) VALUES {values}",
         )
 
 
@@ -250,7 +251,10 @@ async def test_a_table_in_local_time_is_corrected(
     await fill(server, "22/in_answered", late_hours=hours, ids=ids)
     file = captured("22/in_answered").cel
     table = CelFromTable(table_of(server))
-    assert differences(replayed(cel=file), replayed(cel=await table.since(file[0].at - 1.0)), seconds=0.002) == []
+    assert (
+        differences(replayed(cel=file), replayed(cel=await table.since(file[0].at - 1.0)), seconds=0.002)
+        == []
+    )
     middle = file[len(file) // 2].at
     assert len(await table.since(middle)) == sum(row.at >= middle for row in file)
 
@@ -356,7 +360,8 @@ class TestMariaDbAlone:
             await open_log_table(url, "cel", CEL).newest(1)
 
     @pytest.mark.parametrize(
-        "url", ["mysql://u@h", "mysql://u@h/a/b", "mysql://u@h:x/n", "mysql://u@h/n?other=1", "oracle://u@h/n"]
+        "url",
+        ["mysql://u@h", "mysql://u@h/a/b", "mysql://u@h:x/n", "mysql://u@h/n?other=1", "oracle://u@h/n"],
     )
     def test_an_address_that_says_nothing_is_refused(self, url: str) -> None:
         """Before anything is asked."""
