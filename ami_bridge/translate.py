@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from ami_bridge.legacy_text import UNREADABLE
 from ami_bridge.message import Message
 from telephony import signals as s
 from telephony.facts import CONSENTS, HIGHEST_RATING, LOWEST_RATING
@@ -35,7 +36,9 @@ def clean_number(raw: str) -> str:
 
 
 def clean_name(raw: str) -> str:
-    """A display name without control characters."""
+    """A display name without control characters; empty when it came in letters that nobody can read."""
+    if UNREADABLE in raw:
+        return ""
     text = (raw if raw.isprintable() else raw.translate(_CONTROL)).strip()[:NAME_LIMIT]
     return "" if text == "<unknown>" else text
 

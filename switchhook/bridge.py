@@ -341,7 +341,8 @@ class Bridge:
         """The call told again with the CEL rows of the time after its last message."""
         heard = [float(line["t"]) for line in call.trace if "h" in line and not _is_answer(line)]
         after = max(heard, default=0.0)
-        fresh = cel_lines(row for row in group.rows if row.at > after and row.look.uid in call.aliases)
+        later = (row.not_before(after) for row in group.rows if row.look.uid in call.aliases)
+        fresh = cel_lines(row for row in later if row.at > after)
         if not fresh:
             return []
         mark = {"t": now, "mark": "cel"}

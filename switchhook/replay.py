@@ -16,12 +16,14 @@ from uuid import UUID
 
 from ami_bridge.capture import CaptureCounters, read_capture
 from ami_bridge.cel import CelReader, CelRow, CelTranslator
+from ami_bridge.csv_forms import decoded
 from ami_bridge.interpreter import Interpreter
 from ami_bridge.message import Message
 from ami_bridge.pbx_clock import ClockGate, PbxClock
 from ami_bridge.quarantine import LinkSession, judge
 from telephony.errors import NeedsPerson
 from telephony.facts import CallFacts
+from telephony.local_times import zone_named
 from telephony.numbers import DEFAULT_EXTENSIONS, Numbering
 from telephony.signals import ClockSet, LinkLost, Signal
 from telephony.tracker import Tracker
@@ -93,6 +95,7 @@ class Replay:
             row = self._cel[self._cel_from]
             self._cel_from += 1
             signals = self._translator.translate(row)
+            row = row.not_before(since)
             self.tracker.reconstructing = row.at > since
             news = row.at > since - OVERLAP_SECONDS and not self._knows_better(row, since)
             self._feed(signals if news else iter(_drained(signals)))
@@ -202,28 +205,34 @@ def read_cel(*paths: Path) -> list[CelRow]:
     rows: list[CelRow] = []
     for path in paths:
         reader = CelReader()
-        try:
-            with _text(path) as lines:
-                rows += reader.read(lines)
-        except (OSError, EOFError, zlib.error) as fault:
-            raise NeedsPerson(
-                f"Cannot read {path}: {getattr(fault, 'strerror', None) or fault}.",
-                remedy="Check the path and its permissions.",
-            ) from fault
-        if reader.broken and not reader.rows:
+        rows += reader.read([text_of_table(path)])
+        if not reader.rows and reader.broken:
             raise NeedsPerson(
                 f"{path} is not a channel event log: no row has a time, a channel and a uniqueid.",
                 remedy="Give the columns in the order of asterisk-config's cel_custom, or a header line with their names.",
             )
+        if reader.rows and reader.strange == reader.rows:
+            raise NeedsPerson(
+                f"{path} is not a channel event log: no row is one of Asterisk's events (CHAN_START, ANSWER …).",
+                remedy="Let the column eventtype hold the events' names or Asterisk's own numbers.",
+            )
         if reader.broken:
             _note(f"{reader.broken} broken rows of {path} were passed over.")
+        if reader.offset:
+            _note(f"The times of {path} are local ({zone_named(reader.offset)}); they were corrected.")
     return sorted(rows, key=lambda row: row.at)
 
 
-def _text(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", errors="replace", newline="")
-    return path.open(encoding="utf-8", errors="replace", newline="")
+def text_of_table(path: Path) -> str:
+    """A CSV file's text, whatever it was written with. Raises NeedsPerson when it cannot be read."""
+    try:
+        data = path.read_bytes()
+        return decoded(gzip.decompress(data) if path.suffix == ".gz" else data)
+    except (OSError, EOFError, zlib.error) as fault:
+        raise NeedsPerson(
+            f"Cannot read {path}: {getattr(fault, 'strerror', None) or fault}.",
+            remedy="Check the path and its permissions.",
+        ) from fault
 
 
 def _note(sentence: str) -> None:

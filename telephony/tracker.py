@@ -116,7 +116,16 @@ def _dial_began(tracker: Tracker, signal: s.DialBegan) -> None:
         tracker.touch(dest.call)
     elif source is not None and dest.dial.ended_at is None:
         dest.dial.source = source.uid
-        dest.dial.dial_string = dest.dial.dial_string or signal.dial_string  # the event log may not name it
+    if signal.dial_string and not dest.dial.dial_string:
+        _learn_what_was_dialled(tracker, dest, dest.dial, signal.dial_string)
+
+
+def _learn_what_was_dialled(tracker: Tracker, dest: Channel, dial: Dial, dial_string: str) -> None:
+    """A later word of whom a line was dialled for: what was supposed until then is forgotten."""
+    dial.dial_string = dial_string
+    if dest.kind is Kind.TRUNK:
+        dest.party = ""
+    tracker.touch(dest.call)
 
 
 def _dial_ended(tracker: Tracker, signal: s.DialEnded) -> None:
