@@ -115,7 +115,7 @@ class _Look:
 
     def finding(self) -> Finding:
         """What was seen."""
-        sentence = blindness_sentence(self._comparison.missing, self._connection.link.username)
+        sentence = blindness_sentence(self._comparison, self._connection.link.username)
         if sentence is not None:
             what, _, remedy = sentence.partition(" Add ")
             return Finding(Level.FAULT, what, f"Add {remedy}")

@@ -176,7 +176,7 @@ class Observer:
 
     def _warnings(self) -> tuple[str, ...]:
         """What is wrong although the link is up, each with its remedy."""
-        blind = blindness_sentence(self.comparison.missing, self.link.username)
+        blind = blindness_sentence(self.comparison, self.link.username)
         return tuple(filter(None, (self._refusal, blind, clock_sentence(self.pbx_clock.skew_seconds))))
 
     def look_for_warnings(self) -> None:
@@ -476,7 +476,7 @@ class _Watch:
             self._want_snapshot()
         self._observer.look_for_warnings()
         if comparison.is_blind and self._loop.time() - self._up_at >= self._timings.blind_seconds:
-            sentence = blindness_sentence(comparison.missing, self._connection.link.username)
+            sentence = blindness_sentence(comparison, self._connection.link.username)
             raise TryLater(sentence or "", remedy="The link is taken up anew.")
 
     def _ask_snapshot(self, messages: list[Message]) -> None:
