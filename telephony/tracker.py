@@ -349,7 +349,7 @@ def _link_lost(tracker: Tracker, signal: s.LinkLost) -> None:
         tracker.touch(call)
 
 
-def _clock_set(tracker: Tracker, signal: s.ClockSet) -> None:
+def _clock_set(tracker: Tracker, _: s.ClockSet) -> None:
     for call in tracker.live():
         call.certainty = Certainty.BOUNDED
         tracker.touch(call)
