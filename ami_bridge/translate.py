@@ -323,7 +323,18 @@ TRANSLATIONS: dict[str, Callable[[Message], Iterator[s.Signal]]] = {
 def translate(message: Message) -> Iterator[s.Signal]:
     """The signals in one event; none for a kind that says nothing of calls."""
     function = TRANSLATIONS.get(message.kind)
-    return function(message) if function is not None else iter(())
+    if function is None:
+        return iter(())
+    return function(with_presentation(message) if message.repeated else message)
+
+
+def with_presentation(message: Message) -> Message:
+    """Where manager.conf asks for several variables, the presentation may be told after the others: told first here."""
+    for name, value in message.repeated:
+        if name.endswith("ChanVariable") and value.startswith(PROHIBITED):
+            fields = {**message.fields, name: value}
+            return message._replace(fields=fields)
+    return message
 
 
 def _integer(text: str) -> int:
