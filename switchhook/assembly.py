@@ -45,8 +45,11 @@ from switchhook.caller_lookup import BookLookup
 from switchhook.cel_sources import cel_source
 from switchhook.doctor import link_to
 from switchhook.meters import ServiceMeters
+from switchhook.opening import open_store
 from switchhook.recording_line import RecordingLine
+from switchhook.reloading import Reloader
 from switchhook.roster_line import RosterLine
+from switchhook.service_database import cluster_in
 from switchhook.setting_tables import PbxSettings
 from switchhook.settings import Settings, machine_time_zone
 from telephony.errors import SwitchhookError, TryLater
@@ -129,6 +132,7 @@ async def _run(settings: Settings, only: Part | None) -> None:
 
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, told_to_stop)
+    loop.add_signal_handler(signal.SIGHUP, Reloader(settings))
     await serve_until(stop, settings, only=only, started=_tell_started)
 
 
@@ -206,8 +210,8 @@ async def open_service(settings: Settings, only: Part | None) -> AsyncIterator[S
 
 async def migrate(settings: Settings) -> None:
     """Bring the tables to this release and stop."""
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(open_records(await _database(stack, settings)))
+    async with open_store(settings):
+        pass
 
 
 async def _try_upgrade(service: Service) -> None:
@@ -240,7 +244,7 @@ async def _hand_over_rest(spool: SpoolingJournal) -> None:
 async def _database(stack: AsyncExitStack, settings: Settings) -> str:
     if settings.database.url is not None:
         return settings.database.url.get_secret_value()
-    server = EmbeddedPostgres(_state_dir(settings) / "postgres")
+    server = EmbeddedPostgres(cluster_in(_state_dir(settings)))
     url = await server.start()
 
     async def stop_server() -> None:

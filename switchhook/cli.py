@@ -98,6 +98,22 @@ class Role(StrEnum):
     ADMINISTRATOR = "administrator"
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"switchhook {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
+    ] = False,
+) -> None:
+    del version
+
+
 def main() -> None:
     """The console script."""
     sys.exit(run_command(sys.argv[1:]))
@@ -414,7 +430,7 @@ def rotate_keys(config: Config = None) -> None:
     _finish(_do("switchhook.storage_commands", "rotate_keys", _settings(config)))
 
 
-@app.command()
-def version() -> None:
+@app.command("version")
+def version_command() -> None:
     """Print the version."""
     print(f"switchhook {__version__}")

@@ -33,6 +33,13 @@ class RunningService:
     async def start(self, *, until: str | None = None) -> None:
         """Start it and wait until its log says so (`serving`, or that the observer is up for a bridge alone)."""
         self.launch()
+        await self._started(until)
+
+    async def start_waiting(self, *, until: str = "serving") -> None:
+        """Wait for what `launch` began."""
+        await self._started(until)
+
+    async def _started(self, until: str | None) -> None:
         wanted = until or ("pbx link up" if self._only == "bridge" else "serving")
         await eventually(lambda: self._says(wanted), START_SECONDS, f"the log says {wanted}")
         if until is None and self._only is None and "[[pbx]]" in self.config.read_text(encoding="utf-8"):
