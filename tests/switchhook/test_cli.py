@@ -230,4 +230,4 @@ def test_the_doctor_asks_the_bridge_about_each_pbx(
     assert cli.run_command(["doctor"]) == 1
     told = capsys.readouterr().out
     assert "FAULT   hq: Class call is missing." in told
-    assert "FAULT   branch: ConnectionRefusedError" in told
+    assert "FAULT   branch: It cannot be reached or used: refused" in told
