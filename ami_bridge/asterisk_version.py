@@ -11,7 +11,9 @@ import re
 from ami_bridge.message import Message
 from telephony.errors import NeedsPerson
 
-OLDEST_ASTERISK = 12  # DialBegin, BridgeEnter and bridges with ids appeared in it; 16 and later are what is tried
+OLDEST_ASTERISK = (
+    12  # DialBegin, BridgeEnter and bridges with ids appeared in it; 16 and later are what is tried
+)
 OLDEST_INTERFACE = 2  # "Asterisk Call Manager/2.0" of Asterisk 12; 1.3 was that of 11
 REMEDY = "Update Asterisk (Issabel, FreePBX) to a version that is still maintained; 16 and later are tried."
 

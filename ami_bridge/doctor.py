@@ -256,7 +256,11 @@ def check_clock(heard: _Heard) -> list[Finding]:
     told = describe_difference(heard.clock)
     if not heard.clock.is_off:
         return [Finding(Level.OK, told)]
-    return [Finding(Level.WARN, f"{told} Times of live calls are corrected by it as far as possible.", CLOCK_REMEDY)]
+    return [
+        Finding(
+            Level.WARN, f"{told} Times of live calls are corrected by it as far as possible.", CLOCK_REMEDY
+        )
+    ]
 
 
 def check_classes(heard: _Heard) -> list[Finding]:

@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 from ami_bridge import agi_doctor
 from ami_bridge import doctor as pbx_doctor
@@ -74,7 +73,7 @@ async def _examine_with_call(config: Path | None, test_call: str | None) -> list
     findings = await examine(config)
     if test_call is None:
         return findings
-    from switchhook.test_call import ANY, try_call
+    from switchhook.trial_call import ANY, try_call
 
     try:
         settings = settings_module.load_for_observing(config)

@@ -19,7 +19,9 @@ from telephony.ids import uid_order
 LOOK_BACK_SECONDS = 7 * 86400.0  # a week without a single call is worth a question
 CEL_SECONDS = 25.0  # a table of a busy year without an index on its time
 OLD_SECONDS = 86400.0  # an office that was closed yesterday has older news; hence a notice, no fault
-ZONE_SECONDS = 600.0  # zones differ by 15 minutes or more, a channel's id and its first row by less than a second
+ZONE_SECONDS = (
+    600.0  # zones differ by 15 minutes or more, a channel's id and its first row by less than a second
+)
 ENOUGH_ROWS = 200  # some twenty calls: what none of them has is not logged
 NEEDED_KINDS = {
     "CHAN_START": "when a call begins",
@@ -42,13 +44,23 @@ async def examine_cel(pbx: PbxSettings) -> list[Finding]:
     try:
         source = cel_source(pbx)
         if source is None:
-            return [Finding(Level.NOTICE, area, f"No channel event log (CEL) is configured. {ABSENT[0]}", ABSENT[1])]
+            return [
+                Finding(
+                    Level.NOTICE, area, f"No channel event log (CEL) is configured. {ABSENT[0]}", ABSENT[1]
+                )
+            ]
         if pbx.cel_file is not None and (fault := _file_fault(area, pbx.cel_file)) is not None:
             return [fault]
         async with asyncio.timeout(CEL_SECONDS):
             rows = await source.since(time.time() - LOOK_BACK_SECONDS)
     except TimeoutError:
-        return [_fault(area, "The channel event log did not answer in time.", "Make an index on its eventtime column.")]
+        return [
+            _fault(
+                area,
+                "The channel event log did not answer in time.",
+                "Make an index on its eventtime column.",
+            )
+        ]
     except SwitchhookError as trouble:
         return [_fault(area, f"The channel event log cannot be read: {trouble}", trouble.remedy or LOGGING)]
     except Exception as mistake:  # the doctor must finish the round
@@ -107,7 +119,9 @@ def describe_log(area: str, file: Path | None, rows: Sequence[CelRow], now: floa
             "If calls came since, look whether CEL is loaded: asterisk -rx 'cel show status'.",
         )
     else:
-        yield Finding(Level.FINE, area, f"The channel event log can be read; its newest event is {_ago(age)} old.")
+        yield Finding(
+            Level.FINE, area, f"The channel event log can be read; its newest event is {_ago(age)} old."
+        )
     yield from _completeness(area, rows)
 
 

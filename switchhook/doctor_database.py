@@ -44,11 +44,12 @@ class Server:
 
 async def examine_database(settings: Settings) -> AsyncIterator[Finding]:
     """The configured server, or the one of our own if it runs. Nothing is started, made or changed."""
-    url = settings.database.url and settings.database.url.get_secret_value()
+    given = settings.database.url
+    url = given.get_secret_value() if given is not None else _running_of_our_own(settings)
     if url is None:
-        url = _running_of_our_own(settings)
-    if url is None:
-        yield Finding(Level.FINE, "database", "Switchhook starts its own PostgreSQL; nothing to reach beforehand.")
+        yield Finding(
+            Level.FINE, "database", "Switchhook starts its own PostgreSQL; nothing to reach beforehand."
+        )
         return
     try:
         async with asyncio.timeout(DATABASE_SECONDS):
@@ -67,11 +68,9 @@ def _running_of_our_own(settings: Settings) -> str | None:
 
 
 async def _ask(url: str) -> Server:
-    address = address_of(url).set(drivername="postgresql")
+    address = address_of(url).set(drivername="postgresql").render_as_string(hide_password=False)
     with plain_errors():
-        connection: Any = await asyncpg.connect(
-            address.update_query_dict({}).render_as_string(hide_password=False), timeout=DATABASE_SECONDS
-        )
+        connection: Any = await asyncpg.connect(address, timeout=DATABASE_SECONDS)
         try:
             row = await connection.fetchrow(QUESTION, EXTENSION)
             revision = None

@@ -44,10 +44,15 @@ def stumbled(area: str, mistake: BaseException) -> Finding:
         return Finding(Level.FAULT, area, str(mistake), mistake.remedy)
     if isinstance(mistake, TimeoutError):
         return Finding(
-            Level.FAULT, area, "It did not answer in time.", "Check the address, the network and the firewall."
+            Level.FAULT,
+            area,
+            "It did not answer in time.",
+            "Check the address, the network and the firewall.",
         )
     if isinstance(mistake, OSError):
-        return Finding(Level.FAULT, area, f"It cannot be reached or used: {mistake.strerror or mistake}.", NETWORK)
+        return Finding(
+            Level.FAULT, area, f"It cannot be reached or used: {mistake.strerror or mistake}.", NETWORK
+        )
     return Finding(
         Level.FAULT,
         area,

@@ -33,7 +33,9 @@ def examine_web(web: WebSettings) -> Iterator[Finding]:
     try:
         _listen_once(web)
     except socket.gaierror:
-        yield _fault(f"{place} cannot be listened on: there is no such name.", REFUSALS[errno.EADDRNOTAVAIL][1])
+        yield _fault(
+            f"{place} cannot be listened on: there is no such name.", REFUSALS[errno.EADDRNOTAVAIL][1]
+        )
     except OSError as mistake:
         yield from _explain(place, web, mistake)
     else:

@@ -129,15 +129,21 @@ async def test_an_asterisk_before_12_is_refused_in_words() -> None:
 async def test_an_old_version_behind_a_new_greeting_is_refused_too(version: str) -> None:
     """A proxy in front of the manager interface greets by its own name."""
     fake = FakeAmi()
-    fake.answers["CoreSettings"] = lambda action: success(action, f"AsteriskVersion: {version}", "SystemName: pbx")
+    fake.answers["CoreSettings"] = lambda action: success(
+        action, f"AsteriskVersion: {version}", "SystemName: pbx"
+    )
     assert the(await examined(fake), "older than Asterisk 12").level is Level.FAULT
 
 
-@pytest.mark.parametrize(("ahead", "told"), [(600.0, "10 min ahead of"), (-5400.0, "90 min behind"), (3.0, "3 s ahead")])
+@pytest.mark.parametrize(
+    ("ahead", "told"), [(600.0, "10 min ahead of"), (-5400.0, "90 min behind"), (3.0, "3 s ahead")]
+)
 async def test_a_clock_that_differs_is_told(ahead: float, told: str) -> None:
     """The PBX says its time with the answer to a Ping."""
     fake = FakeAmi()
-    fake.answers["Ping"] = lambda action: success(action, "Ping: Pong", f"Timestamp: {time.time() + ahead:.6f}")
+    fake.answers["Ping"] = lambda action: success(
+        action, "Ping: Pong", f"Timestamp: {time.time() + ahead:.6f}"
+    )
     finding = the(await examined(fake), told)
     assert (finding.level, "NTP" in finding.remedy) == (Level.WARN, True)
 

@@ -96,7 +96,7 @@ async def test_a_reload_takes_up_the_log_level_and_never_ends_the_service(
         await eventually(lambda: any(line.get("event") == event for line in service.lines()), 10, event)
 
     await reloaded(
-        configuration(database_url, level="debug") + '[keep]\ntrace_days = 7\n', "configuration_needs_restart"
+        configuration(database_url, level="debug") + "[keep]\ntrace_days = 7\n", "configuration_needs_restart"
     )
     waiting = next(line for line in service.lines() if line.get("event") == "configuration_needs_restart")
     assert waiting["changed"] == "[keep]"

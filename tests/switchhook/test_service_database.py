@@ -21,7 +21,16 @@ from tests.service.running_service import RunningService
 
 pytestmark = pytest.mark.postgres
 
-QUIET = '[web]\nport = 0\n[[pbx]]\nid = "hq"\nhost = "127.0.0.1"\nport = 1\nsecret = "nobody listens there"\n[logs]\nformat = "json"\n'
+QUIET = """
+[web]
+port = 0
+[[pbx]]
+id = "hq"
+port = 1
+secret = "nobody listens there"
+[logs]
+format = "json"
+"""
 """A PBX that is away: the service serves its pages all the same."""
 
 
