@@ -46,6 +46,7 @@ from switchhook.cel_sources import cel_source
 from switchhook.doctor import link_to
 from switchhook.meters import ServiceMeters
 from switchhook.opening import open_store
+from switchhook.pbx_details import PbxInquiry
 from switchhook.recording_line import RecordingLine
 from switchhook.reloading import Reloader
 from switchhook.roster_line import RosterLine
@@ -85,6 +86,7 @@ class Service:
     line: RecordingLine | None = None
     """The way of recordings; None in a process that only serves pages."""
     bridges: dict[str, Bridge] = field(default_factory=dict)
+    inquiries: dict[str, PbxInquiry] = field(default_factory=dict)
     names: FastAgiServer | None = None
     """Tells the PBX who calls; None when it was not asked for."""
     web_port: int | None = None
@@ -111,6 +113,7 @@ class Service:
             for bridge in self.bridges.values()
             if bridge.cel_problem
         ]
+        told += [problem for inquiry in self.inquiries.values() if (problem := inquiry.problem())]
         told += self.line.troubles() if self.line else ()
         told += [self.names.problem] if self.names and self.names.problem else []
         return told
@@ -313,6 +316,8 @@ def _start_parts(
             bridge = _bridge(service, pbx, service.spool, actions)
             roster = RosterLine(actions, numbering_of(pbx), service.store, service.board)
             once_stored(roster.run, f"phones {pbx.id}")
+            inquiry = _inquiry(service, pbx, bridge, actions)
+            running.append(tasks.create_task(inquiry.run(), name=f"details {pbx.id}"))
             work = bridge.run(service.store_ready, tell_link_elsewhere=only == "bridge")
             running.append(tasks.create_task(work, name=f"bridge {pbx.id}"))
     if only == "bridge":
@@ -350,6 +355,20 @@ def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal, actions:
     )
     service.bridges[pbx.id] = bridge
     return bridge
+
+
+def _inquiry(service: Service, pbx: PbxSettings, bridge: Bridge, actions: ActionChannel) -> PbxInquiry:
+    def count_phones() -> int:
+        return sum(phone.pbx == pbx.id for phone in service.board.phones())
+
+    service.inquiries[pbx.id] = PbxInquiry(
+        pbx.id,
+        actions,
+        count_phones=count_phones,
+        newest_cel_at=lambda: bridge.newest_cel_at,
+        has_cel=pbx.cel_file is not None or pbx.cel_url is not None,
+    )
+    return service.inquiries[pbx.id]
 
 
 def home_of(settings: Settings) -> Home:
@@ -411,6 +430,7 @@ async def _serve(
         web_settings,
         registry=registry,
         troubles=service.troubles,
+        pbx_details=lambda: [inquiry.details() for inquiry in service.inquiries.values()],
         control=RecordingDesk(service.bridges) if service.spool is not None else None,
         uploads=_uploads(service),
     )

@@ -328,7 +328,9 @@ def trace(
     ] = None,
     raw_numbers: Annotated[
         bool,
-        typer.Option("--raw-numbers", help="Keep numbers and names as they are (with --raw, --capture)."),
+        typer.Option(
+            "--raw-numbers", help="Keep numbers and names as they are, in what is printed or written."
+        ),
     ] = False,
 ) -> None:
     """Tell in words what was heard of a call: the facts that made it what it is."""

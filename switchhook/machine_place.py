@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from switchhook.settings import machine_time_zone
@@ -42,9 +43,7 @@ def _country_of(zone: str) -> str | None:
 
 def _country_of_locale() -> str | None:
     told = [os.environ.get(name, "") for name in ("LC_ALL", "LC_TELEPHONE", "LANG")]
-    try:
+    with suppress(OSError):
         told += re.findall(r'(?m)^LANG="?([^"\n]*)', LOCALE_FILE.read_text(encoding="utf-8"))
-    except OSError:
-        pass
     found = (_COUNTRY.match(text) for text in told)
     return next((match[1] for match in found if match), None)

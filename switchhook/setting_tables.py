@@ -308,7 +308,7 @@ class HandsetSettings(Section):
     socket_for: Literal["group", "everyone"] = setting(
         "group",
         "Who here may use the socket: the group of the user who runs Switchhook (put asterisk in it), or everyone.",
-        reason="Under our systemd unit the user is made anew at each start and nobody is in his group: say everyone there.",
+        reason="Whoever may use it can read names and companies out of the contact book, number by number.",
     )
     permit: tuple[Network, ...] = setting(
         ("127.0.0.0/8", "::1/128"),
