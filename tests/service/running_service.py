@@ -35,9 +35,9 @@ class RunningService:
         self.launch()
         await self._started(until)
 
-    async def start_waiting(self, *, until: str = "serving") -> None:
-        """Wait for what `launch` began."""
-        await self._started(until)
+    async def says(self, event: str, within_seconds: float = START_SECONDS) -> None:
+        """Wait until the log of what `launch` began says so."""
+        await eventually(lambda: self._says(event), within_seconds, f"the log says {event}")
 
     async def _started(self, until: str | None) -> None:
         wanted = until or ("pbx link up" if self._only == "bridge" else "serving")

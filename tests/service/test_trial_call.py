@@ -23,7 +23,7 @@ from tests.service.conftest import MakeService, configuration, database_at
 pytestmark = [pytest.mark.asterisk, pytest.mark.postgres]
 
 INVITED = "within 60 seconds"
-PATIENCE_SECONDS = 240.0  # a private service makes its database first, on a machine that may be busy
+PATIENCE_SECONDS = 280.0  # a private service makes its database first, on a machine that may be busy
 
 
 class TypedDoctor:
@@ -101,7 +101,9 @@ async def test_beside_a_running_service(
     await administrator(database_url)
     text = configuration(asterisk, database=database_at(database_url), web_port=unused_tcp_port)
     service = make_service(text)
-    await service.start()
+    service.launch()
+    await service.says("serving", PATIENCE_SECONDS)
+    await service.says("pbx link up", PATIENCE_SECONDS)
     async with asyncio.timeout(PATIENCE_SECONDS):
         doctor = await typed(service.config, "102")
         await doctor.invites()

@@ -21,6 +21,7 @@ from tests.service.running_service import RunningService
 
 pytestmark = pytest.mark.postgres
 
+PATIENCE_SECONDS = 150.0  # each process loads the product anew: 2 s, on a busy machine many times that
 QUIET = """
 [web]
 port = 0
@@ -51,7 +52,7 @@ async def service(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
     made.launch()
     monkeypatch.delenv("STATE_DIRECTORY")
     try:
-        await made.start_waiting()
+        await made.says("serving", PATIENCE_SECONDS)
         yield made
     finally:
         made.kill()
@@ -60,7 +61,7 @@ async def service(short_dir: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 def typed(config: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """A command in a process of its own, as an administrator types it."""
     command = [sys.executable, "-m", "switchhook", *words, "--config", str(config)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
 
 
 async def test_commands_use_the_database_of_the_running_service(
