@@ -125,6 +125,7 @@ class RecordsStore:
                 async with self.engine.connect() as connection:
                     await connection.execute(text("SELECT 1"))
                     present = await connection.run_sync(schema.present_revision)
+            schema.refuse_newer(present)
         except SwitchhookError as trouble:
             return f"{trouble} {trouble.remedy or ''}".strip()
         if present != schema.newest_revision():
@@ -222,6 +223,6 @@ def address_of(url: str) -> URL:
 
 def _bad_address() -> NeedsPerson:
     return NeedsPerson(
-        "DATABASE_URL is not the address of a PostgreSQL database.",
+        "[database] url is not the address of a PostgreSQL database.",
         remedy="Write it as postgresql://user:password@host/database, special characters percent-encoded.",
     )
