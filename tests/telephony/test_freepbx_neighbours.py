@@ -57,7 +57,11 @@ def test_a_group_in_which_no_phone_is_registered_is_told_on_chan_sip() -> None:
         """,
         CALLER,
     )
-    assert (call.direction, call.did, call.caller.number) == (Direction.INBOUND, "+74951000004", "+79161110001")
+    assert (call.direction, call.did, call.caller.number) == (
+        Direction.INBOUND,
+        "+74951000004",
+        "+79161110001",
+    )
     assert call.disposition is Disposition.ABANDONED
 
 
@@ -157,7 +161,9 @@ def test_strangers_in_a_public_room_stay_strangers_when_a_third_is_fetched() -> 
         0.023 ConfbridgeJoin who=other BridgeUniqueid=room BridgeType=base Conference=800
         6.000 Hangup who=other Cause=16
     """
-    lines = sorted((text + joins).strip().splitlines(), key=lambda line: float(line.split()[0] if line.split() else 0))
+    lines = sorted(
+        (text + joins).strip().splitlines(), key=lambda line: float(line.split()[0] if line.split() else 0)
+    )
     calls = told("\n".join(line for line in lines if line.strip()), channels)
     assert [{leg.party for leg in call.legs} for call in calls] == [{"101"}, {"105"}, {"103"}]
 
@@ -243,14 +249,14 @@ def test_a_queue_that_prefixes_the_name_does_not_rename_the_caller() -> None:
         told(
             f"""
             0.0 Newchannel who=client ChannelStateDesc=Ring CallerIDNum=79161110001 CallerIDName='{name}' Exten=74951000004
-            0.1 NewCallerid who=client ChannelStateDesc=Ring CallerIDNum=79161110001 CallerIDName='{name or 79161110001}'
-            0.2 NewCallerid who=client ChannelStateDesc=Ring CallerIDNum=79161110001 CallerIDName='Support:{name or 79161110001}'
+            0.1 NewCallerid who=client ChannelStateDesc=Ring CallerIDNum=79161110001 CallerIDName='{shown}'
+            0.2 NewCallerid who=client ChannelStateDesc=Ring CallerIDNum=79161110001 CallerIDName='Support:{shown}'
             0.3 NewCallerid who=client ChannelStateDesc=Ring CallerIDNum=74951000000 CallerIDName=Company
             1.0 Hangup who=client ChannelStateDesc=Ring Cause=16
             """,
             CALLER,
         )[0]
-        for name in ("Anna", "")
+        for name, shown in (("Anna", "Anna"), ("", "79161110001"))
     )
     assert (named.caller.name, unnamed.caller.name) == ("Anna", None)
 
