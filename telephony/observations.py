@@ -234,6 +234,7 @@ class CallRecord:
         "queues",
         "requested",
         "revision",
+        "rooms",
         "started_at",
         "transfers",
         "unverified",
@@ -248,7 +249,11 @@ class CallRecord:
         self.ended_at: float | None = None
         self.channels: dict[str, Channel] = {}
         self.guests: dict[str, Channel] = {}
-        """Channels of another call that take part: the colleague who asks, while a feature-code consultation lasts."""
+        """Channels of another call that take part: the colleague who asks, while a feature-code consultation lasts; whoever
+        dialled into the conference room that this call was sent to. `telephony.telling.guests` says from when to when.
+        """
+        self.rooms: set[str] = set()
+        """The conference rooms (bridges) that this call was sent to out of a conversation."""
         self.caller_uid: str | None = None
         self.requested: str | None = None
         self.consultation_of: UUID | None = None

@@ -138,6 +138,8 @@ def _entered(tracker: Tracker, signal: s.BridgeEntered) -> None:
     if channel is not None:
         if channel.presumed_ended:
             lives_on(tracker, channel, signal.at)
+        if signal.kind == "conference":
+            note_redirect(tracker, channel, signal.look.exten, signal.at)
         tracker.enter(channel, signal.bridge, signal.kind, signal.at)
 
 

@@ -7,7 +7,15 @@ from telephony.conversations import total, union, without
 from telephony.dispositions import rung_outcome
 from telephony.observations import Channel, moment
 from telephony.telling.ending import ended_by
-from telephony.telling.scene import MOVE_WINDOW, Part, Scene, first_rung_at, other_parts, stopped_ringing
+from telephony.telling.scene import (
+    MOVE_WINDOW,
+    Part,
+    Scene,
+    connects,
+    first_rung_at,
+    other_parts,
+    stopped_ringing,
+)
 from telephony.telling.waits import client_visits, joined_as_client, queue_end
 
 ANSWER_WINDOW = 1.0  # s between an answer and the end of the other attempts it cancelled
@@ -48,8 +56,8 @@ def leg_of(scene: Scene, part: Part) -> f.Leg:
 def _leg_state(scene: Scene, part: Part, alive: list[Channel]) -> f.LegState:
     if not alive:
         return f.LegState.ENDED
-    if any((stay := c.stay()) is not None and stay.kind == "basic" for c in alive) and part.heard:
-        held = any(since <= scene.now <= until for since, until in scene.holds if until >= scene.now)
+    if part.heard and any(connects(scene, c.stay()) for c in alive):
+        held = any(held.since <= scene.now <= held.until for held in scene.holds)
         return f.LegState.HELD if held else f.LegState.TALKING
     if part.caller or any(c.up_at is not None for c in alive):
         return f.LegState.WAITING

@@ -17,6 +17,19 @@ def is_parking(call: CallRecord, seen: SeenTransfer) -> bool:
     )
 
 
+def is_gathering(call: CallRecord, seen: SeenTransfer) -> bool:
+    """Both sides sent into one conference room are still together: nobody was handed over."""
+    if seen.kind is not f.TransferKind.BLIND or not call.rooms:
+        return False
+    return bool(_rooms_after(call, seen.by_uid, seen.at) & _rooms_after(call, seen.transferee, seen.at))
+
+
+def _rooms_after(call: CallRecord, uid: str, at: float) -> set[str]:
+    channel = call.channels.get(uid)
+    stays = channel.stays if channel is not None else []
+    return {stay.bridge for stay in stays if stay.bridge in call.rooms and stay.entered_at >= at}
+
+
 def transfer_of(scene: Scene, seen: SeenTransfer) -> f.Transfer:
     """One hand-over, with what became of it."""
     return f.Transfer(
