@@ -41,6 +41,8 @@ class Meeting(Merging):
             self.leave_stay(channel, current, at)
         stay = Stay(bridge, kind, at)
         channel.stays.append(stay)
+        if channel.app and at > channel.app_at:
+            channel.app = ""  # the mailbox let the caller go on to a person
         if channel.ended_at is not None:
             stay.left_at = channel.ended_at
         else:

@@ -77,6 +77,7 @@ class Channel:
 
     __slots__ = (
         "app",
+        "app_at",
         "asked_at",
         "began_at",
         "begun",
@@ -124,6 +125,8 @@ class Channel:
         self.caller_name = ""
         self.exten = ""
         self.app = ""
+        """The service it is in, or was in last: a mailbox."""
+        self.app_at = 0.0
         self.ringing_at: float | None = None
         self.up_at: float | None = None
         self.asked_at: float | None = None

@@ -270,6 +270,8 @@ def _rated(tracker: Tracker, signal: s.CallRated) -> None:
 def _app(tracker: Tracker, signal: s.AppEntered) -> None:
     channel = tracker.channels.get(signal.look.uid)  # a CDR comes after the end: it must not begin a call
     if channel is not None:
+        if not channel.app:
+            channel.app_at = signal.at  # its result, and the record at the end, name the same service again
         channel.app = signal.app
         tracker.touch(channel.call)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from telephony import facts as f
 from telephony.conversations import total, union, without
 from telephony.dispositions import rung_outcome
+from telephony.endpoints import VOICEMAIL_APPS
 from telephony.observations import Channel, moment
 from telephony.telling.ending import ended_by
 from telephony.telling.scene import (
@@ -114,6 +115,7 @@ def _intervals(scene: Scene, part: Part, ended_at: float | None) -> tuple[f.Inte
         busy = [(since, until) for since, until, _ in spans]
         parked = [(p.at, p.until if p.until is not None else scene.now) for p in scene.call.parkings]
         queued = [(joined_as_client(v), queue_end(scene, v)) for v in client_visits(scene)]
+        spans += [(since, until, "voicemail") for since, until in without(_in_voicemail(scene, part), busy)]
         spans += [(since, until, "parked") for since, until in without(union(parked), busy)]
         spans += [(since, until, "queued") for since, until in without(union(queued), busy + parked)]
     begun = part.channels[0].began_at if part.caller else None
@@ -128,3 +130,13 @@ def _intervals(scene: Scene, part: Part, ended_at: float | None) -> tuple[f.Inte
         for since, until, doing in sorted(spans)
         if until > since or (alive and until >= scene.now)
     )
+
+
+def _in_voicemail(scene: Scene, part: Part) -> list[tuple[float, float]]:
+    """When the party spoke with a mailbox; nothing where only the record at the end of the call names it."""
+    spans = (
+        (c.app_at, c.ended_at if c.ended_at is not None else scene.now)
+        for c in part.channels
+        if c.app in VOICEMAIL_APPS
+    )
+    return union(spans)

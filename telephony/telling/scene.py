@@ -17,7 +17,6 @@ END_WINDOW = (
     1.0  # s; whoever hung up within this time of the end ended the call (Local chains take 0.1 s to collapse)
 )
 MOVE_WINDOW = 0.05  # s; from one bridge into the next (measured below 1 ms, 20 ms loaded)
-VOICEMAIL_APPS = frozenset({"VoiceMail", "VoiceMailMain", "MinivmRecord", "Voicemail"})
 
 Span = tuple[float, float]
 

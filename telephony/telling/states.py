@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from telephony import facts as f
-from telephony.telling.scene import VOICEMAIL_APPS, Scene, connects, own_channels
+from telephony.endpoints import VOICEMAIL_APPS
+from telephony.telling.scene import Scene, connects, own_channels
 
 
 def _is_parked(scene: Scene) -> bool:

@@ -6,8 +6,9 @@ How one is recognised: `telephony.transfers`.
 from __future__ import annotations
 
 from telephony import facts as f
+from telephony.endpoints import VOICEMAIL_APPS
 from telephony.observations import CallRecord, SeenTransfer, moment
-from telephony.telling.scene import END_WINDOW, VOICEMAIL_APPS, Scene, other_parts
+from telephony.telling.scene import END_WINDOW, Scene, other_parts
 
 
 def is_parking(call: CallRecord, seen: SeenTransfer) -> bool:

@@ -129,7 +129,7 @@ async def attended(s: Stage, via: str, kind: str) -> list[Truth]:
     await s.talk()
     await s.hangs_up(outside, target)
     handover = Handover("attended", ATTENDED_VIA[via], s.ext(1), told)
-    held = (s.ext(1),) if via == "refer" else ()
+    held = (s.ext(1),)
     last = _name(target, s, kind)
     talk = seconds(inside.answered_at, outside.ended_at)
     return [
@@ -160,7 +160,7 @@ async def attended_aborted(s: Stage, via: str, kind: str) -> list[Truth]:
         await target.ended(ARRIVAL_SECONDS)
     await s.talk()
     await s.hangs_up(outside, inside)
-    held = (s.ext(1),) if via == "refer" else ()
+    held = (s.ext(1),)
     direction = "outbound" if kind == "outside" else "internal"
     queue = f"all-{s.team}" if kind == "queue" else None
     last = _name(target, s, kind)
@@ -199,7 +199,7 @@ async def attended_not_taken(s: Stage, via: str, kind: str, end: str) -> list[Tr
     if end == "busy" and via != "refer":
         await asyncio.sleep(2)  # the busy tone is played to the transferer before the customer comes back
     await s.hangs_up(outside, inside)
-    held = (s.ext(1),) if via == "refer" else ()
+    held = (s.ext(1),)
     direction = "outbound" if kind == "outside" else "internal"
     disposition = "busy" if end == "busy" else "no_answer" if kind == "outside" else "missed"
     missed = (s.ext(2),) if kind == "extension" else ()
@@ -230,7 +230,7 @@ async def attended_customer_leaves(s: Stage, via: str) -> list[Truth]:
     await s.hangs_up(asking, target)
     if via == "refer":
         await inside.ended(ARRIVAL_SECONDS)
-    held = (s.ext(1),) if via == "refer" else ()
+    held = (s.ext(1),)
     consultation = Truth(
         "internal", "answered", s.ext(1), s.ext(2), s.ext(2), s.ext(2),
         talk_seconds=seconds(target.answered_at, target.ended_at), consultation=True,
@@ -260,7 +260,7 @@ async def blonde(s: Stage, via: str, kind: str, end: str) -> list[Truth]:
         queued = seconds(inside.ended_at, target.answered_at) if kind == "queue" else 0.0
         talk = seconds(inside.answered_at, outside.ended_at) - queued
     handover = Handover("blonde", ATTENDED_VIA[via], s.ext(1), told, result)
-    held = (s.ext(1),) if via == "refer" else ()
+    held = (s.ext(1),)
     queue = f"all-{s.team}" if kind == "queue" else None
     return [
         s.inbound(
@@ -410,7 +410,7 @@ async def attended_and_back(s: Stage, via: str) -> list[Truth]:
         Handover("attended", ATTENDED_VIA[via], s.ext(1), s.ext(2)),
         Handover("attended", ATTENDED_VIA[via], s.ext(2), s.ext(1)),
     )
-    held = (s.ext(1), s.ext(2)) if via == "refer" else ()
+    held = (s.ext(1), s.ext(2))
     return [s.inbound(outside, inside, transfers=handovers, held_by=held)]
 
 
@@ -511,7 +511,7 @@ async def attended_from_local_queue(s: Stage, via: str) -> list[Truth]:
     await s.talk()
     await s.hangs_up(outside, target)
     handover = Handover("attended", ATTENDED_VIA[via], s.ext(4), s.ext(2))
-    held = (s.ext(4),) if via == "refer" else ()
+    held = (s.ext(4),)
     queue = f"local-{s.team}"
     return [
         s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(2), queue=queue, held_by=held)
@@ -635,7 +635,7 @@ async def outbound_then_attended(s: Stage, via: str) -> list[Truth]:
     await s.talk()
     await s.hangs_up(outside, target)
     handover = Handover("attended", ATTENDED_VIA[via], s.ext(1), s.ext(2))
-    held = (s.ext(1),) if via == "refer" else ()
+    held = (s.ext(1),)
     return [s.outbound(inside, outside, transfers=(handover,), final_party=s.ext(2), held_by=held)]
 
 
