@@ -285,7 +285,7 @@ async def blonde_comes_back(s: Stage) -> list[Truth]:
     await s.talk()
     await s.hangs_up(outside, again)
     handover = Handover("blonde", "feature_code", s.ext(1), s.ext(2), "returned")
-    return [s.inbound(outside, inside, transfers=(handover,))]
+    return [s.inbound(outside, inside, transfers=(handover,), held_by=(s.ext(1),))]
 
 
 async def three_way(s: Stage) -> list[Truth]:
@@ -302,7 +302,7 @@ async def three_way(s: Stage) -> list[Truth]:
     await s.talk()
     await s.hangs_up(outside, target)
     handover = Handover("attended", "feature_code", s.ext(1), s.ext(2), "completed", three_way=True)
-    return [s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(2))]
+    return [s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(2), held_by=(s.ext(1),))]
 
 
 async def attended_completed_by_code(s: Stage) -> list[Truth]:
@@ -318,7 +318,7 @@ async def attended_completed_by_code(s: Stage) -> list[Truth]:
     await s.talk()
     await s.hangs_up(target, outside)
     handover = Handover("attended", "feature_code", s.ext(1), s.ext(2))
-    return [s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(2), ended_by="callee")]
+    return [s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(2), ended_by="callee", held_by=(s.ext(1),))]
 
 
 async def attended_swapped(s: Stage) -> list[Truth]:
@@ -337,7 +337,7 @@ async def attended_swapped(s: Stage) -> list[Truth]:
     await s.talk()
     await s.hangs_up(outside, target)
     handover = Handover("attended", "feature_code", s.ext(1), s.ext(2))
-    return [s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(2))]
+    return [s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(2), held_by=(s.ext(1), s.ext(1)))]
 
 
 async def blind_then_attended(s: Stage) -> list[Truth]:
@@ -434,7 +434,7 @@ async def attended_then_blind(s: Stage) -> list[Truth]:
         Handover("attended", "feature_code", s.ext(1), s.ext(2)),
         Handover("blind", "sip", s.ext(2), s.customer(7)),
     )
-    return [s.inbound(outside, inside, transfers=handovers, final_party=s.customer(7))]
+    return [s.inbound(outside, inside, transfers=handovers, final_party=s.customer(7), held_by=(s.ext(1),))]
 
 
 async def blind_back_to_the_first(s: Stage) -> list[Truth]:
