@@ -28,7 +28,9 @@ def _recorded(facts: CallFacts, player: Player | None) -> Iterator[str]:
     if len(strips) == 1 and not strips[0].warnings:
         sound = strips[0].seconds
         if whole_seconds(sound) != whole_seconds(facts.talk_seconds):
-            text = _("The recording lasts {time}: it follows the recorded line, which begins and ends for itself")
+            text = _(
+                "The recording lasts {time}: it follows the recorded line, which begins and ends for itself"
+            )
             yield text.format(time=duration(sound))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from copy import copy
 
 from telephony.observations import CallRecord, Channel, HoldSpan, Stay
-from telephony.telling.scene import END_WINDOW
+from telephony.telling.scene import END_WINDOW, MOVE_WINDOW
 from telephony.telling.waits import is_machinery
 
 
@@ -57,6 +57,8 @@ def _cut(
     seen.dial = seen.ringing_at = None
     seen.conferences = []
     seen.counts_from = 0.0
+    if until is None or guest.ended_at is None or guest.ended_at > until + MOVE_WINDOW:
+        seen.cause = 0  # left the call without hanging up
     seen.app = ""
     seen.holds = _cut_holds(guest, since, until)
     if seen.asked_at is not None and not since <= seen.asked_at <= _later(until, END_WINDOW):

@@ -104,7 +104,7 @@ async def completed(s: Stage) -> list[Truth]:
 async def completed_from_queue(s: Stage) -> list[Truth]:
     """As `completed`, of a customer who waited in a queue first."""
     outside = await s.customer_dials(3)
-    inside = [await s.rings(n) for n in (1, 2, 3)][0]
+    inside = next(await s.rings(n) for n in (1, 2, 3))
     await s.connect(outside, inside)
     await s.talk()
     since = await _ask(s, inside, s.ext(4))
@@ -204,10 +204,7 @@ async def three_in_room(s: Stage, first_to_leave: str) -> list[Truth]:
     await third.answered(ARRIVAL_SECONDS)
     await s.room_holds(3)
     await s.talk()
-    if first_to_leave == "customer":
-        leaving = (outside, inside, third)
-    else:
-        leaving = (third, inside, outside)
+    leaving = (outside, inside, third) if first_to_leave == "customer" else (third, inside, outside)
     await leaving[0].hang_up()
     await s.room_holds(2)
     await s.talk()

@@ -318,7 +318,16 @@ async def attended_completed_by_code(s: Stage) -> list[Truth]:
     await s.talk()
     await s.hangs_up(target, outside)
     handover = Handover("attended", "feature_code", s.ext(1), s.ext(2))
-    return [s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(2), ended_by="callee", held_by=(s.ext(1),))]
+    return [
+        s.inbound(
+            outside,
+            inside,
+            transfers=(handover,),
+            final_party=s.ext(2),
+            ended_by="callee",
+            held_by=(s.ext(1),),
+        )
+    ]
 
 
 async def attended_swapped(s: Stage) -> list[Truth]:
@@ -337,7 +346,9 @@ async def attended_swapped(s: Stage) -> list[Truth]:
     await s.talk()
     await s.hangs_up(outside, target)
     handover = Handover("attended", "feature_code", s.ext(1), s.ext(2))
-    return [s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(2), held_by=(s.ext(1), s.ext(1)))]
+    return [
+        s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(2), held_by=(s.ext(1), s.ext(1)))
+    ]
 
 
 async def blind_then_attended(s: Stage) -> list[Truth]:
