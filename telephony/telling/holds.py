@@ -38,11 +38,14 @@ class Absence(NamedTuple):
 
 def find_holds(scene: Scene) -> list[Held]:
     """Every hold of the call, those that the PBX made for itself included, in order."""
+    channels = own_channels(scene)
+    if not any(channel.holds or len(channel.stays) > 1 for channel in channels):
+        return []  # most calls at most moments
     absences = list(_absences(scene))
     found = [
         Held(scene.part_of[a.mover.uid].party, a.since, a.until, told=True, kept=a.kept) for a in absences
     ]
-    for channel in own_channels(scene):
+    for channel in channels:
         away = [(a.gone_at, a.until) for a in absences if a.mover is channel]
         begun = {a.since for a in absences if a.mover is channel}
         for hold in channel.holds:

@@ -115,7 +115,9 @@ def _intervals(scene: Scene, part: Part, ended_at: float | None) -> tuple[f.Inte
         busy = [(since, until) for since, until, _ in spans]
         parked = [(p.at, p.until if p.until is not None else scene.now) for p in scene.call.parkings]
         queued = [(joined_as_client(v), queue_end(scene, v)) for v in client_visits(scene)]
-        spans += [(since, until, "voicemail") for since, until in without(_in_voicemail(scene, part), busy)]
+        if any(c.app for c in part.channels):
+            mailbox = _in_voicemail(scene, part)
+            spans += [(since, until, "voicemail") for since, until in without(mailbox, busy)]
         spans += [(since, until, "parked") for since, until in without(union(parked), busy)]
         spans += [(since, until, "queued") for since, until in without(union(queued), busy + parked)]
     begun = part.channels[0].began_at if part.caller else None

@@ -104,7 +104,8 @@ async def completed(s: Stage) -> list[Truth]:
 async def completed_from_queue(s: Stage) -> list[Truth]:
     """As `completed`, of a customer who waited in a queue first."""
     outside = await s.customer_dials(3)
-    inside = next(await s.rings(n) for n in (1, 2, 3))
+    ringing = [await s.rings(n) for n in (1, 2, 3)]
+    inside = ringing[0]
     await s.connect(outside, inside)
     await s.talk()
     since = await _ask(s, inside, s.ext(4))
