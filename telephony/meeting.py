@@ -1,6 +1,7 @@
 """Who is in which bridge since when, and what follows from meeting there.
 
-A shared *basic* bridge makes one call of two. Never a parking lot, queue music or a conference room: those serve strangers.
+A shared *basic* bridge makes one call of two. Never a parking lot, queue music or a conference room: those serve strangers,
+except for phones that a program brings into the caller's room (`telephony.paging`).
 
 But a call that is *sent* into a conference room out of a conversation (by a transfer, or by a program that redirects both
 sides) goes on there: whoever else is in that room takes part in it as a guest and keeps a call of their own. Nobody was sent
@@ -13,6 +14,7 @@ from telephony.endpoints import Kind
 from telephony.events import EventKind
 from telephony.merging import Merging
 from telephony.observations import SAME_MOMENT, CallRecord, Channel, Stay
+from telephony.paging import calls_meeting_in_room
 
 
 class Meeting(Merging):
@@ -52,6 +54,7 @@ class Meeting(Merging):
         if kind == "basic":
             self._meet(channel, bridge, at)
         elif kind == "conference":
+            self._meet_in_room(bridge, at)
             self._gather(channel, bridge)
         self.touch(channel.call)
 
@@ -124,6 +127,12 @@ class Meeting(Merging):
         for sent in self._rooms.get(room, {}).values():
             if sent.ended_at is None:
                 self.touch(sent)
+
+    def _meet_in_room(self, bridge: str, at: float) -> None:
+        members = [self.channels[uid] for uid in self._bridges.get(bridge, ()) if uid in self.channels]
+        meeting = calls_meeting_in_room(members)
+        for call in meeting[1:]:
+            meeting[0] = self.merge(meeting[0], call, at)
 
     def _note_answer(self, call: CallRecord, at: float) -> None:
         if call.conversing:
