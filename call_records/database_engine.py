@@ -41,3 +41,4 @@ def open_engine(address: URL) -> AsyncEngine:
             },
         },
     )
+

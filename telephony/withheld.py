@@ -45,9 +45,7 @@ def is_withheld(raw: str) -> bool:
     plain = raw[: 8 * LONGEST].strip().lower()
     plain = plain.removeprefix("sips:").removeprefix("sip:").strip(_AROUND)
     name, at, host = plain.partition("@")
-    if at and (
-        name.strip(_AROUND) in _ALL or host.endswith(".invalid")
-    ):  # anonymous@anonymous.invalid, RFC 3323
+    if at and (name.strip(_AROUND) in _ALL or host.endswith(".invalid")):  # anonymous@anonymous.invalid, RFC 3323
         return True
     plain = " ".join(plain.replace("_", " ").split())
     if plain in _ALL or plain.partition(" <")[0].strip(_AROUND) in _ALL:

@@ -16,7 +16,7 @@ import pytest
 from switchhook.lab.mariadb import PrivateMariaDb
 from switchhook.lab.mariadb_binary import NoMariaDb, find_mariadb
 from switchhook.lab.ports import LOCALHOST
-from tests.postgres_fixtures import unavailable
+from tests.requirements import declare_unavailable as unavailable
 
 READER_PASSWORD = "rE@d/er:%"  # what has to be written with % in an address
 

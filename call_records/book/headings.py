@@ -107,157 +107,14 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
 """What is imported as a field of ours."""
 
 PHONE_WORDS = frozenset(
-    [
-        "phone",
-        "phones",
-        "telephone",
-        "telephones",
-        "mobilephone",
-        "mobiltelefon",
-        "telefon",
-        "telefonu",
-        "telefonnummer",
-        "telefonni",
-        "telefone",
-        "telefono",
-        "teléfono",
-        "telefoni",
-        "téléphone",
-        "telefonas",
-        "tālrunis",
-        "tlf",
-        "τηλέφωνο",
-        "τηλεφωνο",
-        "telefoon",
-        "tel",
-        "tél",
-        "телефон",
-        "телефона",
-        "телефоны",
-        "телефону",
-        "радиотелефон",
-        "тел",
-        "phonenumber",
-        "mobilenumber",
-    ]
+    ["phone", "phones", "telephone", "telephones", "mobilephone", "mobiltelefon", "telefon", "telefonu", "telefonnummer", "telefonni", "telefone", "telefono", "teléfono", "telefoni", "téléphone", "telefonas", "tālrunis", "tlf", "τηλέφωνο", "τηλεφωνο", "telefoon", "tel", "tél", "телефон", "телефона", "телефоны", "телефону", "радиотелефон", "тел", "phonenumber", "mobilenumber"]
 )
 """A heading with one of these words speaks of a telephone."""
-EMAIL_WORDS = frozenset(
-    [
-        "email",
-        "emails",
-        "mail",
-        "mails",
-        "mailadresse",
-        "epost",
-        "eposta",
-        "почта",
-        "почты",
-        "пошта",
-        "пошти",
-        "email2",
-    ]
-)
-_PHONE_PARTS = (
-    "电话",
-    "電話",
-    "手机号",
-    "手机",
-    "手機",
-    "전화",
-    "휴대",
-    "هاتف",
-    "جوال",
-    "טלפון",
-)  # written without spaces
+EMAIL_WORDS = frozenset(["email", "emails", "mail", "mails", "mailadresse", "epost", "eposta", "почта", "почты", "пошта", "пошти", "email2"])
+_PHONE_PARTS = ("电话", "電話", "手机号", "手机", "手機", "전화", "휴대", "هاتف", "جوال", "טלפון")  # written without spaces
 _EMAIL_PARTS = ("邮箱", "邮件", "郵件", "メール", "이메일", "البريد", "دوא")
 OTHER_WORDS = frozenset(
-    [
-        "type",
-        "types",
-        "тип",
-        "типа",
-        "typ",
-        "tipo",
-        "类型",
-        "label",
-        "formatted",
-        "код",
-        "code",
-        "country",
-        "страна",
-        "kraj",
-        "pais",
-        "kod",
-        "fax",
-        "факс",
-        "faks",
-        "telefax",
-        "owner",
-        "status",
-        "статус",
-        "consent",
-        "opt",
-        "optout",
-        "unsubscribed",
-        "bounced",
-        "bounce",
-        "marketing",
-        "calls",
-        "call",
-        "звонка",
-        "звонков",
-        "звонок",
-        "last",
-        "последний",
-        "последнего",
-        "дата",
-        "date",
-        "время",
-        "time",
-        "source",
-        "источник",
-        "display",
-        "name",
-        "имя",
-        "краткое",
-        "not",
-        "не",
-        "do",
-        "unsubscribe",
-        "подписка",
-        "согласие",
-        "verified",
-        "valid",
-        "count",
-        "domain",
-        "домен",
-        "extension",
-        "добавочный",
-        "телекс",
-        "телетайп",
-        "provider",
-        "operator",
-        "оператор",
-        "сервер",
-        "server",
-        "account",
-        "client",
-        "клиент",
-        "password",
-        "пароль",
-        "sent",
-        "opened",
-        "clicked",
-        "hard",
-        "reason",
-        "причина",
-        "quarantine",
-        "quarantined",
-        "assistant",
-        "bot",
-        "бот",
-    ]
+    ["type", "types", "тип", "типа", "typ", "tipo", "类型", "label", "formatted", "код", "code", "country", "страна", "kraj", "pais", "kod", "fax", "факс", "faks", "telefax", "owner", "status", "статус", "consent", "opt", "optout", "unsubscribed", "bounced", "bounce", "marketing", "calls", "call", "звонка", "звонков", "звонок", "last", "последний", "последнего", "дата", "date", "время", "time", "source", "источник", "display", "name", "имя", "краткое", "not", "не", "do", "unsubscribe", "подписка", "согласие", "verified", "valid", "count", "domain", "домен", "extension", "добавочный", "телекс", "телетайп", "provider", "operator", "оператор", "сервер", "server", "account", "client", "клиент", "password", "пароль", "sent", "opened", "clicked", "hard", "reason", "причина", "quarantine", "quarantined", "assistant", "bot", "бот"]
 )
 """With one of these words beside it a heading speaks of something about a telephone or an address, not of it."""
 _ALLOWED_BESIDE = {"assistant": "phone", "client": "phone", "клиент": "phone", "call": "phone"}
@@ -289,10 +146,7 @@ def field_of(heading: str) -> str | None:
 
 def _by_words(heading: str) -> str | None:
     words = heading.split()
-    joined = [
-        *words,
-        *(one + two for one, two in zip(words, words[1:], strict=False)),
-    ]  # "e mail" is one word
+    joined = [*words, *(one + two for one, two in zip(words, words[1:], strict=False))]  # "e mail" is one word
     is_email = any(word in EMAIL_WORDS for word in joined) or any(part in heading for part in _EMAIL_PARTS)
     is_phone = any(word in PHONE_WORDS for word in words) or any(part in heading for part in _PHONE_PARTS)
     if not (is_email or is_phone) or len(words) > 6:

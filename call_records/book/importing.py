@@ -224,9 +224,7 @@ class ImportDesk:
 
     async def read_again(self, import_id: UUID, how: FileForm) -> None:
         """The file is written otherwise than was guessed; its columns are guessed anew."""
-        if (how.encoding and how.encoding not in ENCODINGS) or (
-            how.delimiter and how.delimiter not in DELIMITERS
-        ):
+        if (how.encoding and how.encoding not in ENCODINGS) or (how.delimiter and how.delimiter not in DELIMITERS):
             raise PeerMistake("There is no such choice.", remedy="Choose from the list.")
         sheet = await self._apart.read(await self._data(import_id), how)
         await self._turn(
@@ -274,9 +272,7 @@ class ImportDesk:
         """The same with everything said at once: how the file is written, and its columns."""
         found = await self._found(import_id)
         before = (State.CHOOSING, State.CHECKED)
-        await self._turn(
-            found.id, before, State.CHECKING, mapping=mapped.as_json(), counts={}, problems=[], done=0
-        )
+        await self._turn(found.id, before, State.CHECKING, mapping=mapped.as_json(), counts={}, problems=[], done=0)
 
     async def back(self, import_id: UUID) -> None:
         """Choose the columns again."""

@@ -184,9 +184,7 @@ def _heading_at(records: Records, how: FileForm) -> int | None:
     if how.heading_row is not None:
         said = (place for place, (number, _cells) in enumerate(records[:200]) if number >= how.heading_row)
         return next(said, 0)
-    known = next(
-        (place for place, record in enumerate(records[:TITLES_MOST]) if _known_headings(record[1]) >= 2), None
-    )
+    known = next((place for place, record in enumerate(records[:TITLES_MOST]) if _known_headings(record[1]) >= 2), None)
     if known is not None:
         return known
     first = _first_of_full_width(records)
@@ -200,9 +198,7 @@ def _known_headings(cells: Sequence[str]) -> int:
     """How many different columns that we know; a row of data has e-mails and numbers, and no heading is one."""
     if any("@" in cell or sum(char.isdigit() for char in cell) >= 6 for cell in cells):
         return 0
-    return len(
-        {cell.casefold() for cell in cells[:COLUMNS_MOST] if cell and len(cell) < 100 and is_known(cell)}
-    )
+    return len({cell.casefold() for cell in cells[:COLUMNS_MOST] if cell and len(cell) < 100 and is_known(cell)})
 
 
 def _first_of_full_width(records: Records) -> int:
