@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from ami_bridge.legacy_text import UNREADABLE
 from ami_bridge.message import Message
 from telephony import signals as s
 from telephony.facts import CONSENTS, HIGHEST_RATING, LOWEST_RATING
@@ -35,7 +36,9 @@ def clean_number(raw: str) -> str:
 
 
 def clean_name(raw: str) -> str:
-    """A display name without control characters."""
+    """A display name without control characters; empty when it came in letters that nobody can read."""
+    if UNREADABLE in raw:
+        return ""
     text = (raw if raw.isprintable() else raw.translate(_CONTROL)).strip()[:NAME_LIMIT]
     return "" if text == "<unknown>" else text
 
@@ -320,7 +323,18 @@ TRANSLATIONS: dict[str, Callable[[Message], Iterator[s.Signal]]] = {
 def translate(message: Message) -> Iterator[s.Signal]:
     """The signals in one event; none for a kind that says nothing of calls."""
     function = TRANSLATIONS.get(message.kind)
-    return function(message) if function is not None else iter(())
+    if function is None:
+        return iter(())
+    return function(with_presentation(message) if message.repeated else message)
+
+
+def with_presentation(message: Message) -> Message:
+    """Where manager.conf asks for several variables, the presentation may be told after the others: told first here."""
+    for name, value in message.repeated:
+        if name.endswith("ChanVariable") and value.startswith(PROHIBITED):
+            fields = {**message.fields, name: value}
+            return message._replace(fields=fields)
+    return message
 
 
 def _integer(text: str) -> int:

@@ -106,7 +106,8 @@ class CallRelay:
         self, board: LiveBoard, connection: Any, notices: asyncio.Queue[tuple[str, str] | None]
     ) -> None:
         try:
-            notice = await asyncio.wait_for(notices.get(), LOOK_SECONDS)
+            async with asyncio.timeout(LOOK_SECONDS):
+                notice = await notices.get()
         except TimeoutError:
             await connection.execute("SELECT 1", timeout=LOOK_SECONDS)
             return

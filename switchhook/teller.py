@@ -275,8 +275,10 @@ class Teller:
     def _read_cel(self, rows: Iterable[CelRow], floor_of: Mapping[str, float], at: float) -> list[CallChange]:
         """Tell what CEL says beyond each group's floor; below it, only learn the names."""
         with self._reconstructing():
-            for row in rows:
-                if row.at > floor_of.get(row.look.uid, NEVER):
+            for seen in rows:
+                floor = floor_of.get(seen.look.uid, NEVER)
+                row = seen.not_before(floor)
+                if row.at > floor:
                     touched = self._feed(self._cel.translate(row))
                     self._keep_line({"t": row.at, "cel": row.cells}, [row.look.uid], touched)
                 else:

@@ -50,6 +50,20 @@ class LinkState:
     well."""
 
 
+@dataclass(frozen=True, slots=True)
+class PbxDetails:
+    """What is known of one PBX besides its link; None where nobody has said it (yet)."""
+
+    pbx: str
+    asterisk_version: str | None = None
+    system_name: str | None = None
+    phones: int = 0
+    """Endpoints that are known as phones."""
+    has_event_log: bool = False
+    """Whether a channel event log (CEL) is configured."""
+    event_log_newest_at: datetime | None = None
+
+
 class RecordingControl(Protocol):
     """Pausing the recording of a live call. That it is paused is told by the PBX, in the call's facts; never assumed.
 

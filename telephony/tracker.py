@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from telephony import signals as s
+from telephony.caller_names import is_same_number, name_of_person
 from telephony.endpoints import Kind, dialled_number, kind_of, parse_name
 from telephony.events import EventKind
 from telephony.facts import Certainty
@@ -45,8 +46,9 @@ def _began(tracker: Tracker, signal: s.ChannelBegan) -> None:
         channel.exten = look.exten
         tracker.touch(channel.call)
     channel.number = look.number or channel.number
-    channel.caller_name = look.caller_name or channel.caller_name
-    channel.rung = is_rung(look)
+    if look.caller_name:
+        channel.caller_name = name_of_person(look.caller_name, look.number) or channel.caller_name
+    channel.rung = is_rung(look) and not channel.calling
 
 
 def _changed(tracker: Tracker, signal: s.ChannelChanged) -> None:
@@ -64,10 +66,12 @@ def _changed(tracker: Tracker, signal: s.ChannelChanged) -> None:
     elif look.state == "Ringing" and channel.ringing_at is None:
         channel.ringing_at = signal.at
         tracker.say(channel.call, EventKind.RANG, signal.at, channel.party)
+    elif look.state == "Ring" and not channel.calling:
+        tracker.note_calling(channel)
     if not channel.number and look.number:
         channel.number = look.number
-    if not channel.caller_name and look.caller_name:
-        channel.caller_name = look.caller_name
+    if not channel.caller_name and look.caller_name and is_same_number(look.number, channel.number):
+        channel.caller_name = name_of_person(look.caller_name, look.number)
 
 
 def _rename(tracker: Tracker, channel: Channel, name: str) -> None:
@@ -112,6 +116,16 @@ def _dial_began(tracker: Tracker, signal: s.DialBegan) -> None:
         tracker.touch(dest.call)
     elif source is not None and dest.dial.ended_at is None:
         dest.dial.source = source.uid
+    if signal.dial_string and not dest.dial.dial_string:
+        _learn_what_was_dialled(tracker, dest, dest.dial, signal.dial_string)
+
+
+def _learn_what_was_dialled(tracker: Tracker, dest: Channel, dial: Dial, dial_string: str) -> None:
+    """A later word of whom a line was dialled for: what was supposed until then is forgotten."""
+    dial.dial_string = dial_string
+    if dest.kind is Kind.TRUNK:
+        dest.party = ""
+    tracker.touch(dest.call)
 
 
 def _dial_ended(tracker: Tracker, signal: s.DialEnded) -> None:

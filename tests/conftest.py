@@ -14,8 +14,11 @@ from hypothesis import HealthCheck, settings
 
 FIXTURE_MODULES = (
     "tests.shared_out",
+    "tests.time_limits",
+    "tests.requirements",
     "tests.asterisk_fixtures",
     "tests.postgres_fixtures",
+    "tests.mariadb_fixtures",
     "tests.browser_fixtures",
     "tests.recordings.s3_server",
 )

@@ -21,7 +21,7 @@ from call_records.shapes import Account, Records
 from telephony.desk import Card, CardState, card_for
 from telephony.errors import SwitchhookError
 from telephony.facts import CallFacts, Direction, PartyKind, State, iso
-from telephony.ports import LinkState, LiveCalls
+from telephony.ports import LinkState, LiveCalls, PbxDetails
 from telephony.staff import PopPreference
 from web.access import Viewer
 from web.caller_words import client_name, display, show_identity, told_identity
@@ -104,7 +104,10 @@ class Hub:
         metrics: WebMetrics,
         render_row: Callable[[CallFacts, Names], str],
         troubles: Callable[[], Sequence[str]] = tuple,
+        pbx_details: Callable[[], Sequence[PbxDetails]] = tuple,
     ) -> None:
+        self.pbx_details = pbx_details
+        """What is known of each PBX besides its link; empty in a process that observes none."""
         self.troubles = troubles
         """What an administrator should know now beyond links and database, one sentence each."""
         self.names = Names(region=settings.region)
