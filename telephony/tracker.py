@@ -21,7 +21,6 @@ from telephony.observations import SAME_MOMENT, Channel, Dial, HoldSpan, SeenPar
 from telephony.reconcile import lives_on, reconcile
 from telephony.transfers import attended_transferred, blind_transferred, note_redirect, refer_seen
 
-
 WHOLE_SECOND = 1.0
 
 

@@ -43,7 +43,7 @@ FACTS = (
     Fact("talk", lambda f: f.talk_seconds, WHOLE_SECOND),
 )
 NOT_IN_LOG = {
-    "by what means a transfer was made": "BLINDTRANSFER and ATTENDEDTRANSFER do not tell a feature code from the phone's key",
+    "by what means a transfer was made": "the log does not tell a feature code from the phone's key",
     "holds": "the log has no event for them",
     "parking slot": "PARK_START names the parker, not the slot",
     "which phones rang when": "there is no event for ringing; a called channel's beginning stands for it",
@@ -116,7 +116,10 @@ def test_without_extra_every_outcome_and_party_is_the_same(name: str) -> None:
         )
 
 
-PARTIES_ONLY_IN_PEER = {"click_ucp": "two Local halves, nothing says what they join", "page_group": "three rooms"}
+PARTIES_ONLY_IN_PEER = {
+    "click_ucp": "two Local halves, nothing says what they join",
+    "page_group": "three rooms",
+}
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if "nasty" not in name])

@@ -44,7 +44,10 @@ def _given(truth: Truth, name: str) -> Any:
 
 
 def _final_party(truth: Truth) -> Any:
-    outbound = truth["direction"] in ("out", ANYTHING)  # there the driver names the outside party, we our side
+    outbound = truth["direction"] in (
+        "out",
+        ANYTHING,
+    )  # there the driver names the outside party, we our side
     return ANYTHING if outbound else truth["final_party"]
 
 
@@ -103,9 +106,7 @@ TRUTHS: tuple[Row, ...] = (
     Row("queue answered by", lambda t: _queue(t, "answered_by"), lambda f: f.queue and f.queue.answered_by),
     Row("agents tried", _tried, lambda f: f.queue and sorted(f.queue.tried)),
     Row("legs", _legs, _our_legs),
-    Row(
-        "consultation", lambda t: t.get("is_consultation", False), lambda f: f.consultation_of is not None
-    ),
+    Row("consultation", lambda t: t.get("is_consultation", False), lambda f: f.consultation_of is not None),
     Row("recorded", lambda t: True if t.get("recording") else ANYTHING, lambda f: bool(f.recordings)),
 )
 
