@@ -7,6 +7,7 @@ Names of columns, numbers of events, and times differ; a row is the same in the 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -83,6 +84,9 @@ SAME_SECOND_STEP = 1e-6  # s; keeps rows of one whole second in the order in whi
 BARE_DIGITS = 14  # YYYYMMDDhhmmss
 DATE_FORMS = ("%Y%m%d%H%M%S", "%d.%m.%Y %H:%M:%S", "%Y/%m/%d %H:%M:%S")
 """Times that are no ISO 8601: MySQL's bare digits, and what spreadsheets make of a date."""
+
+
+_FRACTION = re.compile(r":\d\d[.,]\d")
 
 
 class CelRow(NamedTuple):
@@ -263,7 +267,7 @@ def _calendar_moment(text: str) -> Moment | None:
         seconds = (shown if shown.tzinfo else shown.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
-    return Moment(seconds, shown.tzinfo is not None, "." not in text)
+    return Moment(seconds, shown.tzinfo is not None, not _FRACTION.search(text))
 
 
 def _date_of(text: str) -> datetime | None:

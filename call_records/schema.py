@@ -65,6 +65,7 @@ def refuse_newer(revision: str | None) -> None:
         raise NewerDatabase(revision)
 
 
+@cache
 def known_revisions() -> frozenset[str]:
     """Every step this release knows."""
     return frozenset(step.revision for step in ScriptDirectory.from_config(_config()).walk_revisions())

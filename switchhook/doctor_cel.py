@@ -31,7 +31,9 @@ NEEDED_KINDS = {
 }
 """Kind of event that every office's day has → what is unknown without it."""
 
-LOGGING = "Paste the lines of asterisk-config/plain/cel_switchhook.conf into cel.conf, then: asterisk -rx 'module reload cel'."
+LOGGING = (
+    "Paste asterisk-config/plain/cel_switchhook.conf into cel.conf, then: asterisk -rx 'module reload cel'."
+)
 ABSENT = (
     "Calls that begin and end while Switchhook is stopped or cut off are lost.",
     "Set cel_file or cel_url in its [[pbx]] table; docs/how-to/outages.md says how.",

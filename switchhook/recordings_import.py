@@ -37,9 +37,9 @@ from call_records.recordings.intake import sum_of
 from call_records.recordings.naming import FileName, parts_of
 from call_records.recordings.shapes import SourceFile
 from call_records.recordings.wav_header import Look, examine
-from switchhook.opening import open_store
 from switchhook.cel_sources import CelFromTable
 from switchhook.dialled_lines import DialledLines
+from switchhook.opening import open_store
 from switchhook.replay import read_cel, text_of_table
 from switchhook.setting_tables import PbxSettings
 from switchhook.settings import Settings, machine_time_zone

@@ -45,7 +45,6 @@ class Replay:
         """Every call told so far, by id; absorbed ones are gone."""
         self._interpreter = Interpreter()
         self._cel = cel
-        self._cel_seconds = 1.0 if cel and all(row.at.is_integer() for row in cel) else 0.0
         """How much later than its time a row can have been written: FreePBX's log leaves the fraction out."""
         self._cel_from = 0
         self._translator = CelTranslator()
@@ -92,13 +91,13 @@ class Replay:
         self._linked = True
 
     def _fill_gap(self, since: float, until: float) -> None:
-        while self._cel_from < len(self._cel) and self._cel[self._cel_from].at + self._cel_seconds < until:
-            row = self._cel[self._cel_from]
+        while self._cel_from < len(self._cel) and _surely_before(self._cel[self._cel_from], until):
+            written = self._cel[self._cel_from]
             self._cel_from += 1
+            row = written.not_before(since)
             signals = self._translator.translate(row)
-            row = row.not_before(since)
             self.tracker.reconstructing = row.at > since
-            news = row.at > since - OVERLAP_SECONDS and not self._knows_better(row, since)
+            news = row.at > since - OVERLAP_SECONDS and not self._knows_better(written, since)
             self._feed(signals if news else iter(_drained(signals)))
         self.tracker.reconstructing = False
 
@@ -106,7 +105,7 @@ class Replay:
         """Whether AMI told this channel's end already: a row of whole seconds would only move it to an earlier time."""
         channel = self.tracker.channels.get(row.look.uid)
         ended = channel is not None and channel.ended_at is not None
-        return bool(self._cel_seconds) and ended and row.at <= since
+        return bool(row.slack) and ended and row.at <= since
 
     def _feed(self, signals: Iterator[Signal]) -> None:
         for signal in signals:
@@ -122,6 +121,11 @@ class Replay:
 
 def _gate_of(session: LinkSession) -> ClockGate:
     return ClockGate(PbxClock(absolute=False), lambda: session.channels, live=False)
+
+
+def _surely_before(row: CelRow, moment: float) -> bool:
+    """A row of whole seconds may be of a moment up to a second later."""
+    return row.at + row.slack < moment
 
 
 def _drained(signals: Iterator[Signal]) -> tuple[Signal, ...]:

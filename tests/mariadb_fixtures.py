@@ -16,7 +16,7 @@ import pytest
 from switchhook.lab.mariadb import PrivateMariaDb
 from switchhook.lab.mariadb_binary import NoMariaDb, find_mariadb
 from switchhook.lab.ports import LOCALHOST
-from tests.postgres_fixtures import unavailable
+from tests.requirements import declare_unavailable
 
 READER_PASSWORD = "rE@d/er:%"  # what has to be written with % in an address
 
@@ -47,7 +47,7 @@ def mariadb_server() -> Iterator[PrivateMariaDb]:
                 server = PrivateMariaDb(find_mariadb(), directory, _free_port())
                 runner.run(server.__aenter__())
             except NoMariaDb as nothing:
-                unavailable("mariadb", f"{nothing} {nothing.remedy}")
+                declare_unavailable("mariadb", f"{nothing} {nothing.remedy}")
             assert server is not None
             yield server
         finally:

@@ -10,10 +10,10 @@ from telephony.observations import CallRecord, Channel, Dial
 from telephony.telling.scene import Part
 
 
-def caller_channel(call: CallRecord) -> Channel:
+def caller_channel(call: CallRecord, present: list[Channel]) -> Channel:
     """The channel of who called: the one the call is named after, else the first that nobody dialled."""
     if call.caller_uid is not None:
-        for channel in call.everyone():
+        for channel in present:
             if channel.uid == call.caller_uid:
                 return channel
     real = [channel for channel in call.channels.values() if channel.real]

@@ -386,7 +386,10 @@ CDR_ROW = (
         ("title lines", f"Calls of November\n\n{CDR_HEADER}{CDR_ROW}\n"),
         ("a separator line", "sep=;\n" + f"{CDR_HEADER}{CDR_ROW}\n".replace(",", ";")),
         ("NULLs", f"{CDR_HEADER}{CDR_ROW}\n".replace("Anna", "NULL")),
-        ("a caller who calls himself a header", f'{CDR_HEADER}{CDR_ROW}\n'.replace("Anna", '"uniqueid,channel,start"')),
+        (
+            "a caller who calls himself a header",
+            f"{CDR_HEADER}{CDR_ROW}\n".replace("Anna", '"uniqueid,channel,start"'),
+        ),
     ],
 )
 @pytest.mark.parametrize("hours", [0, 3, -5, 5.5])
@@ -395,7 +398,12 @@ def test_a_cdr_is_read_as_people_have_it(what: str, text: str, hours: float) -> 
     epoch = 1795348800 - int(hours * 3600)
     reader = CdrReader(UTC)
     (row,) = reader.read(text.replace("1795338000", str(epoch)).splitlines(keepends=True))
-    assert (row.uniqueid, row.source, row.file, reader.broken) == (f"{epoch}.1", "79000000001", "in.wav", 0), what
+    assert (row.uniqueid, row.source, row.file, reader.broken) == (
+        f"{epoch}.1",
+        "79000000001",
+        "in.wav",
+        0,
+    ), what
     assert row.began_at.timestamp() == epoch
     assert (row.ended_at - row.began_at).total_seconds() == 34
 

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = tuple(f"{ROOT / name}/" for name in ("ami_bridge", "call_records", "crm_sync", "web", "switchhook"))
 END_SECONDS = 5.0  # what is promised
 LOOK_SECONDS = 0.3  # without a new await: everything waits for what will not come
+COME_SECONDS = 5.0  # until an await that was seen before comes again
 CLEAN_SECONDS = 30.0
 
 Site = tuple[str, ...]
@@ -42,6 +43,7 @@ class Watched:
     sites: dict[Site, None] = field(default_factory=dict)
     """All that were met, in that order."""
     victim: asyncio.Task[Any] | None = None
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
     met: asyncio.Event = field(default_factory=asyncio.Event)
 
     def new_task(self, loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> asyncio.Task[Any]:
@@ -60,15 +62,17 @@ class Watched:
         self.sites.setdefault(site)
         if site == self.site and self.victim is None:
             self.victim = asyncio.current_task()
+            self.reached.set()
             self._cancel(awaited)
 
     def _cancel(self, awaited: Any) -> None:
         if self.moment is Moment.WITH_RESULT and isinstance(awaited, asyncio.Future):
-            awaited.add_done_callback(self._strike)  # called before the task hears of the result
+            awaited.add_done_callback(self.strike)  # called before the task hears of the result
         else:
-            asyncio.get_running_loop().call_soon(self._strike)
+            asyncio.get_running_loop().call_soon(self.strike)
 
-    def _strike(self, _done: object = None) -> None:
+    def strike(self, _done: object = None) -> None:
+        """Cancel the task that came to the site."""
         if self.victim is not None and not self.victim.done():
             self.victim.cancel()
         self.met.set()
@@ -152,14 +156,14 @@ async def running(work: Work, watched: Watched) -> AsyncIterator[asyncio.Task[No
                 one.exception()  # seen
 
 
-async def awaits_of(work: Work) -> list[Site]:
+async def awaits_of(work: Work, look_seconds: float) -> list[Site]:
     """Every await that the work comes to before all of it waits for what does not come."""
     watched = Watched()
     async with running(work, watched):
         count = -1
         while count < len(watched.sites):
             count = len(watched.sites)
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(look_seconds)
     return list(watched.sites)
 
 
@@ -168,24 +172,25 @@ async def ends_when_cancelled(work: Work, site: Site, moment: Moment) -> bool | 
     watched = Watched(site, moment)
     async with running(work, watched):
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                await watched.met.wait()
+            async with asyncio.timeout(COME_SECONDS):
+                await watched.reached.wait()
         except TimeoutError:
-            if watched.victim is None:
-                return None
-            watched._strike()  # the result did not come: then while it waits
+            return None
         assert watched.victim is not None
+        await asyncio.wait({watched.victim}, timeout=0 if watched.met.is_set() else LOOK_SECONDS)
+        if not watched.met.is_set():  # the result did not come: then while it waits
+            watched.strike()
         done, _ = await asyncio.wait({watched.victim}, timeout=END_SECONDS)
         return bool(done)
 
 
-async def refusals(work: Work, within: str = "") -> tuple[int, list[str]]:
+async def refusals(work: Work, within: str = "", look_seconds: float = LOOK_SECONDS) -> tuple[int, list[str]]:
     """How many cancellations were tried, and which awaits outlived theirs.
 
     `within`: only awaits whose innermost line of ours is in files beginning like that.
     """
     tried, refused = 0, []
-    for site in await awaits_of(work):
+    for site in await awaits_of(work, look_seconds):
         if not site[-1].startswith(within):
             continue
         for moment in Moment:

@@ -26,7 +26,9 @@ def lines() -> list[Line]:
 
 def straightened() -> list[Line]:
     """The same two calls under a clock that nobody set."""
-    return [moved(line, stamp=120.0, arrival=120.0) if 10 <= i < 15 else line for i, line in enumerate(lines())]
+    return [
+        moved(line, stamp=120.0, arrival=120.0) if 10 <= i < 15 else line for i, line in enumerate(lines())
+    ]
 
 
 def moved(line: Line, *, stamp: float, arrival: float = 0.0) -> Line:

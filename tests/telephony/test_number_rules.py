@@ -44,8 +44,24 @@ def test_what_a_caller_shows_has_no_prefix() -> None:
     "spelled",
     [
         *sorted({spelling for spellings in SPELLINGS.values() for spelling in spellings}),
-        *("Anonymous", "ANONYMOUS", '"Anonymous"', "<unknown>", "Unavailable", "RESTRICTED", "Private", "0", "-", "--"),
-        *("sip:anonymous@anonymous.invalid", "anonymous@anonymous.invalid", "Anonymous <anonymous>", "0000000000"),
+        *(
+            "Anonymous",
+            "ANONYMOUS",
+            '"Anonymous"',
+            "<unknown>",
+            "Unavailable",
+            "RESTRICTED",
+            "Private",
+            "0",
+            "-",
+            "--",
+        ),
+        *(
+            "sip:anonymous@anonymous.invalid",
+            "anonymous@anonymous.invalid",
+            "Anonymous <anonymous>",
+            "0000000000",
+        ),
         *("no_number", "Private Number", "Номер скрыт", "unknown@192.0.2.1"),
     ],
 )
@@ -54,7 +70,9 @@ def test_spellings_of_withheld(spelled: str) -> None:
     assert is_withheld(spelled)
 
 
-@pytest.mark.parametrize("shown", ["101", "00", "112", "+79161234567", "Anna", "anna@example.com", "000000", "*97", "70000000000"])
+@pytest.mark.parametrize(
+    "shown", ["101", "00", "112", "+79161234567", "Anna", "anna@example.com", "000000", "*97", "70000000000"]
+)
 def test_what_is_not_withheld(shown: str) -> None:
     """Neighbours of the spellings."""
     assert not is_withheld(shown)
@@ -71,7 +89,12 @@ def test_a_row_of_sevens_is_withheld_only_where_it_is_no_number() -> None:
 @pytest.mark.parametrize("before", [[], ["CDR(x)=1"], ["a=1", "b=2"]])
 def test_a_presentation_that_is_not_the_first_variable(before: list[str]) -> None:
     """manager.conf may ask for several variables of a channel; each comes as a header of its own."""
-    headers = [("Event", "Newchannel"), ("Channel", "PJSIP/trunk-1"), ("Uniqueid", "1.1"), ("CallerIDNum", "89161234567")]
+    headers = [
+        ("Event", "Newchannel"),
+        ("Channel", "PJSIP/trunk-1"),
+        ("Uniqueid", "1.1"),
+        ("CallerIDNum", "89161234567"),
+    ]
     variables = [*before, "CALLERID(num-pres)=prohib_passed_screen"]
     message = message_from_headers([*headers, *(("ChanVariable", one) for one in variables)], 1.0)
     assert message is not None
@@ -82,8 +105,15 @@ def test_a_presentation_that_is_not_the_first_variable(before: list[str]) -> Non
 
 def test_a_presentation_that_is_allowed() -> None:
     """The neighbour: several variables and a number that may be shown."""
-    headers = [("Event", "Newchannel"), ("Channel", "PJSIP/trunk-1"), ("Uniqueid", "1.1"), ("ChanVariable", "a=1")]
-    message = message_from_headers([*headers, ("ChanVariable", "CALLERID(num-pres)=allowed_not_screened")], 1.0)
+    headers = [
+        ("Event", "Newchannel"),
+        ("Channel", "PJSIP/trunk-1"),
+        ("Uniqueid", "1.1"),
+        ("ChanVariable", "a=1"),
+    ]
+    message = message_from_headers(
+        [*headers, ("ChanVariable", "CALLERID(num-pres)=allowed_not_screened")], 1.0
+    )
     assert message is not None
     (began,) = translate(message)
     assert isinstance(began, signals.ChannelBegan)
@@ -175,7 +205,9 @@ def seconds(function: Callable[[str], object], text: str) -> float:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("function", [without_extension, lambda text: written.__wrapped__(text, "RU", "495", "9"), is_withheld])
+@pytest.mark.parametrize(
+    "function", [without_extension, lambda text: written.__wrapped__(text, "RU", "495", "9"), is_withheld]
+)
 def test_reading_a_text_grows_with_its_length(function: Callable[[str], object], shape: str) -> None:
     """Twice the text costs at most about twice: cubic reading would be eightfold, and took 13 s for 2,000 characters."""
     short, long = ((shape * size)[:size] + "a" for size in (900, 1_800))

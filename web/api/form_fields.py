@@ -41,7 +41,11 @@ _ONLY_A_NUMBER = re.compile(r"[\d\s()+.\-/]{7,30}")
 def pairs_of(body: bytes, content_type: str) -> list[tuple[str, str]]:
     """The fields of an urlencoded body, in the letters they were written in. Raises ValueError for too many."""
     raw = parse_qsl(
-        body.decode("latin-1"), keep_blank_values=True, max_num_fields=PAIRS_MOST, encoding="latin-1", errors="strict"
+        body.decode("latin-1"),
+        keep_blank_values=True,
+        max_num_fields=PAIRS_MOST,
+        encoding="latin-1",
+        errors="strict",
     )
     return in_letters(raw, content_type)
 
@@ -59,9 +63,13 @@ def _page(pairs: list[tuple[bytes, bytes]], content_type: str) -> str:
         everything.decode("utf-8")
     except UnicodeDecodeError:
         said = re.search(r"charset=[\"']?([\w\-:.]{1,40})", content_type, re.I)
-        own = next((value.decode("ascii", "replace") for name, value in pairs if name == CHARSET.encode()), "")
+        own = next(
+            (value.decode("ascii", "replace") for name, value in pairs if name == CHARSET.encode()), ""
+        )
         named = (page_of(one) for one in (said[1] if said else "", own) if one)
-        return next((page for page in named if page not in (None, "utf-8", "utf-16")), None) or guess_encoding(everything)
+        return next(
+            (page for page in named if page not in (None, "utf-8", "utf-16")), None
+        ) or guess_encoding(everything)
     return "utf-8"
 
 
@@ -69,7 +77,9 @@ def meaning_of(name: str) -> str | None:
     """Our field that a form's field is by its name: name, phone, email or message."""
     plain = plain_heading(name[:NAME_LONGEST])
     words = plain.split()
-    while len(words) > 1 and words[-1].isdigit() and words[0] != "text":  # text-1 of a builder may hold anything
+    while (
+        len(words) > 1 and words[-1].isdigit() and words[0] != "text"
+    ):  # text-1 of a builder may hold anything
         words.pop()
     for heading in (plain, " ".join(words), " ".join(word for word in words if word not in _BUILDERS)):
         if heading in MESSAGES:

@@ -55,6 +55,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]{20,128}")
 
 router = APIRouter(prefix="/api/v1/forms", tags=["forms"])
 
+
 class Refused(Exception):
     """The submission is not taken. `reason` is what is counted."""
 

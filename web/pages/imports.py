@@ -244,7 +244,9 @@ def _shown(row: Mapping[str, Any], viewer: Viewer, site: Site) -> dict[str, Any]
 async def _acting(site: Site, import_id: UUID, viewer: Viewer) -> None:
     """Raises HTTPException for an import of somebody else's."""
     if not _may_act(await _found(site, import_id), viewer):
-        raise HTTPException(403, _("Only who took the file in, or an administrator, can go on with this import."))
+        raise HTTPException(
+            403, _("Only who took the file in, or an administrator, can go on with this import.")
+        )
 
 
 async def _found(site: Site, import_id: UUID) -> Import:
@@ -262,7 +264,9 @@ async def read_again(request: Request, import_id: UUID, viewer: Supervisor) -> R
     row = told.get("heading_row", "").strip()
     try:
         if row and not (row.isascii() and row.isdigit() and len(row) < 6):
-            raise PeerMistake(_("The row of headings is a number."), remedy=_("Write 0 where no row names the columns."))
+            raise PeerMistake(
+                _("The row of headings is a number."), remedy=_("Write 0 where no row names the columns.")
+            )
         how = FileForm(
             encoding=told.get("encoding") or None,
             delimiter=told.get("delimiter") or None,
@@ -299,7 +303,13 @@ async def act(request: Request, import_id: UUID, act: str, viewer: Supervisor) -
     site = site_of(request)
     desk = site.records.imports
     await _acting(site, import_id, viewer)
-    steps = {"back": desk.back, "begin": desk.begin, "undo": desk.begin_undo, "delete": desk.forget, "go": None}
+    steps = {
+        "back": desk.back,
+        "begin": desk.begin,
+        "undo": desk.begin_undo,
+        "delete": desk.forget,
+        "go": None,
+    }
     if act not in steps:
         raise HTTPException(404)
     step = steps[act]
@@ -323,7 +333,9 @@ async def problems(request: Request, import_id: UUID, viewer: Supervisor) -> Res
     """What was wrong with which row, to be put right in the file."""
     found = await _found(site_of(request), import_id)
     headers = {"Content-Disposition": 'attachment; filename="problems.csv"'}
-    return StreamingResponse(_problem_lines(found, viewer), media_type="text/csv; charset=utf-8", headers=headers)
+    return StreamingResponse(
+        _problem_lines(found, viewer), media_type="text/csv; charset=utf-8", headers=headers
+    )
 
 
 async def _problem_lines(found: Import, viewer: Viewer) -> AsyncIterator[bytes]:
