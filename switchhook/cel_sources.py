@@ -14,6 +14,7 @@ from ami_bridge.cel_file import CelFile
 from call_records.log_tables import CEL, LogTable, open_log_table
 from switchhook.bridge import CelSource
 from switchhook.setting_tables import PbxSettings
+from telephony.errors import NeedsPerson
 
 
 class CelFromFile:
@@ -24,12 +25,23 @@ class CelFromFile:
 
     async def since(self, moment: float) -> Sequence[CelRow]:
         """All rows not older than that moment."""
+        await asyncio.to_thread(self._refuse_absent)
         earlier, rows = await asyncio.to_thread(self._file.rows_since, moment, moment)
         return [*earlier, *rows]
 
     async def unread(self, since: float) -> Sequence[CelRow]:
         """Rows appended since the last time."""
+        await asyncio.to_thread(self._refuse_absent)
         return await asyncio.to_thread(self._file.unread, since)
+
+    def _refuse_absent(self) -> None:
+        """Neither the file nor the one that logrotate put away: nothing was ever written there."""
+        path = self._file.path
+        if not path.exists() and not path.with_name(path.name + ".1").exists():
+            raise NeedsPerson(
+                f"There is no file {path}.",
+                remedy="Asterisk makes it at the first call once CEL is loaded; else correct cel_file.",
+            )
 
 
 class CelFromTable:

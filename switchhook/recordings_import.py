@@ -290,7 +290,8 @@ def call_from_cdr(rows: Sequence[CdrRow], numbering: Numbering) -> CallChange:
     caller = endpoint_of(first.channel) if caller_is_ours else numbering.party(first.source)
     reached = endpoint_of(best.peer_channel) if best.peer_channel else ""
     callee_is_ours = numbering.is_extension(reached) if reached else numbering.is_extension(first.destination)
-    callee = reached if reached and callee_is_ours else numbering.party(first.destination)
+    dialled = numbering.party(first.destination, dialled_here=caller_is_ours)
+    callee = reached if reached and callee_is_ours else dialled
     answered = best.answered
     answered_at = best.ended_at - timedelta(seconds=best.talk_seconds) if answered else None
     facts = CallFacts(

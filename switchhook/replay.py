@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TextIO
 from uuid import UUID
 
+from ami_bridge.asterisk_version import refuse_old_event
 from ami_bridge.capture import CaptureCounters, read_capture
 from ami_bridge.cel import CelReader, CelRow, CelTranslator
 from ami_bridge.csv_forms import decoded
@@ -190,7 +191,9 @@ def _messages(file: Path) -> Iterator[Message]:
     """A capture's messages; what is wrong with the file is told in words."""
     counters = CaptureCounters()
     try:
-        yield from read_capture(file, counters)
+        for message in read_capture(file, counters):
+            refuse_old_event(message, file.name)
+            yield message
     except OSError as fault:
         raise NeedsPerson(
             f"Cannot read {file}: {fault.strerror or fault}.", remedy="Check the path and its permissions."

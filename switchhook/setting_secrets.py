@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -152,6 +153,7 @@ def _secret_from(
 
 
 def _check_database_url(url: SecretStr) -> None:
+    _refuse_unencoded(url.get_secret_value())
     try:
         parts = urlsplit(url.get_secret_value())
         well_formed = (
@@ -163,6 +165,20 @@ def _check_database_url(url: SecretStr) -> None:
         raise BadSettings(
             "[database] url is not the address of a PostgreSQL database.",
             remedy="Write it as postgresql://user:password@host:5432/name; other databases are not supported.",
+        )
+
+
+_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def _refuse_unencoded(url: str) -> None:
+    """A password with @, /, ? or # as it is ends the address early: the host would be half a password."""
+    rest = url.partition("://")[2]
+    before, at, _ = rest.partition("?")[0].rpartition("@")
+    if "@" in rest and (not at or re.search(r"[@/#?\s]", before) or _PERCENT.search(before)):
+        raise BadSettings(
+            "[database] url: the user or the password has a character that an address cannot have as it is.",
+            remedy="Write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25, or take another password.",
         )
 
 

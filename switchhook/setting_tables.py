@@ -53,6 +53,34 @@ def _is_network(value: str) -> str:
 Network = Annotated[str, AfterValidator(_is_network)]
 
 
+REGION_MISTAKES = {
+    "UK": "GB",
+    "EN": "GB",
+    "SP": "ES",
+    "SU": "RU",
+    "KO": "KR",
+    "JA": "JP",
+    "CS": "CZ",
+    "DA": "DK",
+    "SW": "SE",
+}
+"""What is written for a country, and how ISO 3166 writes it."""
+
+
+def _is_region(value: str) -> str:
+    from phonenumbers import SUPPORTED_REGIONS
+
+    if value not in SUPPORTED_REGIONS:
+        meant = REGION_MISTAKES.get(value)
+        raise ValueError(
+            f"has no country for {value}" + (f"; {meant} is meant, as in ISO 3166" if meant else "")
+        )
+    return value
+
+
+Region = Annotated[str, AfterValidator(_is_region)]
+
+
 class Section(BaseModel):
     """A table of the file. A key that is not known is a mistake, not a wish."""
 
@@ -115,7 +143,7 @@ class PbxSettings(Section):
         "Endpoints whose name matches are trunks, even where they match `extensions`.",
         reason="Without it, whatever is no extension is a trunk.",
     )
-    default_region: str = setting(
+    default_region: Region = setting(
         "RU",
         "Country in which a number without a country code is dialled (ISO 3166, two letters).",
         reason="Must be where the PBX stands; it decides what 8916… means.",
@@ -302,7 +330,7 @@ class HandsetSettings(Section):
     socket_for: Literal["group", "everyone"] = setting(
         "group",
         "Who here may use the socket: the group of the user who runs Switchhook (put asterisk in it), or everyone.",
-        reason="Under our systemd unit the user is made anew at each start and nobody is in his group: say everyone there.",
+        reason="Whoever may use it can read names and companies out of the contact book, number by number.",
     )
     permit: tuple[Network, ...] = setting(
         ("127.0.0.0/8", "::1/128"),

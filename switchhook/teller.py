@@ -369,13 +369,13 @@ class Teller:
         return [self._change(change) for change in self.tracker.drain()]
 
     def _calls_of(self, uids: Sequence[str]) -> list[UUID]:
-        """The calls a line belongs to: those of its channels, and consultations in which a channel is a guest."""
+        """The calls a line belongs to: those of its channels, and those in which a channel is a guest."""
         found: dict[UUID, None] = {}
         for uid in uids:
             call_id = self.tracker.call_of(uid)
             if call_id is not None:
                 found[call_id] = None
-        for call in self.tracker.consultations():
+        for call in self.tracker.hosting():
             if any(uid in call.guests for uid in uids):
                 found[call.id] = None
         return list(found)

@@ -154,6 +154,8 @@ def _entered(tracker: Tracker, signal: s.BridgeEntered) -> None:
     if channel is not None:
         if channel.presumed_ended:
             lives_on(tracker, channel, signal.at)
+        if signal.kind == "conference":
+            note_redirect(tracker, channel, signal.look.exten, signal.at)
         tracker.enter(channel, signal.bridge, signal.kind, signal.at)
 
 
@@ -291,6 +293,8 @@ def _rated(tracker: Tracker, signal: s.CallRated) -> None:
 def _app(tracker: Tracker, signal: s.AppEntered) -> None:
     channel = tracker.channels.get(signal.look.uid)  # a CDR comes after the end: it must not begin a call
     if channel is not None:
+        if not channel.app:
+            channel.app_at = signal.at  # its result, and the record at the end, name the same service again
         channel.app = signal.app
         tracker.touch(channel.call)
 
@@ -358,7 +362,7 @@ def _link_lost(tracker: Tracker, signal: s.LinkLost) -> None:
         tracker.touch(call)
 
 
-def _clock_set(tracker: Tracker, signal: s.ClockSet) -> None:
+def _clock_set(tracker: Tracker, _: s.ClockSet) -> None:
     for call in tracker.live():
         call.certainty = Certainty.BOUNDED
         tracker.touch(call)

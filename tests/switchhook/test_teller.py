@@ -25,7 +25,7 @@ from telephony.facts import CallFacts, Certainty, State
 from telephony.numbers import Numbering
 from telephony.ports import CallChange
 from tests.ami_bridge.test_event_log_forms import shown, written
-from tests.telephony.captured import cel_cells
+from tests.telephony.captured import cel_cells, differences
 
 CAPTURES = Path(__file__).resolve().parents[1] / "captures"
 SCENARIOS = sorted(directory for directory in CAPTURES.glob("*/*") if (directory / "ami.jsonl.gz").exists())
@@ -216,7 +216,8 @@ def test_a_gap_is_told_at_its_own_time_from_a_log_in_local_time(
     assert truth.ended_at is not None
     assert abs((call.ended_at - truth.ended_at).total_seconds()) <= 1.05
     assert abs(call.talk_seconds - truth.talk_seconds) <= 1.05
-    assert Teller(Numbering(pbx="lab")).retell(kept.all_lines)[call.id] == call
+    again_told = Teller(Numbering(pbx="lab")).retell(kept.all_lines)[call.id]
+    assert differences([call], [again_told], seconds=0.02, ignore=["intervals"]) == []
 
 
 def test_the_same_gap_without_cel_gives_a_bounded_end() -> None:
