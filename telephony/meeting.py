@@ -1,6 +1,11 @@
 """Who is in which bridge since when, and what follows from meeting there.
 
-A shared *basic* bridge makes one call of two. Never a parking lot, queue music or a conference room: those serve strangers.
+A shared *basic* bridge makes one call of two. Never a parking lot, queue music or a conference room: those serve strangers,
+except for phones that a program brings into the caller's room (`telephony.paging`).
+
+But a call that is *sent* into a conference room out of a conversation (by a transfer, or by a program that redirects both
+sides) goes on there: whoever else is in that room takes part in it as a guest and keeps a call of their own. Nobody was sent
+where everybody dialled the room: those calls stay apart.
 """
 
 from __future__ import annotations
@@ -9,6 +14,7 @@ from telephony.endpoints import Kind
 from telephony.events import EventKind
 from telephony.merging import Merging
 from telephony.observations import SAME_MOMENT, CallRecord, Channel, Stay
+from telephony.paging import calls_meeting_in_room
 
 
 class Meeting(Merging):
@@ -37,6 +43,8 @@ class Meeting(Merging):
             self.leave_stay(channel, current, at)
         stay = Stay(bridge, kind, at)
         channel.stays.append(stay)
+        if channel.app and at > channel.app_at:
+            channel.app = ""  # the mailbox let the caller go on to a person
         if channel.ended_at is not None:
             stay.left_at = channel.ended_at
         else:
@@ -45,6 +53,9 @@ class Meeting(Merging):
             channel.up_at = at
         if kind == "basic":
             self._meet(channel, bridge, at)
+        elif kind == "conference":
+            self._meet_in_room(bridge, at)
+            self._gather(channel, bridge)
         self.touch(channel.call)
 
     def enter_unseen(self, channel: Channel, bridge: str, kind: str, left_at: float) -> None:
@@ -82,6 +93,7 @@ class Meeting(Merging):
             members.discard(channel.uid)
             if not members:
                 del self._bridges[stay.bridge]
+        self._touch_sent(stay.bridge)
 
     def _meet(self, channel: Channel, bridge: str, at: float) -> None:
         for uid in list(self._bridges.get(bridge, ())):
@@ -99,6 +111,29 @@ class Meeting(Merging):
         }.values():
             self._note_answer(guest_of, at)
 
+    def _gather(self, channel: Channel, room: str) -> None:
+        """A channel comes into a conference room: its call goes on there, or it takes part in the calls sent there."""
+        call = channel.call
+        if _was_sent(channel):
+            call.rooms.add(room)
+            self._rooms.setdefault(room, {})[call.id] = call
+        inside = [self.channels[uid] for uid in self._bridges.get(room, ()) if uid in self.channels]
+        for sent in self._rooms.get(room, {}).values():
+            if any(one.call is sent for one in inside):
+                sent.guests.update({one.uid: one for one in inside if one.real and one.call is not sent})
+        self._touch_sent(room)
+
+    def _touch_sent(self, room: str) -> None:
+        for sent in self._rooms.get(room, {}).values():
+            if sent.ended_at is None:
+                self.touch(sent)
+
+    def _meet_in_room(self, bridge: str, at: float) -> None:
+        members = [self.channels[uid] for uid in self._bridges.get(bridge, ()) if uid in self.channels]
+        meeting = calls_meeting_in_room(members)
+        for call in meeting[1:]:
+            meeting[0] = self.merge(meeting[0], call, at)
+
     def _note_answer(self, call: CallRecord, at: float) -> None:
         if call.conversing:
             return
@@ -113,7 +148,18 @@ class Meeting(Merging):
 
 
 def _is_guest(one: Channel, other: Channel) -> bool:
-    return one.uid in other.call.guests or other.uid in one.call.guests
+    """Whether one of the two asks in the consultation that the other is in."""
+    return any(
+        guest.uid in host.call.guests and host.call.consultation_of is not None
+        for guest, host in ((one, other), (other, one))
+    )
+
+
+def _was_sent(channel: Channel) -> bool:
+    """Whether a channel that has just come into a conference room was in a conversation before."""
+    return (
+        channel.real and channel.call.conversing and any(stay.kind == "basic" for stay in channel.stays[:-1])
+    )
 
 
 def _asking(one: Channel, other: Channel) -> tuple[Channel, Channel] | None:

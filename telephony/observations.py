@@ -77,11 +77,13 @@ class Channel:
 
     __slots__ = (
         "app",
+        "app_at",
         "asked_at",
         "began_at",
         "begun",
         "call",
         "caller_name",
+        "calling",
         "cause",
         "conferences",
         "consent",
@@ -124,6 +126,8 @@ class Channel:
         self.caller_name = ""
         self.exten = ""
         self.app = ""
+        """The service it is in, or was in last: a mailbox."""
+        self.app_at = 0.0
         self.ringing_at: float | None = None
         self.up_at: float | None = None
         self.asked_at: float | None = None
@@ -135,6 +139,8 @@ class Channel:
         """Its number is known to the PBX but must not be shown."""
         self.begun = False
         """Its first message was seen: what that says of the dialled number stands."""
+        self.calling = False
+        """It was seen to dial (state Ring): its party calls, whatever state it began in."""
         self.rung = False
         """Made by the PBX to ring somebody, first of its linked id: nobody has called yet."""
         self.dial: Dial | None = None
@@ -234,6 +240,7 @@ class CallRecord:
         "queues",
         "requested",
         "revision",
+        "rooms",
         "started_at",
         "transfers",
         "unverified",
@@ -248,7 +255,11 @@ class CallRecord:
         self.ended_at: float | None = None
         self.channels: dict[str, Channel] = {}
         self.guests: dict[str, Channel] = {}
-        """Channels of another call that take part: the colleague who asks, while a feature-code consultation lasts."""
+        """Channels of another call that take part: the colleague who asks, while a feature-code consultation lasts; whoever
+        dialled into the conference room that this call was sent to. `telephony.telling.guests` says from when to when.
+        """
+        self.rooms: set[str] = set()
+        """The conference rooms (bridges) that this call was sent to out of a conversation."""
         self.caller_uid: str | None = None
         self.requested: str | None = None
         self.consultation_of: UUID | None = None

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from telephony import signals as s
+from telephony.caller_names import is_same_number, name_of_person
 from telephony.endpoints import Kind, dialled_number, kind_of, parse_name
 from telephony.events import EventKind
 from telephony.facts import Certainty
@@ -19,6 +20,8 @@ from telephony.ids import uid_order
 from telephony.observations import SAME_MOMENT, Channel, Dial, HoldSpan, SeenParking, SeenQueue, SeenRecording
 from telephony.reconcile import lives_on, reconcile
 from telephony.transfers import attended_transferred, blind_transferred, note_redirect, refer_seen
+
+WHOLE_SECOND = 1.0
 
 
 class Tracker(Grouping):
@@ -45,8 +48,9 @@ def _began(tracker: Tracker, signal: s.ChannelBegan) -> None:
         channel.exten = look.exten
         tracker.touch(channel.call)
     channel.number = look.number or channel.number
-    channel.caller_name = look.caller_name or channel.caller_name
-    channel.rung = is_rung(look)
+    if look.caller_name:
+        channel.caller_name = name_of_person(look.caller_name, look.number) or channel.caller_name
+    channel.rung = is_rung(look) and not channel.calling
 
 
 def _changed(tracker: Tracker, signal: s.ChannelChanged) -> None:
@@ -64,10 +68,12 @@ def _changed(tracker: Tracker, signal: s.ChannelChanged) -> None:
     elif look.state == "Ringing" and channel.ringing_at is None:
         channel.ringing_at = signal.at
         tracker.say(channel.call, EventKind.RANG, signal.at, channel.party)
+    elif look.state == "Ring" and not channel.calling:
+        tracker.note_calling(channel)
     if not channel.number and look.number:
         channel.number = look.number
-    if not channel.caller_name and look.caller_name:
-        channel.caller_name = look.caller_name
+    if not channel.caller_name and look.caller_name and is_same_number(look.number, channel.number):
+        channel.caller_name = name_of_person(look.caller_name, look.number)
 
 
 def _rename(tracker: Tracker, channel: Channel, name: str) -> None:
@@ -112,6 +118,16 @@ def _dial_began(tracker: Tracker, signal: s.DialBegan) -> None:
         tracker.touch(dest.call)
     elif source is not None and dest.dial.ended_at is None:
         dest.dial.source = source.uid
+    if signal.dial_string and not dest.dial.dial_string:
+        _learn_what_was_dialled(tracker, dest, dest.dial, signal.dial_string)
+
+
+def _learn_what_was_dialled(tracker: Tracker, dest: Channel, dial: Dial, dial_string: str) -> None:
+    """A later word of whom a line was dialled for: what was supposed until then is forgotten."""
+    dial.dial_string = dial_string
+    if dest.kind is Kind.TRUNK:
+        dest.party = ""
+    tracker.touch(dest.call)
 
 
 def _dial_ended(tracker: Tracker, signal: s.DialEnded) -> None:
@@ -138,6 +154,8 @@ def _entered(tracker: Tracker, signal: s.BridgeEntered) -> None:
     if channel is not None:
         if channel.presumed_ended:
             lives_on(tracker, channel, signal.at)
+        if signal.kind == "conference":
+            note_redirect(tracker, channel, signal.look.exten, signal.at)
         tracker.enter(channel, signal.bridge, signal.kind, signal.at)
 
 
@@ -189,11 +207,18 @@ def _queue_joined(tracker: Tracker, signal: s.QueueJoined) -> None:
     if channel is None:
         return
     call = channel.call
-    if any(q.uid == channel.uid and abs(q.joined_at - signal.at) < SAME_MOMENT for q in call.queues):
+    if any(q.uid == channel.uid and _is_same_visit(q, signal) for q in call.queues):
         return
     note_redirect(tracker, channel, signal.look.exten or signal.queue, signal.at)
     call.queues.append(SeenQueue(signal.queue, channel.uid, signal.at))
     tracker.say(call, EventKind.QUEUED, signal.at)
+
+
+def _is_same_visit(visit: SeenQueue, signal: s.QueueJoined) -> bool:
+    """Told before: at this moment, or a little earlier and not left since (an event log may write whole seconds)."""
+    since = signal.at - visit.joined_at
+    told_again = visit.name == signal.queue and visit.left_at is None and 0.0 <= since <= WHOLE_SECOND
+    return abs(since) < SAME_MOMENT or told_again
 
 
 def _queue_left(tracker: Tracker, signal: s.QueueLeft) -> None:
@@ -268,6 +293,8 @@ def _rated(tracker: Tracker, signal: s.CallRated) -> None:
 def _app(tracker: Tracker, signal: s.AppEntered) -> None:
     channel = tracker.channels.get(signal.look.uid)  # a CDR comes after the end: it must not begin a call
     if channel is not None:
+        if not channel.app:
+            channel.app_at = signal.at  # its result, and the record at the end, name the same service again
         channel.app = signal.app
         tracker.touch(channel.call)
 
@@ -335,9 +362,15 @@ def _link_lost(tracker: Tracker, signal: s.LinkLost) -> None:
         tracker.touch(call)
 
 
+def _clock_set(tracker: Tracker, _: s.ClockSet) -> None:
+    for call in tracker.live():
+        call.certainty = Certainty.BOUNDED
+        tracker.touch(call)
+
+
 def _stopped(tracker: Tracker, signal: s.PbxStopped) -> None:
     for channel in sorted(tracker.channels.values(), key=lambda c: uid_order(c.uid)):
-        if channel.ended_at is None:
+        if channel.ended_at is None and channel.began_at < signal.began_before:
             channel.call.certainty = Certainty.BOUNDED
             tracker.end_channel(channel, max(channel.last_at, signal.at), 0)
 
@@ -372,6 +405,7 @@ HANDLERS: dict[type[Any], Callable[[Tracker, Any], None]] = {
     s.ConferenceJoined: _conference_joined,
     s.ConferenceLeft: _conference_left,
     s.LinkLost: _link_lost,
+    s.ClockSet: _clock_set,
     s.Snapshot: reconcile,
     s.PbxStopped: _stopped,
 }

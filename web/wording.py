@@ -10,11 +10,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, tzinfo
 from functools import lru_cache
+from math import floor
 from uuid import UUID
 
 import phonenumbers
 
-from telephony.facts import CallFacts, Direction, Disposition, Leg, LegOutcome, LegRole, PartyKind, State
+from telephony.facts import (
+    CallFacts,
+    Direction,
+    Disposition,
+    Leg,
+    LegOutcome,
+    LegRole,
+    PartyKind,
+    Service,
+    State,
+)
 from telephony.recordings import HealthFault
 from telephony.staff import Directory, PopPreference, Role
 
@@ -46,11 +57,21 @@ def display_number(number: str | None, region: str | None = None) -> str:
     return phonenumbers.format_number(parsed, style)
 
 
+def whole_seconds(seconds: float) -> int:
+    """The seconds that have passed in full: the one rule by which every page, list, story, player and ticking time rounds.
+
+    Rounded down, as a clock shows time: 0:08 stands until the ninth second is over, so what a person sees while a call
+    or a recording runs is what is listed afterwards. Parts can then add up to less than the whole, never to more.
+    A hundredth is exact enough; the same rule for the browser is `clock` in page.js.
+    """
+    return max(0, floor(round(seconds, 2)))
+
+
 def duration(seconds: float | None) -> str:
     """`3:12`, `1:04:09`; empty when unknown."""
     if seconds is None:
         return ""
-    whole = max(0, round(seconds))
+    whole = whole_seconds(seconds)
     hours, rest = divmod(whole, 3600)
     minutes, left = divmod(rest, 60)
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
@@ -104,12 +125,26 @@ DISPOSITION_WORDS: dict[Disposition, str] = {
     Disposition.NO_ANSWER: _("No answer"),
 }
 
+SERVICE_LABELS: dict[Service, str] = {
+    Service.MAILBOX: _("Listened to voicemail"),
+    Service.FEATURE_CODE: _("Feature code"),
+}
+
+
+def outcome_label(facts: CallFacts) -> str:
+    """How a call came out, or where it is now."""
+    if not facts.ended or facts.disposition is None:
+        return STATE_WORDS[facts.state]
+    return SERVICE_LABELS[facts.service] if facts.service else DISPOSITION_WORDS[facts.disposition]
+
+
 STATE_WORDS: dict[State, str] = {
     State.RINGING: _("Ringing"),
     State.QUEUED: _("Waiting in queue"),
     State.TALKING: _("Talking"),
     State.HELD: _("On hold"),
     State.PARKED: _("Parked"),
+    State.VOICEMAIL: _("In voicemail"),
     State.ENDED: _("Ended"),
     State.UNVERIFIED: _("Not certain"),
 }
@@ -130,6 +165,7 @@ DOING_WORDS: dict[str, str] = {
     "held": _("On hold"),
     "queued": _("In queue"),
     "parked": _("Parked"),
+    "voicemail": _("In voicemail"),
     "waiting": _("Waiting"),
 }
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from telephony import facts as f
 from telephony.endpoints import ROUTINE, Kind, dialled_number
 from telephony.ids import uid_order
-from telephony.numbers import Numbering, is_withheld
-from telephony.observations import CallRecord, Channel
+from telephony.numbers import Numbering
+from telephony.observations import CallRecord, Channel, Dial
 from telephony.telling.scene import Part
 
 
-def caller_channel(call: CallRecord) -> Channel:
+def caller_channel(call: CallRecord, present: list[Channel]) -> Channel:
     """The channel of who called: the one the call is named after, else the first that nobody dialled."""
     if call.caller_uid is not None:
-        for channel in call.everyone():
+        for channel in present:
             if channel.uid == call.caller_uid:
                 return channel
     real = [channel for channel in call.channels.values() if channel.real]
@@ -31,18 +31,26 @@ def party_of(channel: Channel, call: CallRecord, numbering: Numbering, *, is_cal
     if channel.party:
         return channel.party
     raw = "" if channel.number in ROUTINE else channel.number
+    reached = dialled_number(channel.dial.dial_string) if channel.dial is not None else ""
     if channel.dial is not None:
-        raw = dialled_number(channel.dial.dial_string) or raw or channel.dial.exten
-    if not is_caller and not raw:
-        raw = call.requested or _asked_for(call)
-    if is_withheld(raw) or (channel.withheld and is_caller):
+        raw = reached or raw or _dialled_for(channel.dial, call)
+    asked_for = "" if is_caller or raw else call.requested or _asked_for(call)
+    raw = raw or asked_for or ("" if is_caller else channel.endpoint)
+    # A phone that dialled 0 wants the operator; a caller who shows 0 does not want to be known.
+    if (numbering.is_withheld(raw) and (is_caller or not raw.isdigit())) or (channel.withheld and is_caller):
         return "anonymous"
-    party = numbering.outside(raw) or raw
-    if (
-        channel.dial is not None
-    ):  # what was dialled stays; who merely looks like the caller may be dialled yet
+    party = numbering.outside(raw, dialled_here=bool(asked_for)) or raw
+    if reached:  # what was dialled stays; a guess gives way to what is learned later
         channel.party = party
     return party
+
+
+def _dialled_for(dial: Dial, call: CallRecord) -> str:
+    """The number in the dialplan for which a line was dialled; not the number of ours that an outside caller dialled."""
+    if dial.exten in ROUTINE:
+        return ""
+    called = {c.exten for c in call.channels.values() if c.kind is Kind.TRUNK and c.dial is None}
+    return "" if dial.exten in called else dial.exten
 
 
 def _asked_for(call: CallRecord) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
+from telephony.ports import PbxDetails
 from web.access import ADMINISTRATORS, Viewer, guard
 from web.live import STALE_AFTER
 from web.pages import site_of
@@ -28,6 +29,8 @@ class Connection:
     sentence: str
     remedy: str | None
     since: datetime | None
+    details: tuple[str, ...] = ()
+    """What is known of it besides, short."""
 
 
 @router.get("/connections")
@@ -38,20 +41,40 @@ async def connections(
     site = site_of(request)
     now = datetime.now(UTC)
     lines: list[Connection] = []
+    details = {each.pbx: describe_pbx(each, now) for each in site.hub.pbx_details()}
     for link in site.live.links():
         name = _("Phone system {pbx}").format(pbx=link.pbx)
         if not link.connected:
             remedy = link.problem or _(
                 "Check that the phone system is running and reachable from this machine."
             )
-            lines.append(Connection(name, False, _("Not connected. We keep trying."), remedy, link.since))
+            lines.append(
+                Connection(
+                    name,
+                    False,
+                    _("Not connected. We keep trying."),
+                    remedy,
+                    link.since,
+                    details.get(link.pbx, ()),
+                )
+            )
         elif link.lag_seconds > STALE_AFTER:
             text = _("Connected, but its news arrives {time} late.").format(time=duration(link.lag_seconds))
             remedy = _("Check that the clocks of both machines agree, then the load of the phone system.")
-            lines.append(Connection(name, False, text, remedy, link.since))
+            lines.append(Connection(name, False, text, remedy, link.since, details.get(link.pbx, ())))
+        elif link.problem:
+            text = _("Connected, but not all is as it should be.")
+            lines.append(Connection(name, False, text, link.problem, link.since, details.get(link.pbx, ())))
         else:
             lines.append(
-                Connection(name, True, _("Connected. Calls are seen as they happen."), None, link.since)
+                Connection(
+                    name,
+                    True,
+                    _("Connected. Calls are seen as they happen."),
+                    None,
+                    link.since,
+                    details.get(link.pbx, ()),
+                )
             )
     if not lines:
         remedy = _(
@@ -67,3 +90,24 @@ async def connections(
     for trouble in site.hub.troubles():
         lines.append(Connection(_("Keeping calls"), False, trouble, None, None))
     return site.renderer.page(request, viewer, "connections.html", connections=lines, now=now)
+
+
+def describe_pbx(details: PbxDetails, now: datetime) -> tuple[str, ...]:
+    """Its version and name, how many phones count as such, and how old the newest event of its log is."""
+    told: list[str] = []
+    if details.asterisk_version:
+        told.append(_("Asterisk {version}").format(version=details.asterisk_version))
+        told.append(
+            _("systemname {name}").format(name=details.system_name)
+            if details.system_name
+            else _("no systemname is set")
+        )
+    told.append(_("phones: {count}").format(count=details.phones))
+    if not details.has_event_log:
+        told.append(_("no event log (CEL) is configured"))
+    elif details.event_log_newest_at is None:
+        told.append(_("nothing was read from the event log (CEL) yet"))
+    else:
+        age = max((now - details.event_log_newest_at).total_seconds(), 0.0)
+        told.append(_("newest entry of the event log (CEL): {time} ago").format(time=duration(age)))
+    return tuple(told)
