@@ -113,11 +113,11 @@ async def test_beside_a_running_service(
         doctor = await typed(service.config, "102")
         await doctor.invites()
         await call_and_talk(phones, doctor)
-        code, found = await doctor.report()
+        _, found = await doctor.report()
     assert {"event", "call", "extension", "card", "journal"} <= found.keys(), found
     assert "102" in found["extension"]["what"]
     assert "boris" in found["card"]["what"]
-    assert code == 0, found
+    assert not [each for each in found.values() if each["level"] == "fault"], found
     async with open_records(database_url, migrate=False) as store:
         account = await store.accounts.by_login("boris")
         assert account is not None
@@ -135,9 +135,9 @@ async def test_by_itself_when_no_service_runs(
         doctor = await typed(config)
         await doctor.invites()
         await call_and_talk(phones, doctor)
-        code, found = await doctor.report()
+        _, found = await doctor.report()
     assert {"event", "call", "extension", "card", "journal"} <= found.keys(), found
-    assert code == 0, found
+    assert not [each for each in found.values() if each["level"] == "fault"], found
     assert not (short_dir / "state").exists()
 
 
