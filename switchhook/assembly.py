@@ -351,7 +351,14 @@ async def _once_stored(service: Service, part: Callable[[], Awaitable[None]]) ->
 def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal, actions: ActionChannel) -> Bridge:
     observer = Observer(link_to(pbx), wanted=WANTED, only_with=WANTED_ONLY_WITH)
     bridge = Bridge(
-        observer, numbering_of(pbx), service.store, service.board, spool, cel_source(pbx), actions=actions
+        observer,
+        numbering_of(pbx),
+        service.store,
+        service.board,
+        spool,
+        cel_source(pbx),
+        actions=actions,
+        clock_correction=observer.clock_correction,
     )
     service.bridges[pbx.id] = bridge
     return bridge

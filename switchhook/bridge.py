@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,12 +21,13 @@ import structlog
 from ami_bridge.actions import Action, ActionChannel, ChannelGone
 from ami_bridge.backfill import WINDOW_SECONDS, CelGroup, Sweep
 from ami_bridge.cel import CelRow
+from ami_bridge.cel_clock import CelInOurTime
 from ami_bridge.stream import LinkUp, Observed, SnapshotEnd, StreamItem
 from call_records.database import RecordsStore
 from call_records.journal import OpenCall
 from call_records.live import LiveBoard
 from call_records.spool import SpoolingJournal
-from switchhook.teller import Teller, cel_lines
+from switchhook.teller import CLOCK_SET, Teller, cel_lines
 from telephony.errors import NeedsPerson, SwitchhookError, TryLater
 from telephony.events import CallEvent, EventKind
 from telephony.facts import Certainty, State
@@ -86,15 +87,17 @@ class Bridge:
         cel: CelSource | None = None,
         *,
         actions: ActionChannel | None = None,
+        clock_correction: Callable[[], float] = lambda: 0.0,
         sweep_after_gap_seconds: float = SWEEP_AFTER_GAP_SECONDS,
     ) -> None:
+        """`clock_correction`: what is taken from the PBX's times to make them ours, in seconds."""
         self.feed = feed
         self.teller = Teller(numbering)
         self._numbering = numbering
         self._store = store
         self._board = board
         self._spool = spool
-        self._cel = cel
+        self._cel = CelInOurTime(cel, clock_correction) if cel is not None else None
         self._actions = actions
         self._sweep = Sweep()
         self._sweep_now = asyncio.Event()
@@ -344,9 +347,12 @@ class Bridge:
 
     def _refined(self, call: OpenCall, group: CelGroup, now: float) -> list[CallChange]:
         """The call told again with the CEL rows of the time after its last message."""
+        if any(line.get("mark") == CLOCK_SET for line in call.trace):
+            return []  # the log's times before and after do not go together
         heard = [float(line["t"]) for line in call.trace if "h" in line and not _is_answer(line)]
         after = max(heard, default=0.0)
-        fresh = cel_lines(row for row in group.rows if row.at > after and row.look.uid in call.aliases)
+        later = (row.not_before(after) for row in group.rows if row.look.uid in call.aliases)
+        fresh = cel_lines(row for row in later if row.at > after)
         if not fresh:
             return []
         mark = {"t": now, "mark": "cel"}

@@ -30,7 +30,7 @@ from uuid import UUID
 
 import typer
 
-from switchhook import __version__, recordings_commands
+from switchhook import __version__, contacts_commands, recordings_commands
 from telephony.errors import NeedsPerson, OurMistake, PeerMistake, SwitchhookError, TryLater
 
 INTERRUPTED = 130
@@ -55,6 +55,7 @@ app = typer.Typer(
 )
 
 app.add_typer(recordings_commands.app)
+contacts_commands.register(app)
 
 Config = Annotated[
     Path | None,

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
-from ami_bridge import agi_doctor
+from ami_bridge import agi_doctor, doctor_sight
 from ami_bridge import doctor as pbx_doctor
 from ami_bridge.connection import PbxLink
 from call_records.recordings.places import place_of
@@ -41,6 +41,7 @@ FULL_DISK_BYTES = 100 << 20  # 100 MiB: PostgreSQL stops when its next log segme
 AUDIO_BYTES_PER_HOUR = 9_500_000  # Opus at some 21 kbit/s
 STORAGE_SECONDS = 30  # longer than the storage's own limits, which say more
 
+WATCH_SECONDS = 100  # calls that stand are watched for a minute
 PBX_SECONDS = 30  # connect, log in and a dozen actions; a healthy PBX takes one
 
 NEEDED = (
@@ -295,7 +296,20 @@ async def examine_pbx(pbx: PbxSettings) -> list[Finding]:
             told = await pbx_doctor.examine(link_to(pbx))
     except Exception as mistake:  # the doctor must finish the round
         return [stumbled(pbx.id, mistake)]
+    if not any(each.level is pbx_doctor.Level.FAULT for each in told):
+        told += await watch_pbx(pbx)
     return [Finding(_LEVELS[each.level], pbx.id, each.what, each.remedy) for each in told]
+
+
+async def watch_pbx(pbx: PbxSettings) -> list[pbx_doctor.Finding]:
+    """What is found by watching for a while: the clock, and whether calls are seen. For a PBX that lets us in."""
+    try:
+        async with asyncio.timeout(WATCH_SECONDS):
+            clock = await doctor_sight.examine_clock(link_to(pbx))
+            return clock + await doctor_sight.examine_sight(link_to(pbx))
+    except TimeoutError:
+        what = "Whether calls are seen could not be found out in time."
+        return [pbx_doctor.Finding(pbx_doctor.Level.WARN, what, "Run the doctor again.")]
 
 
 _LEVELS = {

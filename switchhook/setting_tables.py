@@ -168,13 +168,35 @@ class PbxSettings(Section):
     )
     cel_url: SecretStr | None = setting(
         None,
-        "postgresql://user:password@host/name of the database in which cel_pgsql or cel_odbc writes channel events.",
-        reason="Instead of cel_file, for a PBX on another machine. It is only read; a user with SELECT is enough.",
+        "postgresql://user:password@host/name or mysql://user:password@host/name of the database in which Asterisk "
+        "writes channel events; FreePBX's is MariaDB, named asteriskcdrdb.",
+        reason="Instead of cel_file. It is only read; a user with SELECT is enough. Prefer cel_url_file for the password.",
+    )
+    cel_url_file: Path | None = setting(
+        None,
+        "File that holds that address and nothing else. A relative path counts from the configuration file.",
+        reason="Without either, the systemd credential `cel_url.ID`, where there is one.",
     )
     cel_table: str = setting(
         "cel",
-        "The table there; its times are UTC (usegmtime = yes).",
-        reason="The name in Asterisk's own sample.",
+        "The table there. Times in local time are found out by the calls' ids and corrected.",
+        reason="The name in Asterisk's own sample, and FreePBX's.",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$",
+    )
+    cdr_url: SecretStr | None = setting(
+        None,
+        "Address of the database with call detail records, as for cel_url.",
+        reason="Only `recordings import` reads it, to find whose call an old recording is of; calls are never told from it.",
+    )
+    cdr_url_file: Path | None = setting(
+        None,
+        "File that holds that address and nothing else.",
+        reason="Without either, the systemd credential `cdr_url.ID`, where there is one.",
+    )
+    cdr_table: str = setting(
+        "cdr",
+        "The table there.",
+        reason="The name in Asterisk's own sample, and FreePBX's.",
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$",
     )
     recordings_dir: Path | None = setting(

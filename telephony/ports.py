@@ -44,9 +44,10 @@ class LinkState:
     connected: bool
     since: datetime
     lag_seconds: float
-    """Now minus the newest event's own timestamp; 0 when idle."""
+    """How late an event is when it is worked through, by its own time; 0 when idle."""
     problem: str | None
-    """One sentence for the page when not connected, with what to do; None when all is well."""
+    """For the page, with what to do: why there is no connection, or what is wrong in spite of it; None when all is
+    well."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,9 @@ async def connections(
             text = _("Connected, but its news arrives {time} late.").format(time=duration(link.lag_seconds))
             remedy = _("Check that the clocks of both machines agree, then the load of the phone system.")
             lines.append(Connection(name, False, text, remedy, link.since, details.get(link.pbx, ())))
+        elif link.problem:
+            text = _("Connected, but not all is as it should be.")
+            lines.append(Connection(name, False, text, link.problem, link.since, details.get(link.pbx, ())))
         else:
             lines.append(
                 Connection(
