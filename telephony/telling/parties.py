@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from telephony import facts as f
+from telephony.endpoint_evidence import is_mac
 from telephony.endpoints import ROUTINE, Kind, dialled_number
 from telephony.ids import uid_order
 from telephony.numbers import Numbering, is_withheld
@@ -26,23 +27,28 @@ def caller_channel(call: CallRecord) -> Channel:
 
 def party_of(channel: Channel, call: CallRecord, numbering: Numbering, *, is_caller: bool) -> str:
     """What the channel's party is called: an extension, a number in E.164, or `anonymous`."""
-    if channel.kind is Kind.EXTENSION:
-        return channel.endpoint
     if channel.party:
         return channel.party
     raw = "" if channel.number in ROUTINE else channel.number
     if channel.dial is not None:
-        raw = dialled_number(channel.dial.dial_string) or raw or channel.dial.exten
+        raw = dialled_number(channel.dial.dial_string, channel.endpoint) or raw or channel.dial.exten
     if not is_caller and not raw:
         raw = call.requested or _asked_for(call)
     if is_withheld(raw) or (channel.withheld and is_caller):
         return "anonymous"
-    party = numbering.outside(raw) or raw
+    party = outside_number(raw, channel, numbering)
     if (
         channel.dial is not None
     ):  # what was dialled stays; who merely looks like the caller may be dialled yet
         channel.party = party
     return party
+
+
+def outside_number(raw: str, channel: Channel, numbering: Numbering) -> str:
+    """What a line's number is called; a phone's own hardware address is not read as a number."""
+    if raw == channel.endpoint and is_mac(raw):
+        return raw
+    return numbering.outside(raw) or raw
 
 
 def _asked_for(call: CallRecord) -> str:
