@@ -44,13 +44,14 @@ from switchhook.bridge import Bridge, RecordingDesk
 from switchhook.caller_lookup import BookLookup
 from switchhook.cel_sources import cel_source
 from switchhook.doctor import link_to
+from switchhook.endpoint_keeper import EndpointKeeper
 from switchhook.meters import ServiceMeters
+from switchhook.numbering import numbering_of
 from switchhook.recording_line import RecordingLine
 from switchhook.roster_line import RosterLine
 from switchhook.setting_tables import PbxSettings
 from switchhook.settings import Settings, machine_time_zone
 from telephony.errors import SwitchhookError, TryLater
-from telephony.numbers import Numbering
 from telephony.staff import Role
 from web.app import create_app
 from web.server import serve
@@ -82,6 +83,8 @@ class Service:
     line: RecordingLine | None = None
     """The way of recordings; None in a process that only serves pages."""
     bridges: dict[str, Bridge] = field(default_factory=dict)
+    endpoints: dict[str, EndpointKeeper] = field(default_factory=dict)
+    """Whose endpoints these are, by PBX."""
     names: FastAgiServer | None = None
     """Tells the PBX who calls; None when it was not asked for."""
     web_port: int | None = None
@@ -302,12 +305,16 @@ def _start_parts(
         once_stored(service.store.reviews.picks.run, "review picks")
         once_stored(Bookkeeper(service.store.engine, steps_for(service.store.home)).run, "book")
         once_stored(service.store.missed.run, "missed calls")
+        for pbx in service.settings.pbx:
+            keeper = EndpointKeeper(numbering_of(pbx), pbx.phones, service.store.endpoints)
+            service.endpoints[pbx.id] = keeper
         if (names := _names_on_handsets(service)) is not None:
             running.append(tasks.create_task(names.keep_serving(), name="names on handsets"))
         for pbx in service.settings.pbx:
             actions = ActionChannel(link_to(pbx))
             bridge = _bridge(service, pbx, service.spool, actions)
-            roster = RosterLine(actions, numbering_of(pbx), service.store, service.board)
+            keeper = service.endpoints[pbx.id]
+            roster = RosterLine(actions, bridge, keeper, service.store, service.board)
             once_stored(roster.run, f"phones {pbx.id}")
             work = bridge.run(service.store_ready, tell_link_elsewhere=only == "bridge")
             running.append(tasks.create_task(work, name=f"bridge {pbx.id}"))
@@ -324,7 +331,10 @@ def _names_on_handsets(service: Service) -> FastAgiServer | None:
     if wanted.port is None and wanted.socket is None:
         return None
     service.names = FastAgiServer(
-        {pbx.id: BookLookup(service.store, numbering_of(pbx)) for pbx in service.settings.pbx},
+        {
+            pbx_id: BookLookup(service.store, keeper.current_numbering)
+            for pbx_id, keeper in service.endpoints.items()
+        },
         host=wanted.host,
         port=wanted.port,
         unix_socket=wanted.socket,
@@ -342,7 +352,14 @@ async def _once_stored(service: Service, part: Callable[[], Awaitable[None]]) ->
 def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal, actions: ActionChannel) -> Bridge:
     observer = Observer(link_to(pbx), wanted=WANTED, only_with=WANTED_ONLY_WITH)
     bridge = Bridge(
-        observer, numbering_of(pbx), service.store, service.board, spool, cel_source(pbx), actions=actions
+        observer,
+        numbering_of(pbx),
+        service.store,
+        service.board,
+        spool,
+        cel_source(pbx),
+        actions=actions,
+        endpoints=service.endpoints[pbx.id],
     )
     service.bridges[pbx.id] = bridge
     return bridge
@@ -355,18 +372,6 @@ def home_of(settings: Settings) -> Home:
         return Home(zone=zone)
     first = settings.pbx[0]
     return Home(first.default_region, first.area_code or "", first.outside_prefix or "", zone)
-
-
-def numbering_of(pbx: PbxSettings) -> Numbering:
-    """How this PBX numbers its phones and lines."""
-    return Numbering(
-        pbx=pbx.id,
-        extensions=pbx.extensions,
-        trunks=pbx.trunks,
-        region=pbx.default_region,
-        area_code=pbx.area_code or "",
-        outside_prefix=pbx.outside_prefix or "",
-    )
 
 
 def _started(service: Service, started: Callable[[Service], None] | None) -> None:
@@ -384,6 +389,7 @@ def pages_of(settings: Settings, setup_code: str) -> WebSettings:
         region=settings.pbx[0].default_region if settings.pbx else None,
         mask_numbers_for=frozenset(map(Role, settings.web.mask_numbers_for)),
         version=__version__,
+        numberings=tuple(map(numbering_of, settings.pbx)),
     )
 
 

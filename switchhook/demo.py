@@ -22,7 +22,8 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 
 from switchhook import __version__, logs
-from switchhook.assembly import Service, numbering_of, serve_until
+from switchhook.assembly import Service, serve_until
+from switchhook.numbering import numbering_of
 from switchhook.bridge import Bridge
 from switchhook.demo_book import fill_book
 from switchhook.demo_captures import RecordedCall, RecordedPbx, recorded_calls

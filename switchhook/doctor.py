@@ -27,6 +27,8 @@ from call_records.recordings.places import place_of
 from call_records.recordings.settings import AudioSettings
 from switchhook import settings as settings_module
 from switchhook.audio import audio_settings
+from switchhook.doctor_endpoints import examine_endpoints
+from switchhook.numbering import numbering_of
 from switchhook.setting_mistakes import BadSettings
 from switchhook.setting_secrets import default_state_dir
 from switchhook.setting_tables import DatabaseSettings, PbxSettings, WebSettings
@@ -395,6 +397,7 @@ async def examine_pbx(pbx: PbxSettings) -> list[Finding]:
     try:
         async with asyncio.timeout(PBX_SECONDS):
             told = await pbx_doctor.examine(link_to(pbx))
+            told += await examine_endpoints(link_to(pbx), numbering_of(pbx))
     except Exception as mistake:  # the doctor must finish his round
         return [_stumbled(pbx.id, mistake)]
     return [Finding(_LEVELS[each.level], pbx.id, each.what, each.remedy) for each in told]

@@ -12,7 +12,7 @@ knows better is asked, in order of authority (rules of `EndpointDirectory.extens
 | 4 its own caller ID is an extension that its name ends with                   | `99101` calls as 101              |
 | 5 calls to our outside numbers come in through it                             | 79161110001 for 74951000001       |
 | 6 its name matches `extensions`                                               | `101`                             |
-| 7 it has registered at the PBX, or is rung without a number: a phone, unnamed | `PJSIP/alice`                     |
+| 7 it is rung without a number, or calls itself by its name: a phone, unnamed | `PJSIP/alice`                     |
 
 Whatever none of these knows is a trunk, and is named on Connections and by the doctor (`undecided`).
 Keys are `PJSIP/alice`; in what people write the technology may be left out. Immutable: another answer is another directory.
@@ -47,8 +47,6 @@ class EndpointSource(StrEnum):
     """Listed by the PBX; replaced by its next list."""
     REGISTRATION = "registration"
     """The PBX registers with it at somebody else's; replaced by the next list."""
-    CONTACT = "contact"
-    """It registers at the PBX; replaced by the next list."""
     CALLS = "calls"
     """Seen in calls; stays."""
     NUMBERS = "numbers"
@@ -75,13 +73,11 @@ class Hint(NamedTuple):
 
 
 class EndpointListing(NamedTuple):
-    """What a PBX listed of its endpoints."""
+    """What a PBX listed of its endpoints; None where it was not asked, or refused to say."""
 
-    hints: tuple[Hint, ...] = ()
-    lines: frozenset[str] = frozenset()
+    hints: tuple[Hint, ...] | None = None
+    lines: frozenset[str] | None = None
     """Names with which it registers at somebody else's: trunks."""
-    phones: frozenset[str] = frozenset()
-    """Names that are registered at it: phones."""
 
 
 class KnownEndpoint(NamedTuple):
@@ -123,7 +119,6 @@ class EndpointDirectory:
     """Said by an administrator: trunks."""
     hints: tuple[Hint, ...] = ()
     registered_lines: frozenset[str] = frozenset()
-    registered_phones: frozenset[str] = frozenset()
     seen_phones: Mapping[str, str] = field(default_factory=dict)
     """Seen in calls: endpoint → extension, which is its own name where only that it is a phone is known."""
     seen_lines: frozenset[str] = frozenset()
@@ -161,7 +156,7 @@ class EndpointDirectory:
             return None
         if is_extension.search(name):
             return name
-        return name if seen is not None or name in self.registered_phones else None
+        return name if seen is not None else None
 
     def is_line(self, endpoint: Endpoint, is_trunk: re.Pattern[str] | None) -> bool:
         """Whether somebody says, or dialling showed, that it is a trunk (rules 1 and 2)."""
@@ -172,6 +167,10 @@ class EndpointDirectory:
             or _has(self.dialled_lines, endpoint)
         )
 
+    def was_line(self, endpoint: Endpoint) -> bool:
+        """Whether calls to outside numbers of ours came in through it."""
+        return _has(self.seen_lines, endpoint)
+
     def is_said(self, endpoint: Endpoint) -> bool:
         """Whether an administrator said whose phone it is."""
         return _look(self.phones, endpoint) is not None
@@ -179,6 +178,23 @@ class EndpointDirectory:
     def _by_hint(self, endpoint: Endpoint) -> str | None:
         keys = [str(endpoint)] if endpoint.tech else [f"{tech}/{endpoint.name}" for tech in TECHNOLOGIES]
         return next((self._hinted[key] for key in keys if key in self._hinted), None)
+
+    def undecided(
+        self, devices: Iterable[Endpoint], *, is_extension: re.Pattern[str], is_trunk: re.Pattern[str] | None
+    ) -> tuple[Endpoint, ...]:
+        """Those of the PBX's devices of which nobody says whose they are; they count as trunks until somebody does."""
+        return tuple(
+            one
+            for one in devices
+            if not self.is_line(one, is_trunk)
+            and not _has(self.seen_lines, one)
+            and (whose := self.extension_of(one, is_extension=is_extension, is_trunk=is_trunk))
+            in (None, one.name)
+            and not (
+                whose
+                and (is_extension.search(one.name) or whose in self._hinted.values() or self.is_said(one))
+            )
+        )
 
     def is_hinted(self, endpoint: Endpoint) -> bool:
         """Whether a hint names it."""
@@ -205,8 +221,6 @@ class EndpointDirectory:
             yield KnownEndpoint(endpoint, EndpointSource.HINT, extension)
         for name in self.registered_lines:
             yield KnownEndpoint(name, EndpointSource.REGISTRATION, None)
-        for name in self.registered_phones:
-            yield KnownEndpoint(name, EndpointSource.CONTACT, name)
         for endpoint, extension in self.seen_phones.items():
             yield KnownEndpoint(endpoint, EndpointSource.CALLS, extension)
         for endpoint in self.seen_lines:
@@ -217,12 +231,14 @@ class EndpointDirectory:
     # -- another answer --------------------------------------------------------------------------------------------
 
     def with_listing(self, listing: EndpointListing) -> EndpointDirectory:
-        """With what the PBX listed in place of what it listed before."""
+        """With what the PBX listed in place of what it listed before.
+
+        A PBX that is just loading its dialplan lists nothing: that does not make strangers of its phones.
+        """
         return replace(
             self,
-            hints=listing.hints,
-            registered_lines=listing.lines,
-            registered_phones=listing.phones,
+            hints=listing.hints or self.hints,
+            registered_lines=self.registered_lines if listing.lines is None else listing.lines,
         )
 
     def with_phone(self, endpoint: Endpoint, extension: str) -> EndpointDirectory:
@@ -245,7 +261,7 @@ class EndpointDirectory:
 def directory_of(rows: Iterable[KnownEndpoint], phones: Mapping[str, str] = _NOBODY) -> EndpointDirectory:
     """The directory of what was kept, with the `phones` of the configuration before all else."""
     said: dict[str, str] = {}
-    sets: dict[str, set[str]] = {"lines": set(), "registered": set(), "seen": set(), "dialled": set(), "contacts": set()}
+    sets: dict[str, set[str]] = {"lines": set(), "registered": set(), "seen": set(), "dialled": set()}
     seen: dict[str, str] = {}
     hinted: dict[str, list[Endpoint]] = {}
     for row in rows:
@@ -259,8 +275,6 @@ def directory_of(rows: Iterable[KnownEndpoint], phones: Mapping[str, str] = _NOB
                 hinted.setdefault(extension, []).append(Endpoint(tech, name))
             case EndpointSource.REGISTRATION, _:
                 sets["registered"].add(row.endpoint)
-            case EndpointSource.CONTACT, _:
-                sets["contacts"].add(row.endpoint)
             case EndpointSource.CALLS, None:
                 sets["seen"].add(row.endpoint)
             case EndpointSource.CALLS, str(extension):
@@ -275,11 +289,25 @@ def directory_of(rows: Iterable[KnownEndpoint], phones: Mapping[str, str] = _NOB
         # Each device by itself: which of several hints holds was decided when they were listed.
         hints=tuple(Hint(ext, (one,)) for ext, devices in hinted.items() for one in devices),
         registered_lines=frozenset(sets["registered"]),
-        registered_phones=frozenset(sets["contacts"]),
         seen_phones=seen,
         seen_lines=frozenset(sets["seen"]),
         dialled_lines=frozenset(sets["dialled"]),
     )
+
+
+# -- as it is written into a configuration ---------------------------------------------------------------------------
+
+
+def toml_key(name: str) -> str:
+    """The name as a key of a TOML table, in quotes where it needs them."""
+    if re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        return name
+    return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def pattern_of(names: Iterable[str]) -> str:
+    """A regular expression that matches exactly these names, as it stands in a TOML text."""
+    return "|".join(re.escape(name) for name in names).replace("\\", "\\\\")
 
 
 # -- which hint holds ------------------------------------------------------------------------------------------------
@@ -291,9 +319,7 @@ def _hinted(hints: Iterable[Hint]) -> Iterator[tuple[str, str]]:
     for hint in hints:
         for device in hint.devices:
             naming.setdefault(device, []).append(hint)
-    alone = {
-        device for device, found in naming.items() if any(len(hint.devices) == 1 for hint in found)
-    }
+    alone = {device for device, found in naming.items() if any(len(hint.devices) == 1 for hint in found)}
     for device, found in naming.items():
         usable = [hint for hint in found if not _is_group(hint, device, alone)]
         if usable:

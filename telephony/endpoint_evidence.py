@@ -1,12 +1,13 @@
 """What calls show of endpoints that neither the administrator nor the PBX names: phones and trunks by what they do.
 
-| seen                                                                                        | so it is                      |
-|---------------------------------------------------------------------------------------------|-------------------------------|
-| `99101` begins with the caller ID 101, an extension of ours that its name ends with          | a phone of 101                |
-| `PJSIP/alice` is rung without a number (`Dial(PJSIP/alice)`)                                 | a phone; of the extension that its own caller ID is, else unnamed |
-| `PJSIP/alice` begins a call with its own name for a number                                   | a phone, unnamed              |
-| `PJSIP/89161234567@123456`, `SIP/123456/8916…`, `DAHDI/g1/8916…`                             | a trunk                       |
-| a call of `123456` has a caller and a dialled number of 7 digits or more, no hint knows it, and the call rings a phone, joins a queue or is answered by the PBX before any number is dialled | a trunk |
+| seen                                                                            | so it is                      |
+|---------------------------------------------------------------------------------|-------------------------------|
+| `99101` begins with the caller ID 101, an extension that its name ends with      | a phone of 101                |
+| `PJSIP/alice` is rung without a number (`Dial(PJSIP/alice)`)                     | a phone, of its own caller ID |
+| `PJSIP/alice` begins a call with its own name for a number                       | a phone, unnamed              |
+| `PJSIP/89161234567@123456`, `SIP/123456/8916…`, `DAHDI/g1/8916…`                 | a trunk                       |
+| a call of `123456` from one outside number to another, that no hint knows, rings | a trunk                       |
+| a phone, joins a queue or is answered by the PBX before a number is dialled      |                               |
 
 The last is needed because an extension that dials out with an outside caller ID begins in the very same way.
 """
@@ -16,11 +17,13 @@ from __future__ import annotations
 import re
 
 from telephony.endpoint_directory import TECHNOLOGIES, Endpoint
-from telephony.endpoints import ROUTINE, Kind, Name, parse_name
+from telephony.endpoints import ROUTINE, Name, parse_name
 from telephony.numbers import SHORTEST_OUTSIDE, Numbering
 from telephony.observations import CallRecord, Channel
 
-SAME_NUMBER = 7  # digits at the end of a number that are dialled as they were asked for, whatever is put before them
+SAME_NUMBER = (
+    7  # digits at the end of a number that are dialled as they were asked for, whatever is put before them
+)
 
 _MAC = re.compile(r"(?:[A-Za-z]{0,8})(?:[0-9a-f]{12}|[0-9A-F]{12})|(?:[0-9A-Fa-f]{2}[-_:]){5}[0-9A-Fa-f]{2}")
 
@@ -62,7 +65,7 @@ def learn_from_dial(numbering: Numbering, dest: Channel, dial_string: str) -> Nu
     known = numbering.extension_of(endpoint.name, endpoint.tech)
     directory = numbering.directory
     if number:
-        if known is None or directory.is_said(endpoint):
+        if directory.is_said(endpoint) or numbering.says_trunk(endpoint):
             return numbering
         return numbering.with_directory(directory.with_line(endpoint, dialled=True))
     if (known is None and numbering.says_trunk(endpoint)) or known not in (None, endpoint.name):
@@ -76,10 +79,12 @@ def learn_from_dial(numbering: Numbering, dest: Channel, dial_string: str) -> Nu
 def learn_from_service(numbering: Numbering, call: CallRecord) -> Numbering:
     """The call rings a phone, joins a queue or is answered by the PBX: whoever began it did not dial out."""
     first = call.channels.get(call.linked)
-    if first is None or first.kind is not Kind.EXTENSION or not _like_a_carrier(first):
+    if first is None or not first.real or not _like_a_carrier(first):
         return numbering
     endpoint = _endpoint_of(first)
-    if endpoint is None or not _only_by_name(numbering, endpoint) or _dialled_out(call, first):
+    if endpoint is None or not _only_by_name(numbering, endpoint) or numbering.is_known_line(endpoint):
+        return numbering
+    if _dialled_out(call, first):
         return numbering
     return numbering.with_directory(numbering.directory.with_line(endpoint, dialled=False))
 
@@ -115,9 +120,9 @@ def _digits(text: str) -> str | None:
 def _only_by_name(numbering: Numbering, endpoint: Endpoint) -> bool:
     """Whether nothing but its name makes it an extension."""
     directory = numbering.directory
-    if directory.is_hinted(endpoint) or endpoint.name in directory.registered_phones:
+    if directory.is_hinted(endpoint) or directory.is_said(endpoint):
         return False
-    return not directory.is_said(endpoint) and numbering.extension_of(endpoint.name, endpoint.tech) == endpoint.name
+    return numbering.extension_of(endpoint.name, endpoint.tech) in (None, endpoint.name)
 
 
 def _like_a_carrier(channel: Channel) -> bool:
@@ -140,5 +145,3 @@ def _dialled_out(call: CallRecord, first: Channel) -> bool:
         for channel in call.channels.values()
         if channel is not first
     )
-
-

@@ -8,6 +8,7 @@ numbers are found in what people write is `telephony.number_texts`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from telephony.dialling import SHORTEST_OUTSIDE, e164, is_certain, is_withheld
@@ -71,6 +72,14 @@ class Numbering:
     def says_trunk(self, endpoint: Endpoint) -> bool:
         """Whether the setting `trunks`, an administrator or the PBX itself says that it is a trunk."""
         return self.directory.is_line(endpoint, self._trunk)
+
+    def is_known_line(self, endpoint: Endpoint) -> bool:
+        """Whether it is known as a trunk, from calls too."""
+        return self.says_trunk(endpoint) or self.directory.was_line(endpoint)
+
+    def undecided(self, devices: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+        """Those of the PBX's devices of which nobody says whose they are."""
+        return self.directory.undecided(devices, is_extension=self._extension, is_trunk=self._trunk)
 
     def names_extension(self, text: str) -> bool:
         """Whether that is an extension somebody can dial: one of a known phone, or one that looks as ours do."""
