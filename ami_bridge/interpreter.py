@@ -41,6 +41,9 @@ class Interpreter:
         self._assembler: SnapshotAssembler | None = None
         self._logins = 0
         self._endpoints = EndpointLists()
+        self._listed = False
+        self._stop: s.PbxStopped | None = None
+        """A restart that the uptime told of, until a snapshot has said what lives."""
 
     def message(self, message: Message) -> Iterator[s.Signal]:
         """The signals one message gives rise to."""
@@ -50,13 +53,14 @@ class Interpreter:
             if message.get("Message") == "Authentication accepted":
                 yield from self.link_up(message.arrived_at)
         elif message.kind == "FullyBooted":
-            yield from self._booted(message)
+            self._booted(message)
         elif message.kind in LISTED_ENDPOINTS:
             yield from self._endpoint(message)
         elif message.kind in LISTED or (message.kind == "ParkedCall" and "Privilege" not in message.fields):
             if self._assembler is None:
                 self._assembler = SnapshotAssembler(message.arrived_at)
             self._assembler.take(message)
+            self._listed = True
         elif message.kind in TRANSLATIONS:
             yield from self._news(message)
 
@@ -73,6 +77,7 @@ class Interpreter:
         if self._logins > 1 and self.last_at:
             yield from self.link_down(self.last_at)
         self._assembler = SnapshotAssembler(at)
+        self._listed = False
 
     def link_down(self, at: float) -> Iterator[s.Signal]:
         """The link broke."""
@@ -87,8 +92,15 @@ class Interpreter:
             assembler.complete = True
             assembler.began_at = began_at
             assembler.last_at = at if at is not None else began_at
+        stop, self._stop = self._stop, None
         if assembler is not None and assembler.complete:
-            yield assembler.finish()
+            yield assembler.finish()  # better than the uptime: what it does not list has ended
+        elif stop is not None:
+            yield stop
+
+    def begin_snapshot(self, at: float) -> None:
+        """The PBX is asked what lives on it, in the middle of a link."""
+        self._assembler = SnapshotAssembler(at)
 
     def drop_snapshot(self) -> None:
         """The lists stayed incomplete: nothing may be concluded from them."""
@@ -102,16 +114,19 @@ class Interpreter:
             and message.arrived_at > assembler.last_at + SNAPSHOT_REST
         ):
             yield from self.snapshot_done()
+        if self._stop is not None and not self._listed and message.arrived_at > self._stop.began_before + SNAPSHOT_REST:
+            stop, self._stop = self._stop, None
+            yield stop  # nobody asked what lives
         at = moment_of(message)
         if at > self.last_at:
             self.last_at = at
         yield from translate(message)
 
-    def _booted(self, message: Message) -> Iterator[s.Signal]:
+    def _booted(self, message: Message) -> None:
         uptime = message.get("Uptime")
         if (
             self.last_at
             and uptime.isdigit()
             and message.arrived_at - float(uptime) > self.last_at + RESTART_SLACK
         ):
-            yield s.PbxStopped(self.last_at)
+            self._stop = s.PbxStopped(self.last_at, message.arrived_at)

@@ -27,10 +27,11 @@ from ami_bridge.framing import FRAGMENT
 from ami_bridge.message import Message
 from ami_bridge.translate import is_odd_user_event
 
-MAY_REPEAT = frozenset({"ChanVariable", "Variable", "Output"})  # several of a name are Asterisk's own way
+MAY_REPEAT = frozenset({"ChanVariable", "Output"})  # several of a name are Asterisk's own way
 REPEATS_BY_KIND = {
-    "TestEvent": frozenset({"State"})
-}  # test_framework.c writes State twice; 218 in the captures
+    "TestEvent": frozenset({"State"}),  # test_framework.c writes State twice; 218 in the captures
+    "Status": frozenset({"Variable"}),  # one line for each that was asked for; a VarSet has exactly one
+}
 UNSTAMPED = frozenset({"FullyBooted"})  # written at login without the event queue: no Timestamp on 16 and 22
 DESTRUCTIVE = frozenset({"Hangup", "BridgeLeave"})  # what ends a leg or a talk in the tracker
 LEARNED_FROM = frozenset({"Newchannel", "Hangup", "Status", "CoreShowChannel"})  # tell whose uniqueid it is
@@ -56,8 +57,8 @@ UNSETTLED_MESSAGES = (
 KNOWN_CHANNELS = (
     5_000  # live channels whose ids are remembered; 900 concurrent calls (1,800) were the most measured
 )
-CLOCK_TOLERANCE_SECONDS = 30.0  # stamps step back by at most 4 ms; a paused virtual machine jumps by seconds
 CLOCK_STEPPED_AFTER = 5  # so many events in a row agree on another time: the PBX's clock was set, not forged
+CLOCK_TOLERANCE_SECONDS = 30.0  # stamps step back by at most 4 ms; a paused virtual machine jumps by seconds
 
 _STAMP = re.compile(r"\d{9,11}\.\d{6}", re.ASCII)
 
@@ -136,8 +137,11 @@ class LinkSession:
     """So many messages more are under suspicion, because a malformed block went by."""
     cut_head: Message | None = None
     """The first half of a message that was cut in two."""
+    clock_told: bool = False
+    """The PBX answers with its time when asked: then no number of events that agree on another one proves it."""
     channels: dict[str, str] = field(default_factory=dict)
     """Uniqueid → channel name, from messages that were sound."""
+
     _strange_clock: float = 0.0
     _strange_count: int = 0
 
@@ -147,25 +151,29 @@ class LinkSession:
         return bool(action_id) and self.own_mark in (action_id or "")
 
     def clock_plausible(self, stamp: float, arrived_at: float) -> bool:
-        """Whether an event may bear this time, by the events before it; a clock that was set is believed
-        after five."""
+        """Whether an event may bear this time. Where the PBX does not tell its own, five events that agree do."""
         if self.fits_clock(stamp, arrived_at):
             return True
         agrees = abs(stamp - self._strange_clock) <= CLOCK_TOLERANCE_SECONDS
         self._strange_count = self._strange_count + 1 if agrees else 1
         self._strange_clock = stamp
-        if self._strange_count < CLOCK_STEPPED_AFTER:
+        if self.clock_told or self._strange_count < CLOCK_STEPPED_AFTER:
             return False
         self.clock_seconds = 0.0
         self._read_clock(stamp, arrived_at)
         return True
 
     def fits_clock(self, stamp: float, arrived_at: float) -> bool:
-        """Whether the time follows from the events before it; if so it becomes the link's newest time."""
-        waited = max(0.0, arrived_at - self.clock_read_at)
-        latest = self.clock_seconds + waited + CLOCK_TOLERANCE_SECONDS
-        if self.clock_seconds and not self.clock_seconds - CLOCK_TOLERANCE_SECONDS <= stamp <= latest:
-            return False
+        """Whether the time follows from the events before it; if so it becomes the link's newest time.
+
+        That a clock was set is found before, in `ami_bridge.pbx_clock`. Here it is enough that the event was sent as
+        long before its arrival as the others, or that its time follows theirs.
+        """
+        newest, read_at = self.clock_seconds, self.clock_read_at
+        latest = newest + max(0.0, arrived_at - read_at) + CLOCK_TOLERANCE_SECONDS
+        if newest and not newest - CLOCK_TOLERANCE_SECONDS <= stamp <= latest:
+            if abs((stamp - arrived_at) - (newest - read_at)) > CLOCK_TOLERANCE_SECONDS:
+                return False
         self._strange_count = 0
         self._read_clock(stamp, arrived_at)
         return True

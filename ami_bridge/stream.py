@@ -49,6 +49,24 @@ class SnapshotEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotBegin:
+    """The PBX is asked once more what lives on it, in the middle of a link: something could not be believed."""
+
+    pbx: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ClockSet:
+    """The PBX's clock or ours was set while calls were live. The times of what follows are corrected already."""
+
+    pbx: str
+    at: datetime
+    seconds: float
+    """How far it was set; negative when it was set back."""
+
+
+@dataclass(frozen=True, slots=True)
 class LinkDown:
     """The link is gone; what the PBX does now is not seen until the next `LinkUp`."""
 
@@ -58,4 +76,4 @@ class LinkDown:
     """One sentence for the person on duty."""
 
 
-StreamItem = LinkUp | Observed | SnapshotEnd | LinkDown
+StreamItem = LinkUp | Observed | SnapshotBegin | SnapshotEnd | ClockSet | LinkDown

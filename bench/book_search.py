@@ -11,28 +11,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
-import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
-import psutil
 from sqlalchemy import text
 
-from bench.machine import machine
+from bench.store import FILL_SECONDS, ROUNDS, fresh_store, median_ms, server_cpu_ms, vacuum
 from call_records.book.shapes import ClientFilter, NewClient
-from call_records.database import RecordsStore, open_records
-from call_records.postgres import embedded_postgres
+from call_records.database import RecordsStore
 from telephony.contacts import ClientKind
 
-ROUNDS = 9
 TARGET_MS = 50.0
-FILL_SECONDS = 1500
 PEER_SECONDS = 30
 COMPANIES = 20_000
 BIG = 5_000  # people of the company that is renamed
@@ -145,37 +136,6 @@ async def without_gin(store: RecordsStore) -> list[str]:
     return [row.indexdef for row in rows]
 
 
-async def vacuum(store: RecordsStore, *tables: str) -> None:
-    """As the database does it by itself, some minutes later."""
-    async with store.engine.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await connection.execute(text(f"SET statement_timeout = '{FILL_SECONDS}s'"))
-        for table in tables:
-            await connection.execute(text(f"VACUUM ANALYZE {table}"))
-        await connection.execute(text("RESET statement_timeout"))
-
-
-async def median_ms(asking: Callable[[], Awaitable[object]], rounds: int = ROUNDS) -> float:
-    """The median of some rounds, after one to warm up."""
-    await asking()
-    took = []
-    for _ in range(rounds):
-        began = time.perf_counter()
-        await asking()
-        took.append((time.perf_counter() - began) * 1000)
-    return statistics.median(took)
-
-
-async def server_cpu_ms(store: RecordsStore) -> float:
-    """What our connections have cost the server so far, in milliseconds of a core: a busy machine does not change it."""
-    async with store.engine.connect() as connection:
-        pids = await connection.scalars(
-            text("SELECT pid FROM pg_stat_activity WHERE datname = current_database()")
-        )
-        times = [psutil.Process(pid).cpu_times() for pid in pids]
-    return 1000 * float(sum(each.user + each.system for each in times))
-
-
 async def questions(store: RecordsStore) -> bool:
     """Every page; True when all keep to the target."""
     within = True
@@ -242,22 +202,15 @@ async def writes(store: RecordsStore) -> None:
 
 async def measure(rows: int) -> bool:
     """The whole measurement."""
-    directory = Path(tempfile.mkdtemp(prefix="switchhook-bench-"))
-    try:
-        async with embedded_postgres(directory) as url, open_records(url) as store:
-            async with store.engine.connect() as connection:
-                version = await connection.scalar(text("SHOW server_version"))
-            print(f"{machine()}; PostgreSQL {version}")
-            began = time.perf_counter()
-            await fill(store, rows)
-            print(f"{rows} contacts filled in {time.perf_counter() - began:.0f} s", flush=True)
-            within = await questions(store)
-            await peers(store)
-            await writes(store)
-            print(f"every page within {TARGET_MS:.0f} ms: {'yes' if within else 'NO'}")
-            return within
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    async with fresh_store() as store:
+        began = time.perf_counter()
+        await fill(store, rows)
+        print(f"{rows} contacts filled in {time.perf_counter() - began:.0f} s", flush=True)
+        within = await questions(store)
+        await peers(store)
+        await writes(store)
+        print(f"every page within {TARGET_MS:.0f} ms: {'yes' if within else 'NO'}")
+        return within
 
 
 def main() -> int:

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import platform
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from pathlib import Path
 
 from sqlalchemy import text
 
-from call_records.database import RecordsStore, open_records
-from call_records.postgres import embedded_postgres
+from bench.store import fresh_store
+from call_records.database import RecordsStore
 from call_records.shapes import CallFilter
 from telephony.facts import Direction, Disposition
 from telephony.ports import CallChange
@@ -108,21 +104,14 @@ async def questions(store: RecordsStore) -> None:
 
 async def measure(calls: int) -> None:
     """The whole measurement."""
-    directory = Path(tempfile.mkdtemp(prefix="switchhook-bench-"))
-    try:
-        async with embedded_postgres(directory) as url, open_records(url) as store:
-            async with store.engine.connect() as connection:
-                version = await connection.scalar(text("SHOW server_version"))
-            print(f"PostgreSQL {version}, Python {platform.python_version()}, {platform.machine()}")
-            through = min(calls, THROUGH_JOURNAL)
-            seconds = await write(store, through)
-            print(f"journal: {through / seconds:.0f} calls/s, {3 * through / seconds:.0f} changes/s, durable")
-            if calls > through:
-                await fill(store, calls - through)
-            print(f"list over {calls} calls:")
-            await questions(store)
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    async with fresh_store() as store:
+        through = min(calls, THROUGH_JOURNAL)
+        seconds = await write(store, through)
+        print(f"journal: {through / seconds:.0f} calls/s, {3 * through / seconds:.0f} changes/s, durable")
+        if calls > through:
+            await fill(store, calls - through)
+        print(f"list over {calls} calls:")
+        await questions(store)
 
 
 def main() -> None:

@@ -14,28 +14,24 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from uuid import uuid4
 
 from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
 
-from bench.machine import machine
+from bench.store import FILL_SECONDS, fresh_store, vacuum
 from call_records.book.matching import BOUNDS, CANDIDATES
-from call_records.database import RecordsStore, open_records
-from call_records.postgres import embedded_postgres
+from call_records.database import RecordsStore
 
 EXPLAINED = 300  # of each kind, for the server's own time
 ROUNDS = 1_000  # of each kind: the p99 is the tenth slowest
 WARM_UP = 50  # PostgreSQL plans a prepared statement anew five times; the cache of an office is warm
 TARGET_MS = 5.0
-FILL_SECONDS = 900
+
 EIGHT, HUNDRED, ALIKE, CHOSEN = "+79990000008", "+79990000100", "+79990001000", "+79990000007"
 NAUGHT = 9_000_000_000  # national numbers of the contacts begin here
 
@@ -105,12 +101,7 @@ async def fill(store: RecordsStore, rows: int) -> None:
             await connection.execute(
                 text(statement), {name: value for name, value in values.items() if f":{name}" in statement}
             )
-    async with store.engine.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await connection.execute(text(f"SET statement_timeout = '{FILL_SECONDS}s'"))
-        for table in ("clients", "client_phones", "deals", "number_lessons"):
-            await connection.execute(text(f"VACUUM ANALYZE {table}"))
-        await connection.execute(text("RESET statement_timeout"))
+    await vacuum(store, "clients", "client_phones", "deals", "number_lessons")
 
 
 def kinds(rows: int) -> dict[str, Sequence[str]]:
@@ -193,20 +184,13 @@ async def questions(store: RecordsStore, rows: int) -> bool:
 
 async def measure(rows: int) -> bool:
     """The whole measurement."""
-    directory = Path(tempfile.mkdtemp(prefix="switchhook-bench-"))
-    try:
-        async with embedded_postgres(directory) as url, open_records(url) as store:
-            async with store.engine.connect() as connection:
-                version = await connection.scalar(text("SHOW server_version"))
-            print(f"{machine()}; PostgreSQL {version}")
-            began = time.perf_counter()
-            await fill(store, rows)
-            print(f"{rows} entries filled in {time.perf_counter() - began:.0f} s", flush=True)
-            within = await questions(store, rows)
-            print(f"every kind within {TARGET_MS:.0f} ms: {'yes' if within else 'NO'}")
-            return within
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    async with fresh_store() as store:
+        began = time.perf_counter()
+        await fill(store, rows)
+        print(f"{rows} entries filled in {time.perf_counter() - began:.0f} s", flush=True)
+        within = await questions(store, rows)
+        print(f"every kind within {TARGET_MS:.0f} ms: {'yes' if within else 'NO'}")
+        return within
 
 
 def main() -> int:

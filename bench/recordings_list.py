@@ -10,21 +10,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
 import statistics
 import sys
-import tempfile
 import time
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Select, text
 from sqlalchemy.dialects import postgresql
 
-from bench.machine import machine
-from call_records.database import RecordsStore, open_records
-from call_records.postgres import embedded_postgres
+from bench.store import FILL_SECONDS, fresh_store, vacuum
+from call_records.database import RecordsStore
 from call_records.recordings.listing import FEW, exceptions_query, matches_query, page_query
 from call_records.recordings.shapes import RecordingFilter
 from telephony.facts import Direction
@@ -34,7 +30,6 @@ from tests.call_facts_builder import MONDAY, call, life
 ROUNDS = 9
 TARGET_MS = 50.0
 AT_ONCE = 10_000
-FILL_SECONDS = 900
 
 CALLS = text("""
     INSERT INTO calls (id, pbx, direction, disposition, state, started_at, caller_number, outside_number,
@@ -103,12 +98,7 @@ async def fill(store: RecordsStore, rows: int) -> None:
         async with store.engine.begin() as connection:
             await connection.execute(text(f"SET LOCAL statement_timeout = '{FILL_SECONDS}s'"))
             await connection.execute(statement, {"rows": rows} if statement is CALLS else {})
-    async with store.engine.connect() as connection:
-        await connection.execution_options(isolation_level="AUTOCOMMIT")
-        await connection.execute(text(f"SET statement_timeout = '{FILL_SECONDS}s'"))
-        for table in ("calls", "recordings", "call_tags"):
-            await connection.execute(text(f"VACUUM ANALYZE {table}"))
-        await connection.execute(text("RESET statement_timeout"))
+    await vacuum(store, "calls", "recordings", "call_tags")
 
 
 async def asked(store: RecordsStore, wanted: RecordingFilter) -> tuple[float, int]:
@@ -162,20 +152,13 @@ async def questions(store: RecordsStore) -> bool:
 
 async def measure(rows: int) -> bool:
     """The whole measurement."""
-    directory = Path(tempfile.mkdtemp(prefix="switchhook-bench-"))
-    try:
-        async with embedded_postgres(directory) as url, open_records(url) as store:
-            async with store.engine.connect() as connection:
-                version = await connection.scalar(text("SHOW server_version"))
-            print(f"{machine()}; PostgreSQL {version}")
-            began = time.perf_counter()
-            await fill(store, rows)
-            print(f"{rows} recordings and calls filled in {time.perf_counter() - began:.0f} s", flush=True)
-            within = await questions(store)
-            print(f"every page within {TARGET_MS:.0f} ms of server time: {'yes' if within else 'NO'}")
-            return within
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    async with fresh_store() as store:
+        began = time.perf_counter()
+        await fill(store, rows)
+        print(f"{rows} recordings and calls filled in {time.perf_counter() - began:.0f} s", flush=True)
+        within = await questions(store)
+        print(f"every page within {TARGET_MS:.0f} ms of server time: {'yes' if within else 'NO'}")
+        return within
 
 
 def main() -> int:

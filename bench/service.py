@@ -55,14 +55,16 @@ async def switchhook(
     )
     reading: asyncio.Task[None] | None = None
     try:
-        address = await asyncio.wait_for(_address(process), START_SECONDS)
+        async with asyncio.timeout(START_SECONDS):
+            address = await _address(process)
         reading = asyncio.create_task(_read_on(process))
         yield Running(process.pid, address)
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
         except TimeoutError:
             process.kill()
         if reading is not None:

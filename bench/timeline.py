@@ -11,27 +11,21 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
 import sys
-import tempfile
 import time
 from functools import partial
-from pathlib import Path
 from uuid import UUID
 
 from sqlalchemy import text
 
-from bench.book_search import median_ms, server_cpu_ms, vacuum
-from bench.machine import machine
+from bench.store import FILL_SECONDS, fresh_store, median_ms, server_cpu_ms, vacuum
 from call_records.book.shapes import ClientFilter
-from call_records.database import RecordsStore, open_records
-from call_records.postgres import embedded_postgres
+from call_records.database import RecordsStore
 from telephony.contacts import ClientKind
 
 TARGET_MS = 20.0
 PEOPLE = 200
 ROUNDS = 49  # the server's clock ticks in hundredths of a second
-FILL_SECONDS = 600
 
 FILL = (
     """
@@ -119,42 +113,37 @@ async def walked(store: RecordsStore, client_id: UUID, rows: int) -> tuple[list[
 
 async def measure(rows: int) -> bool:
     """The whole measurement."""
-    directory = Path(tempfile.mkdtemp(prefix="switchhook-bench-"))
     within = True
-    try:
-        async with embedded_postgres(directory) as url, open_records(url) as store:
-            print(machine())
-            began = time.perf_counter()
-            await fill(store, rows)
-            print(f"{2 * rows} entries filled in {time.perf_counter() - began:.0f} s", flush=True)
-            for number, name in ((1, "one contact and who he was"), (2, f"a company of {PEOPLE} contacts")):
-                one = UUID(f"00000000-0000-4000-8000-{number:012}")
-                marks, found = await walked(store, one, rows)
-                if found != rows:
-                    raise SystemExit(f"{found} entries of {rows} were shown")
-                for what, mark in (("newest", None), ("middle", marks[0]), ("last", marks[1])):
-                    before = await server_cpu_ms(store)
-                    took = await median_ms(partial(store.timelines.of_client, one, cursor=mark), ROUNDS)
-                    cpu = (await server_cpu_ms(store) - before) / (ROUNDS + 1)
-                    within &= took <= TARGET_MS
-                    print(
-                        f"{name}, {rows} entries: {what:<8} {took:6.1f} ms (server's core {cpu:.1f} ms)",
-                        flush=True,
-                    )
-                async with store.engine.connect() as connection:
-                    theirs = await median_ms(partial(connection.execute, PLAIN, {"id": one}), 3)
-                ours = await median_ms(partial(store.timelines.of_client, one))
+    async with fresh_store() as store:
+        began = time.perf_counter()
+        await fill(store, rows)
+        print(f"{2 * rows} entries filled in {time.perf_counter() - began:.0f} s", flush=True)
+        for number, name in ((1, "one contact and who he was"), (2, f"a company of {PEOPLE} contacts")):
+            one = UUID(f"00000000-0000-4000-8000-{number:012}")
+            marks, found = await walked(store, one, rows)
+            if found != rows:
+                raise SystemExit(f"{found} entries of {rows} were shown")
+            for what, mark in (("newest", None), ("middle", marks[0]), ("last", marks[1])):
+                before = await server_cpu_ms(store)
+                took = await median_ms(partial(store.timelines.of_client, one, cursor=mark), ROUNDS)
+                cpu = (await server_cpu_ms(store) - before) / (ROUNDS + 1)
+                within &= took <= TARGET_MS
                 print(
-                    f"{name}: plain IN … ORDER BY {theirs:6.1f} ms, {theirs / ours:.0f} times ours",
+                    f"{name}, {rows} entries: {what:<8} {took:6.1f} ms (server's core {cpu:.1f} ms)",
                     flush=True,
                 )
-            people = (await store.book.page(ClientFilter(kind=ClientKind.CONTACT, text="other"))).clients
-            took = await median_ms(partial(store.timelines.of_client, people[0].id))
-            print(f"somebody with five entries: {took:6.1f} ms")
-            print(f"every page within {TARGET_MS:.0f} ms: {'yes' if within else 'NO'}")
-            return within
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+            async with store.engine.connect() as connection:
+                theirs = await median_ms(partial(connection.execute, PLAIN, {"id": one}), 3)
+            ours = await median_ms(partial(store.timelines.of_client, one))
+            print(
+                f"{name}: plain IN … ORDER BY {theirs:6.1f} ms, {theirs / ours:.0f} times ours",
+                flush=True,
+            )
+        people = (await store.book.page(ClientFilter(kind=ClientKind.CONTACT, text="other"))).clients
+        took = await median_ms(partial(store.timelines.of_client, people[0].id))
+        print(f"somebody with five entries: {took:6.1f} ms")
+        print(f"every page within {TARGET_MS:.0f} ms: {'yes' if within else 'NO'}")
+        return within
 
 
 def main() -> int:

@@ -63,6 +63,7 @@ calls = Table(
     # The revision that was taken into the book; see call_records.book.worker.
     Column("booked", BigInteger),
     Index("calls_by_time", text("started_at DESC"), text("id DESC")),
+    Index("calls_by_pbx", "pbx", text("started_at DESC")),
     Index("calls_by_direction", "direction", text("started_at DESC"), text("id DESC")),
     Index("calls_by_disposition", "disposition", text("started_at DESC"), text("id DESC")),
     Index("calls_by_outside", "outside_last10", text("started_at DESC"), text("id DESC")),

@@ -174,7 +174,8 @@ class EmbeddedPostgres:
         if process is not None and process.returncode is None:
             process.send_signal(with_signal)
             try:
-                await asyncio.wait_for(process.wait(), within_seconds)
+                async with asyncio.timeout(within_seconds):
+                    await process.wait()
             except BaseException as interruption:
                 with suppress(ProcessLookupError):
                     process.kill()
@@ -242,10 +243,12 @@ class EmbeddedPostgres:
             **self._as_user(),
         )
         try:
-            said, _ = await asyncio.wait_for(process.communicate(), INITDB_SECONDS)
+            async with asyncio.timeout(INITDB_SECONDS):
+                said, _ = await process.communicate()
         except BaseException:
             with suppress(ProcessLookupError):
                 process.kill()
+            await process.wait()
             raise
         if process.returncode != 0:
             raise NeedsPerson(

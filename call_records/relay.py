@@ -36,6 +36,7 @@ LINKS_CHANNEL = "switchhook_links"
 NOTICES = 1_000  # waiting ones; when more come, everything is read again instead
 LOOK_SECONDS = 10.0  # a connection cut without a word is noticed by this question
 RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)  # the last one repeats; the page says meanwhile how old it is
+HEALTHY_SECONDS = 10.0  # a connection that lasted so long was well: the next loss begins with the short pauses again
 CLOSE_SECONDS = 2.0
 
 
@@ -62,16 +63,17 @@ class CallRelay:
 
     async def follow(self, board: LiveBoard) -> None:
         """Web side: keep the board as the bridge's commits say. Runs until cancelled; reconnects by itself."""
+        loop = asyncio.get_running_loop()
         failures = 0
         while True:
+            began_at = loop.time()
             try:
                 with plain_errors():
                     await self._follow_once(board)
             except SwitchhookError as trouble:
                 log.warning("relay_lost", problem=str(trouble))
-            wait = RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS) - 1)]
-            failures += 1
-            await asyncio.sleep(wait)
+            failures = 1 if loop.time() - began_at >= HEALTHY_SECONDS else failures + 1
+            await asyncio.sleep(reconnect_pause(failures))
 
     async def _follow_once(self, board: LiveBoard) -> None:
         notices: asyncio.Queue[tuple[str, str] | None] = asyncio.Queue(NOTICES)
@@ -102,7 +104,8 @@ class CallRelay:
         self, board: LiveBoard, connection: Any, notices: asyncio.Queue[tuple[str, str] | None]
     ) -> None:
         try:
-            notice = await asyncio.wait_for(notices.get(), LOOK_SECONDS)
+            async with asyncio.timeout(LOOK_SECONDS):
+                notice = await notices.get()
         except TimeoutError:
             await connection.execute("SELECT 1", timeout=LOOK_SECONDS)
             return
@@ -138,6 +141,11 @@ class CallRelay:
             rows = (await connection.execute(select(pbx_links))).all()
         for row in rows:
             board.publish(LinkState(row.pbx, row.connected, row.since, row.lag_seconds, row.problem))
+
+
+def reconnect_pause(failures: int) -> float:
+    """Seconds before the next try, after so many losses in a row."""
+    return RECONNECT_SECONDS[min(failures, len(RECONNECT_SECONDS)) - 1]
 
 
 def plain_address(url: URL) -> dict[str, Any]:

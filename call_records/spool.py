@@ -147,7 +147,8 @@ class SpoolingJournal:
     async def emptied(self, *, within_seconds: float) -> bool:
         """Wait until nothing waits; False when the time is over first. For an orderly stop."""
         try:
-            await asyncio.wait_for(self._emptied.wait(), within_seconds)
+            async with asyncio.timeout(within_seconds):
+                await self._emptied.wait()
         except TimeoutError:
             return False
         return True
@@ -223,7 +224,8 @@ class SpoolingJournal:
 
     async def _record(self, batch: Sequence[CallChange]) -> None:
         try:
-            await asyncio.wait_for(self._journal.record(batch), RECORD_SECONDS)
+            async with asyncio.timeout(RECORD_SECONDS):
+                await self._journal.record(batch)
         except TimeoutError as cause:
             raise TryLater(
                 "The journal took too long.", remedy="Look at the database's load and its disk."

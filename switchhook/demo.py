@@ -127,7 +127,8 @@ async def _end_group(process: asyncio.subprocess.Process) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, name)
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), FETCH_STOP_SECONDS)
+            async with asyncio.timeout(FETCH_STOP_SECONDS):
+                await process.wait()
             return
 
 

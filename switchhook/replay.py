@@ -18,12 +18,13 @@ from ami_bridge.capture import CaptureCounters, read_capture
 from ami_bridge.cel import CelReader, CelRow, CelTranslator
 from ami_bridge.interpreter import Interpreter
 from ami_bridge.message import Message
+from ami_bridge.pbx_clock import ClockGate, PbxClock
 from ami_bridge.quarantine import LinkSession, judge
 from telephony.endpoint_directory import directory_of
 from telephony.errors import NeedsPerson
 from telephony.facts import CallFacts
 from telephony.numbers import DEFAULT_EXTENSIONS, Numbering
-from telephony.signals import LinkLost, Signal
+from telephony.signals import ClockSet, LinkLost, Signal
 from telephony.tracker import Tracker
 
 BEFORE_ANY = float("-inf")
@@ -42,6 +43,8 @@ class Replay:
         """Every call told so far, by id; absorbed ones are gone."""
         self._interpreter = Interpreter()
         self._cel = cel
+        self._cel_seconds = 1.0 if cel and all(row.at.is_integer() for row in cel) else 0.0
+        """How much later than its time a row can have been written: FreePBX's log leaves the fraction out."""
         self._cel_from = 0
         self._translator = CelTranslator()
         self._linked = False
@@ -49,18 +52,29 @@ class Replay:
     def link(self, messages: Iterable[Message]) -> None:
         """One link's messages; a second one is a reconnect, and what came between is told from CEL."""
         session = LinkSession()
+        gate = _gate_of(session)
         first = True
         for message in messages:
             if first:
                 self._begin_link(message.arrived_at)
                 first = False
             elif _is_login(message):
+                self._judge(gate.flush(), gate, session)
                 self._begin_link(message.arrived_at)
                 session = LinkSession()
+                gate = _gate_of(session)
+            self._judge(gate.take(message), gate, session)
+        self._judge(gate.flush(), gate, session)
+        self._feed(self._interpreter.snapshot_done())
+
+    def _judge(self, messages: Iterable[Message], gate: ClockGate, session: LinkSession) -> None:
+        while gate.steps:
+            gate.steps.popleft()
+            self._feed(iter([ClockSet(self._interpreter.last_at)]))
+        for message in messages:
             verdict = judge(message, session)
             if verdict.usable:
                 self._feed(self._interpreter.message(verdict.message))
-        self._feed(self._interpreter.snapshot_done())
 
     def finish(self) -> list[CallFacts]:
         """What CEL knows after the last message, then all calls in order of start."""
@@ -76,13 +90,20 @@ class Replay:
         self._linked = True
 
     def _fill_gap(self, since: float, until: float) -> None:
-        while self._cel_from < len(self._cel) and self._cel[self._cel_from].at < until:
+        while self._cel_from < len(self._cel) and self._cel[self._cel_from].at + self._cel_seconds < until:
             row = self._cel[self._cel_from]
             self._cel_from += 1
             signals = self._translator.translate(row)
             self.tracker.reconstructing = row.at > since
-            self._feed(signals if row.at > since - OVERLAP_SECONDS else iter(_drained(signals)))
+            news = row.at > since - OVERLAP_SECONDS and not self._knows_better(row, since)
+            self._feed(signals if news else iter(_drained(signals)))
         self.tracker.reconstructing = False
+
+    def _knows_better(self, row: CelRow, since: float) -> bool:
+        """Whether AMI told this channel's end already: a row of whole seconds would only move it to an earlier time."""
+        channel = self.tracker.channels.get(row.look.uid)
+        ended = channel is not None and channel.ended_at is not None
+        return bool(self._cel_seconds) and ended and row.at <= since
 
     def _feed(self, signals: Iterator[Signal]) -> None:
         for signal in signals:
@@ -94,6 +115,10 @@ class Replay:
             for gone in change.absorbed:
                 self.told.pop(gone, None)
             self.told[change.facts.id] = change.facts
+
+
+def _gate_of(session: LinkSession) -> ClockGate:
+    return ClockGate(PbxClock(absolute=False), lambda: session.channels, live=False)
 
 
 def _drained(signals: Iterator[Signal]) -> tuple[Signal, ...]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from ami_bridge.backfill import CelGroup, groups_of
@@ -23,7 +23,7 @@ from ami_bridge.interpreter import RESTART_SLACK, Interpreter
 from ami_bridge.kept_lines import in_order
 from ami_bridge.message import Message, message_from_headers
 from ami_bridge.snapshot_reading import LISTED
-from ami_bridge.stream import LinkDown, LinkUp, Observed, SnapshotEnd, StreamItem
+from ami_bridge.stream import ClockSet, LinkDown, LinkUp, Observed, SnapshotBegin, SnapshotEnd, StreamItem
 from call_records.journal import fold
 from telephony import signals as s
 from telephony.facts import CallFacts
@@ -39,6 +39,8 @@ PENDING_LIMIT = (
     5_000  # calls whose lines wait to be told; what the PBX rings by itself never comes to be a call
 )
 CONTEXT_SECONDS = 4 * 3600.0  # CEL rows from before a gap that are read for the names of channels alive in it
+CLOCK_SET = "clock_set"
+"""The mark of a clock that was set while the call was live."""
 NEVER = float("inf")
 WHOLE_SECONDS = 1.0  # Uptime is told in whole seconds, rounded down
 
@@ -54,6 +56,15 @@ class OpenCall(Protocol):
     def trace(self) -> tuple[Line, ...]: ...
 
 
+class _Stop(NamedTuple):
+    """A restart of the PBX, as its uptime tells of it."""
+
+    at: float
+    """When the PBX we knew was certainly gone."""
+    noticed_at: float
+    certain: bool
+
+
 class Teller:
     """Feed it the observer's items; it gives the changes to show and to keep."""
 
@@ -66,6 +77,8 @@ class Teller:
         self._pending: OrderedDict[UUID, list[Line]] = OrderedDict()
         self._snapshot_lines: list[Message] = []
         self._pbx_started_at: float | None = None
+        self._uptime_seconds: float | None = None
+        self._stop: _Stop | None = None
         self._unsure = True
         self._heard_at = 0.0
         self._told_at = 0.0
@@ -90,6 +103,13 @@ class Teller:
                 return self.resume(item, (), ())
             case SnapshotEnd():
                 return self._snapshot_end(item)
+            case SnapshotBegin():
+                self._snapshot_lines = []
+                self._interpreter.begin_snapshot(item.at.timestamp())
+                return self._changes()
+            case ClockSet():
+                at = max(self._heard_at, self._interpreter.last_at)
+                return self._mark(self._feed(iter([s.ClockSet(at)])), {"t": at, "mark": CLOCK_SET})
             case LinkDown():
                 self._unsure = True
                 self.gap_from = self.gap_from or self._interpreter.last_at or None
@@ -113,21 +133,18 @@ class Teller:
         for _ in self._interpreter.link_up(at):
             pass  # that the link was lost was told when it was
         changes = self._changes()
-        stopped_at = self._stop_before(item)
+        stop = self._stop_before(item)
         rows = [row for row in rows if row.at <= at]
         floor_of: dict[str, float] = {}
         for group in groups_of(rows):
             floor_of |= dict.fromkeys(group.uids, self._floor(group, told))
-        until_stop = NEVER if stopped_at is None else stopped_at
+        until_stop = stop.at if stop is not None and stop.certain else NEVER
         changes += self._read_cel([row for row in rows if row.at < until_stop], floor_of, at)
-        if stopped_at is not None:
-            stop = s.PbxStopped(self.tracker.alive_until or stopped_at)
-            # Told again, the mark has to come after the last message: whole seconds of uptime may say otherwise.
-            # It is news all the same: what was told from CEL a moment ago, or by a snapshot, does not overrule it.
-            told_at = max(at, self._told_at)
-            mark = {"t": max(stopped_at, self._heard_at), "told_at": told_at, "mark": "pbx_stopped"}
-            changes += self._mark(self._feed(iter([stop])), mark)
+        if stop is not None and stop.certain:
+            changes += self._tell_stop(stop)
             changes += self._read_cel([row for row in rows if row.at >= until_stop], floor_of, at)
+        else:
+            self._stop = stop
         return changes
 
     def rest(self, now: float) -> list[CallChange]:
@@ -192,8 +209,11 @@ class Teller:
             yield from self._cel.translate(row) if row is not None else ()
         elif line.get("mark") == "snapshot":
             yield from self._interpreter.snapshot_done(line.get("began_at"), line["t"])
+        elif line.get("mark") == CLOCK_SET:
+            yield s.ClockSet(float(line["t"]))
         elif line.get("mark") in ("pbx_stopped", "gone"):
-            yield s.PbxStopped(float(line.get("alive_until", self.tracker.now)))
+            until = float(line.get("alive_until", self.tracker.now))
+            yield s.PbxStopped(until, float(line.get("began_before", NEVER)))
         elif "h" in line:
             message = message_from_headers([(name, value) for name, value in line["h"]], float(line["t"]))
             if message is not None:
@@ -201,19 +221,47 @@ class Teller:
 
     # -- after a gap -----------------------------------------------------------------------------------------------
 
-    def _stop_before(self, item: LinkUp) -> float | None:
-        """When the PBX we knew was certainly gone, if it was restarted since; None when it was not.
+    def _stop_before(self, item: LinkUp) -> _Stop | None:
+        """That the PBX seems to have been restarted since we heard of it, by its uptime; None when not.
 
-        A wrong yes would end living calls, a wrong no only leaves it to the snapshot to find them gone: so in doubt no.
+        A wrong yes would end living calls: a clock may have been set, or the uptime be wrong. So it is certain only of a
+        PBX that has run for less than before and less than we were away. Otherwise the snapshot is heard first, and a
+        channel of ours that it lists proves that there was no restart.
         """
         if item.uptime_seconds is None:
             return None
-        started_at = item.at.timestamp() - item.uptime_seconds
+        ran, self._uptime_seconds = self._uptime_seconds, item.uptime_seconds
+        at = item.at.timestamp()
+        started_at = at - item.uptime_seconds
         before, self._pbx_started_at = self._pbx_started_at, started_at
         reference = before if before is not None else self.gap_from
         if reference is None or started_at <= reference + RESTART_SLACK:
             return None
-        return started_at - WHOLE_SECONDS
+        away = at - (self.gap_from if self.gap_from is not None else at)
+        certain = ran is not None and item.uptime_seconds < min(ran, away)
+        return _Stop(started_at - WHOLE_SECONDS, at, certain)
+
+    def _stopped(self) -> list[CallChange]:
+        """The restart that uptime told of, unless the snapshot lists a channel of before."""
+        stop, self._stop = self._stop, None
+        if stop is None:
+            return []
+        listed = {message.get("Uniqueid") for message in self._snapshot_lines if message.kind == "Status"}
+        if any(uid in listed for uid, channel in self.tracker.channels.items() if channel.ended_at is None):
+            return []
+        return self._tell_stop(stop)
+
+    def _tell_stop(self, stop: _Stop) -> list[CallChange]:
+        # Told again, the mark has to come after the last message of before, and before the first one after it.
+        # It is news all the same: what was told from CEL a moment ago, or by a snapshot, does not overrule it.
+        signal = s.PbxStopped(self.tracker.alive_until or stop.at, stop.noticed_at)
+        mark = {
+            "t": min(max(stop.at, self._heard_at), stop.noticed_at),
+            "told_at": max(stop.noticed_at, self._told_at),
+            "mark": "pbx_stopped",
+            "began_before": stop.noticed_at,
+        }
+        return self._mark(self._feed(iter([signal])), mark)
 
     def _floor(self, group: CelGroup, told: Collection[str]) -> float:
         """Rows up to this moment (Unix seconds) were told already: AMI saw them, or an earlier process."""
@@ -261,6 +309,7 @@ class Teller:
         snapshot = next((signal for signal in touched if isinstance(signal, s.Snapshot)), None)
         self._keep_line(self._as_news(message), _uids(message), touched)
         if snapshot is not None:  # its end was overtaken by this message
+            self._stop = None  # what it does not list has ended
             return self._snapshot_told(touched, message.arrived_at)
         return self._changes()
 
@@ -268,10 +317,12 @@ class Teller:
         self.gap_from = None
         if not item.complete:
             self._interpreter.drop_snapshot()
+            self._stop = None
             self._snapshot_lines = []
             return []
         self._unsure = False
-        return self._snapshot_told(self._feed(self._interpreter.snapshot_done()), item.at.timestamp())
+        changes = self._stopped()
+        return changes + self._snapshot_told(self._feed(self._interpreter.snapshot_done()), item.at.timestamp())
 
     def _snapshot_told(self, fed: Sequence[s.Signal], at: float) -> list[CallChange]:
         lines, self._snapshot_lines = self._snapshot_lines, []

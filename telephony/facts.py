@@ -48,6 +48,13 @@ class Disposition(StrEnum):
     NO_ANSWER = "no_answer"
 
 
+class Service(StrEnum):
+    """What of the PBX itself took a call in which nobody was called."""
+
+    MAILBOX = "mailbox"  # somebody listened to the messages in a mailbox
+    FEATURE_CODE = "feature_code"  # a code such as *78 was dialled: do not disturb, forwarding, the time
+
+
 class Certainty(StrEnum):
     """How sure the facts are: seen live, closed from CEL/CDR/snapshot, or an end known only within limits."""
 
@@ -271,6 +278,8 @@ class CallFacts:
     """To recording: one of CONSENTS; None when the dialplan told nothing."""
     rating: int | None = None
     """What the caller thought of the call, 1 to 5; None when he pressed no key."""
+    service: Service | None = None
+    """Nobody was called: the PBX itself took the call."""
 
     @property
     def ended(self) -> bool:
@@ -369,6 +378,7 @@ def facts_from_json(told: dict[str, Any]) -> CallFacts:
         recorded=tuple(_recorded(one) for one in told.get("recorded") or ()),
         consent=told.get("consent"),
         rating=told.get("rating"),
+        service=Service(told["service"]) if told.get("service") else None,
     )
 
 

@@ -3,7 +3,8 @@
 - **A call begins** with the first channel of a linked id that no live call knows            (`_channel`).
 - **Channels join a call** by a dial edge, a Local pair, a shared *basic* bridge, an observed change of the linked id,
   a transfer, a pickup, a park retrieve                    (`telephony.merging`, `telephony.meeting`, `_relinked`).
-  Never by a parking lot, queue music or a conference room: those serve strangers.
+  Never by a parking lot, queue music or a conference room: those serve strangers. Only phones that a program brings
+  into a caller's room join that caller's call                                           (`telephony.paging`).
 - **A consultation is a call of its own** until the transfer completes. By handset it has a linked id of its own
   (`_note_consultation`); by feature code it shares the client's, and is recognised when the colleague leaves the client
   for a Local half that nobody dialled                                                       (`telephony.meeting`).
@@ -17,6 +18,7 @@
 from __future__ import annotations
 
 from telephony import signals as s
+from telephony.caller_names import name_of_person
 from telephony.endpoint_evidence import learn_from_beginning, learn_from_dial, learn_from_service
 from telephony.endpoints import Kind, kind_and_extension, parse_name
 from telephony.events import EventKind
@@ -72,7 +74,8 @@ class Grouping(Meeting):
         channel.half = name.half
         channel.kind = kind
         channel.number = look.number
-        channel.caller_name = look.caller_name
+        if look.caller_name:
+            channel.caller_name = name_of_person(look.caller_name, look.number)
         channel.exten = look.exten
         channel.rung = is_rung(look)
         channel.party = extension
@@ -82,7 +85,8 @@ class Grouping(Meeting):
             self._pair_half(channel)
         else:
             self._by_endpoint.setdefault(name.endpoint, set()).add(look.uid)
-            self._note_consultation(channel, look)
+            if look.state in ("Ring", "Up"):
+                self._note_consultation(channel)
         _apply_state(channel, at, look.state)
         return channel
 
@@ -158,13 +162,17 @@ class Grouping(Meeting):
         if peer is not None and peer is not channel:
             self.join(peer, channel, channel.began_at)
 
-    def _note_consultation(self, channel: Channel, look: s.Look) -> None:
+    def note_calling(self, channel: Channel) -> None:
+        """The channel dials. PJSIP begins a caller's channel so; chan_sip begins it as Down and says so 0.1 ms later."""
+        channel.calling = True
+        if channel.rung and channel.up_at is None:
+            channel.rung = False
+            self._note_consultation(channel)
+            self.touch(channel.call)
+
+    def _note_consultation(self, channel: Channel) -> None:
         """A colleague who is in a conversation and dials somebody else is asking: the new call is a consultation."""
-        if (
-            channel.kind is not Kind.EXTENSION
-            or look.state not in ("Ring", "Up")
-            or channel.uid != channel.linked
-        ):
+        if channel.kind is not Kind.EXTENSION or channel.uid != channel.linked:
             return
         for uid in self._by_endpoint.get(channel.endpoint, ()):
             other = self.channels[uid]
@@ -213,7 +221,9 @@ def is_rung(look: s.Look) -> bool:
 
 
 def _apply_state(channel: Channel, at: float, state: str) -> None:
-    if state == "Up":
+    if state == "Ring":
+        channel.calling = True
+    elif state == "Up":
         if channel.up_at is None or at < channel.up_at:
             channel.up_at = at
     elif state == "Ringing" and channel.ringing_at is None:

@@ -15,6 +15,7 @@ from telephony.events import CallEvent, EventKind
 from telephony.facts import CallFacts, Certainty
 from telephony.numbers import Numbering
 from telephony.observations import CallRecord, Channel, moment
+from telephony.paging import is_fetched, is_worth_telling
 from telephony.telling.call import tell
 
 LINGER_SECONDS = 3.0  # CDRs follow the last hang-up within 0.1 s on an idle box, 1-2 s on a loaded one
@@ -190,6 +191,8 @@ def _begun(channel: Channel) -> bool:
     """Whether this channel makes a call worth telling: not one that the PBX rings by itself, before it is answered."""
     if not channel.real:
         return False
+    if is_fetched(channel):
+        return is_worth_telling(channel)
     return (
         not channel.rung
         or channel.up_at is not None

@@ -1,6 +1,7 @@
 """Who is in which bridge since when, and what follows from meeting there.
 
-A shared *basic* bridge makes one call of two. Never a parking lot, queue music or a conference room: those serve strangers.
+A shared *basic* bridge makes one call of two. Never a parking lot, queue music or a conference room: those serve strangers,
+except for phones that a program brings into the caller's room (`telephony.paging`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from telephony.endpoints import Kind
 from telephony.events import EventKind
 from telephony.merging import Merging
 from telephony.observations import SAME_MOMENT, CallRecord, Channel, Stay
+from telephony.paging import calls_meeting_in_room
 
 
 class Meeting(Merging):
@@ -45,6 +47,8 @@ class Meeting(Merging):
             channel.up_at = at
         if kind == "basic":
             self._meet(channel, bridge, at)
+        elif kind == "conference":
+            self._meet_in_room(bridge, at)
         self.touch(channel.call)
 
     def enter_unseen(self, channel: Channel, bridge: str, kind: str, left_at: float) -> None:
@@ -98,6 +102,12 @@ class Meeting(Merging):
             self.channels[uid].call.id: self.channels[uid].call for uid in self._bridges.get(bridge, ())
         }.values():
             self._note_answer(guest_of, at)
+
+    def _meet_in_room(self, bridge: str, at: float) -> None:
+        members = [self.channels[uid] for uid in self._bridges.get(bridge, ()) if uid in self.channels]
+        meeting = calls_meeting_in_room(members)
+        for call in meeting[1:]:
+            meeting[0] = self.merge(meeting[0], call, at)
 
     def _note_answer(self, call: CallRecord, at: float) -> None:
         if call.conversing:

@@ -82,6 +82,7 @@ class Channel:
         "begun",
         "call",
         "caller_name",
+        "calling",
         "cause",
         "conferences",
         "consent",
@@ -135,6 +136,8 @@ class Channel:
         """Its number is known to the PBX but must not be shown."""
         self.begun = False
         """Its first message was seen: what that says of the dialled number stands."""
+        self.calling = False
+        """It was seen to dial (state Ring): its party calls, whatever state it began in."""
         self.rung = False
         """Made by the PBX to ring somebody, first of its linked id: nobody has called yet."""
         self.dial: Dial | None = None

@@ -250,6 +250,12 @@ class LinkLost(NamedTuple):
     at: float
 
 
+class ClockSet(NamedTuple):
+    """The PBX's clock was set: how long the calls of this moment last is known only within limits."""
+
+    at: float
+
+
 class SnapshotChannel(NamedTuple):
     """One channel as a snapshot shows it. `began_at` is known to about a second."""
 
@@ -290,6 +296,8 @@ class PbxStopped(NamedTuple):
     """The PBX said good-bye, or its start time changed. Every channel that had not ended was alive until `at`."""
 
     at: float
+    began_before: float = float("inf")
+    """Channels that began later belong to the PBX as it was started anew."""
 
 
 Signal = (
@@ -322,6 +330,7 @@ Signal = (
     | ConferenceJoined
     | ConferenceLeft
     | LinkLost
+    | ClockSet
     | Snapshot
     | EndpointsListed
     | PbxStopped

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from telephony import signals as s
+from telephony.caller_names import is_same_number, name_of_person
 from telephony.endpoints import Kind, dialled_number, kind_and_extension, parse_name
 from telephony.events import EventKind
 from telephony.facts import Certainty
@@ -45,8 +46,9 @@ def _began(tracker: Tracker, signal: s.ChannelBegan) -> None:
         channel.exten = look.exten
         tracker.touch(channel.call)
     channel.number = look.number or channel.number
-    channel.caller_name = look.caller_name or channel.caller_name
-    channel.rung = is_rung(look)
+    if look.caller_name:
+        channel.caller_name = name_of_person(look.caller_name, look.number) or channel.caller_name
+    channel.rung = is_rung(look) and not channel.calling
     tracker.learn_beginning(channel)
 
 
@@ -67,10 +69,12 @@ def _changed(tracker: Tracker, signal: s.ChannelChanged) -> None:
     elif look.state == "Ringing" and channel.ringing_at is None:
         channel.ringing_at = signal.at
         tracker.say(channel.call, EventKind.RANG, signal.at, channel.party)
+    elif look.state == "Ring" and not channel.calling:
+        tracker.note_calling(channel)
     if not channel.number and look.number:
         channel.number = look.number
-    if not channel.caller_name and look.caller_name:
-        channel.caller_name = look.caller_name
+    if not channel.caller_name and look.caller_name and is_same_number(look.number, channel.number):
+        channel.caller_name = name_of_person(look.caller_name, look.number)
 
 
 def _rename(tracker: Tracker, channel: Channel, name: str) -> None:
@@ -116,6 +120,9 @@ def _dial_began(tracker: Tracker, signal: s.DialBegan) -> None:
         tracker.learn_dial(dest, signal.dial_string)
     elif source is not None and dest.dial.ended_at is None:
         dest.dial.source = source.uid
+        if not dest.dial.dial_string:  # the event log may not name it
+            dest.dial.dial_string = signal.dial_string
+            tracker.learn_dial(dest, signal.dial_string)
 
 
 def _dial_ended(tracker: Tracker, signal: s.DialEnded) -> None:
@@ -340,9 +347,15 @@ def _link_lost(tracker: Tracker, signal: s.LinkLost) -> None:
         tracker.touch(call)
 
 
+def _clock_set(tracker: Tracker, signal: s.ClockSet) -> None:
+    for call in tracker.live():
+        call.certainty = Certainty.BOUNDED
+        tracker.touch(call)
+
+
 def _stopped(tracker: Tracker, signal: s.PbxStopped) -> None:
     for channel in sorted(tracker.channels.values(), key=lambda c: uid_order(c.uid)):
-        if channel.ended_at is None:
+        if channel.ended_at is None and channel.began_at < signal.began_before:
             channel.call.certainty = Certainty.BOUNDED
             tracker.end_channel(channel, max(channel.last_at, signal.at), 0)
 
@@ -382,6 +395,7 @@ HANDLERS: dict[type[Any], Callable[[Tracker, Any], None]] = {
     s.ConferenceJoined: _conference_joined,
     s.ConferenceLeft: _conference_left,
     s.LinkLost: _link_lost,
+    s.ClockSet: _clock_set,
     s.Snapshot: reconcile,
     s.EndpointsListed: _endpoints_listed,
     s.PbxStopped: _stopped,

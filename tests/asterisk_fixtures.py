@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
@@ -19,11 +18,7 @@ import pytest
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import DEFAULT_SUITE, AsteriskInstall, NoAsterisk, find_asterisk
 from switchhook.lab.phones import Carrier, Phone
-
-
-def _required() -> bool:
-    wanted = os.environ.get("SWITCHHOOK_REQUIRE", "").replace(",", " ").split()
-    return bool({"asterisk", "all"} & set(wanted))
+from tests.requirements import declare_unavailable, require_programs
 
 
 @pytest.fixture(scope="session")
@@ -32,10 +27,7 @@ def asterisk_install() -> AsteriskInstall:
     try:
         return find_asterisk(os.environ.get("SWITCHHOOK_ASTERISK", DEFAULT_SUITE))
     except NoAsterisk as nothing:
-        reason = f"{nothing} {nothing.remedy}"
-        if _required():
-            pytest.fail(reason)
-        pytest.skip(reason)
+        declare_unavailable("asterisk", f"{nothing} {nothing.remedy}")
 
 
 @pytest.fixture(scope="session")
@@ -92,8 +84,7 @@ async def fresh_phones(fresh_asterisk: PrivateAsterisk) -> AsyncIterator[PhoneRo
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A PEM file with a certificate for localhost and its key, made for this test."""
-    if not shutil.which("openssl"):
-        pytest.skip("openssl is not here to make a certificate")
+    require_programs("openssl")
     key, certificate = tmp_path / "key.pem", tmp_path / "both.pem"
     command = [
         "openssl",

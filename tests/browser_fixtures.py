@@ -22,6 +22,8 @@ import pytest
 from playwright._impl._driver import compute_driver_executable, get_driver_env
 from playwright.async_api import Browser, async_playwright
 
+from tests.requirements import declare_unavailable
+
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -46,10 +48,9 @@ def browser_server() -> Iterator[str]:
     """Where the run's one browser is reached; started by Playwright's own `launch-server`."""
     path = find_chromium()
     if path is None:
-        required = set(os.environ.get("SWITCHHOOK_REQUIRE", "").replace(",", " ").split())
-        if required & {"browser", "all"}:
-            pytest.fail("Chromium is required here but not installed: apt-get install chromium")
-        pytest.skip("no Chromium: apt-get install chromium, or name one in SWITCHHOOK_CHROMIUM")
+        declare_unavailable(
+            "browser", "no Chromium: apt-get install chromium, or name one in SWITCHHOOK_CHROMIUM"
+        )
     with tempfile.TemporaryDirectory(prefix="switchhook-browser-") as directory:
         asked = Path(directory) / "asked.json"
         asked.write_text(

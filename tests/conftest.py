@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, settings
 
 FIXTURE_MODULES = (
     "tests.shared_out",
+    "tests.time_limits",
+    "tests.requirements",
     "tests.asterisk_fixtures",
     "tests.postgres_fixtures",
     "tests.browser_fixtures",

@@ -16,25 +16,13 @@ import pytest
 from call_records.database import RecordsStore, open_records
 from call_records.postgres import EmbeddedPostgres
 from telephony.errors import SwitchhookError
+from tests.requirements import declare_unavailable
 
 TEMPLATE = "template_switchhook"
 PREFIX = "switchhook-postgres-"
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES = 1_000_000_000  # measured: 150 MB at most; a container's usual 64 MB are too few
 FILE_COPY_SINCE = 15  # the major version that lets one choose
-
-
-def required(what: str) -> bool:
-    """Whether the run must not skip tests that need this (`SWITCHHOOK_REQUIRE=postgres,asterisk` or `all`)."""
-    named = os.environ.get("SWITCHHOOK_REQUIRE", "").replace(",", " ").split()
-    return what in named or "all" in named
-
-
-def unavailable(what: str, reason: str) -> None:
-    """Skip with the reason, or fail where the run demands it."""
-    if required(what):
-        pytest.fail(f"{what} is required here: {reason}", pytrace=False)
-    pytest.skip(reason)
 
 
 @pytest.fixture
@@ -58,7 +46,7 @@ def postgres_server() -> Iterator[str]:
             try:
                 url = runner.run(server.start())
             except SwitchhookError as trouble:
-                unavailable("postgres", f"{trouble} {trouble.remedy or ''}")
+                declare_unavailable("postgres", f"{trouble} {trouble.remedy or ''}")
             runner.run(_make_template(url))
             yield url
         finally:

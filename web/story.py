@@ -24,6 +24,7 @@ from telephony.facts import (
     Parking,
     PartyKind,
     QueueVisit,
+    Service,
     State,
     Transfer,
     TransferKind,
@@ -111,6 +112,8 @@ def _began(facts: CallFacts, names: Names) -> Sentence:
             return _say(facts.started_at, "in", _("{who} called"), who=caller)
         case Direction.OUTBOUND | Direction.INTERNAL:
             icon = "out" if facts.direction is Direction.OUTBOUND else "internal"
+            if facts.service:
+                return _say(facts.started_at, icon, _SERVICES[facts.service], who=caller, code=_code(facts))
             if not facts.requested:
                 return _say(facts.started_at, icon, _("{who} picked up the phone"), who=caller)
             return _say(
@@ -122,6 +125,16 @@ def _began(facts: CallFacts, names: Names) -> Sentence:
             )
         case _:
             assert_never(facts.direction)
+
+
+_SERVICES: dict[Service, str] = {
+    Service.MAILBOX: _("{who} listened to voicemail messages"),
+    Service.FEATURE_CODE: _("{who} dialled the feature code {code}"),
+}
+
+
+def _code(facts: CallFacts) -> Named:
+    return Named(None, facts.requested or "")
 
 
 def _queued(facts: CallFacts) -> Iterator[Sentence]:

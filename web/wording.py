@@ -14,7 +14,17 @@ from uuid import UUID
 
 import phonenumbers
 
-from telephony.facts import CallFacts, Direction, Disposition, Leg, LegOutcome, LegRole, PartyKind, State
+from telephony.facts import (
+    CallFacts,
+    Direction,
+    Disposition,
+    Leg,
+    LegOutcome,
+    LegRole,
+    PartyKind,
+    Service,
+    State,
+)
 from telephony.recordings import HealthFault
 from telephony.staff import Directory, PopPreference, Role
 
@@ -103,6 +113,19 @@ DISPOSITION_WORDS: dict[Disposition, str] = {
     Disposition.FAILED: _("Did not go through"),
     Disposition.NO_ANSWER: _("No answer"),
 }
+
+SERVICE_LABELS: dict[Service, str] = {
+    Service.MAILBOX: _("Listened to voicemail"),
+    Service.FEATURE_CODE: _("Feature code"),
+}
+
+
+def outcome_label(facts: CallFacts) -> str:
+    """How a call came out, or where it is now."""
+    if not facts.ended or facts.disposition is None:
+        return STATE_WORDS[facts.state]
+    return SERVICE_LABELS[facts.service] if facts.service else DISPOSITION_WORDS[facts.disposition]
+
 
 STATE_WORDS: dict[State, str] = {
     State.RINGING: _("Ringing"),

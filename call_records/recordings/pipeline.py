@@ -22,7 +22,13 @@ from uuid import UUID
 import structlog
 
 from call_records.recordings.encode_shapes import Soundless, Sources, Unreadable
-from call_records.recordings.pipeline_call import began_at, falls_short, outside_first, part_missing
+from call_records.recordings.pipeline_call import (
+    audible_faults,
+    began_at,
+    falls_short,
+    outside_first,
+    part_missing,
+)
 from call_records.recordings.shapes import Processed, Recording, Shelf, SourceRole
 from telephony.errors import NeedsPerson, PeerMistake, SwitchhookError, TryLater
 from telephony.facts import CallFacts
@@ -234,7 +240,8 @@ class Pipeline:
             HealthFault.SHORTER_THAN_TALK: falls_short(call, recording, made.duration_seconds, siblings),
             HealthFault.PART_MISSING: part_missing(call, recording, made),
         }
-        return (*made.faults, *(fault for fault, is_so in of_the_call.items() if is_so))
+        sound = audible_faults(call, recording, made.faults)
+        return (*sound, *(fault for fault, is_so in of_the_call.items() if is_so))
 
     async def _attempt_failed(self, recording: Recording, reason: str) -> None:
         log.warning("recording_attempt_failed", attempt=recording.attempts, reason=reason)

@@ -68,6 +68,32 @@ def _talk_between(call: CallFacts, since: datetime, until: datetime) -> float:
     return total(union(span for span in spans if span[0] < span[1]))
 
 
+_NEEDS_TALK = frozenset({HealthFault.SILENT, HealthFault.OUTSIDE_SILENT, HealthFault.OURS_SILENT})
+
+
+def audible_faults(
+    call: CallFacts, recording: Recording, faults: Sequence[HealthFault]
+) -> tuple[HealthFault, ...]:
+    """The faults of the sound that are faults: where nobody answered, silence is what there was.
+
+    A recording that begins with the call holds the ringing of our side (FreePBX plays it to the caller of a ring group),
+    or a mailbox's announcement, and nothing from the other.
+    """
+    if _nobody_talked(call, recording):
+        return tuple(fault for fault in faults if fault not in _NEEDS_TALK)
+    return tuple(faults)
+
+
+def _nobody_talked(call: CallFacts, recording: Recording) -> bool:
+    """Whether there was no conversation while it was recorded."""
+    if call.answered_at is None:
+        return True
+    told = told_of(call, recording)
+    if told is None or told.until is None or call.talk_seconds == 0:
+        return False
+    return _talk_between(call, told.at, told.until) == 0
+
+
 def part_missing(call: CallFacts, recording: Recording, made: Processed) -> bool:
     """Whether nothing at all came from one side for more than 5 s in which the recorded party talked.
 

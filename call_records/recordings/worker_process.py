@@ -199,11 +199,14 @@ class _Process:
         with suppress(ProcessLookupError):
             running.terminate()
         try:
-            await asyncio.wait_for(running.wait(), STOP_SECONDS)
-        except TimeoutError:
+            async with asyncio.timeout(STOP_SECONDS):
+                await running.wait()
+        except BaseException as interruption:
             with suppress(ProcessLookupError):
                 running.kill()
             await running.wait()
+            if not isinstance(interruption, TimeoutError):
+                raise
         return (await words).decode(errors="replace") if words is not None else ""
 
 

@@ -44,7 +44,9 @@ async def demo() -> AsyncIterator[str]:
         stdout=subprocess.PIPE,
     )
     try:
-        yield await asyncio.wait_for(_address(process), READY_SECONDS)
+        async with asyncio.timeout(READY_SECONDS):
+            address = await _address(process)
+        yield address
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)

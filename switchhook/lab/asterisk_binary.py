@@ -90,7 +90,7 @@ def find_asterisk(suite: str = DEFAULT_SUITE, *, fetch: bool = True) -> Asterisk
             remedy="Install the package asterisk, or run: python -m switchhook.lab.asterisk_binary",
         )
     home.parent.mkdir(parents=True, exist_ok=True)
-    with _only_one_fetches(home):
+    with only_one_fetches(home):
         if not (home / "asterisk").exists():  # the process we waited for may have brought it
             _fetch(wanted, home)
     return _unpacked(home)
@@ -139,26 +139,18 @@ def _version_of(program: Path) -> str | None:
 
 
 @contextmanager
-def _only_one_fetches(home: Path) -> Iterator[None]:
+def only_one_fetches(home: Path) -> Iterator[None]:
+    """Two processes may ask at once: one fetches, the other waits for it."""
     with home.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def _fetch(suite: Suite, home: Path) -> None:
-    for tool in ("apt-get", "dpkg-deb", "tar"):
-        if not shutil.which(tool):
-            raise NoAsterisk(
-                f"No Asterisk is installed, and {tool} is not here to fetch one.",
-                remedy="Install Asterisk 16 or newer with your system's package tool so that `asterisk` is on PATH.",
-            )
     with tempfile.TemporaryDirectory(prefix=f".{home.name}-", dir=home.parent) as scratch:
         work = Path(scratch)
-        archives = _download(suite, work)
-        tree = work / "tree"
-        tree.mkdir()
-        for archive in archives:
-            _unpack(archive, tree)
+        archives = download_packages(suite, work)
+        tree = unpack_packages(archives, work)
         ready = work / "ready"
         make_relocatable(tree, ready)
         (ready / "PACKAGES").write_text("".join(f"{archive.name}\n" for archive in archives))
@@ -172,8 +164,14 @@ def _fetch(suite: Suite, home: Path) -> None:
         ready.rename(home)  # one step: nobody ever sees half an Asterisk
 
 
-def _download(suite: Suite, work: Path) -> list[Path]:
-    """Download Asterisk and everything it needs, using a private apt state that believes nothing is installed."""
+def download_packages(suite: Suite, work: Path) -> list[Path]:
+    """Download its packages and everything they need, using a private apt state that believes nothing is installed."""
+    for tool in ("apt-get", "dpkg-deb", "tar"):
+        if not shutil.which(tool):
+            raise NoAsterisk(
+                f"No Asterisk is installed, and {tool} is not here to fetch one.",
+                remedy="Install Asterisk 16 or newer with your system's package tool so that `asterisk` is on PATH.",
+            )
     for name in ("lists/partial", "archives/partial", "etc/preferences.d"):
         (work / name).mkdir(parents=True)
     (work / "status").write_text("")
@@ -197,7 +195,9 @@ def _download(suite: Suite, work: Path) -> list[Path]:
         "-y",
         *(part for name, value in options.items() for part in ("-o", f"{name}={value}")),
     ]
-    packages = suite.packages if _distribution() != "ubuntu" else ("asterisk",)
+    packages = [
+        name for name in suite.packages if name != "asterisk-voicemail" or _distribution() != "ubuntu"
+    ]
     _run([*apt, "update"], "The distribution's package lists could not be fetched.")
     _run([*apt, "--download-only", "install", *packages], "The distribution's Asterisk could not be fetched.")
     return sorted((work / "archives").glob("*.deb"))
@@ -282,6 +282,15 @@ _UNWANTED = re.compile(
     r"|sensible-utils|ca-certificates|[^_]*-doc_)"
 )
 _NOT_NEEDED = tuple(f"--exclude=./usr/share/{name}" for name in ("doc", "man", "locale", "lintian", "bug"))
+
+
+def unpack_packages(archives: list[Path], work: Path) -> Path:
+    """One tree with the files of all of them."""
+    tree = work / "tree"
+    tree.mkdir()
+    for archive in archives:
+        _unpack(archive, tree)
+    return tree
 
 
 def _unpack(archive: Path, tree: Path) -> None:

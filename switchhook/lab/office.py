@@ -148,7 +148,10 @@ class SimulatedOffice:
                 return
             call.ring()
             number = call.dialled if phone is self.carrier else call.other_number
-            self.arrivals(phone.number, number).put_nowait(call)
+            waiting = self.arrivals(phone.number, number)
+            if waiting.full():  # nobody asked for it, and it has long ended
+                waiting.get_nowait()
+            waiting.put_nowait(call)
 
         phone.policy = policy
         if prompts:
@@ -198,6 +201,8 @@ class SimulatedOffice:
         finally:
             await scene.everybody_hangs_up()
             self._occupied -= scene.people
+            for key in [key for key in self._arrivals if key[1] == scene.customer]:
+                del self._arrivals[key]  # nobody has that number again
 
 
 def _can_play(scenario: Scenario, free: set[str]) -> bool:
@@ -279,7 +284,10 @@ class Scene:
     async def arrives(self, phone: Phone, number: str) -> Call:
         """The call that arrives at a phone from (at the carrier: for) that number."""
         async with asyncio.timeout(ARRIVE_SECONDS):
-            return self._mine(await self._office.arrivals(phone.number, number).get())
+            waiting = self._office.arrivals(phone.number, number)
+            while (call := await waiting.get()).state is CallState.ENDED:
+                continue  # of an earlier scene, in which nobody took it
+            return self._mine(call)
 
     async def either_hangs_up(self, one: Call, other: Call) -> None:
         """One of the two hangs up, by chance."""

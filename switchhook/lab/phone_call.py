@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 ANSWER_SECONDS = 4.0  # loopback answers in milliseconds; a busy test machine may stall for a second or two
 RESEND_SECONDS = (0.5, 1.0, 2.0)  # SIP's own T1, doubled each time
 GLARE_PAUSE = 0.3  # s; both sides changed the session at once (491), the phone tries again
+JOIN_SECONDS = (
+    4.0  # from the answer until the PBX has surely joined both sides; a few ms when it has nothing else to do
+)
+JOIN_PAUSE = 0.1
+NOT_JOINED = frozenset({400, 500})  # what Asterisk says to a transfer in those milliseconds
 
 
 class Call(CallProgress):
@@ -55,6 +60,9 @@ class Call(CallProgress):
         self._invite: SipMessage | None = None
         self._invite_uri = self.target
         self._invite_branch = ""
+        self.branches: list[str] = []
+        """Of the INVITEs that began it; for the phone, which forgets their answers with the call."""
+        self._refer_to = ""
         self._invite_headers: Headers = ()
         self._authorized = False
         self._last_reply = b""
@@ -221,6 +229,10 @@ class Call(CallProgress):
             self._end(response.code)
 
     def _on_transfer_progress(self, code: int) -> None:
+        if code in NOT_JOINED and self.state is CallState.UP and self.talk_seconds < JOIN_SECONDS:
+            # Answered is not yet joined. A person who reaches for the key has heard the other side; a test has not.
+            self.phone.background(self._refer_again())
+            return
         self.transfer_codes.append(code)
         self._announce()
         if 200 <= code < 300 and self.state is CallState.UP:
@@ -239,6 +251,7 @@ class Call(CallProgress):
 
     def _send_invite(self) -> None:
         self._invite_branch = f"z9hG4bK{new_token()}"
+        self.branches.append(self._invite_branch)
         message = self._compose(
             "INVITE",
             headers=self._invite_headers,
@@ -295,7 +308,13 @@ class Call(CallProgress):
             )
         self.audio.muted = self.on_hold
 
+    async def _refer_again(self) -> None:
+        await asyncio.sleep(JOIN_PAUSE)
+        if self.state is CallState.UP:
+            await self._refer(self._refer_to)
+
     async def _refer(self, refer_to: str) -> None:
+        self._refer_to = refer_to
         self.transfer_codes.clear()
         response = await self._ask("REFER", headers=[("Refer-To", refer_to), ("Referred-By", self.local)])
         if response.code >= 300:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -36,7 +37,11 @@ from switchhook.lab.sip_message import (
 )
 from telephony.errors import PeerMistake, TryLater
 
-INCOMING_LIMIT = 100  # calls nobody has looked at; more than any test makes
+INCOMING_LIMIT = 100  # calls nobody has looked at: the oldest is forgotten, and the phone goes on ringing
+CALLS_KEPT = 200  # ended ones too; more than any test makes, and an office may play for days
+REGISTERED_SECONDS = 3600
+REFRESH_SHARE = 0.5  # of that time, as handsets do; a refusal is tried again after REFRESH_PAUSE
+REFRESH_PAUSE = 10.0
 LEAVE_SECONDS = 1.0  # for the last words of a phone that is put away; the PBX may be gone already
 
 Policy = Callable[[Call], Awaitable[None]]
@@ -101,9 +106,10 @@ class Phone(asyncio.DatagramProtocol):
         self.voice: Callable[[], Frames | None] = lambda: None
         """What is said in each call; None is silence."""
         self.calls: list[Call] = []
-        """Every call of this phone, ended ones too, oldest first."""
+        """The last calls of this phone, ended ones too, oldest first."""
         self._by_id: dict[str, Call] = {}
-        self._incoming: asyncio.Queue[Call] = asyncio.Queue(INCOMING_LIMIT)
+        self._incoming: deque[Call] = deque(maxlen=INCOMING_LIMIT)
+        self._came_in = asyncio.Event()
         self._answers: dict[tuple[str, str], Callable[[SipMessage], None]] = {}
         self._unanswered: dict[tuple[str, str], asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -131,6 +137,7 @@ class Phone(asyncio.DatagramProtocol):
             except BaseException:
                 await self.close()
                 raise
+            self.background(self._stay_registered())
         return self
 
     async def __aexit__(
@@ -170,7 +177,7 @@ class Phone(asyncio.DatagramProtocol):
             self._transport.close()
             self._transport = None
 
-    async def register(self, *, expires: int = 3600) -> None:
+    async def register(self, *, expires: int = REGISTERED_SECONDS) -> None:
         """Tell the PBX where this phone is, for `expires` seconds (0: no longer here). Raises PeerMistake."""
         response = await self._register(expires, ())
         if response.code == 401:
@@ -214,7 +221,10 @@ class Phone(asyncio.DatagramProtocol):
         """The next incoming call nobody asked for yet. Raises TryLater when none comes."""
         try:
             async with asyncio.timeout(timeout):
-                return await self._incoming.get()
+                while not self._incoming:
+                    self._came_in.clear()
+                    await self._came_in.wait()
+                return self._incoming.popleft()
         except TimeoutError:
             raise TryLater(f"Phone {self.number} was not called within {timeout:g} s.") from None
 
@@ -300,12 +310,32 @@ class Phone(asyncio.DatagramProtocol):
 
     async def _receive(self, call: Call, invite: SipMessage) -> None:
         await call.accept(invite)
-        self._incoming.put_nowait(call)
+        self._incoming.append(call)
+        self._came_in.set()
         await self.policy(call)
+
+    async def _stay_registered(self, seconds: float = REGISTERED_SECONDS * REFRESH_SHARE) -> None:
+        """A registration ends by itself; an office that plays for hours still has to be called."""
+        pause = seconds
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                await self.register()
+                pause = seconds
+            except (TryLater, PeerMistake):  # the PBX may be starting again
+                pause = min(REFRESH_PAUSE, seconds)
 
     def _keep(self, call: Call) -> None:
         self.calls.append(call)
         self._by_id[call.id] = call
+        while len(self.calls) > CALLS_KEPT and self.calls[0].state is CallState.ENDED:
+            self._drop(self.calls.pop(0))
+
+    def _drop(self, call: Call) -> None:
+        """Nothing more will be asked of it; what answers its INVITE repeats nothing after so many calls."""
+        self._by_id.pop(call.id, None)
+        for branch in call.branches:
+            self._forget((branch, "INVITE"))
 
     def _again(self, key: tuple[str, str], message: bytes, pauses: tuple[float, ...]) -> None:
         if not pauses:

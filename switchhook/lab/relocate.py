@@ -32,9 +32,9 @@ _LOADED_BY_PATTERN = ("nss/*.so", "libfreebl*.so")
 _DATA = ("sounds", "documentation")
 
 _LAUNCHER = """#!/bin/sh
-# Runs Asterisk with its own loader and libraries, wherever this directory is.
+# Runs it with its own loader and libraries, wherever this directory is.
 home=$(dirname "$(readlink -f "$0")")
-exec "$home/lib/{loader}" --library-path "$home/lib" "$home/sbin/asterisk" "$@"
+exec "$home/lib/{loader}" --library-path "$home/lib" "$home/sbin/{program}" "$@"
 """
 
 
@@ -65,9 +65,23 @@ def make_relocatable(tree: Path, home: Path) -> None:
     _copy_all(((module.name, module) for module in modules), home / "modules")
     _copy_all([("asterisk", program)], home / "sbin")
     _copy_data(tree / "usr/share/asterisk", home / "data")
+    _write_launcher(home, loader, "asterisk")
+
+
+def make_program_relocatable(tree: Path, program: Path, home: Path) -> None:
+    """Put into `home` a launcher of that program's name and `lib/`, made from the packages in `tree`."""
+    libraries = _libraries_in(_library_directories(tree))
+    loader = next(name for name in libraries if name.startswith("ld-linux"))
+    by_name = {name: libraries[name] for name in (*_LOADED_BY_NAME, loader) if name in libraries}
+    _copy_all((_closure([program], libraries) | by_name).items(), home / "lib")
+    _copy_all([(program.name, program)], home / "sbin")
+    _write_launcher(home, loader, program.name)
+
+
+def _write_launcher(home: Path, loader: str, program: str) -> None:
     (home / "lib" / loader).chmod(0o755)
-    launcher = home / "asterisk"
-    launcher.write_text(_LAUNCHER.format(loader=loader))
+    launcher = home / program
+    launcher.write_text(_LAUNCHER.format(loader=loader, program=program))
     launcher.chmod(0o755)
 
 

@@ -13,6 +13,7 @@ from telephony.telling.legs import in_order, leg_of
 from telephony.telling.parties import caller_channel, client_of, direction_of, party_of
 from telephony.telling.recorded import consent_of, rating_of, recorded_of
 from telephony.telling.scene import Part, Scene, own_channels
+from telephony.telling.services import service_of
 from telephony.telling.states import state_of
 from telephony.telling.talk import share_out, talk_seconds
 from telephony.telling.transfers import is_parking, transfer_of
@@ -76,6 +77,7 @@ def tell(call: CallRecord, numbering: Numbering, now: float) -> f.CallFacts:
         recorded=recorded,
         consent=consent_of(scene),
         rating=rating_of(scene),
+        service=service_of(scene),
     )
 
 

@@ -7,13 +7,14 @@ from telephony.dispositions import MISSED_OUTCOMES, counts_missed, inbound_dispo
 from telephony.ids import uid_order
 from telephony.observations import Channel
 from telephony.telling.scene import END_WINDOW, MOVE_WINDOW, VOICEMAIL_APPS, Scene, own_channels
+from telephony.telling.services import service_of
 from telephony.telling.waits import client_visits
 from telephony.telling.who import service_answer
 
 
 def disposition_of(scene: Scene, legs: tuple[f.Leg, ...]) -> f.Disposition | None:
     """How the call went; None while it goes on unanswered."""
-    if scene.conversed or service_answer(scene) is not None:
+    if scene.conversed or service_answer(scene) is not None or service_of(scene) is not None:
         return f.Disposition.ANSWERED
     if scene.call.ended_at is None:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from telephony import facts as f
+from telephony.caller_names import name_of_party
 from telephony.conversations import total, union, without
 from telephony.dispositions import rung_outcome
 from telephony.observations import Channel, moment
@@ -34,7 +35,7 @@ def leg_of(scene: Scene, part: Part) -> f.Leg:
         party=part.party,
         kind=part.kind,
         role=f.LegRole.CALLER if part.caller else f.LegRole.CALLEE,
-        name=next((c.caller_name for c in part.channels if c.caller_name), None),
+        name=name_of_party(part.channels),
         state=_leg_state(scene, part, alive),
         rang_at=moment(rang_at) if rang_at is not None else None,
         answered_at=moment(answered_at) if answered_at is not None else None,

@@ -7,7 +7,7 @@ from telephony.endpoint_evidence import is_mac
 from telephony.endpoints import ROUTINE, Kind, dialled_number
 from telephony.ids import uid_order
 from telephony.numbers import Numbering, is_withheld
-from telephony.observations import CallRecord, Channel
+from telephony.observations import CallRecord, Channel, Dial
 from telephony.telling.scene import Part
 
 
@@ -30,16 +30,15 @@ def party_of(channel: Channel, call: CallRecord, numbering: Numbering, *, is_cal
     if channel.party:
         return channel.party
     raw = "" if channel.number in ROUTINE else channel.number
+    reached = dialled_number(channel.dial.dial_string, channel.endpoint) if channel.dial is not None else ""
     if channel.dial is not None:
-        raw = dialled_number(channel.dial.dial_string, channel.endpoint) or raw or channel.dial.exten
+        raw = reached or raw or _dialled_for(channel.dial, call)
     if not is_caller and not raw:
-        raw = call.requested or _asked_for(call)
+        raw = call.requested or _asked_for(call) or channel.endpoint
     if is_withheld(raw) or (channel.withheld and is_caller):
         return "anonymous"
     party = outside_number(raw, channel, numbering)
-    if (
-        channel.dial is not None
-    ):  # what was dialled stays; who merely looks like the caller may be dialled yet
+    if reached:  # what was dialled stays; a guess gives way to what is learned later
         channel.party = party
     return party
 
@@ -49,6 +48,14 @@ def outside_number(raw: str, channel: Channel, numbering: Numbering) -> str:
     if raw == channel.endpoint and is_mac(raw):
         return raw
     return numbering.outside(raw) or raw
+
+
+def _dialled_for(dial: Dial, call: CallRecord) -> str:
+    """The number in the dialplan for which a line was dialled; not the number of ours that an outside caller dialled."""
+    if dial.exten in ROUTINE:
+        return ""
+    called = {c.exten for c in call.channels.values() if c.kind is Kind.TRUNK and c.dial is None}
+    return "" if dial.exten in called else dial.exten
 
 
 def _asked_for(call: CallRecord) -> str:

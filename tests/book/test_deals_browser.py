@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
-from playwright.async_api import Browser, Locator, Page, expect
+from playwright.async_api import Browser, Locator, Page, Route, expect
 
 from call_records.database import RecordsStore
 from telephony.staff import Role
@@ -141,6 +142,54 @@ async def test_one_after_the_other_is_added(page: Page, records: RecordsStore) -
     await column(page, OFFER).locator("[name=title]").focus()
     await page.keyboard.press("Escape")
     await expect(column(page, OFFER).locator("[name=title]")).to_be_hidden()
+
+
+async def test_the_first_letter_after_the_click_is_not_lost(page: Page) -> None:
+    """The field has the focus when the click on Add is over, not some time later."""
+    has_focus = await column(page, OFFER).evaluate(
+        """(column) => {
+          column.querySelector("summary").click();
+          return document.activeElement === column.querySelector("[name=title]");
+        }"""
+    )
+    assert has_focus
+
+
+async def test_the_next_title_may_be_typed_while_the_last_is_on_its_way(
+    page: Page, records: RecordsStore
+) -> None:
+    """The server takes its time with the first: nothing typed meanwhile is lost, and the order is as typed. What could
+    not be kept is in the field again.
+    """
+    go_on = asyncio.Event()
+
+    async def slowly(route: Route) -> None:
+        await go_on.wait()
+        await route.continue_()
+
+    await page.route("**/deals/new", slowly)
+    await page.route("**/deals/new?*", slowly)
+    field = column(page, OFFER).locator("[name=title]")
+    await column(page, OFFER).locator("summary").click()
+    await page.keyboard.type("new one")
+    await page.keyboard.press("Enter")
+    await page.keyboard.press("Enter")  # a trembling finger adds nothing
+    await page.keyboard.type("new two")
+    await expect(field).to_have_value("new two")
+    await page.keyboard.press("Enter")
+    await page.keyboard.type("new th")
+    go_on.set()
+    await expect(column(page, OFFER).locator("[data-title]")).to_have_text(["new two", "new one"])
+    await expect(field).to_have_value("new th")
+    await expect(field).to_be_focused()
+    assert await titles(records, OFFER) == ["new two", "new one"]
+
+    await page.unroute_all()
+    await page.route("**/deals/new*", lambda route: route.abort())
+    await page.keyboard.type("ree")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("[data-said]")).to_contain_text("what you typed is still there")
+    await expect(field).to_have_value("new three")
 
 
 async def test_one_column_on_a_narrow_screen(page: Page, records: RecordsStore) -> None:

@@ -237,7 +237,8 @@ async def heard_until(answer: aiohttp.ClientResponse, call: str, wanted: str) ->
     told: list[str] = []
     event = ""
     while True:
-        line = (await asyncio.wait_for(answer.content.readline(), 5)).decode()
+        async with asyncio.timeout(5):
+            line = (await answer.content.readline()).decode()
         told.append(line)
         event = line[7:].strip() if line.startswith("event: ") else event
         if not line.startswith("data: ") or call not in line:

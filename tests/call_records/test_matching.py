@@ -182,9 +182,11 @@ async def test_news_of_the_book_are_heard(records: RecordsStore) -> None:
     listening = asyncio.create_task(
         records.book_news.follow(lambda what, which: heard.put_nowait((what, which)))
     )
-    assert await asyncio.wait_for(heard.get(), 10) == (ALL, None)
+    async with asyncio.timeout(10):
+        assert await heard.get() == (ALL, None)
     anna = await put(records, "Anna")
-    assert await asyncio.wait_for(heard.get(), 10) == ("client", anna)
+    async with asyncio.timeout(10):
+        assert await heard.get() == ("client", anna)
     listening.cancel()
     await asyncio.wait([listening])
 

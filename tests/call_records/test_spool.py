@@ -68,7 +68,8 @@ async def test_a_database_away_is_stated_and_caught_up(tmp_path: Path) -> None:
     journal.away = True
     async with running(SpoolingJournal(journal, tmp_path, clock=lambda: now[0])) as spool:
         await spool.record(told)
-        await asyncio.wait_for(journal.asked.wait(), 5)
+        async with asyncio.timeout(5):
+            await journal.asked.wait()
         now[0] = 130.0
         state = spool.state()
         assert state.problem == "The database does not answer. 3 changes wait."

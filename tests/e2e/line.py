@@ -187,7 +187,8 @@ async def straight_line(
         await line.leave()
     finally:
         stop.set()
-        await asyncio.wait_for(serving, STOP_SECONDS)
+        async with asyncio.timeout(STOP_SECONDS):
+            await serving
 
 
 async def _people(service: Service) -> None:

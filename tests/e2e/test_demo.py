@@ -45,7 +45,8 @@ class Demo:
         """Seconds until it had ended, and its exit code."""
         began = time.monotonic()
         self.process.send_signal(name)
-        code = await asyncio.wait_for(self.process.wait(), READY_SECONDS)
+        async with asyncio.timeout(READY_SECONDS):
+            code = await self.process.wait()
         return time.monotonic() - began, code
 
 

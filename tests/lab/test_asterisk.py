@@ -20,6 +20,7 @@ from switchhook.lab.asterisk_binary import AsteriskInstall, NoAsterisk, find_ast
 from switchhook.lab.call_progress import CallState
 from switchhook.lab.ports import LOCALHOST
 from tests.asterisk_fixtures import PhoneRoom
+from tests.requirements import require_programs
 
 pytestmark = pytest.mark.asterisk
 
@@ -94,11 +95,9 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.skipif(
-    not Path("/usr/bin/setpriv").exists(), reason="setpriv (util-linux) ties it to its owner's life"
-)
 def test_it_dies_with_its_owner(asterisk_install: AsteriskInstall, tmp_path: Path) -> None:
     """The owner is killed without a word: the kernel ends Asterisk too."""
+    require_programs("setpriv")  # of util-linux; ties it to its owner's life
     suite = os.environ.get("SWITCHHOOK_ASTERISK", "sid")
     with subprocess.Popen(
         [sys.executable, "-c", _OWNER.format(suite=suite, state=str(tmp_path / "state"))],

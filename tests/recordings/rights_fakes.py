@@ -192,12 +192,14 @@ async def _serve(store: RecordsStore, settings: WebSettings, folder: Path) -> As
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve(app, "127.0.0.1", 0, stop, bound=port.set_result))
     try:
-        hall.address = f"http://127.0.0.1:{await asyncio.wait_for(port, 10)}"
+        async with asyncio.timeout(10):
+            hall.address = f"http://127.0.0.1:{await port}"
         await app.state.hub.refresh_names()
         yield hall
     finally:
         stop.set()
-        await asyncio.wait_for(task, 10)
+        async with asyncio.timeout(10):
+            await task
 
 
 async def bury(hall: Hall, name: str) -> None:

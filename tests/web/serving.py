@@ -28,7 +28,10 @@ async def running(
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve(app, "127.0.0.1", 0, stop, bound=port.set_result))
     try:
-        yield f"http://127.0.0.1:{await asyncio.wait_for(port, 10)}"
+        async with asyncio.timeout(10):
+            address = f"http://127.0.0.1:{await port}"
+        yield address
     finally:
         stop.set()
-        await asyncio.wait_for(task, 10)
+        async with asyncio.timeout(10):
+            await task

@@ -424,7 +424,8 @@ async def test_an_answer_is_not_held_back() -> None:
 
     async with await asyncio.start_server(look, sock=listen("127.0.0.1", 0)) as server:
         _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-        told = await asyncio.wait_for(undelayed, 10)
+        async with asyncio.timeout(10):
+            told = await undelayed
         writer.close()
         await writer.wait_closed()
     assert told
@@ -444,5 +445,6 @@ async def test_stops_within_two_seconds_with_an_open_stream() -> None:
             await stream.content.readline()
             began = time.monotonic()
             stop.set()
-            await asyncio.wait_for(task, 5)
+            async with asyncio.timeout(5):
+                await task
             assert time.monotonic() - began < 2

@@ -109,7 +109,8 @@ async def test_the_state_is_right_after_a_lost_connection(chromium: Browser) -> 
         stop, bound = asyncio.Event(), asyncio.get_running_loop().create_future()
         app = create_app(records, live, SETTINGS, passwords=cheap_passwords())
         task = asyncio.create_task(serve(app, "127.0.0.1", port, stop, bound=bound.set_result))
-        port = await asyncio.wait_for(bound, 10)
+        async with asyncio.timeout(10):
+            port = await bound
         if page is None:
             page = await enter(chromium, f"http://127.0.0.1:{port}", "manager")
             call = ringing("109", name="Before")
@@ -120,12 +121,14 @@ async def test_the_state_is_right_after_a_lost_connection(chromium: Browser) -> 
             await expect(page.locator("#waiting .live-row")).to_have_count(1)
         if round_ == 0:
             stop.set()
-            await asyncio.wait_for(task, 10)
+            async with asyncio.timeout(10):
+                await task
             await page.wait_for_selector("html[data-live=no]")
             live._calls.pop(call.id)
             live.publish(ringing("109", name="After"))
     stop.set()
-    await asyncio.wait_for(task, 10)
+    async with asyncio.timeout(10):
+        await task
 
 
 async def test_the_keyboard(chromium: Browser, office: Office) -> None:

@@ -249,7 +249,8 @@ async def test_many_calls_are_asked_by_few_and_once(office: Office) -> None:
         await asyncio.sleep(0)
     assert len(asked) == callers.ASKERS
     free.set()
-    await asyncio.wait_for(all_told.wait(), 5)
+    async with asyncio.timeout(5):
+        await all_told.wait()
     assert sorted(asked) == sorted(f"+7916{n:07}" for n in range(100))
     assert sorted(told) == sorted(call.id for call in calls)
     running.cancel()

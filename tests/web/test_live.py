@@ -38,7 +38,8 @@ class Events:
     async def next(self, *, beats: bool = False) -> tuple[str, Any]:
         name = ""
         while True:
-            line = (await asyncio.wait_for(self._lines.readline(), 5)).decode()
+            async with asyncio.timeout(5):
+                line = (await self._lines.readline()).decode()
             if not line:
                 return "end", None
             if line.startswith("event: "):

@@ -348,14 +348,16 @@ function begin(board) {
 
   // -- adding, and what lies below -------------------------------------------------------------------------------------
 
+  /** @type {Promise<void>} one after the other, so that they lie in the order in which they were typed */
+  let adding = Promise.resolve();
   board.addEventListener("submit", (event) => {
     const form = /** @type {HTMLFormElement} */ (event.target), column = columnOf(form);
     if (!form.hasAttribute("data-quick")) return;
     event.preventDefault();
-    const field = /** @type {HTMLInputElement} */ (form.querySelector("input[name=title]"));
-    if (!field.value.trim() || field.readOnly) return;
-    field.readOnly = true; // sent once
-    post("/deals/new", { title: field.value, stage: column.dataset.column ?? "" }).then(({ status, told }) => {
+    const field = /** @type {HTMLInputElement} */ (form.querySelector("input[name=title]")), title = field.value;
+    if (!title.trim()) return;
+    field.value = ""; // sent once; the next title may be typed while this one is on its way
+    adding = adding.then(() => post("/deals/new", { title, stage: column.dataset.column ?? "" })).then(({ status, told }) => {
       if (status !== 200 || !told) throw new Error(String(status));
       const list = /** @type {HTMLElement} */ (column.querySelector("[data-cards]"));
       list.insertAdjacentHTML("afterbegin", told.card);
@@ -363,11 +365,19 @@ function begin(board) {
       card.classList.add("fresh");
       ready(card);
       total(told.columns);
-      field.value = "";
       say(told.said, () => { post(`/deals/${card.dataset.deal}/remove`, {}).then(({ told: after }) => { card.remove(); if (after) total(after.columns); }); });
-    }).catch(() => say("The deal was not kept; what you typed is still there.", null, true)).finally(() => { field.readOnly = false; field.focus(); });
+    }).catch(() => {
+      field.value = [title, field.value].filter(Boolean).join(" ");
+      say("The deal was not kept; what you typed is still there.", null, true);
+    });
   });
-  for (const one of board.querySelectorAll("details.quick")) one.addEventListener("toggle", () => one.querySelector("input[name=title]") instanceof HTMLElement && one.hasAttribute("open") && /** @type {HTMLElement} */ (one.querySelector("input[name=title]")).focus());
+  // At the click, not at "toggle": that comes later, and the first letters would be lost.
+  for (const one of board.querySelectorAll("details.quick")) one.querySelector("summary")?.addEventListener("click", (event) => {
+    if (one.hasAttribute("open")) return;
+    event.preventDefault();
+    one.setAttribute("open", "");
+    /** @type {HTMLElement|null} */ (one.querySelector("input[name=title]"))?.focus();
+  });
   escapes.push((target) => {
     const quick = target.closest("details.quick");
     if (!quick?.hasAttribute("open")) return false;
