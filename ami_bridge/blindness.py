@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 
 from ami_bridge.message import Message
 
-KNOWN_CHANNELS = 5_000  # as many as are remembered to live elsewhere; 900 calls at once were the most measured
+KNOWN_CHANNELS = (
+    5_000  # as many as are remembered to live elsewhere; 900 calls at once were the most measured
+)
 YOUNG_SECONDS = 2.0  # Duration is whole seconds, rounded down, and an event may overtake the list
 _INTERNAL = ("Message/", "Surrogate/", "Bridge/", "Announcer/", "Recorder/", "CBAnn/", "CBRec/", "Snoop/")
 """Names of channels that the PBX makes for itself; not all of their events are sent."""

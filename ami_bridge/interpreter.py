@@ -114,7 +114,11 @@ class Interpreter:
             and message.arrived_at > assembler.last_at + SNAPSHOT_REST
         ):
             yield from self.snapshot_done()
-        if self._stop is not None and not self._listed and message.arrived_at > self._stop.began_before + SNAPSHOT_REST:
+        if (
+            self._stop is not None
+            and not self._listed
+            and message.arrived_at > self._stop.began_before + SNAPSHOT_REST
+        ):
             stop, self._stop = self._stop, None
             yield stop  # nobody asked what lives
         at = moment_of(message)

@@ -322,7 +322,9 @@ class Teller:
             return []
         self._unsure = False
         changes = self._stopped()
-        return changes + self._snapshot_told(self._feed(self._interpreter.snapshot_done()), item.at.timestamp())
+        return changes + self._snapshot_told(
+            self._feed(self._interpreter.snapshot_done()), item.at.timestamp()
+        )
 
     def _snapshot_told(self, fed: Sequence[s.Signal], at: float) -> list[CallChange]:
         lines, self._snapshot_lines = self._snapshot_lines, []
