@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ami_bridge.asterisk_version import refuse_old_banner
 from ami_bridge.framing import Framer
 from ami_bridge.message import Message
 from ami_bridge.pbx_clock import HOLD_SECONDS
@@ -185,6 +186,7 @@ class AmiConnection:
             raise _no_greeting(self.link, "accepts connections but sends no AMI greeting") from error
         except OSError as error:
             raise _no_greeting(self.link, "closed the connection without a greeting") from error
+        refuse_old_banner(self.framer.banner, self.link.address)
 
     async def _log_in(self, events: bool) -> None:
         try:

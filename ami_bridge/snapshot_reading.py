@@ -7,7 +7,7 @@ for); the bridge lists tell a conversation from a parking lot, the queue and par
 from __future__ import annotations
 
 from ami_bridge.message import Message
-from ami_bridge.translate import BRIDGE_KINDS, clean_name, look
+from ami_bridge.translate import BRIDGE_KINDS, clean_name, look, with_presentation
 from telephony import signals as s
 
 _APP_KINDS = {"ConfBridge": "conference", "Park": "holding", "ParkedCall": "holding", "BridgeWait": "holding"}
@@ -69,7 +69,7 @@ class SnapshotAssembler:
         return True
 
     def _channel(self, message: Message) -> None:
-        seen = look(message.fields)
+        seen = look(with_presentation(message).fields)
         if seen is None:
             return
         began_at = message.arrived_at - _seconds(message.get("Seconds"))

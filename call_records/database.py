@@ -12,9 +12,9 @@ from typing import cast
 from sqlalchemy import make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from call_records import schema, wire
+from call_records import schema
 from call_records.accounts import AccountBook, SessionBook, TokenBook
 from call_records.book.blocking import Blocklist
 from call_records.book.campaigns import Campaigns
@@ -34,6 +34,7 @@ from call_records.book.rules_shapes import BlockedNumbers, CampaignBook, LeadRul
 from call_records.book.shapes import Book, BookNews, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.book.tasks import TaskBook
 from call_records.book.timelines import TimelineBook
+from call_records.database_engine import open_engine
 from call_records.endpoints import EndpointBook
 from call_records.journal import CallJournal
 from call_records.notes import NoteBook
@@ -74,13 +75,7 @@ from call_records.staff import StaffPages
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, SwitchhookError
 
-CONNECT_SECONDS = 5.0  # a database that takes longer is as good as away; the spool keeps what comes meanwhile
-STATEMENT_SECONDS = 10.0  # the slowest page query at a million calls measured far below one second
-LOCK_SECONDS = 5.0  # two writers of one call hold it for milliseconds
 GOODBYE_SECONDS = 0.7  # a healthy server takes milliseconds
-POOL_SIZE = 5
-POOL_EXTRA = 10  # 50 people open pages at once; PostgreSQL's default allows 100 connections
-POOL_WAIT_SECONDS = 5.0
 HOME = Home()
 
 
@@ -141,6 +136,7 @@ class RecordsStore:
                 async with self.engine.connect() as connection:
                     await connection.execute(text("SELECT 1"))
                     present = await connection.run_sync(schema.present_revision)
+            schema.refuse_newer(present)
         except SwitchhookError as trouble:
             return f"{trouble} {trouble.remedy or ''}".strip()
         if present != schema.newest_revision():
@@ -160,7 +156,7 @@ async def open_records(
     Raises TryLater when the database is away and NeedsPerson when somebody must correct something.
     """
     address = address_of(url)
-    engine = _engine(address)
+    engine = open_engine(address)
     store = _store(engine, audio, home)
     store.editor = editor = AudioEditor(engine, store.recordings, store.shelf, store.retention, audio)
     try:
@@ -239,30 +235,6 @@ def address_of(url: str) -> URL:
 
 def _bad_address() -> NeedsPerson:
     return NeedsPerson(
-        "DATABASE_URL is not the address of a PostgreSQL database.",
+        "[database] url is not the address of a PostgreSQL database.",
         remedy="Write it as postgresql://user:password@host/database, special characters percent-encoded.",
-    )
-
-
-def _engine(address: URL) -> AsyncEngine:
-    return create_async_engine(
-        address,
-        pool_size=POOL_SIZE,
-        max_overflow=POOL_EXTRA,
-        pool_timeout=POOL_WAIT_SECONDS,
-        pool_pre_ping=True,  # 0.1 ms each; a restarted database costs nobody an error page
-        json_serializer=wire.dumps,
-        hide_parameters=True,  # errors end up in logs; numbers and hashes must not
-        connect_args={
-            "timeout": CONNECT_SECONDS,
-            "command_timeout": None,  # migrations may take minutes; the server bounds each statement
-            "server_settings": {
-                "application_name": "switchhook",
-                "statement_timeout": f"{STATEMENT_SECONDS:.0f}s",
-                "lock_timeout": f"{LOCK_SECONDS:.0f}s",
-                "idle_in_transaction_session_timeout": "30s",
-                "jit": "off",
-                "timezone": "UTC",
-            },
-        },
     )

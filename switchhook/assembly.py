@@ -47,8 +47,12 @@ from switchhook.doctor import link_to
 from switchhook.endpoint_keeper import EndpointKeeper
 from switchhook.meters import ServiceMeters
 from switchhook.numbering import numbering_of
+from switchhook.opening import open_store
+from switchhook.pbx_details import PbxInquiry
 from switchhook.recording_line import RecordingLine
+from switchhook.reloading import Reloader
 from switchhook.roster_line import RosterLine
+from switchhook.service_database import cluster_in
 from switchhook.setting_tables import PbxSettings
 from switchhook.settings import Settings, machine_time_zone
 from telephony.errors import SwitchhookError, TryLater
@@ -85,6 +89,7 @@ class Service:
     bridges: dict[str, Bridge] = field(default_factory=dict)
     endpoints: dict[str, EndpointKeeper] = field(default_factory=dict)
     """Whose endpoints these are, by PBX."""
+    inquiries: dict[str, PbxInquiry] = field(default_factory=dict)
     names: FastAgiServer | None = None
     """Tells the PBX who calls; None when it was not asked for."""
     web_port: int | None = None
@@ -111,6 +116,7 @@ class Service:
             for bridge in self.bridges.values()
             if bridge.cel_problem
         ]
+        told += [problem for inquiry in self.inquiries.values() if (problem := inquiry.problem())]
         told += self.line.troubles() if self.line else ()
         told += [self.names.problem] if self.names and self.names.problem else []
         return told
@@ -132,6 +138,7 @@ async def _run(settings: Settings, only: Part | None) -> None:
 
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, told_to_stop)
+    loop.add_signal_handler(signal.SIGHUP, Reloader(settings))
     await serve_until(stop, settings, only=only, started=_tell_started)
 
 
@@ -209,8 +216,8 @@ async def open_service(settings: Settings, only: Part | None) -> AsyncIterator[S
 
 async def migrate(settings: Settings) -> None:
     """Bring the tables to this release and stop."""
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(open_records(await _database(stack, settings)))
+    async with open_store(settings):
+        pass
 
 
 async def _try_upgrade(service: Service) -> None:
@@ -243,7 +250,7 @@ async def _hand_over_rest(spool: SpoolingJournal) -> None:
 async def _database(stack: AsyncExitStack, settings: Settings) -> str:
     if settings.database.url is not None:
         return settings.database.url.get_secret_value()
-    server = EmbeddedPostgres(_state_dir(settings) / "postgres")
+    server = EmbeddedPostgres(cluster_in(_state_dir(settings)))
     url = await server.start()
 
     async def stop_server() -> None:
@@ -316,6 +323,8 @@ def _start_parts(
             keeper = service.endpoints[pbx.id]
             roster = RosterLine(actions, bridge, keeper, service.store, service.board)
             once_stored(roster.run, f"phones {pbx.id}")
+            inquiry = _inquiry(service, pbx, bridge, actions)
+            running.append(tasks.create_task(inquiry.run(), name=f"details {pbx.id}"))
             work = bridge.run(service.store_ready, tell_link_elsewhere=only == "bridge")
             running.append(tasks.create_task(work, name=f"bridge {pbx.id}"))
     if only == "bridge":
@@ -360,9 +369,24 @@ def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal, actions:
         cel_source(pbx),
         actions=actions,
         endpoints=service.endpoints[pbx.id],
+        clock_correction=observer.clock_correction,
     )
     service.bridges[pbx.id] = bridge
     return bridge
+
+
+def _inquiry(service: Service, pbx: PbxSettings, bridge: Bridge, actions: ActionChannel) -> PbxInquiry:
+    def count_phones() -> int:
+        return sum(phone.pbx == pbx.id for phone in service.board.phones())
+
+    service.inquiries[pbx.id] = PbxInquiry(
+        pbx.id,
+        actions,
+        count_phones=count_phones,
+        newest_cel_at=lambda: bridge.newest_cel_at,
+        has_cel=pbx.cel_file is not None or pbx.cel_url is not None,
+    )
+    return service.inquiries[pbx.id]
 
 
 def home_of(settings: Settings) -> Home:
@@ -413,6 +437,7 @@ async def _serve(
         web_settings,
         registry=registry,
         troubles=service.troubles,
+        pbx_details=lambda: [inquiry.details() for inquiry in service.inquiries.values()],
         control=RecordingDesk(service.bridges) if service.spool is not None else None,
         uploads=_uploads(service),
     )

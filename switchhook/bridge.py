@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,13 +21,14 @@ import structlog
 from ami_bridge.actions import Action, ActionChannel, ChannelGone
 from ami_bridge.backfill import WINDOW_SECONDS, CelGroup, Sweep
 from ami_bridge.cel import CelRow
+from ami_bridge.cel_clock import CelInOurTime
 from ami_bridge.stream import LinkUp, Observed, SnapshotEnd, StreamItem
 from call_records.database import RecordsStore
 from call_records.journal import OpenCall
 from call_records.live import LiveBoard
 from call_records.spool import SpoolingJournal
 from switchhook.endpoint_keeper import EndpointKeeper
-from switchhook.teller import Teller, cel_lines
+from switchhook.teller import CLOCK_SET, Teller, cel_lines
 from telephony.errors import NeedsPerson, SwitchhookError, TryLater
 from telephony.events import CallEvent, EventKind
 from telephony.facts import Certainty, State
@@ -47,6 +48,7 @@ CEL_SECONDS = (
 # The observer hands over what one read of the socket brought, forty messages at a call's beginning. Between them the
 # event loop gets these turns, or the card would wait for the last one and its lines: the board's reader, the stream.
 TURNS_FOR_CARDS = 2
+CEL_REMEDY = "Let the user who runs Switchhook read it (the group asterisk), or correct cel_file; ask: switchhook doctor."
 KNOWN_AT_ONCE = 5_000  # channels asked for in one query
 
 
@@ -87,8 +89,10 @@ class Bridge:
         *,
         actions: ActionChannel | None = None,
         endpoints: EndpointKeeper | None = None,
+        clock_correction: Callable[[], float] = lambda: 0.0,
         sweep_after_gap_seconds: float = SWEEP_AFTER_GAP_SECONDS,
     ) -> None:
+        """`clock_correction`: what is taken from the PBX's times to make them ours, in seconds."""
         self.feed = feed
         self.teller = Teller(numbering)
         self._endpoints = endpoints
@@ -97,7 +101,7 @@ class Bridge:
         self._store = store
         self._board = board
         self._spool = spool
-        self._cel = cel
+        self._cel = CelInOurTime(cel, clock_correction) if cel is not None else None
         self._actions = actions
         self._sweep = Sweep()
         self._sweep_now = asyncio.Event()
@@ -107,6 +111,8 @@ class Bridge:
         """Messages that broke the teller: each is a fault of ours, logged with its trace."""
         self.swept = 0
         """Calls that the sweep told or corrected from CEL."""
+        self.newest_cel_at: float | None = None
+        """Time of the newest row that was read of CEL (Unix seconds); None before the first."""
         self.cel_problem: str | None = None
         """Why CEL could not be read last, in one sentence; None when all is well or there is none."""
 
@@ -231,6 +237,7 @@ class Bridge:
             try:
                 async with asyncio.timeout(CEL_SECONDS):
                     rows = await self._cel.since(self.teller.context_from(item.at.timestamp()))
+                    self._note_newest(rows)
                     told = await self._known({row.look.uid for row in rows})
             except (OSError, SwitchhookError, TimeoutError) as trouble:
                 self._cel_trouble(trouble)  # the sweep tells them once it can
@@ -319,6 +326,7 @@ class Bridge:
         """
         now = time.time()
         rows = await cel.unread(now - WINDOW_SECONDS)
+        self._note_newest(rows)
         groups = self._sweep.settled(rows, now, self.teller.lives)
         try:
             changes = await self._missing(groups, now)
@@ -356,9 +364,12 @@ class Bridge:
 
     def _refined(self, call: OpenCall, group: CelGroup, now: float) -> list[CallChange]:
         """The call told again with the CEL rows of the time after its last message."""
+        if any(line.get("mark") == CLOCK_SET for line in call.trace):
+            return []  # the log's times before and after do not go together
         heard = [float(line["t"]) for line in call.trace if "h" in line and not _is_answer(line)]
         after = max(heard, default=0.0)
-        fresh = cel_lines(row for row in group.rows if row.at > after and row.look.uid in call.aliases)
+        later = (row.not_before(after) for row in group.rows if row.look.uid in call.aliases)
+        fresh = cel_lines(row for row in later if row.at > after)
         if not fresh:
             return []
         mark = {"t": now, "mark": "cel"}
@@ -368,9 +379,15 @@ class Bridge:
 
     def _cel_trouble(self, trouble: Exception) -> None:
         problem = str(trouble) or "The channel event log did not answer in time."
+        remedy = getattr(trouble, "remedy", None) or CEL_REMEDY
         if problem != self.cel_problem:
-            log.warning("cel_unreadable", pbx=self.pbx, problem=problem)
+            log.warning("cel_unreadable", pbx=self.pbx, problem=problem, remedy=remedy)
         self.cel_problem = problem
+
+    def _note_newest(self, rows: Sequence[CelRow]) -> None:
+        newest = max((row.at for row in rows), default=None)
+        if newest is not None:
+            self.newest_cel_at = max(newest, self.newest_cel_at or newest)
 
 
 class RecordingDesk:

@@ -134,6 +134,7 @@ WORDS: dict[type[Any], Callable[[Any], str]] = {
         "the PBX lists what lives: "
         + (", ".join(_who(one.look) for one in x.channels) or "nothing of this call")
     ),
+    s.ClockSet: lambda _: "a clock was set: how long the call lasted is known only within limits",
     s.PbxStopped: lambda _: "the PBX, or what was left of the call, is gone",
 }
 """What each signal says, for people."""

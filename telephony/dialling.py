@@ -11,35 +11,39 @@ from functools import lru_cache
 
 import phonenumbers
 
+from telephony.national_numbers import other_readings
+from telephony.withheld import is_row_of_one_digit, is_withheld
+
 SHORTEST_OUTSIDE = (
     7  # digits; anything shorter is a service number, an extension of somebody else, or a mistake
 )
 _DIALABLE = re.compile(r"[^0-9+*#]")
-_WITHHELD = frozenset(
-    {"", "anonymous", "unknown", "restricted", "private", "unavailable", "withheld", "<unknown>"}
-)
-
-
-def is_withheld(raw: str) -> bool:
-    """Whether a caller id means that the caller did not want to be known."""
-    return raw.strip().lower() in _WITHHELD
+LONGEST_TEXT = 100  # characters; no way of writing one number is longer
 
 
 @lru_cache(maxsize=16_384)  # one office's callers of some days; a normalisation costs about 70 µs
-def e164(raw: str, region: str, area_code: str = "", outside_prefix: str = "") -> str | None:
+def e164(
+    raw: str, region: str, area_code: str = "", outside_prefix: str = "", *, dialled_here: bool = False
+) -> str | None:
     """E.164 of a written number, or None.
 
     A number that is possible but not assigned keeps its E.164 form: new ranges appear before the library knows them.
+    `dialled_here`: one of our own phones dialled it, so that the outside prefix, where it stands, is one for certain.
     """
-    if is_withheld(raw) or "*" in raw or "#" in raw:
+    if len(raw) > LONGEST_TEXT or is_withheld(raw) or "*" in raw or "#" in raw:
         return None
     digits = _DIALABLE.sub("", raw)
     digits = digits[:1] + digits[1:].replace("+", "")
     if len(digits.lstrip("+")) < SHORTEST_OUTSIDE:
         return None
-    readings = _readings(raw, digits, region, area_code, outside_prefix)
+    readings = list(_readings(raw, digits, region, area_code, outside_prefix))
+    if dialled_here and outside_prefix and digits.startswith(outside_prefix):
+        line = digits.removeprefix(outside_prefix)
+        readings = [*_readings(line, line, region, area_code, ""), *readings]
     found = next(filter(None, (_valid(one, region) for one in readings)), None)
-    if found is not None:
+    if found is None:
+        found = next(filter(None, (_valid(one, region) for one in other_readings(raw, digits, region))), None)
+    if found is not None or is_row_of_one_digit(digits):
         return found
     if area_code and len(digits) == SHORTEST_OUTSIDE:
         digits = area_code + digits
@@ -74,6 +78,8 @@ def _at_home(digits: str, area_code: str) -> Iterator[str]:
         yield _without_00(digits)
     if digits[:1] == "0" != digits[1:2]:
         yield digits[1:]  # where the trunk's 0 was given up, people go on writing it
+    if digits.startswith("00"):
+        yield digits  # 00 may be the beginning of another way abroad, such as Australia's 0011
 
 
 def _without_00(digits: str) -> str:
@@ -87,7 +93,15 @@ def _valid(digits: str, region: str) -> str | None:
         return None
     if not phonenumbers.is_valid_number(number):
         return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    return _as_it_rings(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+
+
+def _as_it_rings(key: str) -> str:
+    """One key for one line: Mexico's mobiles were dialled with a 1 from abroad until 2019 and ring without it."""
+    return "+52" + key[4:] if key.startswith("+521") and len(key) == MEXICAN_MOBILE else key
+
+
+MEXICAN_MOBILE = 14  # characters of +52 1 and ten digits
 
 
 def _possible(digits: str, region: str) -> str | None:

@@ -43,6 +43,10 @@ ROUTINE = frozenset({"", "s", "i", "t", "h"})
 """Extens that are the dialplan's own (start, invalid, timeout, hang-up): nobody dialled them."""
 
 
+VOICEMAIL_APPS = frozenset({"VoiceMail", "VoiceMailMain", "MinivmRecord", "Voicemail"})
+"""Services in which the caller speaks with a mailbox."""
+
+
 class Name(NamedTuple):
     """A parsed channel name."""
 

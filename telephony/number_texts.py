@@ -4,7 +4,8 @@ What is found is known by a key: E.164 where the number exists or could, else it
 short (`101` is never `+7101`), a feature code keeps its star, and what says of itself that it is a date, a bank account or
 a tax number is none. Nothing is ever lost: the text is kept as it was written, with or without a key.
 
-Raises nothing, whatever the text.
+Raises nothing, whatever the text, and costs in proportion to its length: what comes from outside is looked at from a
+window of some characters, and no more than READINGS_MOST runs of digits are asked whether they are a number.
 """
 
 from __future__ import annotations
@@ -14,8 +15,9 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
-from telephony.dialling import SHORTEST_OUTSIDE, e164, is_certain, is_withheld
+from telephony.dialling import SHORTEST_OUTSIDE, e164, is_certain
 from telephony.number_words import (
     ANY_EXTENSION_WORD,
     CONNECTIONS,
@@ -23,10 +25,19 @@ from telephony.number_words import (
     OTHER_NUMBERS,
     alternatives,
 )
+from telephony.spreadsheet_numbers import restore_figures
+from telephony.withheld import is_row_of_one_digit, is_withheld
 
 WHOLE = 10  # digits that name a subscriber within a country
 LONGEST = 18  # digits: 15 of E.164 and what is dialled before them; longer is an account, not a telephone
 TEXT_MOST = 2_000  # characters of a field that are looked at; a novel's numbers are nobody's
+NUMBERS_MOST = 50  # of one field; a form of an entry holds as many
+READINGS_MOST = (
+    250  # runs of digits asked about in one field; a number with gaps costs up to thirty, of 0.1 ms each
+)
+RUNS_MOST = 200  # runs of figures looked at in one field
+SHORTEST_RECOGNISED = 3  # digits; 112 and an extension are numbers to write down, 12 is a mistake of typing
+_AROUND = 48  # characters before a number in which a word may say what it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +53,25 @@ class Written:
     """Their own extension behind it."""
 
 
-@dataclass(frozen=True, slots=True)
+def is_recognised(number: Written) -> bool:
+    """Whether it is a number that somebody may keep: `abc` and `12` are none."""
+    digits = sum(char.isdigit() for char in number.key or "")
+    return digits >= SHORTEST_RECOGNISED or (number.key or "").startswith(("*", "#"))
+
+
+@dataclass(slots=True)
 class _Dialling:
-    """How numbers are written here."""
+    """How numbers are written here, and how often may still be asked whether something is one."""
 
     region: str
     area_code: str
     outside_prefix: str
+    readings: int = READINGS_MOST
 
     def e164(self, text: str) -> str | None:
+        self.readings -= 1
+        if self.readings < 0:
+            return None
         return e164(text, self.region, self.area_code, self.outside_prefix)
 
 
@@ -76,8 +97,8 @@ def written(text: str, region: str, area_code: str = "", outside_prefix: str = "
         return (Written(text, code, None),)
     if is_withheld(plain):
         return (Written(text, None, None),)
-    marked = _marked(plain)
-    found = list(_found(marked, _Dialling(region, area_code, outside_prefix)))
+    marked = _marked(plain, region)
+    found = list(islice(_found(marked, _Dialling(region, area_code, outside_prefix)), NUMBERS_MOST))
     if not found:
         return (Written(text, None, None, _lone_extension(marked)),)
     if len(found) == 1:
@@ -93,7 +114,7 @@ def _written(raw: str, one: _Found) -> Written:
 
 def without_extension(text: str) -> str:
     """What was typed, up to their extension."""
-    return _EXTENSION_AND_REST.sub("", _SCHEME.sub("", _plain(text)))
+    return _EXTENSION_AND_REST.sub("", _SCHEME.sub("", _plain(text[:TEXT_MOST])))
 
 
 def _plain(text: str) -> str:
@@ -128,7 +149,7 @@ _NO_NUMBERS = re.compile(
     r"(?ix) "
     rf"{alternatives(OTHER_NUMBERS)} [^\w+\n]{{0,5}} \d [\d\ \-]*"  # a number of something else
     r"| \b[a-z]{2}\d{2}(?:\ ?[a-z0-9]{4}){2,7}(?:\ ?[a-z0-9]{1,4})?\b"  # a bank account, IBAN
-    r"| [\w.+\-]*[^\W\d][\w.+\-]*@[\w.\-]+ | [\w.+\-]+@[\w\-]+\.[\w.\-]+ | https?://\S+"  # an address
+    r"| https?://\S+"
     r"| (?<![\d.\-/])(?:[0-3]?\d([./\-])[01]?\d\1(?:19|20)\d\d|(?:19|20)\d\d([./\-])[01]\d\2[0-3]\d)(?![\d./\-])"  # a date
     r"| (?<![\d.])[0-3]\d\.[01]\d\.\d\d(?![\d.])"
     r"| (?<!\d)[012]?\d:[0-5]\d(?::[0-5]\d)?(?!\d)"  # a time
@@ -137,18 +158,49 @@ _CALLED = "\x01"  # stands where the text says that a number follows
 _NOTHING = "\x02"  # stands where something is that is no number
 
 
-def _marked(plain: str) -> str:
+def _marked(plain: str, region: str) -> str:
     """The text with what is no number covered, at the same places."""
     text = _SCHEME.sub(lambda hit: _CALLED * len(hit[0]), plain)
     text = _SIP_HOST.sub(lambda hit: " " * len(hit[0]), text) if text != plain else text
+    if region == "BR":
+        text = _ANY_CARRIER.sub(lambda hit: hit[0].replace(hit["any"], "  "), text)
+    text = _without_addresses(restore_figures(text, filler=_NOTHING))
     text = _NO_NUMBERS.sub(lambda hit: _NOTHING * len(hit[0]), text)
     return _LABEL.sub(lambda hit: _CALLED * len(hit[0]), text)
 
 
+_ANY_CARRIER = re.compile(
+    r"(?i)(?<![^\W_])0?\s?(?P<any>xx)(?=[\s)]{0,2}\(?\d\d)"
+)  # Brazil's 0xx11: whichever carrier
+_LOCAL_END = re.compile(r"[\w.+\-]+\Z")
+_HOST = re.compile(r"[\w.\-]+")
+_LOCAL_MOST = 64  # characters before the @; RFC 5321, 4.5.3.1
+
+
+def _without_addresses(text: str) -> str:
+    """E-mail addresses covered: looked for from each @, so that a row of letters without one costs nothing."""
+    if "@" not in text:
+        return text
+    pieces: list[str] = []
+    done = 0
+    at = text.find("@")
+    while at >= 0:
+        local = _LOCAL_END.search(text, max(done, at - _LOCAL_MOST), at)
+        host = _HOST.match(text, at + 1)
+        if (
+            local
+            and host
+            and (any(not one.isdigit() and one not in ".+-" for one in local[0]) or "." in host[0][1:])
+        ):
+            pieces += [text[done : local.start()], _NOTHING * (host.end() - local.start())]
+            done = host.end()
+        at = text.find("@", max(at + 1, done))
+    return "".join((*pieces, text[done:]))
+
+
 # -- where numbers are --
 
-_RUN = re.compile(r"(?:\+\s*)*\(?\+?\d(?:[\d ().\-/\\~]*\d)?\)?")
-_GLUED = re.compile(r"[^\W\d_]$")
+_RUN = re.compile(r"(?:\+\s{0,3}){0,3}\(?\+?\d(?:[\d ().\-/\\~]*\d)?\)?")
 _EXTENSION = re.compile(
     rf"(?i)[\s,;.(\[{_CALLED}\-/]*(?:{ANY_EXTENSION_WORD}[\s.:=#№\-]*|\#\s*)(?P<word>\d{{1,7}})(?!\d)"
     r"|,{1,4}(?P<pause>\d{1,6})#?(?![\d\s\-(])"  # dialled after a pause
@@ -170,12 +222,13 @@ def _found(marked: str, dialling: _Dialling) -> Iterator[_Found]:
     bare = not any(one.isalpha() for one in _FILLING.sub("", marked))
     taken = 0
     whole_seen = False
-    while run := _RUN.search(marked, taken):
+    for _run in range(RUNS_MOST):
+        run = _RUN.search(marked, taken)
+        if run is None:
+            return
         taken = run.end()
-        before = marked[: run.start()]
-        if _GLUED.search(before) or (
-            _digits(run[0]) <= SHORTEST_OUTSIDE and _EXTENSION_BEFORE.search(before)
-        ):
+        before = marked[max(0, run.start() - _AROUND) : run.start()]
+        if before[-1:].isalpha() or (_digits(run[0]) <= SHORTEST_OUTSIDE and _is_extension_behind(before)):
             continue
         trusted = bare or before.rstrip().endswith(_CALLED)
         for piece in _pieces(run[0], run.start(), dialling, trusted=trusted):
@@ -192,13 +245,23 @@ def _found(marked: str, dialling: _Dialling) -> Iterator[_Found]:
             yield _Found(piece.start, behind.end(), piece.key, extension)
 
 
+def _is_extension_behind(before: str) -> bool:
+    """Whether the text before a few digits ends in a word for an extension."""
+    word = before.rstrip(_AFTER_WORD)
+    return word[-1:].isalpha() and _EXTENSION_BEFORE.search(before) is not None
+
+
+_AFTER_WORD = " \t\n.:=#№-"
+
+
 def _is_short(key: str) -> bool:
     return len(key.lstrip("+")) < SHORTEST_OUTSIDE
 
 
 def _may_be_short(marked: str, piece: _Found, *, bare: bool, after_whole: bool) -> bool:
     """`112` in a field is a number; the `6` of "after 6" and the `68` of "123-45-67, 68" are not."""
-    before, behind = marked[: piece.start].rstrip(" "), marked[piece.end :].lstrip(" ")
+    before = marked[max(0, piece.start - _AROUND) : piece.start].rstrip(" ")
+    behind = marked[piece.end : piece.end + _AROUND].lstrip(" ")
     alone = before[-1:] in _LIST_ENDS and behind[:1] in _LIST_ENDS
     if after_whole or not bare:
         return alone and (bare or before.endswith(_CALLED))
@@ -215,10 +278,16 @@ def _pieces(run: str, at: int, dialling: _Dialling, *, trusted: bool) -> Iterato
     """A run is one number if it can be; else several that exist; else whatever it is."""
     whole = dialling.e164(run)
     if not is_certain(whole):
+        with_extension = _with_dashed_extension(run, at, dialling)
+        if with_extension is not None:
+            yield with_extension
+            return
         split = _split(run, at, dialling)
         if split is not None:
             yield from split
             return
+    if not is_certain(whole) and is_row_of_one_digit(run):
+        return
     if whole is not None and (is_certain(whole) or "+" not in run):
         if trusted or is_certain(whole) or "(" in run:
             yield _Found(at, at + len(run), whole)
@@ -231,6 +300,25 @@ def _pieces(run: str, at: int, dialling: _Dialling, *, trusted: bool) -> Iterato
     key = _as_it_is(run, dialling)
     if key is not None and (trusted or "+" in run):
         yield _Found(at, at + len(run), key)
+
+
+_DASHED_EXTENSION = re.compile(r"\s{0,2}-\s{0,2}(\d{1,6})\Z")
+EXCHANGE_LEAST = 2  # digits of an extension behind a dash, but where people write even one so
+
+
+def _with_dashed_extension(run: str, at: int, dialling: _Dialling) -> _Found | None:
+    """`010-88886666-8001`: a number that exists without its last digits, which are then an extension."""
+    hit = _DASHED_EXTENSION.search(run)
+    least = (
+        1 if dialling.region in DASHED_EXTENSIONS or run.lstrip("+0 ").startswith("86") else EXCHANGE_LEAST
+    )
+    if hit is None or len(hit[1]) < least or _digits(run) > LONGEST + 6:
+        return None
+    key = dialling.e164(run[: hit.start()])
+    return _Found(at, at + len(run), key, hit[1]) if key is not None and is_certain(key) else None
+
+
+DASHED_EXTENSIONS = ("CN", "TW", "HK", "MO")  # where an extension is as a rule written behind a dash
 
 
 def _as_it_is(text: str, dialling: _Dialling) -> str | None:

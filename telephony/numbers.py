@@ -11,9 +11,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from telephony.dialling import SHORTEST_OUTSIDE, e164, is_certain, is_withheld
+from telephony.dialling import SHORTEST_OUTSIDE, e164, is_certain
 from telephony.endpoint_directory import NO_DIRECTORY, Endpoint, EndpointDirectory
-from telephony.number_texts import WHOLE, Written, without_extension, written
+from telephony.national_numbers import may_be_one_line
+from telephony.number_texts import WHOLE, Written, is_recognised, without_extension, written
+from telephony.withheld import is_row_of_one_digit, is_withheld
 
 __all__ = [
     "DEFAULT_EXTENSIONS",
@@ -23,7 +25,9 @@ __all__ = [
     "Written",
     "e164",
     "is_certain",
+    "is_recognised",
     "is_withheld",
+    "may_be_one_line",
     "without_extension",
     "written",
 ]
@@ -89,11 +93,14 @@ class Numbering:
         """The same with another directory."""
         return replace(self, directory=directory)
 
-    def outside(self, raw: str) -> str | None:
-        """The number in E.164, or None when it is withheld, short or not a number at all."""
-        return e164(raw, self.region, self.area_code, self.outside_prefix)
+    def outside(self, raw: str, *, dialled_here: bool = False) -> str | None:
+        """The number in E.164, or None when it is withheld, short or not a number at all.
 
-    def party(self, raw: str) -> str:
+        `dialled_here`: one of our phones dialled it, so that what looks like the outside prefix is the outside prefix.
+        """
+        return e164(raw, self.region, self.area_code, self.outside_prefix, dialled_here=dialled_here)
+
+    def party(self, raw: str, *, dialled_here: bool = False) -> str:
         """How a dialled or shown number is told: an extension as it is, an outside number in E.164, else the raw text.
 
         Who dials a phone by its endpoint (`99101`) has dialled its extension.
@@ -105,7 +112,11 @@ class Numbering:
             return whose
         if self._extension.search(raw):
             return raw
-        return self.outside(raw) or raw
+        return self.outside(raw, dialled_here=dialled_here) or raw
+
+    def is_withheld(self, raw: str) -> bool:
+        """Whether a caller id says that the caller did not want to be known, here: 777777777 is a number in Poland."""
+        return is_withheld(raw) or (is_row_of_one_digit(raw) and self.outside(raw) is None)
 
 
 def _whole(pattern: str) -> re.Pattern[str]:

@@ -21,6 +21,8 @@ from telephony.observations import SAME_MOMENT, Channel, Dial, HoldSpan, SeenPar
 from telephony.reconcile import lives_on, reconcile
 from telephony.transfers import attended_transferred, blind_transferred, note_redirect, refer_seen
 
+WHOLE_SECOND = 1.0
+
 
 class Tracker(Grouping):
     """All calls of one PBX. Feed it signals in the order they come; drain it for what changed."""
@@ -120,9 +122,17 @@ def _dial_began(tracker: Tracker, signal: s.DialBegan) -> None:
         tracker.learn_dial(dest, signal.dial_string)
     elif source is not None and dest.dial.ended_at is None:
         dest.dial.source = source.uid
-        if not dest.dial.dial_string:  # the event log may not name it
-            dest.dial.dial_string = signal.dial_string
-            tracker.learn_dial(dest, signal.dial_string)
+    if signal.dial_string and not dest.dial.dial_string:
+        _learn_what_was_dialled(tracker, dest, dest.dial, signal.dial_string)
+
+
+def _learn_what_was_dialled(tracker: Tracker, dest: Channel, dial: Dial, dial_string: str) -> None:
+    """A later word of whom a line was dialled for: what was supposed until then is forgotten."""
+    dial.dial_string = dial_string
+    if dest.kind is Kind.TRUNK:
+        dest.party = ""
+    tracker.learn_dial(dest, dial_string)
+    tracker.touch(dest.call)
 
 
 def _dial_ended(tracker: Tracker, signal: s.DialEnded) -> None:
@@ -149,6 +159,8 @@ def _entered(tracker: Tracker, signal: s.BridgeEntered) -> None:
     if channel is not None:
         if channel.presumed_ended:
             lives_on(tracker, channel, signal.at)
+        if signal.kind == "conference":
+            note_redirect(tracker, channel, signal.look.exten, signal.at)
         tracker.enter(channel, signal.bridge, signal.kind, signal.at)
 
 
@@ -200,12 +212,19 @@ def _queue_joined(tracker: Tracker, signal: s.QueueJoined) -> None:
     if channel is None:
         return
     call = channel.call
-    if any(q.uid == channel.uid and abs(q.joined_at - signal.at) < SAME_MOMENT for q in call.queues):
+    if any(q.uid == channel.uid and _is_same_visit(q, signal) for q in call.queues):
         return
     note_redirect(tracker, channel, signal.look.exten or signal.queue, signal.at)
     call.queues.append(SeenQueue(signal.queue, channel.uid, signal.at))
     tracker.learn_service(call)
     tracker.say(call, EventKind.QUEUED, signal.at)
+
+
+def _is_same_visit(visit: SeenQueue, signal: s.QueueJoined) -> bool:
+    """Told before: at this moment, or a little earlier and not left since (an event log may write whole seconds)."""
+    since = signal.at - visit.joined_at
+    told_again = visit.name == signal.queue and visit.left_at is None and 0.0 <= since <= WHOLE_SECOND
+    return abs(since) < SAME_MOMENT or told_again
 
 
 def _queue_left(tracker: Tracker, signal: s.QueueLeft) -> None:
@@ -280,6 +299,8 @@ def _rated(tracker: Tracker, signal: s.CallRated) -> None:
 def _app(tracker: Tracker, signal: s.AppEntered) -> None:
     channel = tracker.channels.get(signal.look.uid)  # a CDR comes after the end: it must not begin a call
     if channel is not None:
+        if not channel.app:
+            channel.app_at = signal.at  # its result, and the record at the end, name the same service again
         channel.app = signal.app
         tracker.touch(channel.call)
 
@@ -347,7 +368,7 @@ def _link_lost(tracker: Tracker, signal: s.LinkLost) -> None:
         tracker.touch(call)
 
 
-def _clock_set(tracker: Tracker, signal: s.ClockSet) -> None:
+def _clock_set(tracker: Tracker, _: s.ClockSet) -> None:
     for call in tracker.live():
         call.certainty = Certainty.BOUNDED
         tracker.touch(call)

@@ -43,7 +43,7 @@ def blind_transferred(tracker: Grouping, signal: s.BlindTransferred) -> None:
         via,
         _party_of(transferer),
         transferer.uid,
-        tracker.numbering.party(signal.exten),
+        tracker.numbering.party(signal.exten, dialled_here=True),
         signal.at,
     )
     seen.succeeded = signal.succeeded
@@ -171,7 +171,7 @@ def _dialled_by(call: CallRecord, source: Channel | None) -> list[Channel]:
 def _target_party(tracker: Grouping, first: Channel, second: Channel, target: Channel | None) -> str:
     """The target as dialled: what the transferer asked for, else who was reached."""
     if second is not first and second.dial is None and second.exten and second.exten != "s":
-        return tracker.numbering.party(second.exten)
+        return tracker.numbering.party(second.exten, dialled_here=True)
     if target is not None and target.kind is Kind.LOCAL:
         return tracker.numbering.party(target.exten if target.exten not in ("", "s") else target.endpoint)
     return _party_of(target) if target is not None else ""
@@ -214,7 +214,8 @@ def note_redirect(tracker: Grouping, source: Channel, exten: str, at: float, dia
             if stay.bridge == last.bridge and stay.left_at is not None and stay.left_at >= last.left_at:
                 if other.asked_at is not None and other.asked_at <= last.left_at + SAME_MOMENT:
                     return
-                to = tracker.numbering.party(dialled if exten in ROUTINE and dialled else exten)
+                asked_for = dialled if exten in ROUTINE and dialled else exten
+                to = tracker.numbering.party(asked_for, dialled_here=True)
                 seen = SeenTransfer(
                     TransferKind.BLIND, TransferVia.AMI, _party_of(other), other.uid, to, last.left_at
                 )

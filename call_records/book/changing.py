@@ -23,6 +23,7 @@ from call_records.book.reading import one_client, same_number, unknown
 from call_records.book.rows import (
     Home,
     Told,
+    check_phones,
     kept_emails,
     kept_name,
     kept_words,
@@ -131,6 +132,7 @@ def _phones(wanted: Client, before: Client, home: Home) -> tuple[ClientPhone, ..
         if (phone.raw, phone.key, phone.extension) in known:
             read: Sequence[ClientPhone] = (phone,)
         else:
+            check_phones([phone.raw], home)
             read = [
                 ClientPhone(one.raw, one.key, one.extension, phone.label)
                 for one in phones_of([phone.raw], home)

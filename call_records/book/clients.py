@@ -16,7 +16,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records.book import changing, converting, duplicates, merging, searching
 from call_records.book.reading import clients_of, one_client, survivor_of, survivors_of
-from call_records.book.rows import Home, Told, insert_client, lock_number, notice, phones_of, tell, touch
+from call_records.book.rows import (
+    Home,
+    Told,
+    check_phones,
+    insert_client,
+    lock_number,
+    notice,
+    phones_of,
+    tell,
+    touch,
+)
 from call_records.book.searching import Question, mark_after, question
 from call_records.book.shapes import Client, ClientFilter, ClientPage, Conversion, Converted, NewClient
 from call_records.book.spoken import file_earlier_calls
@@ -82,6 +92,8 @@ class ClientBook:
     async def add(self, new: NewClient, *, by: UUID | None) -> Client:
         """A new entry. Earlier calls with its numbers that are on no timeline are on its own from now on."""
         _checked(new.name)
+        if new.source == "hand":
+            check_phones(new.phones, self._home)
         phones = phones_of(new.phones, self._home)
         with plain_errors():
             async with self._engine.begin() as connection:

@@ -17,18 +17,21 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records import wire
 from call_records.book import import_undo
+from call_records.book.code_pages import ENCODINGS
+from call_records.book.contact_files import form_of, guess_mapping, read_file
+from call_records.book.headings import FACT, LEFT_OUT
+from call_records.book.import_process import ImportProcesses
 from call_records.book.import_writing import Writing, hold, known_of, write
-from call_records.book.mapping import FACT, FIELDS, LEFT_OUT, Mapped, guess, mapped_from
+from call_records.book.mapping import FIELDS, Mapped, mapped_from
 from call_records.book.planning import Becoming, Decision, Plan, Reader, Row, RowProblem
 from call_records.book.rows import Home
-from call_records.book.sheets import DELIMITERS, ENCODINGS, Sheet, read_sheet
+from call_records.book.sheets import DELIMITERS, FileForm, Sheet, check_size
 from call_records.book.tables import imports
-from call_records.book.vcards import is_cards, read_cards
 from call_records.models import accounts, extensions, people
 from call_records.troubles import plain_errors
 from telephony.contacts import ClientKind
@@ -43,12 +46,21 @@ PROBLEMS_MOST = (
     5_000  # kept with the import, about half a megabyte; somebody with more has chosen a wrong column
 )
 PREVIEW = 20  # rows shown as they would be
+PREVIEW_COMPLETED = 100  # further rows that would complete an entry: whoever does not agree sees it before
+SHEETS_KEPT = 8  # first rows of files, some 100 kB each
 KEPT_FOR = timedelta(days=1)
 STILL = timedelta(
     seconds=30
 )  # without getting further: whoever worked at it was killed; a piece takes half a second
 AGAIN_SECONDS = 3.0  # when the database was away in the middle
 TRIES = 20  # a minute of it; then a person goes on by a click
+
+
+Observer = Callable[[Sequence[Decision]], None]
+
+
+def _nobody(_decisions: Sequence[Decision]) -> None:
+    """Nobody wants to know each row."""
 
 
 class State(StrEnum):
@@ -67,6 +79,7 @@ class State(StrEnum):
     """It lay for a day without being begun; the file is forgotten."""
 
 
+UNFINISHED = (State.CHOOSING, State.CHECKING, State.CHECKED, State.EXPIRED)
 WORKING = (State.CHECKING, State.RUNNING, State.UNDOING)
 
 
@@ -84,6 +97,8 @@ class Import:
     done: int
     rows: int
     by: str | None
+    by_id: UUID | None
+    """Whose account took the file in."""
     at: datetime
     worked_at: datetime | None
     has_file: bool
@@ -104,7 +119,9 @@ class ImportDesk:
     def __init__(self, engine: AsyncEngine, home: Home) -> None:
         self._engine = engine
         self._home = home
-        self._sheets: OrderedDict[tuple[UUID, str, str, bool], Sheet] = OrderedDict()
+        self._apart = ImportProcesses(engine, home)
+        self._sheets: OrderedDict[tuple[UUID, FileForm], Sheet] = OrderedDict()
+        """The first rows of files whose columns are being chosen."""
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
 
     async def close(self) -> None:
@@ -117,7 +134,8 @@ class ImportDesk:
 
     async def take(self, file_name: str, data: bytes, *, by: UUID | None) -> UUID:
         """Keep the file and guess what its columns are. Raises PeerMistake for a file that cannot be read."""
-        sheet = await asyncio.to_thread(_read, data, None, None, None)
+        check_size(data)
+        sheet = await self._apart.read(data, FileForm())
         import_id = uuid4()
         with plain_errors():
             async with self._engine.begin() as connection:
@@ -128,10 +146,10 @@ class ImportDesk:
                         or "file",
                         source=sheet.kind,
                         state=State.CHOOSING.value,
-                        mapping=_guessed(sheet).as_json(),
+                        mapping=guess_mapping(sheet).as_json(),
                         counts={},
                         data=data,
-                        rows=len(sheet.rows),
+                        rows=sheet.size,
                         account_id=by,
                         at=datetime.now(UTC),
                     )
@@ -174,7 +192,7 @@ class ImportDesk:
                 return [_import(row) for row in rows]
 
     async def sheet(self, import_id: UUID) -> Sheet:
-        """The file as its mapping reads it. Raises PeerMistake when it is kept no longer."""
+        """The first rows of the file as its mapping reads it. Raises PeerMistake when it is kept no longer."""
         with plain_errors():
             async with self._engine.connect() as connection:
                 kept = await connection.scalar(select(imports.c.mapping).where(imports.c.id == import_id))
@@ -183,37 +201,52 @@ class ImportDesk:
         return await self._sheet(import_id, mapped_from(kept))
 
     async def _sheet(self, import_id: UUID, mapped: Mapped) -> Sheet:
-        key = (import_id, mapped.encoding, mapped.delimiter, mapped.headed)
+        key = (import_id, form_of(mapped))
         found = self._sheets.get(key)
         if found is None:
-            with plain_errors():
-                async with self._engine.connect() as connection:
-                    data = await connection.scalar(select(imports.c.data).where(imports.c.id == import_id))
-            if data is None:
-                raise PeerMistake("The file is no longer kept.", remedy="Upload it again.")
-            found = await asyncio.to_thread(_read, data, mapped.encoding, mapped.delimiter, mapped.headed)
+            found = await self._apart.read(await self._data(import_id), form_of(mapped))
             self._sheets[key] = found
-            while len(self._sheets) > 1:  # 20 MB of text are some 100 MB as cells
+            while len(self._sheets) > SHEETS_KEPT:
                 self._sheets.popitem(last=False)
         return found
 
-    async def read_again(self, import_id: UUID, *, encoding: str, delimiter: str, headed: bool) -> None:
+    async def _data(self, import_id: UUID) -> bytes:
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                data = await connection.scalar(select(imports.c.data).where(imports.c.id == import_id))
+        if data is None:
+            raise PeerMistake("The file is no longer kept.", remedy="Upload it again.")
+        return bytes(data)
+
+    async def _whole_sheet(self, found: Import) -> Sheet:
+        """All of it: only for whoever works at the import."""
+        return await asyncio.to_thread(read_file, await self._data(found.id), form_of(found.mapped))
+
+    async def read_again(self, import_id: UUID, how: FileForm) -> None:
         """The file is written otherwise than was guessed; its columns are guessed anew."""
-        if encoding not in ENCODINGS or (delimiter and delimiter not in DELIMITERS):
+        if (how.encoding and how.encoding not in ENCODINGS) or (
+            how.delimiter and how.delimiter not in DELIMITERS
+        ):
             raise PeerMistake("There is no such choice.", remedy="Choose from the list.")
-        mapped = replace(
-            (await self._found(import_id)).mapped, encoding=encoding, delimiter=delimiter, headed=headed
-        )
-        sheet = await self._sheet(import_id, mapped)
+        sheet = await self._apart.read(await self._data(import_id), how)
         await self._turn(
             import_id,
             (State.CHOOSING, State.CHECKED),
             State.CHOOSING,
-            mapping=_guessed(sheet).as_json(),
-            rows=len(sheet.rows),
+            mapping=guess_mapping(sheet).as_json(),
+            rows=sheet.size,
             counts={},
             problems=[],
         )
+
+    async def forget(self, import_id: UUID) -> None:
+        """Delete one that was never begun, with its file. Raises PeerMistake for any other."""
+        never_begun = imports.c.state.in_([one.value for one in UNFINISHED])
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                gone = await connection.execute(delete(imports).where(imports.c.id == import_id, never_begun))
+        if not gone.rowcount:
+            raise PeerMistake("The import was begun meanwhile.", remedy="Undo it instead.")
 
     async def choose(self, import_id: UUID, *, columns: Sequence[str], kind: ClientKind) -> None:
         """These columns are these fields; the whole file is to be tried out with it."""
@@ -235,6 +268,14 @@ class ImportDesk:
             counts={},
             problems=[],
             done=0,
+        )
+
+    async def choose_as(self, import_id: UUID, mapped: Mapped) -> None:
+        """The same with everything said at once: how the file is written, and its columns."""
+        found = await self._found(import_id)
+        before = (State.CHOOSING, State.CHECKED)
+        await self._turn(
+            found.id, before, State.CHECKING, mapping=mapped.as_json(), counts={}, problems=[], done=0
         )
 
     async def back(self, import_id: UUID) -> None:
@@ -283,7 +324,7 @@ class ImportDesk:
     async def _work_patiently(self, import_id: UUID) -> None:
         for _try in range(TRIES):
             try:
-                await self.work(import_id)
+                await self._apart.work(import_id)
                 return
             except TryLater:
                 await asyncio.sleep(AGAIN_SECONDS)
@@ -294,21 +335,21 @@ class ImportDesk:
                 log.exception("import_failed", import_id=str(import_id))
                 return
 
-    async def work(self, import_id: UUID) -> None:
-        """Bring it to its next rest: tried out, done or undone."""
+    async def work(self, import_id: UUID, *, observe: Observer | None = None) -> None:
+        """Bring it to its next rest: tried out, done or undone. `observe` is told of every row that was decided."""
         found = await self._found(import_id)
         if found.state is State.CHECKING:
-            await self._check(found)
+            await self._check(found, observe or _nobody)
         elif found.state is State.RUNNING:
-            await self._run(found)
+            await self._run(found, observe or _nobody)
         elif found.state is State.UNDOING:
             await self._undo(import_id)
 
     async def _reader(self, connection: AsyncConnection, found: Import, sheet: Sheet) -> Reader:
         return Reader(sheet.headings, found.mapped, self._home, await owners_of(connection))
 
-    async def _check(self, found: Import) -> None:
-        sheet = await self._sheet(found.id, found.mapped)
+    async def _check(self, found: Import, observe: Observer) -> None:
+        sheet = await self._whole_sheet(found)
         plan, tally = Plan(), Tally()
         with_notes = "note" in found.mapped.columns
         with plain_errors():
@@ -321,7 +362,9 @@ class ImportDesk:
                     known = await known_of(connection, rows, import_id=found.id, with_notes=with_notes)
             for entry in known:
                 plan.add(entry)
-            tally.take([plan.decide(row) for row in rows])
+            decisions = [plan.decide(row) for row in rows]
+            tally.take(decisions)
+            observe(decisions)
             if not await self._mark(found.id, State.CHECKING, first + len(rows)):
                 return  # somebody went back to the columns
         counts = tally.as_json(len(plan.companies), preview=True)
@@ -345,17 +388,17 @@ class ImportDesk:
                 result = await connection.execute(marking.values(done=done, worked_at=datetime.now(UTC)))
         return bool(result.rowcount)
 
-    async def _run(self, found: Import) -> None:
-        sheet = await self._sheet(found.id, found.mapped)
+    async def _run(self, found: Import, observe: Observer) -> None:
+        sheet = await self._whole_sheet(found)
         with plain_errors():
             async with self._engine.connect() as connection:
                 reader = await self._reader(connection, found, sheet)
         done: int | None = found.done
         while done is not None:
             rows = await _understand(reader, sheet, done)
-            done = await self._piece(found, rows, done)
+            done = await self._piece(found, rows, done, observe)
 
-    async def _piece(self, found: Import, rows: Sequence[Row], first: int) -> int | None:
+    async def _piece(self, found: Import, rows: Sequence[Row], first: int, observe: Observer) -> int | None:
         """Import these rows; returns where to go on, None when it is over."""
         held = select(
             imports.c.state, imports.c.done, imports.c.counts, imports.c.account_id, imports.c.problems
@@ -383,6 +426,7 @@ class ImportDesk:
                 if over:
                     values |= {"state": State.DONE.value, "data": None}
                 await connection.execute(update(imports).where(imports.c.id == found.id).values(**values))
+        observe(decisions)
         return None if over else first + len(rows)
 
     async def _undo(self, import_id: UUID) -> None:
@@ -442,8 +486,13 @@ class Tally:
                 self.problems.extend(one.row.problems)
             if one.row.problems:
                 self.counts["told"] += len(one.row.problems)
-            if len(self.preview) < PREVIEW:
+            if len(self.preview) < PREVIEW or self._is_shown_besides(one):
                 self.preview.append(_previewed(one))
+
+    def _is_shown_besides(self, one: Decision) -> bool:
+        """Whoever would be merged with somebody is shown, wherever the row stands."""
+        completes = one.what is Becoming.COMPLETES
+        return completes and self.counts[Becoming.COMPLETES.value] <= PREVIEW_COMPLETED
 
     def as_json(
         self, companies: int, *, before: Mapping[str, Any] | None = None, preview: bool = False
@@ -479,22 +528,8 @@ def _previewed(one: Decision) -> dict[str, Any]:
 
 
 async def _understand(reader: Reader, sheet: Sheet, first: int) -> list[Row]:
-    """The next rows; read aside, because a number costs 0.2 ms and everybody's cards must not wait for a thousand."""
+    """The next rows, in a thread: while their numbers are read, the database works at the rows before."""
     return await asyncio.to_thread(lambda: [reader.row(one) for one in sheet.rows[first : first + AT_ONCE]])
-
-
-def _read(data: bytes, encoding: str | None, delimiter: str | None, headed: bool | None) -> Sheet:
-    if is_cards(data):
-        return read_cards(data, encoding=encoding)
-    return read_sheet(data, encoding=encoding, delimiter=delimiter, headed=headed)
-
-
-def _guessed(sheet: Sheet) -> Mapped:
-    columns, kind, preset = guess(sheet.headings, own=sheet.own)
-    return Mapped(
-        columns, kind, "vcard" if sheet.kind == "vcard" else preset.id, sheet.encoding, sheet.delimiter,
-        sheet.headed, sheet.kind,
-    )  # fmt: skip
 
 
 async def owners_of(connection: AsyncConnection) -> dict[str, UUID | None]:
@@ -536,6 +571,7 @@ def _import(row: Any) -> Import:
         done=row.done,
         rows=row.rows,
         by=row.by,
+        by_id=row.account_id,
         at=row.at,
         worked_at=row.worked_at,
         has_file=row.has_file,

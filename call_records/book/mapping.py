@@ -1,15 +1,15 @@
-"""Which column of a file is which field of ours: tables of headings, as other programs write them.
+"""Which column of a file is which field of ours: presets of headings, as other programs write them.
 
 A preset is recognised by headings that only its program writes; what it does not name is looked up among the headings
-people use. Whatever is guessed is shown and can be chosen otherwise.
+people use (`headings.py`). Whatever is guessed is shown and can be chosen otherwise.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from call_records.book.headings import FACT, LEFT_OUT, field_of, plain_heading
 from telephony.contacts import ClientKind
 
 FIELDS: Mapping[str, str] = {
@@ -27,57 +27,6 @@ FIELDS: Mapping[str, str] = {
     "kind": "Kind (contact, company, lead)",
 }
 """What a column can be; besides `fact` (kept under its heading) and `` (left out)."""
-FACT = "fact"
-LEFT_OUT = ""
-
-HEADINGS: Mapping[str, tuple[str, ...]] = {
-    "name": (
-        "name", "full name", "display name", "fio", "contact", "contact name", "client", "customer", "file as",
-        "имя контакта", "фио", "ф и о", "контакт", "клиент", "наименование", "название", "контрагент", "заказчик",
-        "покупатель", "название компании", "название лида", "company name", "lead name", "наименование контрагента",
-        "contact person",
-    ),
-    "first_name": ("first name", "given name", "firstname", "имя"),
-    "middle_name": ("middle name", "second name", "additional name", "patronymic", "отчество"),
-    "last_name": ("last name", "family name", "surname", "lastname", "фамилия"),
-    "phone": (
-        "phone", "phones", "telephone", "tel", "mobile", "mobile phone", "cell", "cell phone", "work phone",
-        "business phone", "business phone 2", "home phone", "home phone 2", "company main phone", "car phone",
-        "other phone", "primary phone", "phone number", "assistant s phone", "телефон", "телефоны", "тел", "моб",
-        "мобильный", "мобильный телефон", "сотовый", "сотовый телефон", "рабочий телефон", "домашний телефон",
-        "другой телефон", "телефон для рассылок", "телефон для sms рассылок", "номер телефона", "номер",
-        "контактный телефон", "контактные телефоны", "телефон контактного лица", "телефон рабочий", "телефон мобильный",
-    ),
-    "email": (
-        "e mail", "email", "e mails", "emails", "mail", "email address", "e mail address", "e mail 2 address",
-        "e mail 3 address", "work e mail", "home e mail", "work email", "home email", "other e mail", "почта",
-        "электронная почта", "адрес электронной почты", "эл почта", "рабочий e mail", "частный e mail",
-        "другой e mail", "e mail для рассылок", "newsletters email", "email рабочий",
-    ),
-    "company": (
-        "company", "organization", "organisation", "organization name", "organization 1 name", "firm", "компания",
-        "организация", "фирма", "юридическое лицо", "место работы", "работа",
-    ),
-    "position": (
-        "position", "job title", "title", "organization title", "organization 1 title", "role", "должность",
-    ),
-    "owner": (
-        "owner", "responsible", "responsible person", "manager", "assigned to", "ответственный", "менеджер",
-        "основной менеджер", "ответственный менеджер",
-    ),
-    "tags": ("tags", "tag", "labels", "categories", "group membership", "category", "метки", "теги", "тег", "группа"),
-    "note": ("note", "notes", "comment", "comments", "remark", "комментарий", "комментарии", "примечание", "заметка",
-        "заметки"),
-    "kind": ("kind",),
-}  # fmt: skip
-"""Headings as people write them, in small letters and without punctuation."""
-
-PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"(?:phone|телефон|тел|mobile|моб\w*) ?\d+(?: value)?"), "phone"),
-    (re.compile(r"(?:e ?mail|почта) ?\d+(?: value| address)?"), "email"),
-    (re.compile(r"(?:phone|e mail|relation|website|address|im|event|custom field) \d+ (?:type|label|formatted)"), LEFT_OUT),
-)  # fmt: skip
-"""Tried where the heading itself is not in a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +92,6 @@ PRESETS: tuple[Preset, ...] = (
 )  # fmt: skip
 """The first whose marks are all there."""
 
-_GENERAL = {heading: name for name, headings in HEADINGS.items() for heading in headings}
-_APART = re.compile(r"[^\w]+|_+")
-
-
-def plain_heading(heading: str) -> str:
-    """In small letters, words only."""
-    return " ".join(_APART.sub(" ", heading.lower().replace("ё", "е")).split())
-
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
@@ -163,6 +104,11 @@ class Mapped:
     delimiter: str = ""
     headed: bool = True
     format: str = "csv"
+    """csv, vcard, or the kind of a workbook."""
+    heading_row: int = 1
+    """The row that names the columns, where one does."""
+    sheet: str = ""
+    """Which sheet of a workbook."""
 
     def as_json(self) -> dict[str, object]:
         """As `imports.mapping` keeps it."""
@@ -174,6 +120,8 @@ class Mapped:
             "delimiter": self.delimiter,
             "headed": self.headed,
             "format": self.format,
+            "heading_row": self.heading_row,
+            "sheet": self.sheet,
         }
 
 
@@ -188,6 +136,8 @@ def mapped_from(kept: Mapping[str, object]) -> Mapped:
         delimiter=str(kept["delimiter"]),
         headed=bool(kept["headed"]),
         format=str(kept.get("format", "csv")),
+        heading_row=int(str(kept.get("heading_row", 1))),
+        sheet=str(kept.get("sheet", "")),
     )
 
 
@@ -200,7 +150,9 @@ def preset_of(headings: Sequence[str]) -> Preset:
 def guess(headings: Sequence[str], *, own: bool = False) -> tuple[tuple[str, ...], ClientKind, Preset]:
     """A field for each column, what the rows are, and the preset it was told by. `own`: no column is left out."""
     preset = preset_of(headings)
-    columns = [_field_of(plain_heading(one), preset) for one in headings]
+    plain = [plain_heading(one) for one in headings]
+    columns = [_field_of(one, preset) for one in plain]
+    _tell_names_apart(plain, columns)
     kind = preset.kind
     for once in ("name", "first_name", "middle_name", "last_name", "company", "position", "owner", "kind"):
         for again in [place for place, one in enumerate(columns) if one == once][1:]:
@@ -212,14 +164,26 @@ def guess(headings: Sequence[str], *, own: bool = False) -> tuple[tuple[str, ...
     return tuple(columns), kind, PRESETS[0] if own else preset
 
 
+EITHER = frozenset({"name", "nom", "nome", "nombre", "isim", "名称", "jméno", "név", "όνομα", "الاسم"})
+"""In one file the whole name, in another what is left of it beside a column for the first or the last name."""
+
+
+def _tell_names_apart(plain: Sequence[str], columns: list[str]) -> None:
+    """`Nom` beside `Prénom` is a last name, `Nome` beside `Sobrenome` a first one."""
+    place = next((at for at, one in enumerate(plain) if one in EITHER and columns[at] == "name"), None)
+    if place is None:
+        return
+    first, last = "first_name" in columns, "last_name" in columns
+    if first is not last and columns.count("name") == 1:
+        columns[place] = "last_name" if first else "first_name"
+
+
 def _field_of(heading: str, preset: Preset) -> str:
     if heading in preset.facts:
         return FACT
     if heading in preset.headings:
         return preset.headings[heading]
-    if heading in _GENERAL:
-        return _GENERAL[heading]
-    told = next((name for pattern, name in PATTERNS if pattern.fullmatch(heading)), None)
-    if told is not None:
-        return told
-    return LEFT_OUT if preset.quiet else FACT
+    told = field_of(heading)
+    if told is None or (told == FACT and preset.quiet):
+        return LEFT_OUT if preset.quiet else FACT
+    return told

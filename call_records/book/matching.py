@@ -2,7 +2,8 @@
 
 The question finds everybody with exactly this number and whom a person taught for it, follows merged and converted
 entries to whom they became, and leaves out the removed. Only where one side is written without a certain country are
-the last ten digits asked too: +7 916 123-45-67 and +1 916 123-45-67 are two people.
+the last ten digits asked too: +7 916 123-45-67 and +1 916 123-45-67 are two people. Two spellings of one line (Argentina
+with and without its 9) are found so as well, and are not certain.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from call_records.book.rows import Home, lock_number, notice
 from call_records.troubles import plain_errors
 from telephony.contacts import Candidate, ClientKind, LeadState, Match, decide
 from telephony.errors import PeerMistake
-from telephony.numbers import WHOLE, Written, is_certain
+from telephony.numbers import WHOLE, Written, is_certain, may_be_one_line
 
 MOST = (
     200  # entries on one number that are looked at; a person reads a dozen, a switchboard may be on thousands
@@ -134,7 +135,12 @@ def _decided(number: str, key: str, rows: Any) -> Match:
     candidates: dict[UUID, Candidate] = {}
     verdicts: dict[UUID, set[str | None]] = {}
     for row in rows:
-        if not row["exact"] and is_certain(key) and is_certain(row["key"]):
+        if (
+            not row["exact"]
+            and is_certain(key)
+            and is_certain(row["key"])
+            and not may_be_one_line(key, row["key"])
+        ):
             continue  # two countries' numbers
         verdicts.setdefault(row["id"], set()).add(row["verdict"])
         known = candidates.get(row["id"])

@@ -1,24 +1,27 @@
 """What becomes of each row of a file: decided without writing anything, so that the try-out and the import say the same.
 
-An entry is the same one when a number or an e-mail is the same and the names agree: a switchboard's number is shared by
-a whole office, and nobody may vanish into his colleague. What is there is only completed, never overwritten.
+An entry is the same one when a number or an e-mail is the same and so is the name, or when number and e-mail are both the
+same: a switchboard's number is shared by a whole office, and nobody may vanish into a colleague. Everybody else becomes a
+new entry that shares a number. What is there is only completed, never overwritten, and a name that is lost by it is said.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from uuid import UUID, uuid4
 
 from call_records import wire
-from call_records.book.mapping import FACT, LEFT_OUT, Mapped
+from call_records.book.headings import FACT, LEFT_OUT
+from call_records.book.mapping import Mapped
 from call_records.book.rows import NAME_MOST, Home, kept_emails, kept_words, phones_of
 from call_records.book.sheets import Sheet, SheetRow
 from call_records.book.spelling import spelled
 from telephony.contacts import ClientKind
-from telephony.numbers import Written
+from telephony.numbers import Written, is_withheld
+from telephony.spreadsheet_numbers import is_shortened
 
 PARTS = ("last_name", "first_name", "middle_name")
 FACTS_MOST = 40  # as the form of an entry shows them
@@ -115,7 +118,7 @@ class Reader:
                     f"“{_cut(first('kind'))}” is neither contact, company nor lead.",
                 )
             kind = told
-        phones = phones_of([text for _heading, text in cells.get("phone", ())], self.home)
+        phones = self._phones(number, cells.get("phone", ()), problems)
         if len(phones) > PHONES_MOST:
             problems.append(
                 RowProblem(
@@ -127,13 +130,16 @@ class Reader:
             )
         emails = self._emails(number, cells.get("email", ()), problems)
         owner_id = self._owner(number, cells.get("owner", ()), problems)
-        facts = dict(list(_facts(cells.get(FACT, ())))[:FACTS_MOST])
+        facts = dict(
+            list(_facts((*cells.get(FACT, ()), *self._no_numbers(cells.get("phone", ())))))[:FACTS_MOST]
+        )
         name = " ".join(first(part) for part in PARTS if first(part)) or first("name")
         if first("name") and name != first("name"):
             facts.setdefault(cells["name"][0][0], first("name"))
         company = first("company") or None
         if kind is ClientKind.COMPANY and company and not name:
             name, company = company, None
+        problems.extend(self._cuts(number, cells, name, company))
         name = name or next((one.raw.strip() for one in phones), "") or next(iter(emails), "")
         if not name:
             return self._refused(number, "", "There is neither a name nor a number nor an e-mail.")
@@ -152,6 +158,48 @@ class Reader:
             note="\n".join(text for _heading, text in cells.get("note", ())) or None,
             problems=tuple(problems),
         )
+
+    def _phones(
+        self, number: int, given: Iterable[tuple[str, str]], problems: list[RowProblem]
+    ) -> list[Written]:
+        texts = list(given)
+        for heading, text in texts:
+            if is_shortened(text):
+                said = f"The number “{_cut(text)}” was shortened by Excel; it is left out."
+                problems.append(RowProblem(number, heading, said, True))
+        for heading, text in self._no_numbers(texts):
+            said = f"No number recognised in “{_cut(text)}”; it is kept beside the entry."
+            problems.append(RowProblem(number, heading, said, True))
+        return phones_of([text for _heading, text in texts], self.home)
+
+    def _no_numbers(self, given: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """What stands in a column of numbers and is none: an instruction, a name, two digits."""
+        return [
+            (heading, text)
+            for heading, text in given
+            if not is_shortened(text) and not is_withheld(text) and not phones_of([text], self.home)
+        ]
+
+    def _cuts(
+        self, number: int, cells: Mapping[str, list[tuple[str, str]]], name: str, company: str | None
+    ) -> Iterable[RowProblem]:
+        """Whatever is longer than we keep, with where it is cut."""
+        position = cells.get("position", [("", "")])[0]
+        looked = (
+            (cells.get("name", cells.get("last_name", [("Name", "")]))[0][0], name, NAME_MOST),
+            (cells.get("company", [("Company", "")])[0][0], company or "", NAME_MOST),
+            (position[0], " ".join(position[1].split()), SHORT_MOST),
+            *(
+                (heading, one, TAG_MOST)
+                for heading, text in cells.get("tags", ())
+                for one in _TAGS_APART.split(text)
+            ),
+        )
+        for heading, text, most in looked:
+            if len(text) > most:
+                yield RowProblem(
+                    number, heading, f"“{text[:30]}…” has {len(text)} letters; {most} are kept.", True
+                )
 
     def _emails(
         self, number: int, given: Iterable[tuple[str, str]], problems: list[RowProblem]
@@ -296,8 +344,10 @@ class Plan:
         """What becomes of it."""
         if not row.is_usable:
             return Decision(Becoming.PROBLEM, row)
-        near = self._near(row)
-        fitting = [one for one in near if agree(row.name, one.name)]
+        near, by_both = self._near(row)
+        fitting = [one for one in near if agree(row.name, one.name)] or [
+            one for one in near if one.id in by_both
+        ]
         named = self._by_name.get((row.kind, row.name.casefold())) if by_name(row) else None
         if not fitting and named is not None:
             fitting = [named]
@@ -309,22 +359,24 @@ class Plan:
                 said = f"Several entries have this number or e-mail: {names}. Say by its name which is meant."
                 return Decision(Becoming.PROBLEM, _with(row, RowProblem(row.number, "", said)))
         if fitting:
-            return self._completes(row, fitting[0])
+            return self._completes(_with_lost_name(row, fitting[0]), fitting[0])
         return self._new(row, near[0].name if near else None)
 
-    def _near(self, row: Row) -> list[Known]:
-        """Who has one of its numbers or e-mails: contacts before leads, in the order of the numbers."""
+    def _near(self, row: Row) -> tuple[list[Known], set[UUID]]:
+        """Who has one of its numbers or e-mails, contacts before leads; and who of them has both."""
         companies = row.kind is ClientKind.COMPANY
         found: dict[UUID, Known] = {}
         for phone in row.phones:
             for entry in self._by_phone.get(phone.key or "", ()):
                 if phone_key(phone) in entry.phones or phone.extension is None:
                     found.setdefault(entry.id, entry)
+        by_number = set(found)
+        by_email = {entry.id for email in row.emails for entry in self._by_email.get(email, ())}
         for email in row.emails:
             for entry in self._by_email.get(email, ()):
                 found.setdefault(entry.id, entry)
         fitting = [one for one in found.values() if (one.kind is ClientKind.COMPANY) is companies]
-        return sorted(fitting, key=lambda one: one.kind is ClientKind.LEAD)
+        return sorted(fitting, key=lambda one: one.kind is ClientKind.LEAD), by_number & by_email
 
     def _new(self, row: Row, beside: str | None) -> Decision:
         entry = Known(uuid4(), row.kind, row.name, made_here=True)
@@ -383,6 +435,16 @@ def _with(row: Row, problem: RowProblem) -> Row:
     return Row(row.number, row.kind, row.name, problems=(*row.problems, problem))
 
 
+def _with_lost_name(row: Row, entry: Known) -> Row:
+    """Said before anything is written: the entry is completed under its own name."""
+    if not _has_letters(row.name) or not _has_letters(entry.name) or _words(row.name) <= _words(entry.name):
+        return row
+    said = f"Number and e-mail are those of “{_cut(entry.name)}”; the name “{_cut(row.name)}” is not kept."
+    if agree(row.name, entry.name):
+        said = f"The entry stays “{_cut(entry.name)}”; the name “{_cut(row.name)}” is not kept."
+    return replace(row, problems=(*row.problems, RowProblem(row.number, "", said, True)))
+
+
 def _one_person(entries: Sequence[Known]) -> bool:
     """A contact and the lead he once was, say: whichever is completed, it is the same man."""
     return len({spelled(one.name) for one in entries}) == 1
@@ -397,11 +459,29 @@ def _has_letters(name: str) -> bool:
 
 
 def agree(one: str, other: str) -> bool:
-    """Whether two names can be one client's: a word in common, or one of them is no name but a number or an e-mail."""
+    """Whether two names are one client's: the same words in any order, two of them and nothing that contradicts, or one of
+    them is no name but a number or an e-mail. A first name in common says nothing: half an office is called Anna.
+    """
     if not _has_letters(one) or not _has_letters(other):
         return True
     ours, theirs = (_words(name) for name in (one, other))
-    return bool(ours & theirs) or not ours or not theirs
+    if not ours or not theirs:
+        return spelled(one) == spelled(other)
+    if ours == theirs or (len(ours & theirs) >= 2 and (ours <= theirs or theirs <= ours)):
+        return True
+    left, right = ours - theirs, theirs - ours
+    return (
+        bool(ours & theirs)
+        and _initials(one, right)
+        and _initials(other, left)
+        and bool(left) is not bool(right)
+    )
+
+
+def _initials(name: str, words: frozenset[str]) -> bool:
+    """Whether the name tells each of these words by its first letter: `I. Sokolova`."""
+    letters = {word for word in spelled(name).split() if len(word) == 1}
+    return all(word[0] in letters for word in words)
 
 
 _FORMS = frozenset({"ooo", "oao", "zao", "pao", "ao", "ip", "ltd", "llc", "inc", "gmbh", "the", "co"})

@@ -19,7 +19,8 @@ from call_records.book.shapes import NewClient, NewTask
 from call_records.book.spelling import spelled
 from call_records.book.tables import client_phones, clients, tasks, timeline
 from telephony.contacts import ClientKind, LeadState
-from telephony.numbers import Written, written
+from telephony.errors import PeerMistake
+from telephony.numbers import Written, is_recognised, is_withheld, written
 
 BOOK_CHANNEL = "switchhook_book"
 """NOTIFY channel: the payload is `client ID`, `call ID`, `deal ID` or `missed ID`, for the reader that keeps pages and cards
@@ -43,9 +44,19 @@ class Home:
 
 
 def phones_of(texts: Iterable[str], home: Home) -> list[Written]:
-    """The numbers in these fields, in order, each once."""
-    told = [one for each in texts if each.strip() for one in home.written(each)]
+    """The numbers in these fields, in order, each once. A text without any is not kept as one."""
+    told = [one for each in texts if each.strip() for one in home.written(each) if is_recognised(one)]
     return list({(one.key or one.raw, one.extension): one for one in reversed(told)}.values())[::-1]
+
+
+def check_phones(texts: Iterable[str], home: Home) -> None:
+    """Raises PeerMistake for a field with something in it and no number: nobody looks for it among the numbers."""
+    for typed in texts:
+        if typed.strip() and not is_withheld(typed) and not any(map(is_recognised, home.written(typed))):
+            raise PeerMistake(
+                f"No number recognised in “{typed.strip()[:60]}”.",
+                remedy="Write at least three digits, or put it into the notes.",
+            )
 
 
 def search_text(

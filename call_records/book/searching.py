@@ -37,6 +37,7 @@ NEAR = (
 )
 FEW = 5_000  # entries read and sorted at most, 15 ms; a word that more have fills a page from 10 000 of a million entries
 EVERYTHING = 10**9  # a limit that nothing reaches
+TYPED_MOST = 100  # characters of what was typed that are looked for; a name and a number are shorter
 WORDS = 12  # of what was typed; a name has fewer
 WHOLE_WORD = (
     3  # letters from which a word is looked for anywhere; shorter ones only begin words: two letters are
@@ -176,6 +177,7 @@ def _after_condition(asked: Question) -> list[ColumnElement[bool]]:
 
 def patterns(typed: str, home: Home) -> Sequence[Sequence[str]]:
     """What the spelled text must contain: any of these, all parts of it. Only letters, digits and spaces are in them."""
+    typed = typed[:TYPED_MOST]
     words = [word for word in (spelled(part) for part in typed.split()[:WORDS]) if word]
     ways = [[_part(word) for word in words]] if words else []
     bare = _SCHEME.sub("", typed)

@@ -14,8 +14,46 @@ from pathlib import PurePosixPath
 
 from call_records.recordings.shapes import SourceRole
 
-ENDINGS = frozenset({".wav", ".mp3", ".gsm", ".ogg", ".sln", ".ulaw", ".alaw", ".ul", ".al", ".g722", ".au"})
-"""What Asterisk records as. Only `.wav` is read; the others are kept and refused with a reason. `.WAV` is GSM in RIFF."""
+SOUND_ENDINGS = (".wav", ".WAV", ".wav16", ".mp3")
+"""As files that are expected may be spelled. `.WAV` is GSM in RIFF, `.wav16` is WAV of 16 kHz."""
+ENDINGS = frozenset(
+    {
+        *(ending.lower() for ending in SOUND_ENDINGS),
+        *(
+            ".wav49",
+            ".gsm",
+            ".m4a",
+            ".ogg",
+            ".flac",
+            ".ulaw",
+            ".alaw",
+            ".ul",
+            ".al",
+            ".pcm",
+            ".g722",
+            ".g723",
+            ".g726",
+            ".g729",
+            ".au",
+            ".ilbc",
+        ),
+        *(
+            ".sln",
+            ".sln12",
+            ".sln16",
+            ".sln24",
+            ".sln32",
+            ".sln44",
+            ".sln48",
+            ".sln96",
+            ".sln192",
+            ".siren7",
+            ".siren14",
+        ),
+        *(".opus", ".aac", ".amr", ".vox", ".wma", ".webm", ".h264"),
+    }
+)
+"""What PBXes record as. What is read is decided by the file's first bytes; the others are kept and refused with a reason."""
 ROLES = {"-in": SourceRole.IN, "-out": SourceRole.OUT}
 _BARE = re.compile(
     r"\d{9,10}\.\d+$"
@@ -58,6 +96,11 @@ def bare(uniqueid: str) -> str | None:
     """`epoch.counter` at the end of a name or of a Uniqueid with a system name; None when there is none."""
     found = _BARE.search(uniqueid)
     return found.group() if found else None
+
+
+def is_bare(text: str) -> bool:
+    """Whether this is `epoch.counter` and nothing else."""
+    return _BARE.fullmatch(text) is not None
 
 
 def channel_in(name: str, uniqueids: Iterable[str]) -> str | None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from call_records.recordings.naming import ROLES, FileName, parts_of
+from call_records.recordings.naming import ROLES, SOUND_ENDINGS, FileName, parts_of
 
 DEPTH = 5  # FreePBX: YYYY/MM/DD; one more for the PBX, one to spare
 RACY_SECONDS = 2.0  # a change in the same tick as our listing leaves no trace in the directory's time
@@ -270,7 +270,7 @@ class SpoolWatch:
 
 
 def _names_of(recording: str) -> tuple[str, ...]:
-    return tuple(f"{recording}{side}.wav" for side in ("", *ROLES))
+    return tuple(f"{recording}{side}{ending}" for side in ("", *ROLES) for ending in SOUND_ENDINGS)
 
 
 def _status(path: Path) -> os.stat_result | None:

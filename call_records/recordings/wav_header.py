@@ -94,6 +94,8 @@ def _kind_of(beginning: bytes) -> str:
     for start, name in ALIENS:
         if beginning.startswith(start):
             return name
+    if beginning[4:8] == b"ftyp":
+        return "M4A"
     printable = sum(32 <= byte < 127 or byte in b"\t\r\n" or byte >= 128 for byte in beginning)
     return "text" if printable == len(beginning) else "something else"
 

@@ -6,15 +6,15 @@ from telephony import facts as f
 from telephony.endpoint_evidence import is_mac
 from telephony.endpoints import ROUTINE, Kind, dialled_number
 from telephony.ids import uid_order
-from telephony.numbers import Numbering, is_withheld
+from telephony.numbers import Numbering
 from telephony.observations import CallRecord, Channel, Dial
 from telephony.telling.scene import Part
 
 
-def caller_channel(call: CallRecord) -> Channel:
+def caller_channel(call: CallRecord, present: list[Channel]) -> Channel:
     """The channel of who called: the one the call is named after, else the first that nobody dialled."""
     if call.caller_uid is not None:
-        for channel in call.everyone():
+        for channel in present:
             if channel.uid == call.caller_uid:
                 return channel
     real = [channel for channel in call.channels.values() if channel.real]
@@ -33,21 +33,22 @@ def party_of(channel: Channel, call: CallRecord, numbering: Numbering, *, is_cal
     reached = dialled_number(channel.dial.dial_string, channel.endpoint) if channel.dial is not None else ""
     if channel.dial is not None:
         raw = reached or raw or _dialled_for(channel.dial, call)
-    if not is_caller and not raw:
-        raw = call.requested or _asked_for(call) or channel.endpoint
-    if is_withheld(raw) or (channel.withheld and is_caller):
+    asked_for = "" if is_caller or raw else call.requested or _asked_for(call)
+    raw = raw or asked_for or ("" if is_caller else channel.endpoint)
+    # A phone that dialled 0 wants the operator; a caller who shows 0 does not want to be known.
+    if (numbering.is_withheld(raw) and (is_caller or not raw.isdigit())) or (channel.withheld and is_caller):
         return "anonymous"
-    party = outside_number(raw, channel, numbering)
+    party = outside_number(raw, channel, numbering, dialled_here=bool(asked_for))
     if reached:  # what was dialled stays; a guess gives way to what is learned later
         channel.party = party
     return party
 
 
-def outside_number(raw: str, channel: Channel, numbering: Numbering) -> str:
+def outside_number(raw: str, channel: Channel, numbering: Numbering, *, dialled_here: bool = False) -> str:
     """What a line's number is called; a phone's own hardware address is not read as a number."""
     if raw == channel.endpoint and is_mac(raw):
         return raw
-    return numbering.outside(raw) or raw
+    return numbering.outside(raw, dialled_here=dialled_here) or raw
 
 
 def _dialled_for(dial: Dial, call: CallRecord) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from telephony import facts as f
 from telephony.endpoints import ROUTINE, Kind
-from telephony.numbers import is_withheld
 from telephony.telling.parties import outside_number
 from telephony.telling.scene import Scene, first_rung_at, other_parts, own_channels, stopped_ringing
 
@@ -19,7 +18,7 @@ def caller_of(scene: Scene) -> f.Caller:
         return f.Caller(
             number=channel.party, raw=channel.party, name=channel.caller_name or None, anonymous=False
         )
-    withheld = channel.withheld or is_withheld(channel.number)
+    withheld = channel.withheld or scene.numbering.is_withheld(channel.number)
     return f.Caller(
         number=None if withheld else outside_number(channel.number, channel, scene.numbering),
         raw="anonymous" if channel.withheld else channel.number,
@@ -37,20 +36,21 @@ def did_of(scene: Scene) -> str | None:
 
 def requested_of(scene: Scene) -> str | None:
     """What the caller asked for: what he dialled, or the one phone or queue that his call was sent to first."""
+    ours = scene.caller.kind is Kind.EXTENSION
     if scene.call.requested:
-        return scene.numbering.party(scene.call.requested)
+        return scene.numbering.party(scene.call.requested, dialled_here=ours)
     if scene.direction is f.Direction.INBOUND:
         rung = _first_rung(scene)
         if len(rung) == 1:
             return rung[0]
         return scene.call.queues[0].name if scene.call.queues else None
     if scene.caller.exten not in ROUTINE:
-        return scene.numbering.party(scene.caller.exten)
+        return scene.numbering.party(scene.caller.exten, dialled_here=ours)
     if scene.direction is f.Direction.OUTBOUND and scene.client.kind is f.PartyKind.OUTSIDE:
         return scene.client.party
     dialled = [c.dial.exten for c in own_channels(scene) if c.dial and c.dial.source == scene.caller.uid]
     exten = next((exten for exten in dialled if exten not in ROUTINE), None)
-    return scene.numbering.party(exten) if exten else None
+    return scene.numbering.party(exten, dialled_here=ours) if exten else None
 
 
 def _first_rung(scene: Scene) -> list[str]:

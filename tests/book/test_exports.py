@@ -71,7 +71,7 @@ def test_a_card_comes_in_as_it_went_out(name: str, company: str, tag: str, versi
         company=company, position="boss", tags=[tag],
     )  # fmt: skip
     assert all(len(line.encode()) <= 75 for line in card.split("\r\n"))
-    (row,) = read_cards(card.encode(), encoding="utf-8").rows
+    (row,) = read_cards(card.encode()).rows
     assert row.problem is None
     assert row.cells[:6] == (name, "+79160000012 ext. 4", "a@x.example", company, "boss", tag)
 

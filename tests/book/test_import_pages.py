@@ -57,7 +57,7 @@ async def uploaded(person: Person, data: bytes | io.BytesIO, name: str = "list.c
 async def rested(records: RecordsStore, path: str, state: State) -> None:
     """Until the import has come that far."""
     import_id = path.rpartition("/")[2]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             found = next(one for one in await records.imports.recent() if str(one.id) == import_id)
             if found.state is state:
@@ -123,7 +123,7 @@ async def test_a_file_without_the_forms_token_is_refused(supervisor: Person) -> 
 async def test_letters_can_be_chosen_otherwise(records: RecordsStore, supervisor: Person) -> None:
     """The guess was wrong; the file is read again."""
     _status, place, _page = await uploaded(supervisor, "Имя;Телефон\nЖ;1\n".encode("koi8-r"))
-    told = {"encoding": "koi8-r", "delimiter": ";", "headed": "yes"}
+    told = {"encoding": "koi8-r", "delimiter": ";", "heading_row": "1"}
     assert await supervisor.send(f"{place}/read", **told) == 303
     assert "Телефон" in await supervisor.read(place)
     assert await supervisor.send(f"{place}/read", encoding="rot13", delimiter=";") == 400

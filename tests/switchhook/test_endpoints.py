@@ -1,4 +1,4 @@
-"""What is said of endpoints on the command line: recompute's lines, the doctor's finding, `--phones`, `account --extension`."""
+"""What is said of endpoints: by recompute, by the doctor, and on the command line."""
 
 from __future__ import annotations
 

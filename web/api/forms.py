@@ -17,7 +17,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -31,9 +31,9 @@ from starlette.types import Message
 from call_records import wire
 from call_records.book.form_filing import Submission
 from call_records.book.forms import TAKEN, WebForm
-from call_records.book.mapping import HEADINGS, plain_heading
 from telephony.errors import SwitchhookError, TryLater
 from web.access import address_of, token_hash
+from web.api.form_fields import CHARSET, in_letters, is_test, meaning_of, pairs_of, read_by_value
 from web.pages import Site, site_of
 from web.wording import _
 
@@ -54,16 +54,6 @@ UNKNOWN = RateLimitItemPerMinute(20, 5)  # addresses that do not exist, tried by
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{20,128}")
 
 router = APIRouter(prefix="/api/v1/forms", tags=["forms"])
-
-MESSAGE_HEADINGS = frozenset(
-    {*HEADINGS["note"], "message", "text", "question", "сообщение", "вопрос", "текст", "текст сообщения"}
-)
-_OURS = {
-    **dict.fromkeys((*HEADINGS["name"], *HEADINGS["first_name"], "your name", "ваше имя"), "name"),
-    **dict.fromkeys((*HEADINGS["phone"], "your phone", "ваш телефон"), "phone"),
-    **dict.fromkeys((*HEADINGS["email"], "your email", "ваша почта"), "email"),
-    **dict.fromkeys(MESSAGE_HEADINGS, "message"),
-}
 
 
 class Refused(Exception):
@@ -96,6 +86,8 @@ async def take(request: Request, token: str) -> Response:
     if form is None:
         return JSONResponse({"result": "refused", "detail": _("There is no such form.")}, 404)
     headers = _cors(request, form)
+    if await _is_try_out(request):
+        return PlainTextResponse("ok", headers=headers)
     try:
         fields, body = await _admitted(request, form)
         if fields.get(HONEYPOT, "").strip():
@@ -119,6 +111,12 @@ async def _count(site: Site, form: WebForm, reason: str) -> None:
         site.records.forms.count_later(form.id, reason)
     else:
         await site.records.forms.count(form.id, reason)
+
+
+async def _is_try_out(request: Request) -> bool:
+    """A builder's server tries the address before it sends anything; nothing is kept of it."""
+    length = request.headers.get("content-length", "")
+    return length.isascii() and length.isdigit() and int(length[:9]) <= 32 and is_test(await request.body())
 
 
 def _limiter(request: Request) -> MovingWindowRateLimiter:
@@ -202,8 +200,7 @@ async def _fields(request: Request, body: bytes) -> dict[str, str]:
         elif kind == "multipart/form-data":
             told = await _of_multipart(request, body)
         else:
-            pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=200)
-            told = _joined(pairs)
+            told = _joined(pairs_of(body, request.headers.get("content-type", "")))
     except (ValueError, HTTPException, RecursionError) as wrong:
         raise Refused(400, "unreadable", _("That cannot be read as a form.")) from wrong
     kept = list(told.items())[: FIELDS_MOST + 3]
@@ -236,7 +233,17 @@ async def _of_multipart(request: Request, body: bytes) -> dict[str, str]:
         return {"type": "http.request", "body": body, "more_body": False}
 
     form = await Bare(request.scope, again).form(max_files=0, max_fields=200)
-    return _joined((name, value) for name, value in form.multi_items() if isinstance(value, str))
+    pairs = [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
+    return _joined(pairs if _is_utf8(body) else in_letters(pairs, request.headers.get("content-type", "")))
+
+
+def _is_utf8(body: bytes) -> bool:
+    """Else the parts stand there as Latin-1, byte by byte."""
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _joined(pairs: Any) -> dict[str, str]:
@@ -251,13 +258,14 @@ def _understood(request: Request, form: WebForm, fields: Mapping[str, str], body
     ours: dict[str, str] = {}
     rest: dict[str, str] = {}
     for name, value in fields.items():
-        if name in (HONEYPOT, THANKS, SENT_ID) or not value.strip():
+        if name in (HONEYPOT, THANKS, SENT_ID, CHARSET) or not value.strip():
             continue
-        what = form.mapping.get(name) or _OURS.get(plain_heading(name))
+        what = form.mapping.get(name) or meaning_of(name)
         if what and what not in ours:
             ours[what] = value.strip()
         if what != "message":
             rest[name] = value.strip()[:VALUE_MOST]
+    ours |= read_by_value(rest, ours, site_of(request).settings.region or "ZZ")
     phone = " ".join(ours.get("phone", "").split())[:200] or None
     email = ours.get("email", "").lower()[:200]
     good = email if re.fullmatch(r"[^@\s,;<>]+@[^@\s,;<>]+", email) else None

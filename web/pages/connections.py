@@ -13,6 +13,7 @@ from fastapi.responses import Response
 
 from telephony.endpoint_directory import pattern_of, toml_key
 from telephony.errors import SwitchhookError
+from telephony.ports import PbxDetails
 from web.access import ADMINISTRATORS, Viewer, guard
 from web.endpoint_rows import list_names, undecided_names
 from web.live import STALE_AFTER
@@ -31,6 +32,8 @@ class Connection:
     sentence: str
     remedy: str | None
     since: datetime | None
+    details: tuple[str, ...] = ()
+    """What is known of it besides, short."""
 
 
 @router.get("/connections")
@@ -41,20 +44,40 @@ async def connections(
     site = site_of(request)
     now = datetime.now(UTC)
     lines: list[Connection] = []
+    details = {each.pbx: describe_pbx(each, now) for each in site.hub.pbx_details()}
     for link in site.live.links():
         name = _("Phone system {pbx}").format(pbx=link.pbx)
         if not link.connected:
             remedy = link.problem or _(
                 "Check that the phone system is running and reachable from this machine."
             )
-            lines.append(Connection(name, False, _("Not connected. We keep trying."), remedy, link.since))
+            lines.append(
+                Connection(
+                    name,
+                    False,
+                    _("Not connected. We keep trying."),
+                    remedy,
+                    link.since,
+                    details.get(link.pbx, ()),
+                )
+            )
         elif link.lag_seconds > STALE_AFTER:
             text = _("Connected, but its news arrives {time} late.").format(time=duration(link.lag_seconds))
             remedy = _("Check that the clocks of both machines agree, then the load of the phone system.")
-            lines.append(Connection(name, False, text, remedy, link.since))
+            lines.append(Connection(name, False, text, remedy, link.since, details.get(link.pbx, ())))
+        elif link.problem:
+            text = _("Connected, but not all is as it should be.")
+            lines.append(Connection(name, False, text, link.problem, link.since, details.get(link.pbx, ())))
         else:
             lines.append(
-                Connection(name, True, _("Connected. Calls are seen as they happen."), None, link.since)
+                Connection(
+                    name,
+                    True,
+                    _("Connected. Calls are seen as they happen."),
+                    None,
+                    link.since,
+                    details.get(link.pbx, ()),
+                )
             )
     if not lines:
         remedy = _(
@@ -100,3 +123,24 @@ def _remedy(pbx: str, names: list[str]) -> str:
         'trunks = "{trunks}" for trunks; for phones a table [pbx.phones] with lines such as {phones} = "101". '
         "A hint in the dialplan does it too: exten => 101,hint,PJSIP/{name}"
     ).format(pbx=pbx, trunks=pattern_of(names[:1]), phones=toml_key(names[0]), name=names[0])
+
+
+def describe_pbx(details: PbxDetails, now: datetime) -> tuple[str, ...]:
+    """Its version and name, how many phones count as such, and how old the newest event of its log is."""
+    told: list[str] = []
+    if details.asterisk_version:
+        told.append(_("Asterisk {version}").format(version=details.asterisk_version))
+        told.append(
+            _("systemname {name}").format(name=details.system_name)
+            if details.system_name
+            else _("no systemname is set")
+        )
+    told.append(_("phones: {count}").format(count=details.phones))
+    if not details.has_event_log:
+        told.append(_("no event log (CEL) is configured"))
+    elif details.event_log_newest_at is None:
+        told.append(_("nothing was read from the event log (CEL) yet"))
+    else:
+        age = max((now - details.event_log_newest_at).total_seconds(), 0.0)
+        told.append(_("newest entry of the event log (CEL): {time} ago").format(time=duration(age)))
+    return tuple(told)

@@ -17,10 +17,12 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from starlette.datastructures import UploadFile
 
+from call_records.book.code_pages import CODE_PAGES, ENCODINGS
 from call_records.book.exporting import BOM, safe_cell
-from call_records.book.importing import WORKING, Import, State
-from call_records.book.mapping import FACT, LEFT_OUT, PRESETS
-from call_records.book.sheets import DELIMITERS, ENCODINGS, FILE_MOST, Sheet
+from call_records.book.headings import FACT, LEFT_OUT
+from call_records.book.importing import UNFINISHED, WORKING, Import, State
+from call_records.book.mapping import PRESETS
+from call_records.book.sheets import DELIMITERS, FILE_MOST, FileForm, Sheet
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from web.access import SUPERVISORS, Viewer, guard
@@ -53,13 +55,7 @@ FIELD_WORDS: Mapping[str, str] = {
     "kind": _("Contact, company or lead"),
     FACT: _("Keep under this heading"),
 }
-ENCODING_WORDS = {
-    "utf-8": "UTF-8",
-    "utf-16": "UTF-16",
-    "cp1251": "Windows-1251",
-    "cp1252": "Windows-1252",
-    "koi8-r": "KOI8-R",
-}
+ENCODING_WORDS = {page.id: page.name for page in CODE_PAGES}
 DELIMITER_WORDS = {";": _("semicolon ;"), ",": _("comma ,"), "\t": _("tab"), "|": _("bar |")}
 KIND_WORDS = {
     ClientKind.CONTACT: _("Contacts"),
@@ -165,8 +161,10 @@ async def _page(
     site = site_of(request)
     found = await _found(site, import_id)
     columns: Sequence[Mapping[str, Any]] = ()
+    sheet: Sheet | None = None
     if found.state is State.CHOOSING and found.has_file:
-        columns = _columns(await site.records.imports.sheet(import_id), found)
+        sheet = await _first_rows(site, found)
+        columns = _columns(sheet, found, viewer) if sheet is not None else ()
     stopped = found.has_stopped(datetime.now(UTC))
     return site.renderer.page(
         request,
@@ -175,9 +173,15 @@ async def _page(
         status=status,
         found=found,
         columns=columns,
+        sheet=sheet,
+        mine=_may_act(found, viewer),
+        deletable=found.state in UNFINISHED and _may_act(found, viewer),
         preview=[_shown(row, viewer, site) for row in found.counts.get("preview", ())],
         stays=[{**one, "name": say(str(one["name"]), viewer.view)} for one in found.counts.get("stays", ())],
-        problems=found.problems[:PROBLEMS_SHOWN],
+        problems=[
+            {"row": each.row, "column": each.column, "said": say(each.said, viewer.view)}
+            for each in found.problems[:PROBLEMS_SHOWN]
+        ],
         working=found.state in WORKING and not stopped,
         stopped=stopped,
         undoable=_undoable(found),
@@ -186,18 +190,36 @@ async def _page(
     )
 
 
+async def _first_rows(site: Site, found: Import) -> Sheet | None:
+    """The file's first rows; None when it was forgotten a moment ago."""
+    try:
+        return await site.records.imports.sheet(found.id)
+    except PeerMistake:
+        return None
+
+
+def _may_act(found: Import, viewer: Viewer) -> bool:
+    """Who took the file in goes on with it and takes it back; an administrator may do so for everybody."""
+    return viewer.is_administrator or (found.by_id is not None and found.by_id == viewer.account.id)
+
+
 def _undoable(found: Import) -> bool:
     return found.state is State.DONE or (found.state is State.RUNNING and found.done > 0)
 
 
-def _columns(sheet: Sheet, found: Import) -> list[dict[str, Any]]:
-    """Each column with what is in its first rows."""
+def _columns(sheet: Sheet, found: Import, viewer: Viewer) -> list[dict[str, Any]]:
+    """Each column with what is in its first rows; numbers of somebody else's file as this viewer may read them."""
+    own = found.by_id == viewer.account.id
     return [
         {
             "place": place,
             "heading": heading,
             "chosen": found.mapped.columns[place] if place < len(found.mapped.columns) else LEFT_OUT,
-            "samples": [cell[:80] for row in sheet.rows[:50] if (cell := row.cells[place].strip())][:SAMPLES],
+            "samples": [
+                cell[:80] if own else say(cell[:80], viewer.view)
+                for row in sheet.rows
+                if (cell := row.cells[place].strip())
+            ][:SAMPLES],
         }
         for place, heading in enumerate(sheet.headings)
     ]
@@ -219,6 +241,14 @@ def _shown(row: Mapping[str, Any], viewer: Viewer, site: Site) -> dict[str, Any]
     }
 
 
+async def _acting(site: Site, import_id: UUID, viewer: Viewer) -> None:
+    """Raises HTTPException for an import of somebody else's."""
+    if not _may_act(await _found(site, import_id), viewer):
+        raise HTTPException(
+            403, _("Only who took the file in, or an administrator, can go on with this import.")
+        )
+
+
 async def _found(site: Site, import_id: UUID) -> Import:
     found = await site.records.imports.one(import_id)
     if found is None:
@@ -229,14 +259,21 @@ async def _found(site: Site, import_id: UUID) -> Import:
 @router.post("/people/import/{import_id}/read")
 async def read_again(request: Request, import_id: UUID, viewer: Supervisor) -> Response:
     """The file is written otherwise than was guessed."""
-    told, desk = await fields(request), site_of(request).records.imports
+    told, site = await fields(request), site_of(request)
+    await _acting(site, import_id, viewer)
+    row = told.get("heading_row", "").strip()
     try:
-        await desk.read_again(
-            import_id,
-            encoding=told.get("encoding", ""),
-            delimiter=told.get("delimiter", ""),
-            headed=told.get("headed") == "yes",
+        if row and not (row.isascii() and row.isdigit() and len(row) < 6):
+            raise PeerMistake(
+                _("The row of headings is a number."), remedy=_("Write 0 where no row names the columns.")
+            )
+        how = FileForm(
+            encoding=told.get("encoding") or None,
+            delimiter=told.get("delimiter") or None,
+            heading_row=int(row) if row else None,
+            sheet=told.get("sheet") or None,
         )
+        await site.records.imports.read_again(import_id, how)
     except PeerMistake as mistake:
         return await _page(request, viewer, import_id, problem=_said(mistake), status=400)
     return _there(import_id)
@@ -249,6 +286,7 @@ async def choose(request: Request, import_id: UUID, viewer: Supervisor) -> Respo
     form = await request.form(max_files=0, max_fields=300)
     columns = [str(one) for one in form.getlist("column")]
     kind = str(form.get("kind", ""))
+    await _acting(site, import_id, viewer)
     try:
         if kind not in list(ClientKind):
             raise PeerMistake(_("There is no such kind."), remedy=_("Choose from the list."))
@@ -261,9 +299,17 @@ async def choose(request: Request, import_id: UUID, viewer: Supervisor) -> Respo
 
 @router.post("/people/import/{import_id}/{act}")
 async def act(request: Request, import_id: UUID, act: str, viewer: Supervisor) -> Response:
-    """Back to the columns, begin, go on, or take it back."""
-    desk = site_of(request).records.imports
-    steps = {"back": desk.back, "begin": desk.begin, "undo": desk.begin_undo, "go": None}
+    """Back to the columns, begin, go on, take it back, or delete what was never begun."""
+    site = site_of(request)
+    desk = site.records.imports
+    await _acting(site, import_id, viewer)
+    steps = {
+        "back": desk.back,
+        "begin": desk.begin,
+        "undo": desk.begin_undo,
+        "delete": desk.forget,
+        "go": None,
+    }
     if act not in steps:
         raise HTTPException(404)
     step = steps[act]
@@ -272,6 +318,8 @@ async def act(request: Request, import_id: UUID, act: str, viewer: Supervisor) -
             await step(import_id)
     except PeerMistake as mistake:
         return await _page(request, viewer, import_id, problem=_said(mistake), status=409)
+    if act == "delete":
+        return RedirectResponse("/people/import", 303)
     desk.go(import_id)
     return _there(import_id)
 
@@ -283,17 +331,18 @@ def _there(import_id: UUID) -> Response:
 @router.get("/people/import/{import_id}/problems.csv")
 async def problems(request: Request, import_id: UUID, viewer: Supervisor) -> Response:
     """What was wrong with which row, to be put right in the file."""
-    del viewer
     found = await _found(site_of(request), import_id)
     headers = {"Content-Disposition": 'attachment; filename="problems.csv"'}
-    return StreamingResponse(_problem_lines(found), media_type="text/csv; charset=utf-8", headers=headers)
+    return StreamingResponse(
+        _problem_lines(found, viewer), media_type="text/csv; charset=utf-8", headers=headers
+    )
 
 
-async def _problem_lines(found: Import) -> AsyncIterator[bytes]:
+async def _problem_lines(found: Import, viewer: Viewer) -> AsyncIterator[bytes]:
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow([_("Row"), _("Column"), _("What is wrong"), _("Imported")])
     for each in found.problems:
         imported = _("without this cell") if each.left_out else _("no")
-        writer.writerow([each.row, safe_cell(each.column), safe_cell(each.said), imported])
+        writer.writerow([each.row, safe_cell(each.column), safe_cell(say(each.said, viewer.view)), imported])
     yield BOM + out.getvalue().encode()

@@ -42,6 +42,10 @@ def uuid_of(text: str | None) -> UUID | None:
         return None
 
 
+LINES_MOST = 40  # as many numbers as an entry can have
+LINE_MOST = 100  # characters; one number with its extension and what stands beside it
+
+
 def owners(site: Site) -> Sequence[Person]:
     """Whom an entry can belong to, by name."""
     return sorted(
@@ -53,8 +57,8 @@ def owners(site: Site) -> Sequence[Person]:
 async def with_numbers(site: Site, text: str) -> list[Client]:
     """Entries that have one of the numbers in this text."""
     region = site.settings.region or "RU"
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    numbers = [one.raw for line in lines for one in written(line, region)][:NUMBERS_MOST]
+    lines = [line.strip()[:LINE_MOST] for line in text[: LINES_MOST * LINE_MOST].splitlines() if line.strip()]
+    numbers = [one.raw for line in lines[:LINES_MOST] for one in written(line, region)][:NUMBERS_MOST]
     found: dict[UUID, Client] = {}
     for number in numbers:
         if sum(char.isdecimal() for char in number) >= FEWEST_WHOLE:
