@@ -168,8 +168,14 @@ async def test_the_card_and_the_name_on_the_handset(
     await office.cli(f"dialplan set global SWITCHHOOK_ASK agi://127.0.0.1:{named.service.names.port}/lab")
     alice, city = await rooms.handset(ALICE), await rooms.carrier()
     page = await named.enter(chromium, "alice")
-    outside = await city.dial(DIRECT, caller=CLIENT)
-    ringing = await alice.incoming()
+    for _ in range(4):  # a machine that is too busy to answer the PBX in time is asked again
+        await office.cli("dialplan set global SWITCHHOOK_REST_UNTIL 0")
+        outside = await city.dial(DIRECT, caller=CLIENT)
+        ringing = await alice.incoming()
+        if ringing.other_name:
+            break
+        await outside.hang_up()
+        await ringing.ended()
     assert ringing.other_name == "Olga Sokolova"
     await expect(page.locator(".card h2")).to_have_text("Olga Sokolova")
     await expect(page.locator(".card [data-slot=word]")).to_have_text("Calling you")
