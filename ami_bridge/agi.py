@@ -35,7 +35,7 @@ from ami_bridge.agi_wire import (
     script_question,
     succeeded,
 )
-from telephony.errors import NeedsPerson, PeerMistake
+from telephony.errors import NeedsPerson, PeerMistake, SwitchhookError
 from telephony.handset_names import HandsetDisplay, handset_display
 from telephony.ports import CallerLookup, CallerQuestion
 
@@ -219,6 +219,12 @@ class FastAgiServer:
             display = NOTHING if answer is None else handset_display(answer)
         except TimeoutError:
             self.counts["late"] += 1
+            return None
+        except SwitchhookError as trouble:  # the database is away: known, and no fault of ours
+            self.counts["failed"] += 1
+            self._complain(
+                "handset_lookup_failed", pbx=question.pbx, problem=str(trouble), remedy=trouble.remedy
+            )
             return None
         except Exception:  # whatever the contact book stumbles over is no reason to hold up a call
             self.counts["failed"] += 1

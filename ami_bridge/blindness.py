@@ -9,12 +9,14 @@ look like that, for another event of the kind would have come meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ami_bridge.message import Message
 
-KNOWN_CHANNELS = 5_000  # as many as are remembered to live elsewhere; 900 calls at once were the most measured
+KNOWN_CHANNELS = (
+    5_000  # as many as are remembered to live elsewhere; 900 calls at once were the most measured
+)
 YOUNG_SECONDS = 2.0  # Duration is whole seconds, rounded down, and an event may overtake the list
 _INTERNAL = ("Message/", "Surrogate/", "Bridge/", "Announcer/", "Recorder/", "CBAnn/", "CBRec/", "Snoop/")
 """Names of channels that the PBX makes for itself; not all of their events are sent."""
@@ -65,7 +67,7 @@ class _Seen:
 
 
 def _lacks(kind: str) -> Callable[[ListedChannel, _Seen], bool]:
-    return lambda listed, seen: kind not in seen.kinds
+    return lambda _, seen: kind not in seen.kinds
 
 
 EXPECTED: Mapping[str, Callable[[ListedChannel, _Seen], bool]] = {
@@ -92,6 +94,7 @@ class ChannelComparison:
         self._last_event: dict[str, float] = {}
         self._suspects: set[tuple[str, str]] = set()
         self._missing_since: dict[str, float] = {}
+        self._blind_since = 0.0
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -110,7 +113,9 @@ class ChannelComparison:
     @property
     def is_blind(self) -> bool:
         """Whether nothing at all comes of calls: a login reads the user's classes, so a new one is needed."""
-        return {"Newchannel", "Newstate"} <= set(self.missing)
+        return "Newchannel" in self.missing and all(
+            self._came_before(kind, self._blind_since) for kind in CALL_EVENTS
+        )
 
     def begin_link(self) -> None:
         """Logged in anew: what was found holds until an event disproves it; channels are known anew."""
@@ -155,6 +160,8 @@ class ChannelComparison:
         for uid, kind in confirmed:
             if self._came_before(kind, suspects[uid, kind]):
                 self._missing_since[kind] = now
+                if kind == "Newchannel":
+                    self._blind_since = suspects[uid, kind]
         self.lost_channels = any(kind == "Hangup" for _, kind in confirmed)
         for uid, kind in confirmed:
             if kind == "Hangup":
@@ -187,11 +194,12 @@ class ChannelComparison:
         return seen
 
 
-def blindness_sentence(missing: Sequence[str], username: str) -> str | None:
+def blindness_sentence(comparison: ChannelComparison, username: str) -> str | None:
     """What is not seen, and whose move it is; None when nothing is missing."""
+    missing = comparison.missing
     if not missing:
         return None
-    if {"Newchannel", "Newstate"} <= set(missing):
+    if comparison.is_blind:
         return (
             "The phone system has calls of which it tells us nothing. "
             f"Add call to the read line of the AMI user {username} in manager.conf (and, where it has eventfilter "

@@ -91,6 +91,7 @@ def _message_of(line: bytes) -> Message | None:
 
 def _raw_messages(path: Path, counters: CaptureCounters) -> Iterator[Message]:
     framer = Framer()
+    bare: bool | None = None
     with _open(path) as file:
         while True:
             try:
@@ -100,6 +101,10 @@ def _raw_messages(path: Path, counters: CaptureCounters) -> Iterator[Message]:
                 return
             if not data:
                 return
+            if bare is None:
+                bare = b"\r\n" not in data
+            if bare:  # saved by an editor, or copied through one: a wire always has CR LF
+                data = data.replace(b"\n", b"\r\n")
             for message in framer.feed(data, 0.0):
                 yield message._replace(arrived_at=_own_time(message))
 

@@ -10,17 +10,22 @@ Two shapes are understood: a header line with names in any order (an export of t
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+
+from ami_bridge.csv_forms import form_of, rows_of
+from telephony.errors import NeedsPerson
+from telephony.local_times import ShownTime, true_times
 
 MASTER = (
     "accountcode", "src", "dst", "dcontext", "clid", "channel", "dstchannel", "lastapp", "lastdata", "start", "answer",
     "end", "duration", "billsec", "disposition", "amaflags", "uniqueid", "userfield",
 )  # fmt: skip
 """The order of cdr_csv, when `loguniqueid` and `loguserfield` are on."""
-FIELD_LIMIT = 65_536  # characters; no honest field of Asterisk comes near
+NULLS = ("NULL", "\\N")
+LATEST_YEAR = 2096
+LEAST_CELLS = 16  # of a row of Master.csv, before uniqueid and userfield
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,63 +52,92 @@ class CdrReader:
     """Reads rows and counts what it cannot read."""
 
     def __init__(self, zone: tzinfo) -> None:
-        """`zone`: what the PBX's clock shows; CDR writes local times without saying so."""
+        """`zone`: what the PBX's clock shows, where no row's Uniqueid says it; CDR writes local times without a word."""
         self._zone = zone
         self.rows = 0
         self.broken = 0
 
     def read(self, lines: Iterable[str]) -> Iterator[CdrRow]:
         """Rows in file order. A broken row is counted and passed over."""
-        csv.field_size_limit(FIELD_LIMIT)
-        names: tuple[str, ...] = MASTER
-        reader = csv.reader(lines)
-        while True:
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error:
+        text = "".join(lines).removeprefix("\ufeff")
+        form = form_of(text, header=is_cdr_header, row=lambda cells: len(cells) >= LEAST_CELLS)
+        columns = form.columns or MASTER
+        found: list[dict[str, str]] = []
+        for cells in rows_of(text, form, from_start=True):
+            if cells is None:
                 self.broken += 1
-                continue
-            lowered = tuple(cell.strip().lower() for cell in cells)
-            if "uniqueid" in lowered and "channel" in lowered:
-                names = lowered
-                continue
-            row = self._row(dict(zip(names, cells, strict=False)))
-            if row is None:
-                self.broken += bool(cells)
+            elif cells:
+                found.append(dict(zip(columns, cells, strict=False)))
+        yield from self.rows_from(found)
+
+    def rows_from(self, found: Sequence[Mapping[str, str]]) -> Iterator[CdrRow]:
+        """Rows from cells by column, of a file or of a table."""
+        usable: list[tuple[dict[str, str], datetime]] = []
+        for cells in found:
+            filled = {name: value for name, value in cells.items() if value and value not in NULLS}
+            began = _shown(filled.get("start") or filled.get("calldate") or "")
+            if began is None or not filled.get("uniqueid") or not filled.get("channel"):
+                self.broken += 1
             else:
-                self.rows += 1
-                yield row
+                usable.append((filled, began))
+        for (cells, began), began_at in zip(usable, self._in_utc(usable), strict=True):
+            self.rows += 1
+            yield _row(cells, began, began_at)
 
-    def _row(self, cells: dict[str, str]) -> CdrRow | None:
-        began_at = self._time(cells.get("start") or cells.get("calldate") or "")
-        uniqueid, channel = cells.get("uniqueid", ""), cells.get("channel", "")
-        if began_at is None or not uniqueid or not channel:
-            return None
-        duration, talked = _seconds(cells.get("duration")), _seconds(cells.get("billsec"))
-        answered = cells.get("disposition", "").strip().upper() == "ANSWERED"
-        return CdrRow(
-            uniqueid=uniqueid,
-            group=cells.get("linkedid") or uniqueid,
-            channel=channel,
-            peer_channel=cells.get("dstchannel", ""),
-            source=cells.get("src", "") or cells.get("cnum", ""),
-            destination=cells.get("dst", ""),
-            began_at=began_at,
-            ended_at=self._time(cells.get("end", "")) or began_at + timedelta(seconds=duration),
-            talk_seconds=talked if answered else 0.0,
-            answered=answered,
-            file=cells.get("recordingfile", ""),
-        )
+    def _in_utc(self, usable: Sequence[tuple[Mapping[str, str], datetime]]) -> list[datetime]:
+        """When each call began: by the ids of the channels, else by the zone that was named."""
+        shown = [
+            ShownTime(began.replace(tzinfo=UTC).timestamp(), cells["uniqueid"], True)
+            for cells, began in usable
+            if began.tzinfo is None
+        ]
+        corrected = iter(self._corrected(shown))
+        return [began.astimezone(UTC) if began.tzinfo else next(corrected) for _, began in usable]
 
-    def _time(self, told: str) -> datetime | None:
+    def _corrected(self, shown: Sequence[ShownTime]) -> list[datetime]:
         try:
-            moment = datetime.fromisoformat(told.strip())
-        except ValueError:
-            return None
-        local = moment if moment.tzinfo else moment.replace(tzinfo=self._zone)
-        return local.astimezone(UTC)
+            times, offset = true_times(shown)
+        except NeedsPerson:
+            offset = None
+        if offset is not None:
+            return [datetime.fromtimestamp(at, UTC) for at in times]
+        local = (datetime.fromtimestamp(one.seconds, UTC).replace(tzinfo=self._zone) for one in shown)
+        return [moment.astimezone(UTC) for moment in local]
+
+
+def is_cdr_header(names: Iterable[str]) -> bool:
+    """Whether these cells are the names of a CDR's columns."""
+    known = set(names)
+    return {"uniqueid", "channel"} <= known and bool({"calldate", "start"} & known)
+
+
+def _row(cells: Mapping[str, str], began: datetime, began_at: datetime) -> CdrRow:
+    duration, talked = _seconds(cells.get("duration")), _seconds(cells.get("billsec"))
+    answered = cells.get("disposition", "").strip().upper() == "ANSWERED"
+    ended = _shown(cells.get("end", ""))
+    same_clock = ended is not None and (ended.tzinfo is None) == (began.tzinfo is None)
+    lasted = ended - began if ended is not None and same_clock else timedelta(seconds=duration)
+    return CdrRow(
+        uniqueid=cells["uniqueid"],
+        group=cells.get("linkedid") or cells["uniqueid"],
+        channel=cells["channel"],
+        peer_channel=cells.get("dstchannel", ""),
+        source=cells.get("src", "") or cells.get("cnum", ""),
+        destination=cells.get("dst", ""),
+        began_at=began_at,
+        ended_at=began_at + max(lasted, timedelta(0)),
+        talk_seconds=talked if answered else 0.0,
+        answered=answered,
+        file=cells.get("recordingfile", ""),
+    )
+
+
+def _shown(text: str) -> datetime | None:
+    try:
+        shown = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return shown if 1970 < shown.year < LATEST_YEAR else None
 
 
 def _seconds(told: str | None) -> float:

@@ -7,148 +7,30 @@ a channel that began under another's linked id. Facts: docs.asterisk.org, "CEL S
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from ami_bridge.translate import (
-    NAME_LIMIT,
-    SERVICE_APPS,
-    USER_EVENTS,
-    clean_name,
-    clean_number,
-    told_by_dialplan,
-)
+from ami_bridge.cel_bridges import BridgeGuess
+from ami_bridge.cel_reading import COLUMNS, CelReader, CelRow, row_of
+from ami_bridge.translate import SERVICE_APPS, USER_EVENTS, clean_name, told_by_dialplan
 from telephony import signals as s
 
-COLUMNS = [
-    "eventtype",
-    "eventtime",
-    "cidname",
-    "cidnum",
-    "cidani",
-    "cidrdnis",
-    "ciddnid",
-    "exten",
-    "context",
-    "channame",
-    "appname",
-    "appdata",
-    "amaflags",
-    "accountcode",
-    "uniqueid",
-    "linkedid",
-    "peer",
-    "userfield",
-    "eventextra",
-]
-"""The order in which our `cel_custom.conf` writes; a header line with other columns in another order wins."""
+__all__ = ["COLUMNS", "CelReader", "CelRow", "CelTranslator", "row_of"]
+
+LOCAL = "Local/"
+CONFERENCE = "ConfBridge"
+PICKUPS = ("Pickup", "PickupChan")
+PICKUP_SECONDS = (
+    2.0  # from dialling the feature code to having the call (measured below 0.01 s; whole seconds are met)
+)
+BY_DIALPLAN = "dialplan/builtin"
+OUTGOING = ("AppDial", "AppQueue")
+"""What a called channel's rows name as its application."""
+_NUMBER = re.compile(r"\+?\d{3,}")
 ABSENT = (
     "N/A"  # what CEL writes for a channel that an event does not have: were it one, it would join strangers
 )
-FIELD_LIMIT = (
-    65_536  # characters; csv's own default is 131 072, and no honest field of Asterisk comes near either
-)
-
-
-LATEST = 4e9  # Unix seconds, the year 2096; a number beyond it is damage, and no calendar may hold it
-
-
-class CelRow(NamedTuple):
-    """One row, parsed; `extra` is the decoded `eventextra`."""
-
-    kind: str
-    at: float
-    look: s.Look
-    app: str
-    data: str
-    extra: dict[str, Any]
-    cells: dict[str, str]
-    """The row as read, by column; empty ones left out. Kept with the call it told of."""
-
-
-class CelReader:
-    """Reads rows and counts what it cannot read."""
-
-    def __init__(self) -> None:
-        self.rows = 0
-        self.broken = 0
-
-    def read(self, lines: Iterable[str]) -> Iterator[CelRow]:
-        """Rows in file order. A broken row is counted and passed over."""
-        csv.field_size_limit(FIELD_LIMIT)
-        columns = {name: index for index, name in enumerate(COLUMNS)}
-        reader = csv.reader(lines)
-        while True:
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error:
-                self.broken += 1
-                continue
-            lowered = [cell.strip().lower() for cell in cells]
-            if "eventtype" in lowered and "uniqueid" in lowered:
-                columns = {name: index for index, name in enumerate(lowered)}
-                continue
-            row = _row(cells, columns)
-            if row is None:
-                self.broken += bool(cells)
-            else:
-                self.rows += 1
-                yield row
-
-
-def _row(cells: list[str], columns: dict[str, int]) -> CelRow | None:
-    def cell(name: str) -> str:
-        index = columns.get(name)
-        return cells[index] if index is not None and index < len(cells) else ""
-
-    at = _time(cell("eventtime"))
-    uid, channel = cell("uniqueid"), cell("channame")
-    if at is None or not uid or not channel or len(channel) > NAME_LIMIT:
-        return None
-    look = s.Look(
-        uid,
-        cell("linkedid"),
-        channel,
-        "",
-        clean_number(cell("cidnum")),
-        clean_name(cell("cidname")),
-        cell("exten"),
-    )
-    kept = {name: cells[index] for name, index in columns.items() if index < len(cells) and cells[index]}
-    return CelRow(
-        cell("eventtype"), at, look, cell("appname"), cell("appdata"), _extra(cell("eventextra")), kept
-    )
-
-
-def row_of(cells: dict[str, str]) -> CelRow | None:
-    """A row from its cells by column, as kept with a call; None when it cannot be one."""
-    return _row(list(cells.values()), {name: index for index, name in enumerate(cells)})
-
-
-def _time(text: str) -> float | None:
-    """Unix seconds of a time as `cel_custom` may write it; None when it is no time of any PBX."""
-    try:
-        at = float(text)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(text)
-            at = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        except (ValueError, OverflowError):
-            return None
-    return at if 0.0 < at < LATEST else None
-
-
-def _extra(text: str) -> dict[str, Any]:
-    try:
-        told = json.loads(text) if text else {}
-    except ValueError:
-        return {}
-    return told if isinstance(told, dict) else {}
 
 
 class CelTranslator:
@@ -159,12 +41,17 @@ class CelTranslator:
         self._by_name: dict[str, str] = {}
         self._dialling: dict[str, str] = {}
         self._callees: set[str] = set()
+        self._undialled: dict[str, None] = {}
+        self._queued: set[str] = set()
+        self._bridges = BridgeGuess()
+        self._taker = (float("-inf"), "")
 
     def translate(self, row: CelRow) -> Iterator[s.Signal]:
         """The signals in one row."""
         if row.kind == "CHAN_START":
             yield from self._start(row)
             return
+        yield from self._what_was_dialled(row)
         function = _ROWS.get(row.kind)
         if function is not None:
             yield from function(self, row)
@@ -172,22 +59,26 @@ class CelTranslator:
             yield from told_by_dialplan(row.at, self._known(row), name, str(row.extra.get("extra", "")))
 
     def _start(self, row: CelRow) -> Iterator[s.Signal]:
-        calls = row.look.uid == row.look.linked and row.look.exten not in (
-            "",
-            "s",
-        )  # what the PBX rings begins at `s`
+        calls = (
+            row.look.uid == row.look.linked
+            and row.look.exten not in ("", "s")  # what the PBX rings begins at `s`
+            and not row.look.name.startswith(LOCAL)
+        )
         look = row.look._replace(state="Ring" if calls else "Down")
         self._looks[look.uid] = look
         self._by_name[look.name] = look.uid
         yield s.ChannelBegan(row.at, look)
         source = self._looks.get(look.linked)
-        if look.uid == look.linked or look.name.startswith("Local/"):
+        if look.uid == look.linked or look.name.startswith(LOCAL):
             return
         dialler = self._dialler(look)
         source = self._looks.get(dialler) if dialler else source
         if source is not None:
             self._callees.add(look.uid)
-            yield s.DialBegan(row.at, source._replace(state=""), look, self._dialling.get(source.uid, ""))
+            dial = self._dialling.get(source.uid, "")
+            if not dial:
+                self._undialled[look.uid] = None
+            yield s.DialBegan(row.at, source._replace(state=""), look, dial)
 
     def _dialler(self, look: s.Look) -> str | None:
         """The channel of the same call whose Dial names this endpoint; the newest first."""
@@ -198,6 +89,37 @@ class CelTranslator:
                 return uid
         return None
 
+    def _what_was_dialled(self, row: CelRow) -> Iterator[s.Signal]:
+        """For callees whose dial string no row told when they began (`apps` without `dial`): it stands in later rows."""
+        for uid, dial in self._dialled_by(row):
+            look = self._looks.get(uid)
+            if look is not None and uid in self._undialled:
+                del self._undialled[uid]
+                yield s.DialBegan(row.at, None, look._replace(state=""), dial)
+
+    def _dialled_by(self, row: CelRow) -> Iterator[tuple[str, str]]:
+        """(callee, dial string) that this row tells: a dialler's own row, or one of the callee itself."""
+        if row.app == "Dial" and row.data:
+            if peer := self._by_name.get(row.cells.get("peer", "")):
+                yield peer, row.data
+            answered = [uid for uid in self._answered_undialled(row) if _names(row.data, self._endpoint(uid))]
+            if row.kind == "ANSWER" and len(answered) == 1:
+                yield answered[0], row.data
+        elif row.app in OUTGOING and row.kind in ("HANGUP", "CHAN_END") and self._is_number_of(row):
+            yield row.look.uid, row.look.exten
+
+    def _answered_undialled(self, row: CelRow) -> list[str]:
+        looks = ((uid, self._looks.get(uid)) for uid in self._undialled if uid not in self._callees)
+        return [uid for uid, look in looks if look is not None and look.linked == row.look.linked]
+
+    def _endpoint(self, uid: str) -> str:
+        return self._looks[uid].name.rpartition("-")[0]
+
+    def _is_number_of(self, row: CelRow) -> bool:
+        """Whether the callee's extension is a number that was dialled, and not the one at which the call came in."""
+        first = self._looks.get(row.look.linked)
+        return bool(_NUMBER.fullmatch(row.look.exten)) and (first is None or first.exten != row.look.exten)
+
     def _app(self, row: CelRow) -> Iterator[s.Signal]:
         look = self._known(row)
         if row.app == "Dial":
@@ -205,30 +127,40 @@ class CelTranslator:
             self._dialling[look.uid] = row.data
             self._looks[look.uid] = self._looks[look.uid]._replace(exten=row.look.exten)
         elif row.app == "Queue":
-            yield s.QueueJoined(row.at, look, clean_name(row.data.partition(",")[0]))
+            self._queued.discard(look.uid)
+            yield s.QueueJoined(row.at, look, _first_word(row))
         elif row.app in SERVICE_APPS:
             yield s.AppEntered(row.at, look, row.app)
 
     def _app_ended(self, row: CelRow) -> Iterator[s.Signal]:
         if row.app == "Queue":
-            yield s.QueueLeft(row.at, self._known(row), clean_name(row.data.partition(",")[0]), False)
+            self._queued.add(row.look.uid)
+            yield s.QueueLeft(row.at, self._known(row), _first_word(row), False)
 
     def _answer(self, row: CelRow) -> Iterator[s.Signal]:
         look = self._known(row)._replace(state="Up")
+        if row.app in PICKUPS:
+            self._taker = (row.at, look.uid)
         yield s.ChannelChanged(row.at, look)
         if look.uid in self._callees:
             self._callees.discard(look.uid)
             yield s.DialEnded(row.at, None, look, "ANSWER", "")
 
     def _enter(self, row: CelRow) -> Iterator[s.Signal]:
-        bridge = str(row.extra.get("bridge_id", ""))
+        bridge = self._bridges.entered(row)
+        look = self._known(row)
         if bridge:
-            yield s.BridgeEntered(row.at, self._known(row), bridge, _bridge_kind(row))
+            yield s.BridgeEntered(row.at, look, bridge, _bridge_kind(row))
+        if row.app == CONFERENCE:
+            yield s.ConferenceJoined(row.at, look, _first_word(row))
 
     def _exit(self, row: CelRow) -> Iterator[s.Signal]:
-        bridge = str(row.extra.get("bridge_id", ""))
+        bridge = self._bridges.left(row)
+        look = self._known(row)
         if bridge:
-            yield s.BridgeLeft(row.at, self._known(row), bridge, _bridge_kind(row))
+            yield s.BridgeLeft(row.at, look, bridge, _bridge_kind(row))
+        if row.app == CONFERENCE:
+            yield s.ConferenceLeft(row.at, look, _first_word(row))
 
     def _hangup(self, row: CelRow) -> Iterator[s.Signal]:
         look = self._known(row)
@@ -238,13 +170,16 @@ class CelTranslator:
         if asker is not None and asker in self._looks:
             yield s.HangupAsked(row.at, self._looks[asker]._replace(state=""))
         if look.uid in self._callees:
-            yield s.DialEnded(
-                row.at, None, look, _STATUS_OF_CAUSE.get(cause, "NOANSWER" if cause == 0 else ""), ""
-            )
+            yield s.DialEnded(row.at, None, look, _dial_status(row, cause), "")
+        if look.uid in self._queued and row.extra.get("hangupsource") == BY_DIALPLAN:
+            yield s.QueueResult(row.at, look, "TIMEOUT")  # the dialplan ended the call after the queue had
         yield s.ChannelEnded(row.at, look, cause)
 
     def _gone(self, row: CelRow) -> Iterator[s.Signal]:
         self._callees.discard(row.look.uid)
+        self._bridges.left(row)
+        self._undialled.pop(row.look.uid, None)
+        self._queued.discard(row.look.uid)
         self._dialling.pop(row.look.uid, None)
         yield s.ChannelEnded(row.at, self._known(row), 0)
 
@@ -276,8 +211,11 @@ class CelTranslator:
 
     def _pickup(self, row: CelRow) -> Iterator[s.Signal]:
         taker = self._other(row.extra, "pickup_channel", name="pickup_channel")
+        if taker is None and row.at - self._taker[0] <= PICKUP_SECONDS:
+            taker = self._looks.get(self._taker[1])
         if taker is not None:
-            yield s.PickedUp(row.at, taker, self._known(row))
+            self._bridges.picked_up(taker.linked, row.look.linked)
+            yield s.PickedUp(row.at, taker._replace(state=""), self._known(row))
 
     def _park(self, row: CelRow) -> Iterator[s.Signal]:
         yield s.Parked(row.at, self._known(row), str(row.extra.get("parker_dial_string", "")), "")
@@ -329,7 +267,19 @@ def _user_defined(row: CelRow) -> str:
 def _bridge_kind(row: CelRow) -> str:
     if str(row.extra.get("bridge_technology", "")).startswith("holding"):
         return "holding"
-    return "conference" if row.app == "ConfBridge" else "basic"
+    return "conference" if row.app == CONFERENCE else "basic"
+
+
+def _first_word(row: CelRow) -> str:
+    """The queue or the room that an application was started with."""
+    return clean_name(row.data.partition(",")[0])
+
+
+def _dial_status(row: CelRow, cause: int) -> str:
+    """How the attempt ended. PJSIP says who hung up: a refusal's cause that nobody sent was passed on by the PBX."""
+    refused = _STATUS_OF_CAUSE.get(cause, "NOANSWER" if cause == 0 else "")
+    passed_on = row.look.name.startswith("PJSIP/") and row.extra.get("hangupsource") == ""
+    return "CANCEL" if passed_on and cause in _REFUSALS else refused
 
 
 def _names(dial: str, endpoint: str) -> bool:
@@ -349,6 +299,7 @@ _STATUS_OF_CAUSE = {
     20: "CHANUNAVAIL",
     34: "CONGESTION",
 }
+_REFUSALS = frozenset({3, 17, 20, 34})
 _UNPARKED = {
     "ParkedCallUnparked": "retrieved",
     "ParkedCallTimeOut": "timed_out",

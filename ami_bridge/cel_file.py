@@ -11,8 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ami_bridge.cel import CelReader, CelRow
+from ami_bridge.cel_reading import cel_form
+from ami_bridge.csv_forms import decoded
+from telephony.errors import SwitchhookError
 
 FIRST_LOOK_BYTES = 256 * 1024  # about 100 calls: an outage of minutes is read in 10 ms
+HEAD_BYTES = 64 * 1024  # what tells how a file is written: its header, or its first rows
 TAIL_BYTES = 64 * 1024 * 1024  # about 25 000 calls: more than any outage a person would leave unnoticed
 
 
@@ -38,12 +42,23 @@ class CelFile:
         earlier = [row for row in rows if context_since <= row.at <= since]
         return earlier, [row for row in rows if row.at > since]
 
+    def newest(self) -> list[CelRow]:
+        """The last rows, some hundreds. Raises OSError, also when the file is not there."""
+        return sorted(self._tail(self.path, float("inf")), key=_at)
+
     def unread(self, since: float) -> list[CelRow]:
         """Rows appended since the last time, none older than `since` (Unix seconds). Raises OSError."""
-        if self._place is None:
-            self._place = self._end()
-            return sorted((row for row in self._back_to(since) if row.at >= since), key=_at)
-        return sorted((row for row in self._after(self._place) if row.at >= since), key=_at)
+        before = self._place
+        try:
+            if before is None:
+                self._place = self._end()
+                rows = self._back_to(since)
+            else:
+                rows = self._after(before)
+        except (OSError, SwitchhookError):
+            self._place = before  # what could not be read now is read the next time
+            raise
+        return sorted((row for row in rows if row.at >= since), key=_at)
 
     def _end(self) -> _Place | None:
         if not self.path.exists():
@@ -87,7 +102,7 @@ class CelFile:
             file.seek(offset)
             data = file.read(TAIL_BYTES)
         whole = data[: data.rfind(b"\n") + 1]
-        return self._rows(whole), offset + len(whole)
+        return self._rows(path, whole, offset), offset + len(whole)
 
     def _back_to(self, since: float) -> list[CelRow]:
         own = self._tail(self.path, since) if self.path.exists() else []
@@ -103,15 +118,23 @@ class CelFile:
                 size = file.seek(0, 2)
                 file.seek(max(0, size - length))
                 data = file.read(length)
-            if size > length:
-                data = data[data.find(b"\n") + 1 :]
-            rows = self._rows(data[: data.rfind(b"\n") + 1])
+            begins_at = max(0, size - length)
+            if begins_at:
+                cut = data.find(b"\n") + 1
+                begins_at, data = begins_at + cut, data[cut:]
+            rows = self._rows(path, data[: data.rfind(b"\n") + 1], begins_at)
             if size <= length or length >= TAIL_BYTES or (rows and rows[0].at < since):
                 return rows
             length *= 4
 
-    def _rows(self, data: bytes) -> list[CelRow]:
-        return list(self.reader.read(data.decode("utf-8", "replace").splitlines(keepends=True)))
+    def _rows(self, path: Path, data: bytes, begins_at: int) -> list[CelRow]:
+        """The rows in a part of the file; how it is written stands at the file's beginning."""
+        if not data:
+            return []
+        with path.open("rb") as file:
+            head = file.read(HEAD_BYTES)
+        form = cel_form(decoded(head[: head.rfind(b"\n") + 1]))
+        return list(self.reader.read_part(decoded(data), form, from_start=begins_at == 0))
 
     @property
     def _earlier(self) -> Path:

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from ami_bridge.asterisk_version import refuse_old_banner
 from ami_bridge.framing import Framer
 from ami_bridge.message import Message
 from ami_bridge.pbx_clock import HOLD_SECONDS
@@ -43,14 +44,26 @@ class Timings:
     ping_after_seconds: float = 5.0  # silence after which we ask; an idle PBX sends nothing for minutes
     pong_within_seconds: float = 5.0  # with the above a half-open peer is noticed after 10 s
     snapshot_seconds: float = 15.0  # without any further answer; 1,800 channels took under 2 s
-    confirm_seconds: float = 5.0  # for the Status that confirms a suspicious hang-up; then a new snapshot tells
-    resnapshot_seconds: float = 10.0  # between two snapshots within one link: an attacker must not order them at will
-    clock_seconds: float = 30.0  # between two questions for the PBX's time: a clock that was set is noticed within it
+    confirm_seconds: float = (
+        5.0  # for the Status that confirms a suspicious hang-up; then a new snapshot tells
+    )
+    resnapshot_seconds: float = (
+        10.0  # between two snapshots within one link: an attacker must not order them at will
+    )
+    clock_seconds: float = (
+        30.0  # between two questions for the PBX's time: a clock that was set is noticed within it
+    )
     hold_seconds: float = HOLD_SECONDS  # for events of an odd time, until the PBX has told its own
     compare_seconds: float = 60.0  # between two comparisons of the PBX's channels with what we were told
-    confirm_compare_seconds: float = 15.0  # a second list, when the first did not agree with what we were told
-    healthy_seconds: float = 30.0  # a link that lasted so long was well: the next loss begins with short pauses again
-    blind_seconds: float = 300.0  # a link that sees no call is taken up anew: only a login reads the user's classes
+    confirm_compare_seconds: float = (
+        15.0  # a second list, when the first did not agree with what we were told
+    )
+    healthy_seconds: float = (
+        30.0  # a link that lasted so long was well: the next loss begins with short pauses again
+    )
+    blind_seconds: float = (
+        300.0  # a link that sees no call is taken up anew: only a login reads the user's classes
+    )
     backoff_first_seconds: float = 0.5  # a restarted Asterisk is back after about a second
     backoff_cap_seconds: float = 30.0  # a silent board is noticed after about a minute
     person_backoff_seconds: float = 60.0  # a wrong secret: slow, so that no fail2ban locks us out meanwhile
@@ -173,6 +186,7 @@ class AmiConnection:
             raise _no_greeting(self.link, "accepts connections but sends no AMI greeting") from error
         except OSError as error:
             raise _no_greeting(self.link, "closed the connection without a greeting") from error
+        refuse_old_banner(self.framer.banner, self.link.address)
 
     async def _log_in(self, events: bool) -> None:
         try:

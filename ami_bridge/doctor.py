@@ -12,10 +12,14 @@ import asyncio
 import re
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ami_bridge.asterisk_version import OLDEST_ASTERISK, AsteriskTooOld, major_of
 from ami_bridge.connection import AmiConnection, PbxLink
+from ami_bridge.doctor_clock import REMEDY as CLOCK_REMEDY
+from ami_bridge.doctor_clock import ClockReading, describe_difference
 from ami_bridge.message import Message
 from ami_bridge.snapshot import Snapshot
 from ami_bridge.translate import SERVICE_APPS
@@ -23,6 +27,7 @@ from telephony.errors import SwitchhookError
 
 LISTEN_SECONDS = 5.0  # a call in progress shows within this; the doctor is run by a person who waits
 ANSWER_SECONDS = 5.0
+QUESTIONS = 4  # Ping, CoreSettings, CoreStatus, ListCommands
 FLOOD_EVENTS_PER_SECOND = 200.0  # a hundred people at one call a second with the filters make 20
 
 NEEDED_CLASSES: Mapping[str, str] = {
@@ -84,6 +89,8 @@ class _Heard:
     events: list[Message] = field(default_factory=list)
     snapshot: Snapshot = field(default_factory=lambda: Snapshot(""))
     listened_seconds: float = 0.0
+    clock: ClockReading | None = None
+    """What the PBX's clock showed; None when it did not say."""
 
 
 async def examine(
@@ -105,7 +112,7 @@ async def examine(
         Finding(Level.OK, f"Login as {link.username} works."),
     ]
     try:
-        heard = await _listen(connection, listen_seconds, answer_seconds)
+        heard = await _listen(connection, listen_seconds, answer_seconds, clock)
     except SwitchhookError as error:
         return [*findings, Finding(Level.FAULT, str(error), error.remedy or "")]
     finally:
@@ -115,9 +122,13 @@ async def examine(
     return findings
 
 
-async def _listen(connection: AmiConnection, listen_seconds: float, answer_seconds: float) -> _Heard:
+async def _listen(
+    connection: AmiConnection, listen_seconds: float, answer_seconds: float, clock: Callable[[], float]
+) -> _Heard:
     """Asks everything at once, and listens to what comes besides."""
     heard = _Heard(snapshot=Snapshot(connection.mark))
+    asked_at = clock()
+    connection.send(("Action", "Ping"), ("ActionID", f"doctor-{connection.mark}-Ping"))
     for action in ("CoreSettings", "CoreStatus", "ListCommands"):
         connection.send(("Action", action), ("ActionID", f"doctor-{connection.mark}-{action}"))
     for question in heard.snapshot.questions():
@@ -125,7 +136,7 @@ async def _listen(connection: AmiConnection, listen_seconds: float, answer_secon
     loop = asyncio.get_running_loop()
     began = loop.time()
     while True:
-        asked_all = heard.snapshot.done and len(heard.answers) >= 3
+        asked_all = heard.snapshot.done and len(heard.answers) >= QUESTIONS
         until = began + (listen_seconds if asked_all else max(listen_seconds, answer_seconds))
         try:
             async with asyncio.timeout_at(until):
@@ -134,6 +145,7 @@ async def _listen(connection: AmiConnection, listen_seconds: float, answer_secon
             break
         for message in messages:
             _hear(heard, connection, message)
+            _read_clock(heard, asked_at, message)
     heard.listened_seconds = loop.time() - began
     return heard
 
@@ -147,6 +159,14 @@ def _hear(heard: _Heard, connection: AmiConnection, message: Message) -> None:
         heard.answers[action] = message
     elif message.kind not in ("Response", "") and "ActionID" not in message.fields:
         heard.events.append(message)
+
+
+def _read_clock(heard: _Heard, asked_at: float, message: Message) -> None:
+    """Of the Ping's answer; Asterisk stamps it with microseconds."""
+    if heard.clock is not None or not message.get("ActionID").endswith("-Ping"):
+        return
+    with suppress(ValueError):
+        heard.clock = ClockReading(asked_at, message.arrived_at, float(message.get("Timestamp")))
 
 
 def _greeting(connection: AmiConnection) -> Finding:
@@ -184,6 +204,10 @@ def check_reporting(heard: _Heard) -> list[Finding]:
             )
         ]
     version = settings.get("AsteriskVersion", "unknown") if settings is not None else "unknown"
+    major = major_of(version)
+    if major is not None and major < OLDEST_ASTERISK:
+        too_old = AsteriskTooOld(f"Asterisk {version}")
+        return [Finding(Level.FAULT, str(too_old), too_old.remedy or "")]
     return [Finding(Level.OK, f"The state of calls can be asked for. Asterisk {version}.")]
 
 
@@ -211,7 +235,7 @@ def check_timestamps(heard: _Heard) -> list[Finding]:
                 Level.WARN,
                 "No event came while listening, so timestampevents and the event classes could not be "
                 "checked.",
-                "Run the doctor again during a call.",
+                "Pick up any phone during: switchhook doctor --test-call.",
             )
         ]
     if all("Timestamp" in event.fields for event in stampable):
@@ -221,6 +245,20 @@ def check_timestamps(heard: _Heard) -> list[Finding]:
             Level.FAULT,
             "Events bear no time of their own: talk times become wrong when the network is slow.",
             "Set timestampevents = yes in manager.conf, section [general], and run 'manager reload'.",
+        )
+    ]
+
+
+def check_clock(heard: _Heard) -> list[Finding]:
+    """Whether both machines know what time it is."""
+    if heard.clock is None:
+        return []
+    told = describe_difference(heard.clock)
+    if not heard.clock.is_off:
+        return [Finding(Level.OK, told)]
+    return [
+        Finding(
+            Level.WARN, f"{told} Times of live calls are corrected by it as far as possible.", CLOCK_REMEDY
         )
     ]
 
@@ -338,6 +376,7 @@ CHECKS: tuple[Callable[[_Heard], list[Finding]], ...] = (
     check_reporting,
     check_system_name,
     check_timestamps,
+    check_clock,
     check_classes,
     check_snapshot,
     check_powers,

@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ami_bridge.legacy_text import text_of
 from ami_bridge.message import Message, message_from_headers
 
 MESSAGE_CAP_BYTES = (
@@ -197,7 +198,7 @@ class Framer:
         if len(block) > MESSAGE_CAP_BYTES:
             self.counters.oversize += 1
             return None
-        return self._message(block.decode("utf-8", "replace"), arrived_at)
+        return self._message(text_of(block), arrived_at)
 
     def _message(self, text: str, arrived_at: float) -> Message | None:
         lines = text.split("\r\n")

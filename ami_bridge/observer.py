@@ -22,7 +22,7 @@ import structlog
 from ami_bridge.blindness import LOOKED_FOR, ChannelComparison, ChannelList, blindness_sentence
 from ami_bridge.connection import AmiConnection, PbxLink, Timings
 from ami_bridge.message import Message
-from ami_bridge.pbx_clock import AGREE_SECONDS, ClockGate, PbxClock
+from ami_bridge.pbx_clock import AGREE_SECONDS, ClockGate, PbxClock, clock_sentence
 from ami_bridge.quarantine import LinkSession, Quarantine, Quarantined, Verdict, judge
 from ami_bridge.snapshot import Snapshot
 from ami_bridge.stream import ClockSet, LinkDown, LinkUp, Observed, SnapshotBegin, SnapshotEnd, StreamItem
@@ -170,9 +170,13 @@ class Observer:
             problem=" ".join(self._warnings()) or None if self._connected else self._problem,
         )
 
+    def clock_correction(self) -> float:
+        """What is taken from the PBX's times to make them ours, in seconds."""
+        return self.pbx_clock.correction_seconds
+
     def _warnings(self) -> tuple[str, ...]:
         """What is wrong although the link is up, each with its remedy."""
-        blind = blindness_sentence(self.comparison.missing, self.link.username)
+        blind = blindness_sentence(self.comparison, self.link.username)
         return tuple(filter(None, (self._refusal, blind, clock_sentence(self.pbx_clock.skew_seconds))))
 
     def look_for_warnings(self) -> None:
@@ -347,10 +351,10 @@ class _Watch:
 
     async def run(self) -> None:
         """Until the link is lost, by an error that says how."""
+        self._ask_time()
         first = await self._first_messages()
         self._booted = any(message.kind == "FullyBooted" for message in first)
         self._observer.went_up(_uptime_of(first))
-        self._ask_time()
         self._ask_snapshot(first)
         while True:
             messages = await self._receive()
@@ -472,7 +476,7 @@ class _Watch:
             self._want_snapshot()
         self._observer.look_for_warnings()
         if comparison.is_blind and self._loop.time() - self._up_at >= self._timings.blind_seconds:
-            sentence = blindness_sentence(comparison.missing, self._connection.link.username)
+            sentence = blindness_sentence(comparison, self._connection.link.username)
             raise TryLater(sentence or "", remedy="The link is taken up anew.")
 
     def _ask_snapshot(self, messages: list[Message]) -> None:
@@ -492,12 +496,15 @@ class _Watch:
         self._ask_snapshot(messages)
 
     async def _first_messages(self) -> list[Message]:
-        """What came with the login, waiting a moment for FullyBooted, which bears the uptime."""
+        """What came with the login, waiting a moment for FullyBooted, which bears the uptime, and for the PBX's time."""
         messages: list[Message] = []
         try:
             async with asyncio.timeout(self._timings.booted_seconds):
-                while not any(message.kind == "FullyBooted" for message in messages):
+                while self._clock_asked or not any(message.kind == "FullyBooted" for message in messages):
                     messages += await self._connection.receive()
+                    for answer in [m for m in messages if m.fields.get("ActionID") in self._clock_asked]:
+                        messages.remove(answer)
+                        self._hear_time(answer)
         except TimeoutError:
             pass  # still booting, or the user has no read = system
         return messages
@@ -636,26 +643,6 @@ class _Watch:
         self._session.learn_channel(waiting.message)
         observer.comparison.note(waiting.message, self._heard_at)
         observer.observed(waiting.message, bool(waiting.verdict.reason))
-
-
-def clock_sentence(skew_seconds: float) -> str | None:
-    """That the PBX's clock and ours differ, and whose move it is; None while they agree."""
-    if abs(skew_seconds) <= AGREE_SECONDS:
-        return None
-    way = "ahead of" if skew_seconds > 0 else "behind"
-    return (
-        f"The phone system's clock is {_spoken(abs(skew_seconds))} {way} ours: "
-        "times are corrected by that, but recordings and event logs of the phone system bear its own. "
-        "Let both machines take their time from the network (NTP)."
-    )
-
-
-def _spoken(seconds: float) -> str:
-    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        if seconds >= size:
-            count = round(seconds / size)
-            return f"{count} {unit}{'s' if count != 1 else ''}"
-    return f"{seconds:.1f} seconds"
 
 
 def _uptime_of(messages: list[Message]) -> float | None:

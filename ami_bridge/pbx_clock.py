@@ -57,6 +57,8 @@ class PbxClock:
         self.correction_seconds = 0.0
         """What is taken from every stamp; 0 while both agree within a second."""
         self.steps_seen = 0
+        self.is_known = not absolute
+        """Whether the PBX has told its time, so that another one later means that a clock was set."""
         self._absolute = absolute
         self._straddling: dict[str, float] = {}
 
@@ -169,13 +171,17 @@ class ClockGate:
             self._excused_until = arrived_at + LATE_EXCUSED_SECONDS
             if took <= AGREE_SECONDS / 2:
                 clock.set_skew(skew)
+            clock.is_known = True
             return self._release(None)
-        return self._release(skew)
+        released = self._release(skew)
+        clock.is_known = True
+        return released
 
     def learn_no_time(self) -> None:
         """The PBX answered a Ping without its time: events have to decide."""
         self.tells_time = False
         self.wants_time = False
+        self.clock.is_known = True
 
     def our_clock_was_set(self, seconds: float) -> None:
         """This machine's clock jumped by `seconds`."""
@@ -264,7 +270,7 @@ class ClockGate:
         old_skew, old_correction = clock.skew_seconds, clock.correction_seconds
         if skew is not None:
             clock.set_skew(skew)
-            if abs(skew - old_skew) > SET_SECONDS:
+            if clock.is_known and abs(skew - old_skew) > SET_SECONDS:
                 self._note_step(ClockStep(skew - old_skew, ours=False))
             self._newest_stamp = 0.0
         return [self._released(message, old_skew, old_correction) for message in held]
@@ -289,3 +295,23 @@ class ClockGate:
     def _note_step(self, step: ClockStep) -> None:
         self.steps.append(step)
         self.clock.steps_seen += 1
+
+
+def clock_sentence(skew_seconds: float) -> str | None:
+    """That the PBX's clock and ours differ, and whose move it is; None while they agree."""
+    if abs(skew_seconds) <= AGREE_SECONDS:
+        return None
+    way = "ahead of" if skew_seconds > 0 else "behind"
+    return (
+        f"The phone system's clock is {_spoken(abs(skew_seconds))} {way} ours: "
+        "times are corrected by that, but recordings and event logs of the phone system bear its own. "
+        "Let both machines take their time from the network (NTP)."
+    )
+
+
+def _spoken(seconds: float) -> str:
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size:
+            count = round(seconds / size)
+            return f"{count} {unit}{'s' if count != 1 else ''}"
+    return f"{seconds:.1f} seconds"

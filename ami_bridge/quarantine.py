@@ -171,9 +171,12 @@ class LinkSession:
         """
         newest, read_at = self.clock_seconds, self.clock_read_at
         latest = newest + max(0.0, arrived_at - read_at) + CLOCK_TOLERANCE_SECONDS
-        if newest and not newest - CLOCK_TOLERANCE_SECONDS <= stamp <= latest:
-            if abs((stamp - arrived_at) - (newest - read_at)) > CLOCK_TOLERANCE_SECONDS:
-                return False
+        if (
+            newest
+            and not newest - CLOCK_TOLERANCE_SECONDS <= stamp <= latest
+            and abs((stamp - arrived_at) - (newest - read_at)) > CLOCK_TOLERANCE_SECONDS
+        ):
+            return False
         self._strange_count = 0
         self._read_clock(stamp, arrived_at)
         return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from ami_bridge.legacy_text import UNREADABLE
 from ami_bridge.message import Message
 from telephony import signals as s
 from telephony.facts import CONSENTS, HIGHEST_RATING, LOWEST_RATING
@@ -35,7 +36,9 @@ def clean_number(raw: str) -> str:
 
 
 def clean_name(raw: str) -> str:
-    """A display name without control characters."""
+    """A display name without control characters; empty when it came in letters that nobody can read."""
+    if UNREADABLE in raw:
+        return ""
     text = (raw if raw.isprintable() else raw.translate(_CONTROL)).strip()[:NAME_LIMIT]
     return "" if text == "<unknown>" else text
 
@@ -276,6 +279,23 @@ def _conference(make: Callable[[float, s.Look, str], s.Signal]) -> Callable[[Mes
     return function
 
 
+def _meetme_join(message: Message) -> Iterator[s.Signal]:
+    """The older conference application mixes outside of the PBX's bridges, so the room itself stands for one."""
+    seen, room = look(message.fields), clean_name(message.get("Meetme"))
+    if seen is not None and room:
+        at = moment_of(message)
+        yield s.BridgeEntered(at, seen, f"meetme {room}", "conference")
+        yield s.ConferenceJoined(at, seen, room)
+
+
+def _meetme_leave(message: Message) -> Iterator[s.Signal]:
+    seen, room = look(message.fields), clean_name(message.get("Meetme"))
+    if seen is not None and room:
+        at = moment_of(message)
+        yield s.BridgeLeft(at, seen, f"meetme {room}", "conference")
+        yield s.ConferenceLeft(at, seen, room)
+
+
 def _shutdown(message: Message) -> Iterator[s.Signal]:
     yield s.PbxStopped(moment_of(message))
 
@@ -313,6 +333,8 @@ TRANSLATIONS: dict[str, Callable[[Message], Iterator[s.Signal]]] = {
     "Cdr": _cdr,
     "ConfbridgeJoin": _conference(s.ConferenceJoined),
     "ConfbridgeLeave": _conference(s.ConferenceLeft),
+    "MeetmeJoin": _meetme_join,
+    "MeetmeLeave": _meetme_leave,
     "Shutdown": _shutdown,
 }
 

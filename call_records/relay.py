@@ -36,7 +36,9 @@ LINKS_CHANNEL = "switchhook_links"
 NOTICES = 1_000  # waiting ones; when more come, everything is read again instead
 LOOK_SECONDS = 10.0  # a connection cut without a word is noticed by this question
 RECONNECT_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)  # the last one repeats; the page says meanwhile how old it is
-HEALTHY_SECONDS = 10.0  # a connection that lasted so long was well: the next loss begins with the short pauses again
+HEALTHY_SECONDS = (
+    10.0  # a connection that lasted so long was well: the next loss begins with the short pauses again
+)
 CLOSE_SECONDS = 2.0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -12,14 +13,30 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from telephony.errors import OurMistake
+from telephony.errors import NeedsPerson, OurMistake
+
+log = structlog.get_logger(__name__)
 
 UPGRADE_LOCK = 0x5377_6974_6368  # "Switch"; any number nobody else on this database takes
 UPGRADE_STATEMENT = "300s"  # an index on a million calls takes seconds; this is for slow disks
 
 
+class NewerDatabase(NeedsPerson):
+    """The database was made by a newer release, whose tables this one does not know (a downgrade)."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(
+            f"This database was made by a newer Switchhook (its tables are {revision}, this release knows "
+            f"{newest_revision()}).",
+            remedy="Install that release again, or restore the backup that was made before it into an empty database.",
+        )
+
+
 async def upgrade(engine: AsyncEngine) -> None:
-    """Take the schema to this release in one transaction. A second process waits, then finds nothing to do."""
+    """Take the schema to this release in one transaction. A second process waits, then finds nothing to do.
+
+    Raises NewerDatabase where a newer release was there before.
+    """
     async with engine.begin() as connection:
         await connection.execute(text(f"SET LOCAL statement_timeout = '{UPGRADE_STATEMENT}'"))
         await connection.execute(text(f"SET LOCAL lock_timeout = '{UPGRADE_STATEMENT}'"))
@@ -42,6 +59,13 @@ def present_revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+def refuse_newer(revision: str | None) -> None:
+    """Raise NewerDatabase for a step that this release does not know."""
+    if revision is not None and revision not in known_revisions():
+        raise NewerDatabase(revision)
+
+
+@cache
 def known_revisions() -> frozenset[str]:
     """Every step this release knows."""
     return frozenset(step.revision for step in ScriptDirectory.from_config(_config()).walk_revisions())
@@ -55,7 +79,11 @@ def upgrade_to(connection: Connection, revision: str) -> None:
 
 
 def _upgrade_to_head(connection: Connection) -> None:
+    before = present_revision(connection)
+    refuse_newer(before)
     upgrade_to(connection, "head")
+    if before != newest_revision():
+        log.info("database_migrated", before=before or "empty", after=newest_revision())
 
 
 def _config() -> Config:

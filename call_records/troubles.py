@@ -14,7 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from telephony.errors import NeedsPerson, OurMistake, SwitchhookError, TryLater
 
-_AWAY = ("The database does not answer.", "Check that PostgreSQL runs and that DATABASE_URL names it.")
+_AWAY = ("The database does not answer.", "Check that PostgreSQL runs and that [database] url names it.")
 _SLOW = (
     "The database took too long to answer.",
     "Look at its load and its disk; the request can be repeated.",
@@ -41,15 +41,20 @@ TROUBLES: tuple[tuple[str, type[SwitchhookError], str, str], ...] = (
     ),
     ("53", TryLater, "The database is short of memory or disk.", "Look at the machine it runs on."),
     ("58", TryLater, "The database cannot read or write its files.", "Look at its log and its disk."),
-    ("28", NeedsPerson, "The database refuses our name or password.", "Correct them in DATABASE_URL."),
+    (
+        "28",
+        NeedsPerson,
+        "The database refuses our name or password.",
+        "Correct them in [database] url; @, : and / in a password are written %40, %3A and %2F.",
+    ),
     (
         "3D000",
         NeedsPerson,
-        "The database named in DATABASE_URL does not exist.",
-        "Create it with `createdb`.",
+        "The database named in [database] url does not exist.",
+        "Create it: createdb -O USER NAME (docs/reference/database.md).",
     ),
     ("42501", NeedsPerson, "The database does not give us the right to do this.", "Make our role its owner."),
-    ("25006", NeedsPerson, "The database is read-only.", "Point DATABASE_URL at the primary server."),
+    ("25006", NeedsPerson, "The database is read-only.", "Point [database] url at the primary server."),
     ("42", NeedsPerson, "The database's tables are not those of this release.", "Run `switchhook migrate`."),
 )
 """SQLSTATE or its beginning → whose move it is, what to say, the remedy. First match wins."""

@@ -44,13 +44,18 @@ from switchhook.bridge import Bridge, RecordingDesk
 from switchhook.caller_lookup import BookLookup
 from switchhook.cel_sources import cel_source
 from switchhook.doctor import link_to
+from switchhook.endpoint_keeper import EndpointKeeper
 from switchhook.meters import ServiceMeters
+from switchhook.numbering import numbering_of
+from switchhook.opening import open_store
+from switchhook.pbx_details import PbxInquiry
 from switchhook.recording_line import RecordingLine
+from switchhook.reloading import Reloader
 from switchhook.roster_line import RosterLine
+from switchhook.service_database import cluster_in
 from switchhook.setting_tables import PbxSettings
 from switchhook.settings import Settings, machine_time_zone
 from telephony.errors import SwitchhookError, TryLater
-from telephony.numbers import Numbering
 from telephony.staff import Role
 from web.app import create_app
 from web.server import serve
@@ -82,6 +87,9 @@ class Service:
     line: RecordingLine | None = None
     """The way of recordings; None in a process that only serves pages."""
     bridges: dict[str, Bridge] = field(default_factory=dict)
+    endpoints: dict[str, EndpointKeeper] = field(default_factory=dict)
+    """Whose endpoints these are, by PBX."""
+    inquiries: dict[str, PbxInquiry] = field(default_factory=dict)
     names: FastAgiServer | None = None
     """Tells the PBX who calls; None when it was not asked for."""
     web_port: int | None = None
@@ -108,6 +116,7 @@ class Service:
             for bridge in self.bridges.values()
             if bridge.cel_problem
         ]
+        told += [problem for inquiry in self.inquiries.values() if (problem := inquiry.problem())]
         told += self.line.troubles() if self.line else ()
         told += [self.names.problem] if self.names and self.names.problem else []
         return told
@@ -129,6 +138,7 @@ async def _run(settings: Settings, only: Part | None) -> None:
 
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, told_to_stop)
+    loop.add_signal_handler(signal.SIGHUP, Reloader(settings))
     await serve_until(stop, settings, only=only, started=_tell_started)
 
 
@@ -206,8 +216,8 @@ async def open_service(settings: Settings, only: Part | None) -> AsyncIterator[S
 
 async def migrate(settings: Settings) -> None:
     """Bring the tables to this release and stop."""
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(open_records(await _database(stack, settings)))
+    async with open_store(settings):
+        pass
 
 
 async def _try_upgrade(service: Service) -> None:
@@ -240,7 +250,7 @@ async def _hand_over_rest(spool: SpoolingJournal) -> None:
 async def _database(stack: AsyncExitStack, settings: Settings) -> str:
     if settings.database.url is not None:
         return settings.database.url.get_secret_value()
-    server = EmbeddedPostgres(_state_dir(settings) / "postgres")
+    server = EmbeddedPostgres(cluster_in(_state_dir(settings)))
     url = await server.start()
 
     async def stop_server() -> None:
@@ -302,13 +312,19 @@ def _start_parts(
         once_stored(service.store.reviews.picks.run, "review picks")
         once_stored(Bookkeeper(service.store.engine, steps_for(service.store.home)).run, "book")
         once_stored(service.store.missed.run, "missed calls")
+        for pbx in service.settings.pbx:
+            keeper = EndpointKeeper(numbering_of(pbx), pbx.phones, service.store.endpoints)
+            service.endpoints[pbx.id] = keeper
         if (names := _names_on_handsets(service)) is not None:
             running.append(tasks.create_task(names.keep_serving(), name="names on handsets"))
         for pbx in service.settings.pbx:
             actions = ActionChannel(link_to(pbx))
             bridge = _bridge(service, pbx, service.spool, actions)
-            roster = RosterLine(actions, numbering_of(pbx), service.store, service.board)
+            keeper = service.endpoints[pbx.id]
+            roster = RosterLine(actions, bridge, keeper, service.store, service.board)
             once_stored(roster.run, f"phones {pbx.id}")
+            inquiry = _inquiry(service, pbx, bridge, actions)
+            running.append(tasks.create_task(inquiry.run(), name=f"details {pbx.id}"))
             work = bridge.run(service.store_ready, tell_link_elsewhere=only == "bridge")
             running.append(tasks.create_task(work, name=f"bridge {pbx.id}"))
     if only == "bridge":
@@ -324,7 +340,10 @@ def _names_on_handsets(service: Service) -> FastAgiServer | None:
     if wanted.port is None and wanted.socket is None:
         return None
     service.names = FastAgiServer(
-        {pbx.id: BookLookup(service.store, numbering_of(pbx)) for pbx in service.settings.pbx},
+        {
+            pbx_id: BookLookup(service.store, keeper.current_numbering)
+            for pbx_id, keeper in service.endpoints.items()
+        },
         host=wanted.host,
         port=wanted.port,
         unix_socket=wanted.socket,
@@ -342,10 +361,32 @@ async def _once_stored(service: Service, part: Callable[[], Awaitable[None]]) ->
 def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal, actions: ActionChannel) -> Bridge:
     observer = Observer(link_to(pbx), wanted=WANTED, only_with=WANTED_ONLY_WITH)
     bridge = Bridge(
-        observer, numbering_of(pbx), service.store, service.board, spool, cel_source(pbx), actions=actions
+        observer,
+        numbering_of(pbx),
+        service.store,
+        service.board,
+        spool,
+        cel_source(pbx),
+        actions=actions,
+        endpoints=service.endpoints[pbx.id],
+        clock_correction=observer.clock_correction,
     )
     service.bridges[pbx.id] = bridge
     return bridge
+
+
+def _inquiry(service: Service, pbx: PbxSettings, bridge: Bridge, actions: ActionChannel) -> PbxInquiry:
+    def count_phones() -> int:
+        return sum(phone.pbx == pbx.id for phone in service.board.phones())
+
+    service.inquiries[pbx.id] = PbxInquiry(
+        pbx.id,
+        actions,
+        count_phones=count_phones,
+        newest_cel_at=lambda: bridge.newest_cel_at,
+        has_cel=pbx.cel_file is not None or pbx.cel_url is not None,
+    )
+    return service.inquiries[pbx.id]
 
 
 def home_of(settings: Settings) -> Home:
@@ -355,18 +396,6 @@ def home_of(settings: Settings) -> Home:
         return Home(zone=zone)
     first = settings.pbx[0]
     return Home(first.default_region, first.area_code or "", first.outside_prefix or "", zone)
-
-
-def numbering_of(pbx: PbxSettings) -> Numbering:
-    """How this PBX numbers its phones and lines."""
-    return Numbering(
-        pbx=pbx.id,
-        extensions=pbx.extensions,
-        trunks=pbx.trunks,
-        region=pbx.default_region,
-        area_code=pbx.area_code or "",
-        outside_prefix=pbx.outside_prefix or "",
-    )
 
 
 def _started(service: Service, started: Callable[[Service], None] | None) -> None:
@@ -384,6 +413,7 @@ def pages_of(settings: Settings, setup_code: str) -> WebSettings:
         region=settings.pbx[0].default_region if settings.pbx else None,
         mask_numbers_for=frozenset(map(Role, settings.web.mask_numbers_for)),
         version=__version__,
+        numberings=tuple(map(numbering_of, settings.pbx)),
     )
 
 
@@ -407,6 +437,7 @@ async def _serve(
         web_settings,
         registry=registry,
         troubles=service.troubles,
+        pbx_details=lambda: [inquiry.details() for inquiry in service.inquiries.values()],
         control=RecordingDesk(service.bridges) if service.spool is not None else None,
         uploads=_uploads(service),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -21,12 +21,14 @@ import structlog
 from ami_bridge.actions import Action, ActionChannel, ChannelGone
 from ami_bridge.backfill import WINDOW_SECONDS, CelGroup, Sweep
 from ami_bridge.cel import CelRow
+from ami_bridge.cel_clock import CelInOurTime
 from ami_bridge.stream import LinkUp, Observed, SnapshotEnd, StreamItem
 from call_records.database import RecordsStore
 from call_records.journal import OpenCall
 from call_records.live import LiveBoard
 from call_records.spool import SpoolingJournal
-from switchhook.teller import Teller, cel_lines
+from switchhook.endpoint_keeper import EndpointKeeper
+from switchhook.teller import CLOCK_SET, Teller, cel_lines
 from telephony.errors import NeedsPerson, SwitchhookError, TryLater
 from telephony.events import CallEvent, EventKind
 from telephony.facts import Certainty, State
@@ -46,6 +48,7 @@ CEL_SECONDS = (
 # The observer hands over what one read of the socket brought, forty messages at a call's beginning. Between them the
 # event loop gets these turns, or the card would wait for the last one and its lines: the board's reader, the stream.
 TURNS_FOR_CARDS = 2
+CEL_REMEDY = "Let the user who runs Switchhook read it (the group asterisk), or correct cel_file; ask: switchhook doctor."
 KNOWN_AT_ONCE = 5_000  # channels asked for in one query
 
 
@@ -85,15 +88,20 @@ class Bridge:
         cel: CelSource | None = None,
         *,
         actions: ActionChannel | None = None,
+        endpoints: EndpointKeeper | None = None,
+        clock_correction: Callable[[], float] = lambda: 0.0,
         sweep_after_gap_seconds: float = SWEEP_AFTER_GAP_SECONDS,
     ) -> None:
+        """`clock_correction`: what is taken from the PBX's times to make them ours, in seconds."""
         self.feed = feed
         self.teller = Teller(numbering)
-        self._numbering = numbering
+        self._endpoints = endpoints
+        if endpoints is not None:
+            endpoints.follow(lambda: self.numbering)
         self._store = store
         self._board = board
         self._spool = spool
-        self._cel = cel
+        self._cel = CelInOurTime(cel, clock_correction) if cel is not None else None
         self._actions = actions
         self._sweep = Sweep()
         self._sweep_now = asyncio.Event()
@@ -103,13 +111,26 @@ class Bridge:
         """Messages that broke the teller: each is a fault of ours, logged with its trace."""
         self.swept = 0
         """Calls that the sweep told or corrected from CEL."""
+        self.newest_cel_at: float | None = None
+        """Time of the newest row that was read of CEL (Unix seconds); None before the first."""
         self.cel_problem: str | None = None
         """Why CEL could not be read last, in one sentence; None when all is well or there is none."""
 
     @property
     def pbx(self) -> str:
         """The PBX's short name."""
-        return self._numbering.pbx
+        return self.numbering.pbx
+
+    @property
+    def numbering(self) -> Numbering:
+        """How the PBX numbers its phones and lines, as calls and its own lists have shown it."""
+        return self.teller.tracker.numbering
+
+    async def use_numbering(self, numbering: Numbering) -> None:
+        """Tell by this one from now on, the calls of this moment too."""
+        if numbering != self.numbering:
+            self.teller.tracker.use_numbering(numbering)
+            await self._keep(self.teller.rest(time.time() - 1.0))
 
     async def run(self, store_ready: asyncio.Event, *, tell_link_elsewhere: bool = False) -> None:
         """Observe until cancelled. `store_ready` is set once the tables are those of this release."""
@@ -181,6 +202,8 @@ class Bridge:
             try:
                 unfinished = await self._store.journal.unfinished(self.pbx)
                 told_until = await self._store.journal.told_until(self.pbx)
+                if self._endpoints is not None:
+                    self.teller.tracker.use_numbering(await self._endpoints.read())
                 break
             except SwitchhookError as trouble:
                 log.warning("open_calls_unread", pbx=self.pbx, problem=str(trouble), remedy=trouble.remedy)
@@ -214,6 +237,7 @@ class Bridge:
             try:
                 async with asyncio.timeout(CEL_SECONDS):
                     rows = await self._cel.since(self.teller.context_from(item.at.timestamp()))
+                    self._note_newest(rows)
                     told = await self._known({row.look.uid for row in rows})
             except (OSError, SwitchhookError, TimeoutError) as trouble:
                 self._cel_trouble(trouble)  # the sweep tells them once it can
@@ -302,6 +326,7 @@ class Bridge:
         """
         now = time.time()
         rows = await cel.unread(now - WINDOW_SECONDS)
+        self._note_newest(rows)
         groups = self._sweep.settled(rows, now, self.teller.lives)
         try:
             changes = await self._missing(groups, now)
@@ -334,26 +359,35 @@ class Bridge:
 
     def _tell_from_cel(self, group: CelGroup, now: float) -> list[CallChange]:
         lines = [*cel_lines(group.rows), {"t": group.last_at, "mark": "gone"}]
-        told = Teller(self._numbering).tell_again(lines)
+        told = Teller(self.numbering).tell_again(lines)
         return [_with_trace_of(change, [*lines, {"t": now, "mark": "cel"}]) for change in told]
 
     def _refined(self, call: OpenCall, group: CelGroup, now: float) -> list[CallChange]:
         """The call told again with the CEL rows of the time after its last message."""
+        if any(line.get("mark") == CLOCK_SET for line in call.trace):
+            return []  # the log's times before and after do not go together
         heard = [float(line["t"]) for line in call.trace if "h" in line and not _is_answer(line)]
         after = max(heard, default=0.0)
-        fresh = cel_lines(row for row in group.rows if row.at > after and row.look.uid in call.aliases)
+        later = (row.not_before(after) for row in group.rows if row.look.uid in call.aliases)
+        fresh = cel_lines(row for row in later if row.at > after)
         if not fresh:
             return []
         mark = {"t": now, "mark": "cel"}
-        told = Teller(self._numbering, dict.fromkeys(call.aliases, call.id)).tell_again([*call.trace, *fresh])
+        told = Teller(self.numbering, dict.fromkeys(call.aliases, call.id)).tell_again([*call.trace, *fresh])
         own = [change for change in told if change.facts.id == call.id and change.facts.ended]
         return [replace(change, events=(), absorbed=(), trace=(*fresh, mark)) for change in own]
 
     def _cel_trouble(self, trouble: Exception) -> None:
         problem = str(trouble) or "The channel event log did not answer in time."
+        remedy = getattr(trouble, "remedy", None) or CEL_REMEDY
         if problem != self.cel_problem:
-            log.warning("cel_unreadable", pbx=self.pbx, problem=problem)
+            log.warning("cel_unreadable", pbx=self.pbx, problem=problem, remedy=remedy)
         self.cel_problem = problem
+
+    def _note_newest(self, rows: Sequence[CelRow]) -> None:
+        newest = max((row.at for row in rows), default=None)
+        if newest is not None:
+            self.newest_cel_at = max(newest, self.newest_cel_at or newest)
 
 
 class RecordingDesk:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from ami_bridge.cel import CelRow, row_of
+from ami_bridge.cel import CelReader, CelRow
 from ami_bridge.cel_file import CelFile
-from call_records.cel_table import CelTable
+from call_records.log_tables import CEL, LogTable, open_log_table
 from switchhook.bridge import CelSource
 from switchhook.setting_tables import PbxSettings
+from telephony.errors import NeedsPerson
 
 
 class CelFromFile:
@@ -24,24 +25,38 @@ class CelFromFile:
 
     async def since(self, moment: float) -> Sequence[CelRow]:
         """All rows not older than that moment."""
+        await asyncio.to_thread(self._refuse_absent)
         earlier, rows = await asyncio.to_thread(self._file.rows_since, moment, moment)
         return [*earlier, *rows]
 
     async def unread(self, since: float) -> Sequence[CelRow]:
         """Rows appended since the last time."""
+        await asyncio.to_thread(self._refuse_absent)
         return await asyncio.to_thread(self._file.unread, since)
+
+    def _refuse_absent(self) -> None:
+        """Neither the file nor the one that logrotate put away: nothing was ever written there."""
+        path = self._file.path
+        if not path.exists() and not path.with_name(path.name + ".1").exists():
+            raise NeedsPerson(
+                f"There is no file {path}.",
+                remedy="Asterisk makes it at the first call once CEL is loaded; else correct cel_file.",
+            )
 
 
 class CelFromTable:
     """A table as `cel_pgsql` or `cel_odbc` fills it."""
 
-    def __init__(self, table: CelTable) -> None:
+    def __init__(self, table: LogTable) -> None:
         self._table = table
+        self._reader = CelReader()
         self._seen_until: float | None = None
 
     async def since(self, moment: float) -> Sequence[CelRow]:
         """All rows not older than that moment."""
-        return [row for cells in await self._table.rows_since(moment) if (row := row_of(cells)) is not None]
+        cells = await self._table.rows_since(moment)
+        rows = sorted(self._reader.rows_from(cells), key=_place)
+        return [row for row in rows if row.at >= moment]
 
     async def unread(self, since: float) -> Sequence[CelRow]:
         """Rows newer than the newest one seen; late ones of the last moments may come twice, which changes nothing."""
@@ -51,10 +66,18 @@ class CelFromTable:
         return rows
 
 
+_LAST = {"HANGUP": 1, "CHAN_END": 2, "LINKEDID_END": 3}
+
+
+def _place(row: CelRow) -> tuple[float, int]:
+    """By time. Rows of one moment come out of a table without numbers in any order: a channel's end is its last."""
+    return row.at, _LAST.get(row.kind, 0) if "id" not in row.cells else 0
+
+
 def cel_source(pbx: PbxSettings) -> CelSource | None:
     """Where this PBX's CEL is read; None when no place is configured."""
     if pbx.cel_url is not None:
-        return CelFromTable(CelTable(pbx.cel_url.get_secret_value(), pbx.cel_table))
+        return CelFromTable(open_log_table(pbx.cel_url.get_secret_value(), pbx.cel_table, CEL))
     if pbx.cel_file is not None:
         return CelFromFile(CelFile(pbx.cel_file))
     return None

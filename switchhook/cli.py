@@ -99,6 +99,22 @@ class Role(StrEnum):
     ADMINISTRATOR = "administrator"
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"switchhook {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and stop."),
+    ] = False,
+) -> None:
+    del version
+
+
 def main() -> None:
     """The console script."""
     sys.exit(run_command(sys.argv[1:]))
@@ -107,7 +123,7 @@ def main() -> None:
 def run_command(arguments: Sequence[str]) -> int:
     """Carry out one command line and return its exit code; every failure is told in words on standard error."""
     try:
-        done = app(list(arguments), prog_name="switchhook", standalone_mode=False)
+        done = app(_with_any_call(arguments), prog_name="switchhook", standalone_mode=False)
     except typer.TyperException as mistake:
         print(f"switchhook: {_usage_words(mistake)}", file=sys.stderr)
         print("  See: switchhook --help, or switchhook COMMAND --help.", file=sys.stderr)
@@ -122,6 +138,14 @@ def run_command(arguments: Sequence[str]) -> int:
     except Exception as mistake:  # the last line of defence: a person gets a sentence, not a traceback
         return _tell_unexpected(mistake)
     return done if isinstance(done, int) else 0
+
+
+def _with_any_call(arguments: Sequence[str]) -> list[str]:
+    """`--test-call` alone means any extension; the library knows no option whose value may be left out."""
+    given: list[str] = []
+    for word, following in zip(arguments, [*arguments[1:], "-"], strict=True):
+        given.append(f"{word}=any" if word == "--test-call" and following.startswith("-") else word)
+    return given
 
 
 def _usage_words(mistake: typer.TyperException) -> str:
@@ -198,29 +222,51 @@ def init(
         str | None, typer.Option(help="Address Switchhook connects from, as Asterisk sees it.")
     ] = None,
     region: Annotated[str | None, typer.Option(help="Country of the PBX, two letters.")] = None,
+    time_zone: Annotated[str | None, typer.Option(help="The office's time zone, as Europe/Riga.")] = None,
+    outside_prefix: Annotated[str | None, typer.Option(help="Digits dialled to get a line.")] = None,
     variant: Annotated[
         Variant, typer.Option(help="Which Asterisk the printed lines are for.")
     ] = Variant.PLAIN,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing; take flags and defaults.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     test: Annotated[bool, typer.Option(help="Try to reach the PBX afterwards.")] = True,
+    directory: Annotated[
+        Path | None, typer.Option("--write", help="Write the lines Asterisk needs as files into it.")
+    ] = None,
 ) -> None:
     """Ask a few questions, write the configuration, print the lines Asterisk needs."""
     from switchhook.init import Answers, write
 
-    given = Answers(pbx=pbx, host=host, port=port, username=username, permit=permit, region=region)
-    write(config, given, variant=variant.value, ask=not yes and sys.stdin.isatty(), force=force, test=test)
+    given = Answers(
+        pbx=pbx,
+        host=host,
+        port=port,
+        username=username,
+        permit=permit,
+        region=region,
+        time_zone=time_zone,
+        outside_prefix=outside_prefix,
+    )
+    ask = not yes and sys.stdin.isatty()
+    write(config, given, variant=variant.value, ask=ask, force=force, test=test, directory=directory)
 
 
 @app.command()
 def doctor(
     config: Config = None,
     form: Annotated[ReportForm, typer.Option("--format", help="text or json.")] = ReportForm.TEXT,
+    test_call: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[EXTENSION]",
+            help="Wait for a call (of that extension, or any) and prove the way from event to recording.",
+        ),
+    ] = None,
 ) -> None:
     """Try everything that can be reached and name each fault with its remedy."""
     from switchhook.doctor import examine_and_print
 
-    _finish(examine_and_print(config, as_json=form is ReportForm.JSON))
+    _finish(examine_and_print(config, as_json=form is ReportForm.JSON, test_call=test_call))
 
 
 @app.command()
@@ -238,13 +284,18 @@ def replay(
         str | None, typer.Option(help="Endpoints that are trunks (regular expression).")
     ] = None,
     cel: Annotated[list[Path] | None, typer.Option(help="CEL as CSV, to close gaps.")] = None,
+    phones: Annotated[
+        list[str] | None, typer.Option(help="Whose phones endpoints are: alice=101,bob=102.")
+    ] = None,
 ) -> None:
     """Tell the calls of captured AMI streams. Needs no configuration, database or network."""
     if not files and not cel:
         raise typer.BadParameter("name at least one capture, or --cel FILE.csv")
     for pattern in (extensions, trunks):
         _check_pattern(pattern or "")
-    _finish(_do("switchhook.replay", "main", files or [], form.value, extensions, trunks, cel or []))
+    _finish(
+        _do("switchhook.replay", "main", files or [], form.value, extensions, trunks, cel or [], phones or [])
+    )
 
 
 def _check_pattern(pattern: str) -> None:
@@ -283,7 +334,9 @@ def trace(
     ] = None,
     raw_numbers: Annotated[
         bool,
-        typer.Option("--raw-numbers", help="Keep numbers and names as they are (with --raw, --capture)."),
+        typer.Option(
+            "--raw-numbers", help="Keep numbers and names as they are, in what is printed or written."
+        ),
     ] = False,
 ) -> None:
     """Tell in words what was heard of a call: the facts that made it what it is."""
@@ -415,7 +468,7 @@ def rotate_keys(config: Config = None) -> None:
     _finish(_do("switchhook.storage_commands", "rotate_keys", _settings(config)))
 
 
-@app.command()
-def version() -> None:
+@app.command("version")
+def version_command() -> None:
     """Print the version."""
     print(f"switchhook {__version__}")

@@ -10,31 +10,32 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-from ami_bridge import agi_doctor
+from ami_bridge import agi_doctor, doctor_sight
 from ami_bridge import doctor as pbx_doctor
 from ami_bridge.connection import PbxLink
 from call_records.recordings.places import place_of
 from call_records.recordings.settings import AudioSettings
 from switchhook import settings as settings_module
 from switchhook.audio import audio_settings
+from switchhook.doctor_cel import examine_cel, group_remedy
+from switchhook.doctor_database import examine_database
+from switchhook.doctor_endpoints import examine_endpoints
+from switchhook.doctor_findings import Finding, Level, guarded, stumbled
+from switchhook.doctor_web import examine_web
+from switchhook.numbering import numbering_of
 from switchhook.setting_mistakes import BadSettings
 from switchhook.setting_secrets import default_state_dir
-from switchhook.setting_tables import DatabaseSettings, PbxSettings, WebSettings
+from switchhook.setting_tables import DatabaseSettings, PbxSettings
 from switchhook.settings import Settings
-from telephony.errors import SwitchhookError
 
 OLDEST_PYTHON = (3, 11)  # StrEnum, TaskGroup, tomllib
-OLDEST_POSTGRESQL = 150000  # server_version_num; 15 is what Debian 12 brings and the oldest that is tried
 
 LOW_DISK_BYTES = 1 << 30  # 1 GiB: a busy office of 100 people writes about that in a month, recordings apart
 FULL_DISK_BYTES = 100 << 20  # 100 MiB: PostgreSQL stops when its next log segments (16 MiB each) do not fit
@@ -42,8 +43,8 @@ FULL_DISK_BYTES = 100 << 20  # 100 MiB: PostgreSQL stops when its next log segme
 AUDIO_BYTES_PER_HOUR = 9_500_000  # Opus at some 21 kbit/s
 STORAGE_SECONDS = 30  # longer than the storage's own limits, which say more
 
+WATCH_SECONDS = 100  # calls that stand are watched for a minute
 PBX_SECONDS = 30  # connect, log in and a dozen actions; a healthy PBX takes one
-DATABASE_SECONDS = 10  # connect and three queries; a healthy server takes a tenth of a second
 
 NEEDED = (
     "panoramisk",
@@ -61,75 +62,45 @@ NEEDED = (
 )
 
 
-class Level(StrEnum):
-    """How bad it is. Only faults make the command fail."""
+def examine_and_print(config: Path | None, *, as_json: bool = False, test_call: str | None = None) -> int:
+    """Examine, print the report to standard output, return the exit code: 1 when there is a fault.
 
-    FINE = "fine"
-    NOTICE = "notice"
-    FAULT = "fault"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at."""
-
-    level: Level
-    area: str
-    """Where: settings, machine, state, database, web, or a PBX by its id."""
-    what: str
-    """What was found, one sentence."""
-    remedy: str | None = None
-    """What to do about it, one sentence."""
-
-
-def examine_and_print(config: Path | None, *, as_json: bool = False) -> int:
-    """Examine, print the report to standard output, return the exit code: 1 when there is a fault."""
-    findings = asyncio.run(examine(config))
+    `test_call` is the extension that will call or be called, `any` for whichever it is.
+    """
+    findings = asyncio.run(_examine_with_call(config, test_call))
     print(_as_json(findings) if as_json else _as_text(findings))
     return int(any(finding.level is Level.FAULT for finding in findings))
 
 
+async def _examine_with_call(config: Path | None, test_call: str | None) -> list[Finding]:
+    findings = await examine(config)
+    if test_call is None:
+        return findings
+    from switchhook.trial_call import ANY, try_call
+
+    try:
+        settings = settings_module.load_for_observing(config)
+    except BadSettings as mistake:
+        return [*findings, Finding(Level.FAULT, "test call", str(mistake), mistake.remedy)]
+    return [*findings, *await try_call(settings, None if test_call == ANY else test_call)]
+
+
 async def examine(config: Path | None) -> list[Finding]:
     """Everything that can be reached, in the order in which a person would mend it."""
-    findings = list(_guarded("machine", _machine))
+    findings = list(guarded("machine", _machine))
     try:
         settings = settings_module.load(config)
     except BadSettings as mistake:
         return [*findings, Finding(Level.FAULT, "settings", str(mistake), mistake.remedy)]
     findings += _settings(settings, config)
-    findings += _guarded("state", lambda: _state(settings.database))
-    findings += [finding async for finding in _database(settings.database)]
+    findings += guarded("state", lambda: _state(settings.database))
+    findings += [finding async for finding in examine_database(settings)]
     findings += [finding async for finding in _recordings(settings)]
-    findings += _guarded("web", lambda: _web(settings.web))
+    findings += guarded("web", lambda: examine_web(settings.web))
     findings += await _handsets(settings)
-    for report in await asyncio.gather(*(examine_pbx(pbx) for pbx in settings.pbx)):
+    for report in await asyncio.gather(*(_whole_pbx(pbx) for pbx in settings.pbx)):
         findings += report
     return findings
-
-
-def _guarded(area: str, examination: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    try:
-        yield from examination()
-    except Exception as mistake:  # the doctor must finish his round
-        yield _stumbled(area, mistake)
-
-
-def _stumbled(area: str, mistake: BaseException) -> Finding:
-    if isinstance(mistake, SwitchhookError):
-        return Finding(Level.FAULT, area, str(mistake), mistake.remedy)
-    if isinstance(mistake, TimeoutError):
-        return Finding(
-            Level.FAULT,
-            area,
-            "It did not answer in time.",
-            "Check the address, the network and the firewall.",
-        )
-    return Finding(
-        Level.FAULT,
-        area,
-        f"{type(mistake).__name__}: {mistake}",
-        "See the message; report it if it says nothing.",
-    )
 
 
 def _machine() -> Iterator[Finding]:
@@ -173,7 +144,8 @@ def _settings(settings: Settings, config: Path | None) -> Iterator[Finding]:
                 Level.FAULT,
                 "settings",
                 f'The PBX "{pbx.id}" has no secret.',
-                "Set secret_file in its [[pbx]] table.",
+                "Set secret_file in its [[pbx]] table; where systemd hands the secret over as a credential, look at the "
+                "service's own log instead: journalctl -u switchhook.",
             )
     for pbx in settings.pbx:
         if pbx.secret_file is not None:
@@ -217,65 +189,6 @@ def _state(database: DatabaseSettings) -> Iterator[Finding]:
         yield Finding(Level.FINE, "state", f"{directory} can be written; {free >> 30} GiB are free.")
 
 
-async def _database(database: DatabaseSettings) -> AsyncIterator[Finding]:
-    if database.url is None:
-        yield Finding(
-            Level.FINE, "database", "Switchhook starts its own PostgreSQL; nothing to reach beforehand."
-        )
-        return
-    try:
-        async with asyncio.timeout(DATABASE_SECONDS):
-            for finding in await _server(database.url.get_secret_value()):
-                yield finding
-    except Exception as mistake:  # asyncpg has some forty kinds; all mean that the database cannot be used
-        told = _stumbled("database", mistake)
-        yield Finding(
-            told.level, "database", told.what, told.remedy if _is_ours(mistake) else _database_remedy(mistake)
-        )
-
-
-def _is_ours(mistake: BaseException) -> bool:
-    return isinstance(mistake, SwitchhookError | TimeoutError)
-
-
-def _database_remedy(mistake: BaseException) -> str:
-    if isinstance(mistake, OSError):
-        return "Start PostgreSQL, or correct the host and port in [database] url."
-    return "Correct the user, password or database name in [database] url."
-
-
-async def _server(url: str) -> list[Finding]:
-    import asyncpg
-
-    connection: Any = await asyncpg.connect(url.replace("postgresql+asyncpg://", "postgresql://"))
-    try:
-        number = int(await connection.fetchval("SHOW server_version_num"))
-        has_schema = await connection.fetchval("SELECT to_regclass('alembic_version') IS NOT NULL")
-        may_create = await connection.fetchval("SELECT has_schema_privilege(current_schema(), 'CREATE')")
-    finally:
-        await connection.close(timeout=1)
-    return list(_server_findings(number, has_schema=has_schema, may_create=may_create))
-
-
-def _server_findings(number: int, *, has_schema: bool, may_create: bool) -> Iterator[Finding]:
-    major = number // 10000
-    if number < OLDEST_POSTGRESQL:
-        yield Finding(
-            Level.FAULT, "database", f"PostgreSQL {major} is too old.", "Use PostgreSQL 15 or later."
-        )
-    else:
-        yield Finding(Level.FINE, "database", f"PostgreSQL {major} answers.")
-    if not may_create:
-        yield Finding(
-            Level.FAULT,
-            "database",
-            "The database user may not create tables.",
-            "As its owner: GRANT CREATE ON SCHEMA public TO that user.",
-        )
-    if not has_schema:
-        yield Finding(Level.NOTICE, "database", "The tables do not exist yet; the first start makes them.")
-
-
 async def _recordings(settings: Settings) -> AsyncIterator[Finding]:
     """Whether the PBX's files can be read and what is made of them can be kept."""
     for pbx in settings.pbx:
@@ -291,15 +204,15 @@ async def _recordings(settings: Settings) -> AsyncIterator[Finding]:
             )
     try:
         audio = audio_settings(settings)
-        for finding in _guarded("recordings", lambda: _audio_room(audio)):
+        for finding in guarded("recordings", lambda: _audio_room(audio)):
             yield finding
         if audio.s3 is not None:
             async with asyncio.timeout(STORAGE_SECONDS):
                 async for _ in place_of(audio).listed():
                     break
             yield Finding(Level.FINE, "recordings", f"The bucket {audio.s3.bucket} answers.")
-    except Exception as mistake:  # the doctor must finish his round
-        yield _stumbled("recordings", mistake)
+    except Exception as mistake:  # the doctor must finish the round
+        yield stumbled("recordings", mistake)
 
 
 def _recordings_dir(pbx_id: str, directory: Path) -> Finding:
@@ -315,8 +228,7 @@ def _recordings_dir(pbx_id: str, directory: Path) -> Finding:
             Level.FAULT,
             "recordings",
             f"The directory {directory} cannot be read.",
-            "Put the user who runs Switchhook into the group that owns it (often asterisk): "
-            "usermod -aG asterisk switchhook",
+            group_remedy(),
         )
     return Finding(Level.FINE, "recordings", f"{directory} can be read.")
 
@@ -348,23 +260,6 @@ def _audio_room(audio: AudioSettings) -> Iterator[Finding]:
         )
 
 
-def _web(web: WebSettings) -> Iterator[Finding]:
-    family = socket.AF_INET6 if ":" in web.host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((web.host, web.port))
-        except OSError as mistake:
-            yield Finding(
-                Level.NOTICE,
-                "web",
-                f"{web.host}:{web.port} cannot be listened on: {mistake.strerror}.",
-                "All is well if that is Switchhook itself, running; otherwise set [web] port or host.",
-            )
-            return
-    yield Finding(Level.FINE, "web", f"{web.host}:{web.port} is free.")
-
-
 async def _handsets(settings: Settings) -> list[Finding]:
     """Whether phones can show who calls, where that is wanted."""
     wanted = settings.handsets
@@ -383,9 +278,15 @@ async def _handsets(settings: Settings) -> list[Finding]:
                 if pbx.secret is not None:
                     each = await agi_doctor.examine_dialplan(link_to(pbx))
                     found.append(Finding(_LEVELS[each.level], pbx.id, each.what, each.remedy))
-    except Exception as mistake:  # the doctor must finish his round
-        return [_stumbled("handsets", mistake)]
+    except Exception as mistake:  # the doctor must finish the round
+        return [stumbled("handsets", mistake)]
     return found
+
+
+async def _whole_pbx(pbx: PbxSettings) -> list[Finding]:
+    """What its manager interface says, and its channel event log."""
+    over_ami, log = await asyncio.gather(examine_pbx(pbx), examine_cel(pbx))
+    return [*over_ami, *log]
 
 
 async def examine_pbx(pbx: PbxSettings) -> list[Finding]:
@@ -395,9 +296,23 @@ async def examine_pbx(pbx: PbxSettings) -> list[Finding]:
     try:
         async with asyncio.timeout(PBX_SECONDS):
             told = await pbx_doctor.examine(link_to(pbx))
-    except Exception as mistake:  # the doctor must finish his round
-        return [_stumbled(pbx.id, mistake)]
+            told += await examine_endpoints(link_to(pbx), numbering_of(pbx))
+    except Exception as mistake:  # the doctor must finish the round
+        return [stumbled(pbx.id, mistake)]
+    if not any(each.level is pbx_doctor.Level.FAULT for each in told):
+        told += await watch_pbx(pbx)
     return [Finding(_LEVELS[each.level], pbx.id, each.what, each.remedy) for each in told]
+
+
+async def watch_pbx(pbx: PbxSettings) -> list[pbx_doctor.Finding]:
+    """What is found by watching for a while: the clock, and whether calls are seen. For a PBX that lets us in."""
+    try:
+        async with asyncio.timeout(WATCH_SECONDS):
+            clock = await doctor_sight.examine_clock(link_to(pbx))
+            return clock + await doctor_sight.examine_sight(link_to(pbx))
+    except TimeoutError:
+        what = "Whether calls are seen could not be found out in time."
+        return [pbx_doctor.Finding(pbx_doctor.Level.WARN, what, "Run the doctor again.")]
 
 
 _LEVELS = {

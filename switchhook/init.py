@@ -9,23 +9,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import pwd
 import secrets
+import shutil
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from switchhook.pbx_config import render_manager_conf
-from switchhook.setting_mistakes import BadSettings
-from switchhook.setting_tables import PbxSettings
+from pydantic import BaseModel, ValidationError
+
+from switchhook.asterisk_blocks import Block, PbxAccess, blocks_for, print_blocks, reloads, write_blocks
+from switchhook.machine_place import propose_region, propose_time_zone
+from switchhook.setting_mistakes import FORMATS, BadSettings
+from switchhook.setting_tables import PbxSettings, WebSettings
 from switchhook.settings import load
 from telephony.errors import NeedsPerson, SwitchhookError
 
+SERVICE_USER = "switchhook"
 SECRET_BYTES = 24  # 192 bits; 32 characters, which every Asterisk takes on one line
-
-PLACES = {
-    "plain": ("/etc/asterisk/manager.conf", "asterisk -rx 'manager reload'"),
-    "freepbx": ("/etc/asterisk/manager_custom.conf", "asterisk -rx 'manager reload'"),
-}
-"""Where the lines go, and what makes Asterisk read them. FreePBX writes manager.conf itself and includes the other."""
 
 
 class AlreadyThere(NeedsPerson):
@@ -42,6 +45,8 @@ class Answers:
     username: str | None = None
     permit: str | None = None
     region: str | None = None
+    time_zone: str | None = None
+    outside_prefix: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +59,81 @@ class Plan:
     username: str
     permit: str
     region: str
+    time_zone: str
+    outside_prefix: str
 
 
-QUESTIONS = {
-    "pbx": ("A short name for this PBX", "hq"),
-    "host": ("Where is its manager interface (AMI)?", "127.0.0.1"),
-    "port": ("On which port?", "5038"),
-    "username": ("The name of the AMI user to make", "switchhook"),
-    "region": ("In which country does it stand (two letters)?", "RU"),
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One thing that is asked."""
+
+    text: str
+    default: Callable[[], str]
+    check: Callable[[str], str]
+    """The answer as it is kept. Raises ValueError with what is wrong with it."""
+
+
+def _field(table: type[BaseModel], name: str, value: object) -> str:
+    """Checked by the rule of the setting it becomes."""
+    try:
+        table.__pydantic_validator__.validate_assignment(table.model_construct(), name, value)
+    except ValidationError as mistake:
+        first = mistake.errors()[0]
+        if first["type"] == "value_error":
+            raise ValueError(f"it {first['msg'].removeprefix('Value error, ')}.") from mistake
+        raise ValueError(FORMATS.get(("pbx", name)) or first["msg"]) from mistake
+    return str(value)
+
+
+def _port(value: str) -> str:
+    if not value.isdecimal() or not 1 <= int(value) <= 65535:
+        raise ValueError("a port is a number from 1 to 65535; Asterisk's own is 5038.")
+    return value
+
+
+QUESTIONS: Mapping[str, Question] = {
+    "pbx": Question("A short name for this PBX", lambda: "hq", partial(_field, PbxSettings, "id")),
+    "host": Question(
+        "Where is its manager interface (AMI)?", lambda: "127.0.0.1", partial(_field, PbxSettings, "host")
+    ),
+    "port": Question("On which port?", lambda: "5038", _port),
+    "username": Question(
+        "The name of the AMI user to make", lambda: "switchhook", partial(_field, PbxSettings, "username")
+    ),
+    "region": Question(
+        "In which country does it stand (two letters)?",
+        lambda: propose_region() or FALLBACK_REGION,
+        lambda value: _field(PbxSettings, "default_region", value.upper()),
+    ),
+    "time_zone": Question(
+        "The office's time zone (as Europe/Riga)?",
+        lambda: propose_time_zone() or "",
+        lambda value: value and _field(WebSettings, "time_zone", value),
+    ),
+    "outside_prefix": Question(
+        "Digits dialled to get a line, such as 0 or 9 (Enter: none)",
+        lambda: "",
+        lambda value: value and _field(PbxSettings, "outside_prefix", value),
+    ),
 }
+FALLBACK_REGION = "RU"  # the settings' own default; asked for, and named when nobody is asked
+MOST_TRIES = 5  # a person mistypes once or twice; input that is no person's must come to an end
 
 
-def write(config: Path, given: Answers, *, variant: str, ask: bool, force: bool, test: bool) -> None:
-    """Write the configuration and the secret, print what Asterisk needs, and try the PBX. Raises NeedsPerson."""
+def write(
+    config: Path,
+    given: Answers,
+    *,
+    variant: str,
+    ask: bool,
+    force: bool,
+    test: bool,
+    directory: Path | None = None,
+) -> None:
+    """Write the configuration and the secret, print what Asterisk needs, and try the PBX. Raises NeedsPerson.
+
+    With `directory` what Asterisk needs is written there as files instead.
+    """
     secret_file = config.with_name(f"{config.stem}.ami-secret")
     for file in (config, secret_file):
         if file.exists() and not force:
@@ -75,54 +142,58 @@ def write(config: Path, given: Answers, *, variant: str, ask: bool, force: bool,
             )
     plan = _decide(given, ask=ask)
     secret = secrets.token_urlsafe(SECRET_BYTES)
-    lines = render_manager_conf(secret=secret, permit=plan.permit, username=plan.username)
+    access = PbxAccess(plan.pbx, plan.host, plan.username, secret, plan.permit)
+    blocks = blocks_for(variant, access)
     _write_private(secret_file, secret + "\n")
     _write_private(config, _toml(plan, secret_file.name))
-    _print_next_steps(config, secret_file, lines, variant)
+    _give_to_service(config, secret_file)
+    if directory is not None:
+        write_blocks(blocks, directory, _write_private)
+    if given.region is None and not ask:
+        print(f"Country: {plan.region} (default_region); correct it if the PBX stands elsewhere.\n")
+    _print_next_steps(config, secret_file, blocks, directory)
     if test:
         _try(config)
 
 
 def _decide(given: Answers, *, ask: bool) -> Plan:
     answers = {name: _answer(name, getattr(given, name), ask=ask) for name in QUESTIONS}
-    try:
-        checked = PbxSettings(
-            id=answers["pbx"],
-            host=answers["host"],
-            port=int(answers["port"]),
-            username=answers["username"],
-            default_region=answers["region"].upper(),
-        )
-    except ValueError as mistake:
-        raise BadSettings(
-            f"One of the answers cannot be used: {_plainly(mistake)}.",
-            remedy="A name is lower-case letters, digits and hyphens; a port is 1 to 65535; a country is two letters.",
-        ) from mistake
     return Plan(
-        pbx=checked.id,
-        host=checked.host,
-        port=checked.port,
-        username=checked.username,
-        region=checked.default_region,
-        permit=given.permit or _permit_for(checked.host),
+        pbx=answers["pbx"],
+        host=answers["host"],
+        port=int(answers["port"]),
+        username=answers["username"],
+        region=answers["region"],
+        time_zone=answers["time_zone"],
+        outside_prefix=answers["outside_prefix"],
+        permit=given.permit or _permit_for(answers["host"]),
     )
 
 
-def _plainly(mistake: ValueError) -> str:
-    errors = getattr(mistake, "errors", None)
-    if errors is None:
-        return str(mistake)
-    first = errors()[0]
-    return f"{first['loc'][0]}: {first['msg']}"
-
-
 def _answer(name: str, given: object, *, ask: bool) -> str:
-    question, default = QUESTIONS[name]
-    if given is not None:
-        return str(given)
-    if not ask:
-        return default
-    return input(f"{question} [{default}]: ").strip() or default
+    """By a flag, or by a person who is asked again until it can be used."""
+    question = QUESTIONS[name]
+    if given is not None or not ask:
+        value = str(given) if given is not None else question.default()
+        try:
+            return question.check(value)
+        except ValueError as mistake:
+            raise BadSettings(
+                f"--{name.replace('_', '-')} {value} cannot be used: {mistake}",
+                remedy="Correct it and start again.",
+            ) from mistake
+    default = question.default()
+    prompt = f"{question.text} [{default}]: " if default else f"{question.text}: "
+    for _ in range(MOST_TRIES):
+        try:
+            return question.check(input(prompt).strip() or default)
+        except EOFError:
+            break
+        except ValueError as mistake:
+            print(f"  That cannot be used: {mistake}")
+    raise BadSettings(
+        f"There was no usable answer to: {question.text}", remedy="Start again, or answer with flags."
+    )
 
 
 def _permit_for(host: str) -> str:
@@ -146,7 +217,49 @@ port = {plan.port}
 username = {_quoted(plan.username)}
 secret_file = {_quoted(secret_file)}
 default_region = {_quoted(plan.region)}
-"""
+{_prefix_line(plan)}
+# Phones whose endpoints are not named by two to six digits (alice, a MAC address), and lines that are:
+# extensions = 'alice|bob|[0-9a-f]{{12}}'
+# trunks = 'provider-.*'
+# The area code to put before short local numbers:
+# area_code = "495"
+# On the same machine as Asterisk:
+# cel_file = "/var/log/asterisk/cel-custom/switchhook.csv"
+# recordings_dir = "/var/spool/asterisk/monitor"
+{_state_table()}{_web_table(plan)}"""
+
+
+def _prefix_line(plan: Plan) -> str:
+    if plan.outside_prefix:
+        return f"outside_prefix = {_quoted(plan.outside_prefix)}"
+    return '# Digits dialled to get a line:\n# outside_prefix = "0"'
+
+
+def _state_table() -> str:
+    """For a service of the system: commands then find its database whoever types them."""
+    return '\n[database]\nstate_dir = "/var/lib/switchhook"\n' if _service_user() is not None else ""
+
+
+def _web_table(plan: Plan) -> str:
+    return f"\n[web]\ntime_zone = {_quoted(plan.time_zone)}\n" if plan.time_zone else ""
+
+
+def _service_user() -> pwd.struct_passwd | None:
+    """The user of packaging/switchhook.sysusers.conf, where root sets up the service and it is there."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(SERVICE_USER)
+    except KeyError:
+        return None
+
+
+def _give_to_service(*files: Path) -> None:
+    """Root's files are to be read by the service's group, and by nobody else."""
+    user = _service_user()
+    for file in files if user is not None else ():
+        os.chown(file, 0, user.pw_gid if user else 0)
+        file.chmod(0o640)
 
 
 def _quoted(text: str) -> str:
@@ -170,19 +283,29 @@ def _write_private(file: Path, content: str) -> None:
         ) from mistake
 
 
-def _print_next_steps(config: Path, secret_file: Path, lines: str, variant: str) -> None:
-    place, reload = PLACES[variant]
-    print(f"Wrote {config} and {secret_file} (both readable by you only).\n")
-    print(f"1. Add these lines to {place} on the PBX:\n")
-    print(lines.rstrip() + "\n")
-    print(f"2. On the PBX: {reload}")
-    print(f"3. Here: switchhook doctor --config {config}")
-    print(f"4. Here: switchhook run --config {config}")
+def _print_next_steps(config: Path, secret_file: Path, blocks: list[Block], directory: Path | None) -> None:
+    print(f"Wrote {config} and {secret_file} (nobody else can read them).\n")
+    print("1. On the PBX, these lines:\n")
+    if directory is None:
+        print_blocks(blocks)
+    for block in blocks if directory is not None else ():
+        print(f"   {directory and directory / block.name}\n     {block.title}\n     goes to {block.place}")
+    print("2. On the PBX, so that it reads them: " + "\n   ".join(["", *reloads(blocks)]))
+    print(f"3. Here: {_our_name()} doctor --config {config}")
+    print(f"4. Here: {_our_name()} run --config {config}")
+    print(f"5. Here, while it runs: {_our_name()} doctor --test-call --config {config}")
+
+
+def _our_name() -> str:
+    """The command as it can be typed: in an environment of its own it is not on the PATH."""
+    typed = Path(sys.argv[0])
+    return str(typed) if typed.name == "switchhook" and shutil.which("switchhook") is None else "switchhook"
 
 
 def _try(config: Path) -> None:
     """Whether the PBX answers already; before step 1 it cannot accept us, so a refusal is news and not a failure."""
-    from switchhook.doctor import Level, examine_pbx
+    from switchhook.doctor import examine_pbx
+    from switchhook.doctor_findings import Level
 
     print()
     try:

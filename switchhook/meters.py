@@ -25,6 +25,11 @@ PER_PBX: tuple[tuple[str, str, str], ...] = (
     ("switchhook_calls_swept", "counter", "Calls told or corrected from CEL by the sweep"),
     ("switchhook_ami_connected", "gauge", "1 while the link is up"),
     ("switchhook_ami_lag_seconds", "gauge", "How far behind the PBX's news are"),
+    ("switchhook_ami_queue_items", "gauge", "Items read from the PBX that are not worked through yet"),
+    ("switchhook_ami_clock_skew_seconds", "gauge", "The PBX's clock minus ours"),
+    ("switchhook_ami_clock_steps", "counter", "Times the PBX's clock or ours was set while we watched"),
+    ("switchhook_ami_blind", "gauge", "Kinds of events that the PBX certainly does not send us"),
+    ("switchhook_ami_snapshots_again", "counter", "Snapshots within a link, because something was in doubt"),
     ("switchhook_calls_tracked", "gauge", "Calls that have not ended"),
 )
 """Name, kind and meaning of what is told per PBX."""
@@ -46,6 +51,11 @@ def _of_bridge(bridge: Bridge) -> Mapping[str, float]:
         "switchhook_calls_swept": bridge.swept,
         "switchhook_ami_connected": float(link.connected),
         "switchhook_ami_lag_seconds": link.lag_seconds,
+        "switchhook_ami_queue_items": observer.queued,
+        "switchhook_ami_clock_skew_seconds": observer.pbx_clock.skew_seconds,
+        "switchhook_ami_clock_steps": observer.pbx_clock.steps_seen,
+        "switchhook_ami_blind": len(observer.comparison.missing),
+        "switchhook_ami_snapshots_again": counters.snapshots_asked_again,
         "switchhook_calls_tracked": len(bridge.teller.tracker.live()),
     }
 

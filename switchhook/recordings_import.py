@@ -29,6 +29,7 @@ from ami_bridge.backfill import groups_of
 from ami_bridge.cdr_file import CdrReader, CdrRow, endpoint_of
 from ami_bridge.cel import CelRow
 from call_records.database import RecordsStore
+from call_records.log_tables import CDR, CEL, open_log_table
 from call_records.recordings.catalogue import Arrival, CallState, Known, Taken, endings_of
 from call_records.recordings.fates import LATE_SECONDS, CallIs, Fate, Piece, fate_of
 from call_records.recordings.filing import Expected
@@ -36,8 +37,10 @@ from call_records.recordings.intake import sum_of
 from call_records.recordings.naming import FileName, parts_of
 from call_records.recordings.shapes import SourceFile
 from call_records.recordings.wav_header import Look, examine
+from switchhook.cel_sources import CelFromTable
+from switchhook.dialled_lines import DialledLines
 from switchhook.opening import open_store
-from switchhook.replay import read_cel
+from switchhook.replay import read_cel, text_of_table
 from switchhook.setting_tables import PbxSettings
 from switchhook.settings import Settings, machine_time_zone
 from switchhook.teller import Teller, cel_lines
@@ -60,6 +63,7 @@ from telephony.ports import CallChange
 from telephony.recordings import RecordingState
 
 AT_ONCE = 200  # recordings asked about in one question
+DAY_SECONDS = 86_400.0
 SHOWN = 200  # lines of the dry run's table; the sums below it are of all
 TELLING = {
     RecordingState.ARRIVED: "taken in",
@@ -129,8 +133,14 @@ async def main(
     """Import, or say what an import would do. Raises NeedsPerson, TryLater."""
     chosen = _pbx_of(settings, pbx)
     groups = await asyncio.to_thread(list_groups, directory)
-    known_cdr = await asyncio.to_thread(lambda: list(read_cdr(cdr, _zone(settings, zone))))
+    clock = _zone(settings, zone)
+    known_cdr = await asyncio.to_thread(lambda: list(read_cdr(cdr, clock)))
     cel_rows = await asyncio.to_thread(read_cel, *cel)
+    if groups and not cdr and chosen.cdr_url is not None:
+        known_cdr = await cdr_in_table(chosen, _oldest(groups), clock)
+    if groups and not cel and chosen.cel_url is not None:
+        table = open_log_table(chosen.cel_url.get_secret_value(), chosen.cel_table, CEL)
+        cel_rows = list(await CelFromTable(table).since(_oldest(groups)))
     outcomes: list[Outcome] = []
     console = Console(stderr=True)
     async with open_store(settings) as store:
@@ -157,7 +167,7 @@ def _pbx_of(settings: Settings, pbx: str) -> PbxSettings:
 
 
 def _numbering(pbx: PbxSettings) -> Numbering:
-    from switchhook.assembly import numbering_of
+    from switchhook.numbering import numbering_of
 
     return numbering_of(pbx)
 
@@ -201,18 +211,25 @@ def read_cdr(paths: Iterable[Path], zone: tzinfo) -> Iterator[CdrRow]:
     """All rows of the files. Raises NeedsPerson when one cannot be read or is no CDR."""
     for path in paths:
         reader = CdrReader(zone)
-        try:
-            with path.open(encoding="utf-8", errors="replace", newline="") as lines:
-                yield from reader.read(lines)
-        except OSError as fault:
-            raise NeedsPerson(
-                f"Cannot read {path}: {fault.strerror}.", remedy="Check the path and its permissions."
-            ) from fault
+        yield from reader.read([text_of_table(path)])
         if reader.broken and not reader.rows:
             raise NeedsPerson(
                 f"{path} is no CDR: no row has a time, a channel and a uniqueid.",
                 remedy="Give it a header line with the names of its columns.",
             )
+
+
+async def cdr_in_table(pbx: PbxSettings, since: float, zone: tzinfo) -> list[CdrRow]:
+    """The rows of the PBX's table since that moment (Unix seconds). Raises TryLater, NeedsPerson."""
+    if pbx.cdr_url is None:
+        return []
+    table = open_log_table(pbx.cdr_url.get_secret_value(), pbx.cdr_table, CDR)
+    return list(CdrReader(zone).rows_from(await table.rows_since(since)))
+
+
+def _oldest(groups: Sequence[Group]) -> float:
+    """A day before the oldest file was finished, in Unix seconds."""
+    return min(one.modified_ns for group in groups for one in group.files) / 1e9 - DAY_SECONDS
 
 
 class Sources:
@@ -228,12 +245,21 @@ class Sources:
             if row.file:
                 self._row_of_file.setdefault(PurePosixPath(row.file).name, row)
         self._cel_of = {uid: group for group in groups_of(cel) for uid in group.uids}
+        self._lines = DialledLines(cdr)
 
     def channels_of(self, group: Group) -> list[str]:
         """Uniqueids the recording may be of, the likeliest first."""
         rows = [self._row_of_file.get(one.path.name) for one in group.files]
         by_file = [row.uniqueid for row in rows if row is not None]
         return list(dict.fromkeys([*by_file, *endings_of(group.name)]))
+
+    def phone_of_line(self, group: Group, numbering: Numbering) -> str | None:
+        """The Uniqueid of the phone that dialled the line that was recorded, where only the CDR can tell."""
+        for candidate in endings_of(group.name):
+            row = self._lines.row_of(candidate, group.name, numbering)
+            if row is not None:
+                return row.uniqueid
+        return None
 
     def channel_name(self, uniqueid: str) -> str | None:
         """What the channel was called, if anybody says."""
@@ -355,7 +381,7 @@ class Import:
         """What became, or would become, of each."""
         pbx = self._numbering.pbx
         known = await self._catalogue.known(pbx, {one.name for one in groups})
-        new = [one for one in groups if not _taken_before(one, known.get(one.name))]
+        new = [one for one in groups if not _settled(one, known.get(one.name))]
         channels = {one.name: self._sources.channels_of(one) for one in new}
         calls = await self._catalogue.calls_of(pbx, {uid for uids in channels.values() for uid in uids})
         for group in groups:
@@ -364,7 +390,10 @@ class Import:
                 continue
             row = known.get(group.name)
             try:
-                home = self._home(channels[group.name], calls, row)
+                home = self._home(channels[group.name], calls, row) or await self._line_home(group)
+                if home is None and _taken_before(group, row):
+                    yield Outcome(group.name, len(group.files), "", BEFORE, "")
+                    continue
                 yield await self._one(group, home)
             except OSError as trouble:
                 yield Outcome(group.name, len(group.files), "", LEFT, f"Cannot be read: {trouble.strerror}.")
@@ -386,6 +415,15 @@ class Import:
                 outside = self._outside_first(uniqueid)
                 return Home(facts.id, facts.started_at, answered, facts.ended, how, uniqueid, outside, change)
         return None
+
+    async def _line_home(self, group: Group) -> Home | None:
+        """An outbound call, recorded on the line it went out by: its CDR is the phone's."""
+        phone = self._sources.phone_of_line(group, self._numbering)
+        if phone is None:
+            return None
+        calls = await self._catalogue.calls_of(self._numbering.pbx, {phone})
+        home = self._home([phone], calls, None)
+        return replace(home, outside_first=True) if home is not None else None
 
     def _known_home(self, call: CallState, uniqueid: str) -> Home:
         ended = call.ended_at is not None
@@ -436,6 +474,11 @@ class Import:
                 )
             ]
         )
+
+
+def _settled(group: Group, known: Known | None) -> bool:
+    """Taken in before, and its call is known: nothing that is read today could add to it."""
+    return known is not None and known.call is not None and _taken_before(group, known)
 
 
 def _taken_before(group: Group, known: Known | None) -> bool:

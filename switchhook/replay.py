@@ -9,19 +9,23 @@ import gzip
 import json
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 from uuid import UUID
 
+from ami_bridge.asterisk_version import refuse_old_event
 from ami_bridge.capture import CaptureCounters, read_capture
 from ami_bridge.cel import CelReader, CelRow, CelTranslator
+from ami_bridge.csv_forms import decoded
 from ami_bridge.interpreter import Interpreter
 from ami_bridge.message import Message
 from ami_bridge.pbx_clock import ClockGate, PbxClock
 from ami_bridge.quarantine import LinkSession, judge
+from telephony.endpoint_directory import directory_of
 from telephony.errors import NeedsPerson
 from telephony.facts import CallFacts
+from telephony.local_times import zone_named
 from telephony.numbers import DEFAULT_EXTENSIONS, Numbering
 from telephony.signals import ClockSet, LinkLost, Signal
 from telephony.tracker import Tracker
@@ -42,7 +46,6 @@ class Replay:
         """Every call told so far, by id; absorbed ones are gone."""
         self._interpreter = Interpreter()
         self._cel = cel
-        self._cel_seconds = 1.0 if cel and all(row.at.is_integer() for row in cel) else 0.0
         """How much later than its time a row can have been written: FreePBX's log leaves the fraction out."""
         self._cel_from = 0
         self._translator = CelTranslator()
@@ -89,12 +92,13 @@ class Replay:
         self._linked = True
 
     def _fill_gap(self, since: float, until: float) -> None:
-        while self._cel_from < len(self._cel) and self._cel[self._cel_from].at + self._cel_seconds < until:
-            row = self._cel[self._cel_from]
+        while self._cel_from < len(self._cel) and _surely_before(self._cel[self._cel_from], until):
+            written = self._cel[self._cel_from]
             self._cel_from += 1
+            row = written.not_before(since)
             signals = self._translator.translate(row)
             self.tracker.reconstructing = row.at > since
-            news = row.at > since - OVERLAP_SECONDS and not self._knows_better(row, since)
+            news = row.at > since - OVERLAP_SECONDS and not self._knows_better(written, since)
             self._feed(signals if news else iter(_drained(signals)))
         self.tracker.reconstructing = False
 
@@ -102,7 +106,7 @@ class Replay:
         """Whether AMI told this channel's end already: a row of whole seconds would only move it to an earlier time."""
         channel = self.tracker.channels.get(row.look.uid)
         ended = channel is not None and channel.ended_at is not None
-        return bool(self._cel_seconds) and ended and row.at <= since
+        return bool(row.slack) and ended and row.at <= since
 
     def _feed(self, signals: Iterator[Signal]) -> None:
         for signal in signals:
@@ -118,6 +122,11 @@ class Replay:
 
 def _gate_of(session: LinkSession) -> ClockGate:
     return ClockGate(PbxClock(absolute=False), lambda: session.channels, live=False)
+
+
+def _surely_before(row: CelRow, moment: float) -> bool:
+    """A row of whole seconds may be of a moment up to a second later."""
+    return row.at + row.slack < moment
 
 
 def _drained(signals: Iterator[Signal]) -> tuple[Signal, ...]:
@@ -137,10 +146,12 @@ def replay(
     cel: Sequence[Path] = (),
     extensions: str = DEFAULT_EXTENSIONS,
     trunks: str | None = None,
+    phones: Mapping[str, str] | None = None,
     region: str = "RU",
 ) -> list[CallFacts]:
     """The calls in captured files. Raises NeedsPerson when a file cannot be read or is no capture at all."""
     numbering = Numbering(extensions=extensions, trunks=trunks, region=region)
+    numbering = numbering.with_directory(directory_of((), phones or {}))
     kept = [line for file in files for line in _kept_lines(file)]
     if any("cel" in line or "mark" in line for line in kept):
         return _told_from_kept(kept, numbering)
@@ -183,7 +194,9 @@ def _messages(file: Path) -> Iterator[Message]:
     """A capture's messages; what is wrong with the file is told in words."""
     counters = CaptureCounters()
     try:
-        yield from read_capture(file, counters)
+        for message in read_capture(file, counters):
+            refuse_old_event(message, file.name)
+            yield message
     except OSError as fault:
         raise NeedsPerson(
             f"Cannot read {file}: {fault.strerror or fault}.", remedy="Check the path and its permissions."
@@ -202,28 +215,34 @@ def read_cel(*paths: Path) -> list[CelRow]:
     rows: list[CelRow] = []
     for path in paths:
         reader = CelReader()
-        try:
-            with _text(path) as lines:
-                rows += reader.read(lines)
-        except (OSError, EOFError, zlib.error) as fault:
-            raise NeedsPerson(
-                f"Cannot read {path}: {getattr(fault, 'strerror', None) or fault}.",
-                remedy="Check the path and its permissions.",
-            ) from fault
-        if reader.broken and not reader.rows:
+        rows += reader.read([text_of_table(path)])
+        if not reader.rows and reader.broken:
             raise NeedsPerson(
                 f"{path} is not a channel event log: no row has a time, a channel and a uniqueid.",
                 remedy="Give the columns in the order of asterisk-config's cel_custom, or a header line with their names.",
             )
+        if reader.rows and reader.strange == reader.rows:
+            raise NeedsPerson(
+                f"{path} is not a channel event log: no row is one of Asterisk's events (CHAN_START, ANSWER …).",
+                remedy="Let the column eventtype hold the events' names or Asterisk's own numbers.",
+            )
         if reader.broken:
             _note(f"{reader.broken} broken rows of {path} were passed over.")
+        if reader.offset:
+            _note(f"The times of {path} are local ({zone_named(reader.offset)}); they were corrected.")
     return sorted(rows, key=lambda row: row.at)
 
 
-def _text(path: Path) -> TextIO:
-    if path.suffix == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8", errors="replace", newline="")
-    return path.open(encoding="utf-8", errors="replace", newline="")
+def text_of_table(path: Path) -> str:
+    """A CSV file's text, whatever it was written with. Raises NeedsPerson when it cannot be read."""
+    try:
+        data = path.read_bytes()
+        return decoded(gzip.decompress(data) if path.suffix == ".gz" else data)
+    except (OSError, EOFError, zlib.error) as fault:
+        raise NeedsPerson(
+            f"Cannot read {path}: {getattr(fault, 'strerror', None) or fault}.",
+            remedy="Check the path and its permissions.",
+        ) from fault
 
 
 def _note(sentence: str) -> None:
@@ -236,10 +255,25 @@ def main(
     extensions: str | None = None,
     trunks: str | None = None,
     cel: Sequence[Path] = (),
+    phones: Sequence[str] = (),
 ) -> None:
     """`switchhook replay`: tell the calls on standard output, as `json` (one object a line) or as a `table`."""
-    calls = replay(files, cel=cel, extensions=extensions or DEFAULT_EXTENSIONS, trunks=trunks)
+    calls = replay(
+        files, cel=cel, extensions=extensions or DEFAULT_EXTENSIONS, trunks=trunks, phones=read_phones(phones)
+    )
     FORMS[form](calls, sys.stdout)
+
+
+def read_phones(told: Sequence[str]) -> dict[str, str]:
+    """`alice=101,bob=102` as a table. Raises NeedsPerson."""
+    pairs = [pair.strip().partition("=") for one in told for pair in one.split(",") if pair.strip()]
+    for endpoint, equals, extension in pairs:
+        if not (endpoint.strip() and equals and extension.strip()):
+            raise NeedsPerson(
+                f"{endpoint}{equals}{extension} does not say whose phone it is.",
+                remedy="Write endpoint and extension, as in --phones alice=101,bob=102.",
+            )
+    return {endpoint.strip(): extension.strip() for endpoint, _, extension in pairs}
 
 
 def print_json(calls: Iterable[CallFacts], out: TextIO) -> None:

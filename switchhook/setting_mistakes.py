@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pydantic_core import ErrorDetails
@@ -18,21 +19,13 @@ class BadSettings(NeedsPerson):
     """The configuration cannot be used."""
 
 
-def told(error: ErrorDetails, file: Path | None, text: str) -> BadSettings:
-    """One sentence for the first mistake pydantic found."""
+def told(error: ErrorDetails, file: Path | None, text: str, pbx_ids: Sequence[str] = ()) -> BadSettings:
+    """One sentence for the first mistake pydantic found. `pbx_ids` are those of the file, in its order."""
     place = error["loc"]
     if len(place) > 2 and isinstance(place[-1], int):
         place = place[:-1]  # one value of a list: its reader looks for the list's name
     name = _spelled(place)
-    variable = ENVIRONMENT_PREFIX + "__".join(str(part) for part in place).upper()
-    line = _line_of(text, place)
-    where = (
-        f"{file}, line {line}"
-        if file and line
-        else f"environment, {variable}"
-        if _in_environment(place)
-        else str(file)
-    )
+    where = _where(place, file, text, pbx_ids)
     if error["type"] == "extra_forbidden":
         return BadSettings(
             f"{where}: there is no setting {name}.",
@@ -42,8 +35,57 @@ def told(error: ErrorDetails, file: Path | None, text: str) -> BadSettings:
         return BadSettings(f"{where}: the setting {name} is missing.", remedy=f"Add it: {place[-1]} = …")
     return BadSettings(
         f"{where}: {name} cannot be used: {_plainly(error)}.",
-        remedy="See docs/reference/settings.md for what it may be.",
+        remedy=_what_it_may_be(place),
     )
+
+
+def _where(place: tuple[int | str, ...], file: Path | None, text: str, pbx_ids: Sequence[str]) -> str:
+    """The environment stands above the file, so what both set is the environment's."""
+    variable = _variable_of(place, pbx_ids)
+    if variable is not None:
+        return f"environment, {variable}"
+    line = _line_of(text, place)
+    if file and line:
+        return f"{file}, line {line}"
+    begun = next(iter(_variables(str(place[0]))), None)
+    return f"environment, {begun}" if begun else str(file)
+
+
+def _variable_of(place: tuple[int | str, ...], pbx_ids: Sequence[str]) -> str | None:
+    """The variable that sets exactly this; None when none does."""
+    wanted = [str(part) for part in place]
+    if place[0] == "pbx" and len(place) > 1 and isinstance(place[1], int):
+        if place[1] < len(pbx_ids):
+            wanted[1] = pbx_ids[place[1]]
+        else:  # a PBX that only the environment names
+            return next(
+                (name for name in _variables("pbx") if name.upper().endswith("__" + wanted[-1].upper())), None
+            )
+    name = (ENVIRONMENT_PREFIX + "__".join(wanted)).upper()
+    return next((each for each in os.environ if each.upper() == name), None)
+
+
+def _variables(section: str) -> Iterator[str]:
+    start = (ENVIRONMENT_PREFIX + section).upper()
+    return (name for name in sorted(os.environ) if name.upper().startswith(start))
+
+
+FORMATS = {
+    ("pbx", "id"): "Lower-case letters, digits and hyphens, at most 32, beginning with a letter or digit.",
+    ("pbx", "default_region"): 'Two capital letters, such as "DE".',
+    ("pbx", "outside_prefix"): 'One to three digits in quotes, such as "0".',
+    ("pbx", "area_code"): 'Digits in quotes, such as "495".',
+    ("web", "public_url"): 'Such as "https://calls.example.com".',
+}
+"""What a setting may be, where its meaning does not say it."""
+
+
+def _what_it_may_be(place: tuple[int | str, ...]) -> str:
+    section, name = str(place[0]), str(place[-1])
+    if (section, name) in FORMATS:
+        return FORMATS[section, name]
+    field = SECTIONS[section].model_fields.get(name) if section in SECTIONS else None
+    return f"It is: {field.description}" if field and field.description else "Correct it or remove it."
 
 
 def _plainly(error: ErrorDetails) -> str:
@@ -63,11 +105,6 @@ def _known(place: tuple[int | str, ...]) -> tuple[str, ...]:
     if len(place) > 1 and place[0] in SECTIONS:
         return tuple(SECTIONS[str(place[0])].model_fields)
     return tuple(SECTIONS)
-
-
-def _in_environment(place: tuple[int | str, ...]) -> bool:
-    start = (ENVIRONMENT_PREFIX + str(place[0])).upper()
-    return any(name.upper().startswith(start) for name in os.environ)
 
 
 def _line_of(text: str, place: tuple[int | str, ...]) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,10 +16,45 @@ SECRET_FILE_BYTES = 4096  # a secret is a line; more than this is a wrong path (
 
 
 def pbx_with_secrets(pbx: PbxSettings, beside: Path) -> PbxSettings:
-    """Its AMI secret and upload token filled in. Relative paths count from `beside`."""
+    """Its AMI secret, upload token and addresses with passwords filled in. Relative paths count from `beside`."""
     return pbx.model_copy(
-        update={"secret": _pbx_secret(pbx, beside), "upload_token": _upload_token(pbx, beside)}
+        update={
+            "secret": _pbx_secret(pbx, beside),
+            "upload_token": _upload_token(pbx, beside),
+            "cel_url": _log_address(pbx, "cel_url", pbx.cel_url, pbx.cel_url_file, beside),
+            "cdr_url": _log_address(pbx, "cdr_url", pbx.cdr_url, pbx.cdr_url_file, beside),
+        }
     )
+
+
+LOG_SCHEMES = frozenset({"postgresql", "postgres", "mysql", "mariadb"})
+
+
+def _log_address(
+    pbx: PbxSettings, name: str, url: SecretStr | None, file: Path | None, beside: Path
+) -> SecretStr | None:
+    """The address of the database with a log of the PBX: from the setting, its file or systemd's credential."""
+    if url is not None and file is not None:
+        raise BadSettings(
+            f'The PBX "{pbx.id}" has both {name} and {name}_file.',
+            remedy=f"Keep one of them, preferably {name}_file.",
+        )
+    found = url or _secret_from(file, beside, f"[[pbx]] {name}_file", (f"{name}.{pbx.id}",))
+    if found is not None and not _is_log_address(found.get_secret_value()):
+        raise BadSettings(
+            f'{name} of the PBX "{pbx.id}" is not the address of a PostgreSQL or MariaDB database.',
+            remedy="Write it as postgresql://user:password@host/name or mysql://user:password@host/name; what is "
+            "special in a password is written with % (@ as %40).",
+        )
+    return found
+
+
+def _is_log_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in LOG_SCHEMES and len(parts.path) > 1 and (parts.port or 1) > 0
+    except ValueError:
+        return False
 
 
 def database_with_secrets(database: DatabaseSettings, beside: Path) -> DatabaseSettings:
@@ -117,6 +153,7 @@ def _secret_from(
 
 
 def _check_database_url(url: SecretStr) -> None:
+    _refuse_unencoded(url.get_secret_value())
     try:
         parts = urlsplit(url.get_secret_value())
         well_formed = (
@@ -128,6 +165,20 @@ def _check_database_url(url: SecretStr) -> None:
         raise BadSettings(
             "[database] url is not the address of a PostgreSQL database.",
             remedy="Write it as postgresql://user:password@host:5432/name; other databases are not supported.",
+        )
+
+
+_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+
+def _refuse_unencoded(url: str) -> None:
+    """A password with @, /, ? or # as it is ends the address early: the host would be half a password."""
+    rest = url.partition("://")[2]
+    before, at, _ = rest.partition("?")[0].rpartition("@")
+    if "@" in rest and (not at or re.search(r"[@/#?\s]", before) or _PERCENT.search(before)):
+        raise BadSettings(
+            "[database] url: the user or the password has a character that an address cannot have as it is.",
+            remedy="Write @ as %40, : as %3A, / as %2F, # as %23, ? as %3F and % as %25, or take another password.",
         )
 
 

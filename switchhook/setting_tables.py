@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 
 def setting(default: Any, meaning: str, *, unit: str = "", reason: str = "", **limits: Any) -> Any:
@@ -29,6 +29,11 @@ def _is_pattern(value: str) -> str:
 
 
 Pattern = Annotated[str, AfterValidator(_is_pattern)]
+
+
+PhoneName = Annotated[str, StringConstraints(pattern=r"^(?:[A-Za-z0-9]{2,10}/)?[^/@&,;$\s]{1,80}$")]
+"""An endpoint, `alice` or `PJSIP/alice`."""
+ExtensionName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,39}$")]
 
 
 def _is_time_zone(value: str) -> str:
@@ -51,6 +56,34 @@ def _is_network(value: str) -> str:
 
 
 Network = Annotated[str, AfterValidator(_is_network)]
+
+
+REGION_MISTAKES = {
+    "UK": "GB",
+    "EN": "GB",
+    "SP": "ES",
+    "SU": "RU",
+    "KO": "KR",
+    "JA": "JP",
+    "CS": "CZ",
+    "DA": "DK",
+    "SW": "SE",
+}
+"""What is written for a country, and how ISO 3166 writes it."""
+
+
+def _is_region(value: str) -> str:
+    from phonenumbers import SUPPORTED_REGIONS
+
+    if value not in SUPPORTED_REGIONS:
+        meant = REGION_MISTAKES.get(value)
+        raise ValueError(
+            f"has no country for {value}" + (f"; {meant} is meant, as in ISO 3166" if meant else "")
+        )
+    return value
+
+
+Region = Annotated[str, AfterValidator(_is_region)]
 
 
 class Section(BaseModel):
@@ -115,7 +148,14 @@ class PbxSettings(Section):
         "Endpoints whose name matches are trunks, even where they match `extensions`.",
         reason="Without it, whatever is no extension is a trunk.",
     )
-    default_region: str = setting(
+    phones: dict[PhoneName, ExtensionName] = setting(
+        {},
+        'Whose phone an endpoint is, where neither its name nor a hint says so: `alice = "101"` in a table '
+        "`[pbx.phones]` below its `[[pbx]]`.",
+        reason="Hints of the dialplan say it by themselves; the staff page can say it too, and this stands above both.",
+        max_length=5_000,
+    )
+    default_region: Region = setting(
         "RU",
         "Country in which a number without a country code is dialled (ISO 3166, two letters).",
         reason="Must be where the PBX stands; it decides what 8916… means.",
@@ -140,13 +180,35 @@ class PbxSettings(Section):
     )
     cel_url: SecretStr | None = setting(
         None,
-        "postgresql://user:password@host/name of the database in which cel_pgsql or cel_odbc writes channel events.",
-        reason="Instead of cel_file, for a PBX on another machine. It is only read; a user with SELECT is enough.",
+        "postgresql://user:password@host/name or mysql://user:password@host/name of the database in which Asterisk "
+        "writes channel events; FreePBX's is MariaDB, named asteriskcdrdb.",
+        reason="Instead of cel_file. It is only read; a user with SELECT is enough. Prefer cel_url_file for the password.",
+    )
+    cel_url_file: Path | None = setting(
+        None,
+        "File that holds that address and nothing else. A relative path counts from the configuration file.",
+        reason="Without either, the systemd credential `cel_url.ID`, where there is one.",
     )
     cel_table: str = setting(
         "cel",
-        "The table there; its times are UTC (usegmtime = yes).",
-        reason="The name in Asterisk's own sample.",
+        "The table there. Times in local time are found out by the calls' ids and corrected.",
+        reason="The name in Asterisk's own sample, and FreePBX's.",
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$",
+    )
+    cdr_url: SecretStr | None = setting(
+        None,
+        "Address of the database with call detail records, as for cel_url.",
+        reason="Only `recordings import` reads it, to find whose call an old recording is of; calls are never told from it.",
+    )
+    cdr_url_file: Path | None = setting(
+        None,
+        "File that holds that address and nothing else.",
+        reason="Without either, the systemd credential `cdr_url.ID`, where there is one.",
+    )
+    cdr_table: str = setting(
+        "cdr",
+        "The table there.",
+        reason="The name in Asterisk's own sample, and FreePBX's.",
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?$",
     )
     recordings_dir: Path | None = setting(
@@ -280,7 +342,7 @@ class HandsetSettings(Section):
     socket_for: Literal["group", "everyone"] = setting(
         "group",
         "Who here may use the socket: the group of the user who runs Switchhook (put asterisk in it), or everyone.",
-        reason="Under our systemd unit the user is made anew at each start and nobody is in his group: say everyone there.",
+        reason="Whoever may use it can read names and companies out of the contact book, number by number.",
     )
     permit: tuple[Network, ...] = setting(
         ("127.0.0.0/8", "::1/128"),

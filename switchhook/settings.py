@@ -12,12 +12,13 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import ValidationError, model_validator
+from pydantic import PrivateAttr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from switchhook.setting_mistakes import ENVIRONMENT_PREFIX, BadSettings, first_line, told
@@ -47,8 +48,20 @@ def machine_time_zone() -> tzinfo:
         return datetime.now().astimezone().tzinfo or UTC
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where settings came from."""
+
+    file: Path | None = None
+    """The configuration file that was read."""
+    names_state_dir: bool = True
+    """Whether file or environment said where state is kept; else the default was taken."""
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Get one from `load`."""
+
+    _origin: Origin = PrivateAttr(default_factory=Origin)
 
     model_config = SettingsConfigDict(
         env_prefix=ENVIRONMENT_PREFIX,
@@ -64,6 +77,11 @@ class Settings(BaseSettings):
     handsets: HandsetSettings = HandsetSettings()
     logs: LogSettings = LogSettings()
     keep: KeepSettings = KeepSettings()
+
+    @property
+    def origin(self) -> Origin:
+        """Where these came from."""
+        return self._origin
 
     @classmethod
     def settings_customise_sources(
@@ -108,13 +126,16 @@ def load(named: Path | None = None) -> Settings:
     try:
         settings = Settings(**values)
     except ValidationError as mistake:
-        raise told(mistake.errors()[0], file, text) from mistake
+        raise told(mistake.errors()[0], file, text, tuple(values["pbx"])) from mistake
     except ValueError as mistake:  # pydantic-settings: a variable that is neither a value nor JSON
         raise BadSettings(
             f"The environment cannot be understood: {first_line(mistake)}.",
             remedy=f"Correct the {ENVIRONMENT_PREFIX}… variables; see docs/reference/settings.md.",
         ) from mistake
-    return _with_secrets(settings, file.parent if file else Path())
+    names_state_dir = settings.database.state_dir is not None
+    settings = _with_secrets(settings, file.parent if file else Path())
+    settings._origin = Origin(file, names_state_dir)
+    return settings
 
 
 def load_for_observing(named: Path | None = None) -> Settings:
@@ -158,9 +179,12 @@ def _parse(file: Path | None, text: str) -> dict[str, Any]:
         place = re.search(r"line (\d+)", str(mistake))
         line = int(place[1]) if place else len(text.splitlines())  # "at end of document" has no number
         reason = re.sub(r"\s*\(at .*\)$", "", str(mistake))
+        backslash = "Unescaped" in reason
         raise BadSettings(
             f"{file}, line {line}: this is not TOML ({reason[:1].lower()}{reason[1:]}).",
-            remedy='Write key = "value" lines under [section] headings; text needs quotes.',
+            remedy="Put a text with a backslash, as an expression has, into single quotes."
+            if backslash
+            else 'Write key = "value" lines under [section] headings; text needs quotes.',
         ) from mistake
 
 

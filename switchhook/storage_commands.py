@@ -19,6 +19,7 @@ from call_records.recordings import upkeep
 from call_records.recordings.shelf import AudioShelf
 from switchhook.audio import audio_settings
 from switchhook.opening import open_store
+from switchhook.service_database import refuse_to_write_as_root, with_service_state
 from switchhook.settings import Settings
 from telephony.errors import OurMistake
 
@@ -37,6 +38,11 @@ async def backup(settings: Settings, directory: Path, *, quick: bool) -> int:
     print(f"Rows: {rows}. Audio objects: {manifest.objects}, of them new: {made.copied}.")
     if made.forgotten:
         print(f"Taken out, because no longer kept: {made.forgotten}.")
+    calls = next((table.rows for table in manifest.tables if table.name == "calls"), 0)
+    if not calls:
+        _progress(
+            "This database does not hold a single call. If your office has calls, it is not the database of your service."
+        )
     if manifest.vanished:
         print(f"Removed or replaced meanwhile, and so without sound here: {len(manifest.vanished)}.")
     for key in manifest.missing:
@@ -46,7 +52,8 @@ async def backup(settings: Settings, directory: Path, *, quick: bool) -> int:
 
 async def restore(settings: Settings, directory: Path) -> int:
     """Put it back. Nothing is written when the database is not empty or the backup is damaged."""
-    async with _opened(settings, migrate=False) as (store, shelf):
+    refuse_to_write_as_root(settings, "restore")
+    async with _opened(settings, migrate=False, create=True) as (store, shelf):
         done = await restore_backup(store.engine, shelf, Archive(directory), tell=_progress)
     absent = len(done.manifest.missing) + len(done.manifest.vanished)
     print(f"Restored the backup of {done.manifest.made_at}. Audio objects: {done.manifest.objects}.")
@@ -90,9 +97,10 @@ async def rotate_keys(settings: Settings) -> int:
 
 @asynccontextmanager
 async def _opened(
-    settings: Settings, *, migrate: bool = True
+    settings: Settings, *, migrate: bool = True, create: bool = False
 ) -> AsyncIterator[tuple[RecordsStore, AudioShelf]]:
-    async with open_store(settings, audio=audio_settings(settings), migrate=migrate) as store:
+    settings = settings if create else with_service_state(settings)
+    async with open_store(settings, audio=audio_settings(settings), migrate=migrate, create=create) as store:
         if not isinstance(store.shelf, AudioShelf):
             raise OurMistake("open_records was told where audio is and did not listen")
         yield store, store.shelf

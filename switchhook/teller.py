@@ -275,8 +275,10 @@ class Teller:
     def _read_cel(self, rows: Iterable[CelRow], floor_of: Mapping[str, float], at: float) -> list[CallChange]:
         """Tell what CEL says beyond each group's floor; below it, only learn the names."""
         with self._reconstructing():
-            for row in rows:
-                if row.at > floor_of.get(row.look.uid, NEVER):
+            for seen in rows:
+                floor = floor_of.get(seen.look.uid, NEVER)
+                row = seen.not_before(floor)
+                if row.at > floor:
                     touched = self._feed(self._cel.translate(row))
                     self._keep_line({"t": row.at, "cel": row.cells}, [row.look.uid], touched)
                 else:
@@ -322,7 +324,9 @@ class Teller:
             return []
         self._unsure = False
         changes = self._stopped()
-        return changes + self._snapshot_told(self._feed(self._interpreter.snapshot_done()), item.at.timestamp())
+        return changes + self._snapshot_told(
+            self._feed(self._interpreter.snapshot_done()), item.at.timestamp()
+        )
 
     def _snapshot_told(self, fed: Sequence[s.Signal], at: float) -> list[CallChange]:
         lines, self._snapshot_lines = self._snapshot_lines, []
@@ -365,13 +369,13 @@ class Teller:
         return [self._change(change) for change in self.tracker.drain()]
 
     def _calls_of(self, uids: Sequence[str]) -> list[UUID]:
-        """The calls a line belongs to: those of its channels, and consultations in which a channel is a guest."""
+        """The calls a line belongs to: those of its channels, and those in which a channel is a guest."""
         found: dict[UUID, None] = {}
         for uid in uids:
             call_id = self.tracker.call_of(uid)
             if call_id is not None:
                 found[call_id] = None
-        for call in self.tracker.consultations():
+        for call in self.tracker.hosting():
             if any(uid in call.guests for uid in uids):
                 found[call.id] = None
         return list(found)

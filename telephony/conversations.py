@@ -6,7 +6,7 @@ bridges at their two ends, so a conversation through an unoptimised Local channe
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -22,13 +22,16 @@ class Together(NamedTuple):
     uids: frozenset[str]
 
 
-def conversations(channels: Iterable[Channel], now: float) -> list[Together]:
-    """Maximal times in which at least two channels of people were connected, in order."""
+def conversations(channels: Iterable[Channel], now: float, rooms: Collection[str] = ()) -> list[Together]:
+    """Maximal times in which at least two channels of people were connected, in order.
+
+    `rooms` are the conference rooms in which this call goes on; in every other room people are strangers.
+    """
     stays = [
         (stay.entered_at, now if stay.left_at is None else stay.left_at, stay.bridge, channel)
         for channel in channels
         for stay in channel.stays
-        if stay.kind == "basic"
+        if stay.kind == "basic" or stay.bridge in rooms
     ]
     if len(stays) < 2:
         return []

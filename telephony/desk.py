@@ -7,6 +7,7 @@ stays while that phone is in the call, and is closed for everybody else as soon 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
@@ -32,6 +33,7 @@ class CardState(StrEnum):
     RINGING = "ringing"
     TALKING = "talking"
     HELD = "held"
+    VOICEMAIL = "voicemail"  # nobody was reached; the person speaks with a mailbox
     ENDED = "ended"  # after his conversation: the note can still be finished
 
 
@@ -119,6 +121,12 @@ def _most_present(legs: list[Leg]) -> Leg | None:
     return best
 
 
+def voicemail_since(facts: CallFacts) -> datetime:
+    """Since when the caller has been in the mailbox."""
+    spans = (span.since for leg in facts.legs for span in leg.intervals if span.doing == "voicemail")
+    return max(spans, default=facts.started_at)
+
+
 def _card_state(facts: CallFacts, leg: Leg | None) -> CardState | None:
     if leg is None:
         return None
@@ -131,6 +139,8 @@ def _card_state(facts: CallFacts, leg: Leg | None) -> CardState | None:
         return CardState.TALKING
     if leg.state is LegState.HELD:
         return CardState.HELD
+    if facts.state is State.VOICEMAIL and leg.role is LegRole.CALLER:
+        return CardState.VOICEMAIL
     # WAITING: the owner's phone is up with nobody. Dialling shows the ringing card; a parked or queued
     # other side after a conversation shows it as held.
     return CardState.HELD if talked else CardState.RINGING

@@ -23,6 +23,7 @@ class State(StrEnum):
     TALKING = "talking"
     HELD = "held"
     PARKED = "parked"
+    VOICEMAIL = "voicemail"
     ENDED = "ended"
     UNVERIFIED = "unverified"  # the link to the PBX is lost: last known state, not shown as current
 

@@ -37,6 +37,8 @@ class Keeping:
     def __init__(self, numbering: Numbering, *, identify: Callable[[str], UUID | None] | None = None) -> None:
         """`identify` may name the call of a channel uid from before a restart; None is the answer for new ones."""
         self.numbering = numbering
+        self.learned = 0
+        """How often calls have shown whose an endpoint is; `numbering` has it then."""
         self.channels: dict[str, Channel] = {}
         self.now = 0.0
         """The newest `at` seen."""
@@ -54,6 +56,8 @@ class Keeping:
         self._forgotten: OrderedDict[str, UUID] = OrderedDict()
         self._calls: dict[UUID, CallRecord] = {}
         self._consulting: dict[UUID, CallRecord] = {}
+        self._rooms: dict[str, dict[UUID, CallRecord]] = {}
+        """Conference room (bridge) → the calls that were sent there."""
         self._asking: dict[UUID, CallRecord] = {}
         self.refers: dict[str, tuple[float, bool]] = {}
         self.knows_refers = False
@@ -96,6 +100,11 @@ class Keeping:
     def consultations(self) -> list[CallRecord]:
         """Live consultations by feature code: their asker's channel belongs to the client's call."""
         return list(self._consulting.values())
+
+    def hosting(self) -> list[CallRecord]:
+        """Calls in which channels of other calls take part: consultations, and calls sent into a conference room."""
+        sent = {call.id: call for calls in self._rooms.values() for call in calls.values()}
+        return [*self._consulting.values(), *sent.values()]
 
     def facts(self, call: CallRecord) -> CallFacts:
         """The call as it stands."""
@@ -160,10 +169,19 @@ class Keeping:
                 if all(c.id in self._dirty for c in self._ending.values()):
                     return
 
+    def release_rooms(self, call: CallRecord) -> None:
+        """The call has no more to do with the conference rooms it was sent to."""
+        for room in call.rooms:
+            sent = self._rooms.get(room, {})
+            sent.pop(call.id, None)
+            if not sent:
+                self._rooms.pop(room, None)
+
     def _forget(self, call: CallRecord) -> None:
         self._calls.pop(call.id, None)
         self._consulting.pop(call.id, None)
         self._asking.pop(call.id, None)
+        self.release_rooms(call)
         linkeds = {call.linked, *call.linkeds}
         for uid, channel in call.channels.items():
             self.channels.pop(uid, None)
@@ -189,10 +207,24 @@ def _begun(channel: Channel) -> bool:
     """Whether this channel makes a call worth telling: not one that the PBX rings by itself, before it is answered."""
     if not channel.real:
         return False
+    if _is_only_made(channel):
+        return False
     if is_fetched(channel):
         return is_worth_telling(channel)
     return (
         not channel.rung
         or channel.up_at is not None
         or (channel.dial is not None and channel.dial.source is not None)
+    )
+
+
+def _is_only_made(channel: Channel) -> bool:
+    """Whether the PBX has made the channel to ring somebody, and has not begun to: who rings it is not known yet."""
+    return (
+        channel.begun
+        and channel.uid != channel.linked
+        and not channel.calling
+        and channel.dial is None
+        and channel.ringing_at is None
+        and channel.up_at is None
     )

@@ -2,6 +2,10 @@
 
 A shared *basic* bridge makes one call of two. Never a parking lot, queue music or a conference room: those serve strangers,
 except for phones that a program brings into the caller's room (`telephony.paging`).
+
+But a call that is *sent* into a conference room out of a conversation (by a transfer, or by a program that redirects both
+sides) goes on there: whoever else is in that room takes part in it as a guest and keeps a call of their own. Nobody was sent
+where everybody dialled the room: those calls stay apart.
 """
 
 from __future__ import annotations
@@ -39,6 +43,8 @@ class Meeting(Merging):
             self.leave_stay(channel, current, at)
         stay = Stay(bridge, kind, at)
         channel.stays.append(stay)
+        if channel.app and at > channel.app_at:
+            channel.app = ""  # the mailbox let the caller go on to a person
         if channel.ended_at is not None:
             stay.left_at = channel.ended_at
         else:
@@ -49,6 +55,7 @@ class Meeting(Merging):
             self._meet(channel, bridge, at)
         elif kind == "conference":
             self._meet_in_room(bridge, at)
+            self._gather(channel, bridge)
         self.touch(channel.call)
 
     def enter_unseen(self, channel: Channel, bridge: str, kind: str, left_at: float) -> None:
@@ -86,6 +93,7 @@ class Meeting(Merging):
             members.discard(channel.uid)
             if not members:
                 del self._bridges[stay.bridge]
+        self._touch_sent(stay.bridge)
 
     def _meet(self, channel: Channel, bridge: str, at: float) -> None:
         for uid in list(self._bridges.get(bridge, ())):
@@ -102,6 +110,23 @@ class Meeting(Merging):
             self.channels[uid].call.id: self.channels[uid].call for uid in self._bridges.get(bridge, ())
         }.values():
             self._note_answer(guest_of, at)
+
+    def _gather(self, channel: Channel, room: str) -> None:
+        """A channel comes into a conference room: its call goes on there, or it takes part in the calls sent there."""
+        call = channel.call
+        if _was_sent(channel):
+            call.rooms.add(room)
+            self._rooms.setdefault(room, {})[call.id] = call
+        inside = [self.channels[uid] for uid in self._bridges.get(room, ()) if uid in self.channels]
+        for sent in self._rooms.get(room, {}).values():
+            if any(one.call is sent for one in inside):
+                sent.guests.update({one.uid: one for one in inside if one.real and one.call is not sent})
+        self._touch_sent(room)
+
+    def _touch_sent(self, room: str) -> None:
+        for sent in self._rooms.get(room, {}).values():
+            if sent.ended_at is None:
+                self.touch(sent)
 
     def _meet_in_room(self, bridge: str, at: float) -> None:
         members = [self.channels[uid] for uid in self._bridges.get(bridge, ()) if uid in self.channels]
@@ -123,7 +148,18 @@ class Meeting(Merging):
 
 
 def _is_guest(one: Channel, other: Channel) -> bool:
-    return one.uid in other.call.guests or other.uid in one.call.guests
+    """Whether one of the two asks in the consultation that the other is in."""
+    return any(
+        guest.uid in host.call.guests and host.call.consultation_of is not None
+        for guest, host in ((one, other), (other, one))
+    )
+
+
+def _was_sent(channel: Channel) -> bool:
+    """Whether a channel that has just come into a conference room was in a conversation before."""
+    return (
+        channel.real and channel.call.conversing and any(stay.kind == "basic" for stay in channel.stays[:-1])
+    )
 
 
 def _asking(one: Channel, other: Channel) -> tuple[Channel, Channel] | None:

@@ -62,6 +62,9 @@ class Merging(Keeping):
             channel.call = kept
             kept.channels[uid] = channel
         kept.guests = {u: g for u, g in (kept.guests | gone.guests).items() if u not in kept.channels}
+        for room in gone.rooms:
+            kept.rooms.add(room)
+            self._rooms.setdefault(room, {})[kept.id] = kept
         kept.live += gone.live
         if gone.live:
             kept.ended_at = None
@@ -85,6 +88,7 @@ class Merging(Keeping):
         self._ending.pop(gone.id, None)
         self._consulting.pop(gone.id, None)
         self._asking.pop(gone.id, None)
+        self.release_rooms(gone)
         for linked in gone.linkeds:
             if self._by_linked.get(linked) is gone:
                 self._by_linked[linked] = into

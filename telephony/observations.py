@@ -77,6 +77,7 @@ class Channel:
 
     __slots__ = (
         "app",
+        "app_at",
         "asked_at",
         "began_at",
         "begun",
@@ -125,6 +126,8 @@ class Channel:
         self.caller_name = ""
         self.exten = ""
         self.app = ""
+        """The service it is in, or was in last: a mailbox."""
+        self.app_at = 0.0
         self.ringing_at: float | None = None
         self.up_at: float | None = None
         self.asked_at: float | None = None
@@ -237,6 +240,7 @@ class CallRecord:
         "queues",
         "requested",
         "revision",
+        "rooms",
         "started_at",
         "transfers",
         "unverified",
@@ -251,7 +255,11 @@ class CallRecord:
         self.ended_at: float | None = None
         self.channels: dict[str, Channel] = {}
         self.guests: dict[str, Channel] = {}
-        """Channels of another call that take part: the colleague who asks, while a feature-code consultation lasts."""
+        """Channels of another call that take part: the colleague who asks, while a feature-code consultation lasts; whoever
+        dialled into the conference room that this call was sent to. `telephony.telling.guests` says from when to when.
+        """
+        self.rooms: set[str] = set()
+        """The conference rooms (bridges) that this call was sent to out of a conversation."""
         self.caller_uid: str | None = None
         self.requested: str | None = None
         self.consultation_of: UUID | None = None

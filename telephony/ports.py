@@ -44,9 +44,24 @@ class LinkState:
     connected: bool
     since: datetime
     lag_seconds: float
-    """Now minus the newest event's own timestamp; 0 when idle."""
+    """How late an event is when it is worked through, by its own time; 0 when idle."""
     problem: str | None
-    """One sentence for the page when not connected, with what to do; None when all is well."""
+    """For the page, with what to do: why there is no connection, or what is wrong in spite of it; None when all is
+    well."""
+
+
+@dataclass(frozen=True, slots=True)
+class PbxDetails:
+    """What is known of one PBX besides its link; None where nobody has said it (yet)."""
+
+    pbx: str
+    asterisk_version: str | None = None
+    system_name: str | None = None
+    phones: int = 0
+    """Endpoints that are known as phones."""
+    has_event_log: bool = False
+    """Whether a channel event log (CEL) is configured."""
+    event_log_newest_at: datetime | None = None
 
 
 class RecordingControl(Protocol):
@@ -97,7 +112,9 @@ class CallerAnswer:
     name: str | None
     company: str | None
     owner_extensions: tuple[str, ...] = ()
-    """Where the contact's owner can be reached, the first preferred; empty when nobody owns him."""
+    """Where the contact's owner can be reached, the first preferred; empty when nobody owns them."""
+    owner_phones: tuple[str, ...] = ()
+    """The endpoints of these extensions, as `PJSIP/alice`, where they are not called like the extensions."""
 
 
 class CallerLookup(Protocol):

@@ -11,6 +11,7 @@ its state lives on.
 from __future__ import annotations
 
 from telephony import signals as s
+from telephony.endpoints import VOICEMAIL_APPS
 from telephony.facts import Certainty
 from telephony.grouping import Grouping
 from telephony.ids import uid_order
@@ -99,6 +100,8 @@ def _adopt(channel: Channel, shown: s.SnapshotChannel) -> None:
     channel.call.certainty = Certainty.RECONSTRUCTED
     if shown.dialled:
         channel.exten = shown.dialled
+    if shown.app in VOICEMAIL_APPS:
+        channel.app, channel.app_at = shown.app, shown.began_at  # in it since then at the earliest
     if channel.uid != channel.linked and channel.dial is None:
         channel.dial = Dial(channel.linked, shown.began_at, "", "")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from telephony import signals as s
 from telephony.caller_names import is_same_number, name_of_person
-from telephony.endpoints import Kind, dialled_number, kind_of, parse_name
+from telephony.endpoints import Kind, dialled_number, kind_and_extension, parse_name
 from telephony.events import EventKind
 from telephony.facts import Certainty
 from telephony.grouping import Grouping, is_rung
@@ -20,6 +20,8 @@ from telephony.ids import uid_order
 from telephony.observations import SAME_MOMENT, Channel, Dial, HoldSpan, SeenParking, SeenQueue, SeenRecording
 from telephony.reconcile import lives_on, reconcile
 from telephony.transfers import attended_transferred, blind_transferred, note_redirect, refer_seen
+
+WHOLE_SECOND = 1.0
 
 
 class Tracker(Grouping):
@@ -49,6 +51,7 @@ def _began(tracker: Tracker, signal: s.ChannelBegan) -> None:
     if look.caller_name:
         channel.caller_name = name_of_person(look.caller_name, look.number) or channel.caller_name
     channel.rung = is_rung(look) and not channel.calling
+    tracker.learn_beginning(channel)
 
 
 def _changed(tracker: Tracker, signal: s.ChannelChanged) -> None:
@@ -63,6 +66,8 @@ def _changed(tracker: Tracker, signal: s.ChannelChanged) -> None:
     if look.state == "Up" and channel.up_at is None:
         channel.up_at = signal.at
         tracker.touch(channel.call)
+        if channel.uid == channel.call.linked:
+            tracker.learn_service(channel.call)
     elif look.state == "Ringing" and channel.ringing_at is None:
         channel.ringing_at = signal.at
         tracker.say(channel.call, EventKind.RANG, signal.at, channel.party)
@@ -76,14 +81,14 @@ def _changed(tracker: Tracker, signal: s.ChannelChanged) -> None:
 
 def _rename(tracker: Tracker, channel: Channel, name: str) -> None:
     parsed = parse_name(name)
-    kind = kind_of(parsed, tracker.numbering)
+    kind, extension = kind_and_extension(parsed, tracker.numbering)
     if kind in (Kind.MACHINERY, Kind.LOCAL):
         return
     channel.name = name
     if parsed.endpoint != channel.endpoint:
         channel.endpoint = parsed.endpoint
         channel.kind = kind
-        channel.party = parsed.endpoint if kind is Kind.EXTENSION else channel.party
+        channel.party = extension or channel.party
         tracker.touch(channel.call)
 
 
@@ -114,9 +119,20 @@ def _dial_began(tracker: Tracker, signal: s.DialBegan) -> None:
         exten = signal.source.exten if signal.source else ""
         dest.dial = Dial(source.uid if source else None, signal.at, signal.dial_string, exten)
         tracker.touch(dest.call)
+        tracker.learn_dial(dest, signal.dial_string)
     elif source is not None and dest.dial.ended_at is None:
         dest.dial.source = source.uid
-        dest.dial.dial_string = dest.dial.dial_string or signal.dial_string  # the event log may not name it
+    if signal.dial_string and not dest.dial.dial_string:
+        _learn_what_was_dialled(tracker, dest, dest.dial, signal.dial_string)
+
+
+def _learn_what_was_dialled(tracker: Tracker, dest: Channel, dial: Dial, dial_string: str) -> None:
+    """A later word of whom a line was dialled for: what was supposed until then is forgotten."""
+    dial.dial_string = dial_string
+    if dest.kind is Kind.TRUNK:
+        dest.party = ""
+    tracker.learn_dial(dest, dial_string)
+    tracker.touch(dest.call)
 
 
 def _dial_ended(tracker: Tracker, signal: s.DialEnded) -> None:
@@ -143,6 +159,8 @@ def _entered(tracker: Tracker, signal: s.BridgeEntered) -> None:
     if channel is not None:
         if channel.presumed_ended:
             lives_on(tracker, channel, signal.at)
+        if signal.kind == "conference":
+            note_redirect(tracker, channel, signal.look.exten, signal.at)
         tracker.enter(channel, signal.bridge, signal.kind, signal.at)
 
 
@@ -194,11 +212,19 @@ def _queue_joined(tracker: Tracker, signal: s.QueueJoined) -> None:
     if channel is None:
         return
     call = channel.call
-    if any(q.uid == channel.uid and abs(q.joined_at - signal.at) < SAME_MOMENT for q in call.queues):
+    if any(q.uid == channel.uid and _is_same_visit(q, signal) for q in call.queues):
         return
     note_redirect(tracker, channel, signal.look.exten or signal.queue, signal.at)
     call.queues.append(SeenQueue(signal.queue, channel.uid, signal.at))
+    tracker.learn_service(call)
     tracker.say(call, EventKind.QUEUED, signal.at)
+
+
+def _is_same_visit(visit: SeenQueue, signal: s.QueueJoined) -> bool:
+    """Told before: at this moment, or a little earlier and not left since (an event log may write whole seconds)."""
+    since = signal.at - visit.joined_at
+    told_again = visit.name == signal.queue and visit.left_at is None and 0.0 <= since <= WHOLE_SECOND
+    return abs(since) < SAME_MOMENT or told_again
 
 
 def _queue_left(tracker: Tracker, signal: s.QueueLeft) -> None:
@@ -273,6 +299,8 @@ def _rated(tracker: Tracker, signal: s.CallRated) -> None:
 def _app(tracker: Tracker, signal: s.AppEntered) -> None:
     channel = tracker.channels.get(signal.look.uid)  # a CDR comes after the end: it must not begin a call
     if channel is not None:
+        if not channel.app:
+            channel.app_at = signal.at  # its result, and the record at the end, name the same service again
         channel.app = signal.app
         tracker.touch(channel.call)
 
@@ -302,9 +330,9 @@ def _parked(tracker: Tracker, signal: s.Parked) -> None:
     call = channel.call
     if any(p.uid == channel.uid and abs(p.at - signal.at) < SAME_MOMENT for p in call.parkings):
         return
-    parker = parse_name(signal.parker).endpoint
-    if not tracker.numbering.is_extension(parker):
-        parker = ""  # another program parked it, and the PBX names the parked channel itself
+    tech, _, name = signal.parker.partition("/")
+    # Empty: another program parked it, and the PBX names the parked channel itself.
+    parker = tracker.numbering.extension_of(name, tech) or ""
     call.parkings.append(SeenParking(channel.uid, signal.at, parker, signal.slot))
     tracker.say(call, EventKind.PARKED, signal.at, signal.slot)
 
@@ -340,7 +368,7 @@ def _link_lost(tracker: Tracker, signal: s.LinkLost) -> None:
         tracker.touch(call)
 
 
-def _clock_set(tracker: Tracker, signal: s.ClockSet) -> None:
+def _clock_set(tracker: Tracker, _: s.ClockSet) -> None:
     for call in tracker.live():
         call.certainty = Certainty.BOUNDED
         tracker.touch(call)
@@ -351,6 +379,11 @@ def _stopped(tracker: Tracker, signal: s.PbxStopped) -> None:
         if channel.ended_at is None and channel.began_at < signal.began_before:
             channel.call.certainty = Certainty.BOUNDED
             tracker.end_channel(channel, max(channel.last_at, signal.at), 0)
+
+
+def _endpoints_listed(tracker: Tracker, signal: s.EndpointsListed) -> None:
+    directory = tracker.numbering.directory.with_listing(signal.listing)
+    tracker.use_numbering(tracker.numbering.with_directory(directory))
 
 
 HANDLERS: dict[type[Any], Callable[[Tracker, Any], None]] = {
@@ -385,5 +418,6 @@ HANDLERS: dict[type[Any], Callable[[Tracker, Any], None]] = {
     s.LinkLost: _link_lost,
     s.ClockSet: _clock_set,
     s.Snapshot: reconcile,
+    s.EndpointsListed: _endpoints_listed,
     s.PbxStopped: _stopped,
 }

@@ -18,6 +18,7 @@ FIXTURE_MODULES = (
     "tests.requirements",
     "tests.asterisk_fixtures",
     "tests.postgres_fixtures",
+    "tests.mariadb_fixtures",
     "tests.browser_fixtures",
     "tests.recordings.s3_server",
 )

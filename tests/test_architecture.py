@@ -67,7 +67,7 @@ def test_the_shell_scripts_satisfy_shellcheck() -> None:
 def own_files() -> list[Path]:
     """Every file of the repository that a person wrote: as git tells it, else everything that is not hidden."""
     told = subprocess.run(
-        ("git", "-c", "safe.directory=*", "ls-files", "-co", "--exclude-standard", "-z"),
+        ("git", "-c", "safe.directory=*", "ls-files", "-z"),
         cwd=ROOT,
         capture_output=True,
         text=True,

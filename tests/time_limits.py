@@ -51,35 +51,26 @@ STDERR = pytest.StashKey[int]()
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool:
-    """Arms the alarm, and behind it the end of the process."""
-
-    def fail(_signal: int, _frame: object) -> None:
-        __tracebackhide__ = True
-        pytest.fail(f"Timeout (>{settings.timeout}s)\n{stacks()}")
-
-    signal.signal(signal.SIGALRM, fail)
-    signal.setitimer(signal.ITIMER_REAL, settings.timeout, AGAIN_SECONDS)
-    end_process_later(item.config, settings.timeout + grace_of(item.config))
+    """For the whole of a test, its fixtures included."""
+    set_alarm(item.config, settings.timeout)
     return True
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_timeout_cancel_timer(item: pytest.Item) -> bool:
     """The test is over, or has failed."""
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)
-    faulthandler.cancel_dump_traceback_later()
+    clear_alarm()
     return True
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
-    """After a failure the other limits are off: what the test left behind may still refuse to end."""
-    end_process_later(item.config, grace_of(item.config))
+    """After a failure the limit of the test is off: what it left behind may still refuse to end."""
+    set_alarm(item.config, grace_of(item.config))
     try:
         return (yield)
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        clear_alarm()
 
 
 @pytest.hookimpl(trylast=True)
@@ -87,6 +78,25 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """The summary is printed. A worker of pytest-xdist is ended by the process that started it."""
     if not hasattr(config, "workerinput"):
         end_process_later(config, grace_of(config))
+
+
+def set_alarm(config: pytest.Config, seconds: float) -> None:
+    """The failure, and behind it the end of the process."""
+
+    def fail(_signal: int, _frame: object) -> None:
+        __tracebackhide__ = True
+        pytest.fail(f"Timeout (>{seconds:g}s)\n{stacks()}")
+
+    signal.signal(signal.SIGALRM, fail)
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_SECONDS)
+    end_process_later(config, seconds + grace_of(config))
+
+
+def clear_alarm() -> None:
+    """Nothing happens any more."""
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    faulthandler.cancel_dump_traceback_later()
 
 
 def grace_of(config: pytest.Config) -> float:

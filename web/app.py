@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from call_records.recordings.arrivals import UploadDesk
 from call_records.shapes import Records
-from telephony.ports import LiveCalls, RecordingControl
+from telephony.ports import LiveCalls, PbxDetails, RecordingControl
 from web.access import Gate, Passwords
 from web.api import forms as forms_api
 from web.api import recording_list, v1, watch
@@ -119,12 +119,14 @@ def create_app(
     registry: CollectorRegistry | None = None,
     passwords: Passwords | None = None,
     troubles: Callable[[], Sequence[str]] = tuple,
+    pbx_details: Callable[[], Sequence[PbxDetails]] = tuple,
     control: RecordingControl | None = None,
     uploads: UploadDesk | None = None,
 ) -> FastAPI:
     """The whole web part over an opened store and the live calls.
 
-    `troubles` says what else an administrator should know now, one sentence each. `control` pauses recordings; without
+    `troubles` says what else an administrator should know now, one sentence each. `pbx_details` is shown with
+    each PBX on Connections. `control` pauses recordings; without
     it (this process watches no PBX) nobody is offered that. `uploads` takes recordings from remote PBXes; without it
     there is no such address.
     """
@@ -132,7 +134,7 @@ def create_app(
     metrics = WebMetrics(registry)
     renderer = Renderer(web_settings, assets, can_pause=control is not None)
     gate = Gate(records, web_settings, passwords or Passwords())
-    hub = Hub(live_calls, records, web_settings, metrics, renderer.row, troubles)
+    hub = Hub(live_calls, records, web_settings, metrics, renderer.row, troubles, pbx_details)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

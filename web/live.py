@@ -18,10 +18,10 @@ from typing import Any
 from uuid import UUID
 
 from call_records.shapes import Account, Records
-from telephony.desk import Card, CardState, card_for
+from telephony.desk import Card, CardState, card_for, voicemail_since
 from telephony.errors import SwitchhookError
 from telephony.facts import CallFacts, Direction, PartyKind, State, iso
-from telephony.ports import LinkState, LiveCalls
+from telephony.ports import LinkState, LiveCalls, PbxDetails
 from telephony.staff import PopPreference
 from web.access import Viewer
 from web.caller_words import client_name, display, show_identity, told_identity
@@ -104,7 +104,10 @@ class Hub:
         metrics: WebMetrics,
         render_row: Callable[[CallFacts, Names], str],
         troubles: Callable[[], Sequence[str]] = tuple,
+        pbx_details: Callable[[], Sequence[PbxDetails]] = tuple,
     ) -> None:
+        self.pbx_details = pbx_details
+        """What is known of each PBX besides its link; empty in a process that observes none."""
         self.troubles = troubles
         """What an administrator should know now beyond links and database, one sentence each."""
         self.names = Names(region=settings.region)
@@ -527,12 +530,16 @@ def _card_word(card: Card) -> str:
             return _("Talking")
         case CardState.HELD:
             return _("On hold")
+        case CardState.VOICEMAIL:
+            return _("In voicemail")
         case CardState.ENDED:
             return _("Ended")
 
 
 def section_of(facts: CallFacts) -> str:
-    """Where a call stands on the live page: a client who waits, or people who talk."""
+    """Where a call stands on the live page: a client who waits, one who speaks with a mailbox, or people who talk."""
+    if facts.state is State.VOICEMAIL:
+        return "voicemail"
     waits = facts.state in (State.RINGING, State.QUEUED, State.PARKED)
     return "waiting" if waits and facts.direction is Direction.INBOUND else "talking"
 
@@ -541,6 +548,8 @@ def waiting_since(facts: CallFacts) -> datetime:
     """From when the seconds of its row tick: the client's whole wait, or the conversation."""
     if facts.state is State.PARKED and facts.parked:
         return facts.parked[-1].at
+    if facts.state is State.VOICEMAIL:
+        return voicemail_since(facts)
     if facts.state in (State.TALKING, State.HELD) and facts.answered_at:
         return facts.answered_at
     return facts.started_at

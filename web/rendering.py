@@ -169,6 +169,7 @@ _STATE_ICONS = {
     State.TALKING: "talk",
     State.HELD: "hold",
     State.PARKED: "park",
+    State.VOICEMAIL: "voicemail",
     State.ENDED: "end",
     State.UNVERIFIED: "unsure",
 }

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, tzinfo
 from functools import lru_cache
+from math import floor
 from uuid import UUID
 
 import phonenumbers
@@ -56,11 +57,21 @@ def display_number(number: str | None, region: str | None = None) -> str:
     return phonenumbers.format_number(parsed, style)
 
 
+def whole_seconds(seconds: float) -> int:
+    """The seconds that have passed in full: the one rule by which every page, list, story, player and ticking time rounds.
+
+    Rounded down, as a clock shows time: 0:08 stands until the ninth second is over, so what a person sees while a call
+    or a recording runs is what is listed afterwards. Parts can then add up to less than the whole, never to more.
+    A hundredth is exact enough; the same rule for the browser is `clock` in page.js.
+    """
+    return max(0, floor(round(seconds, 2)))
+
+
 def duration(seconds: float | None) -> str:
     """`3:12`, `1:04:09`; empty when unknown."""
     if seconds is None:
         return ""
-    whole = max(0, round(seconds))
+    whole = whole_seconds(seconds)
     hours, rest = divmod(whole, 3600)
     minutes, left = divmod(rest, 60)
     return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
@@ -133,6 +144,7 @@ STATE_WORDS: dict[State, str] = {
     State.TALKING: _("Talking"),
     State.HELD: _("On hold"),
     State.PARKED: _("Parked"),
+    State.VOICEMAIL: _("In voicemail"),
     State.ENDED: _("Ended"),
     State.UNVERIFIED: _("Not certain"),
 }
@@ -153,6 +165,7 @@ DOING_WORDS: dict[str, str] = {
     "held": _("On hold"),
     "queued": _("In queue"),
     "parked": _("Parked"),
+    "voicemail": _("In voicemail"),
     "waiting": _("Waiting"),
 }
 

@@ -41,7 +41,7 @@ from call_records.queries.page_marks import page_mark
 from call_records.recordings import filing
 from call_records.recordings.filing import Expected
 from call_records.recordings.listing import FEW, exceptions_query, matches_query, page_query
-from call_records.recordings.naming import bare, recording_of
+from call_records.recordings.naming import bare, is_bare, recording_of
 from call_records.recordings.rows import COLUMNS, file_from, files_json, measures_json, recording_from
 from call_records.recordings.shapes import (
     Listed,
@@ -540,9 +540,20 @@ async def _find_call(connection: AsyncConnection, recording_id: UUID, pbx: str, 
 
 
 def endings_of(name: str) -> list[str]:
-    """The name and what follows each `-` in it: one of them is the Uniqueid, if there is one."""
+    """What of a name may be the Uniqueid: at its beginning, else the whole and what follows each `-` in it.
+
+    Never what stands between: there are numbers, and a caller may choose theirs.
+    """
     parts = name.split("-")
+    if len(parts) > 1 and is_bare(parts[0]):
+        return [name, parts[0]]
+    if len(parts) > 2 and is_bare(parts[1]) and not parts[0].isdigit() and parts[0] not in FREEPBX_KINDS:
+        return [name, "-".join(parts[:2])]
     return ["-".join(parts[place:]) for place in range(len(parts))]
+
+
+FREEPBX_KINDS = frozenset({"exten", "external", "force", "in", "internal", "out", "q", "rg"})
+"""With what FreePBX begins a name: no system name, and what follows is a number."""
 
 
 _FIND_CALL = text("""

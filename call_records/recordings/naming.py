@@ -98,6 +98,11 @@ def bare(uniqueid: str) -> str | None:
     return found.group() if found else None
 
 
+def is_bare(text: str) -> bool:
+    """Whether this is `epoch.counter` and nothing else."""
+    return _BARE.fullmatch(text) is not None
+
+
 def channel_in(name: str, uniqueids: Iterable[str]) -> str | None:
     """The longest of these Uniqueids that the recording's name ends with, at the border of a word."""
     fitting = (one for one in uniqueids if name == one or name.endswith(f"-{one}"))

@@ -30,6 +30,7 @@ PLACES = {
     State.TALKING: (390, 230),
     State.HELD: (390, 30),
     State.PARKED: (20, 440),
+    State.VOICEMAIL: (760, 440),
     State.UNVERIFIED: (390, 440),
     State.ENDED: (760, 230),
 }

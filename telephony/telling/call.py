@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from telephony import facts as f
-from telephony.conversations import conversations, total
+from telephony.conversations import conversations
 from telephony.endpoints import Kind
 from telephony.ids import uid_order
 from telephony.numbers import Numbering
 from telephony.observations import CallRecord, moment
 from telephony.telling.ending import disposition_of, ended_by, missed_by
+from telephony.telling.guests import present_channels
+from telephony.telling.holds import find_holds, hold_seconds, holds_of
 from telephony.telling.legs import in_order, leg_of
 from telephony.telling.parties import caller_channel, client_of, direction_of, party_of
 from telephony.telling.recorded import consent_of, rating_of, recorded_of
-from telephony.telling.scene import Part, Scene, own_channels
+from telephony.telling.scene import Part, Scene
 from telephony.telling.services import service_of
 from telephony.telling.states import state_of
 from telephony.telling.talk import share_out, talk_seconds
-from telephony.telling.transfers import is_parking, transfer_of
-from telephony.telling.waits import holds_of, is_machinery, parking_of, queue_of
+from telephony.telling.transfers import is_gathering, is_parking, transfer_of
+from telephony.telling.waits import parking_of, queue_of
 from telephony.telling.who import (
     answered_by,
     caller_of,
@@ -57,16 +59,15 @@ def tell(call: CallRecord, numbering: Numbering, now: float) -> f.CallFacts:
         ring_seconds=ring_seconds(scene, answered_at),
         wait_seconds=queue.wait_seconds if queue else None,
         talk_seconds=talk_seconds(scene),
-        hold_seconds=total(
-            (h.at, h.until or scene.now)
-            for c in own_channels(scene)
-            for h in c.holds
-            if not is_machinery(c, h)
-        ),
+        hold_seconds=hold_seconds(scene),
         ended_by=ended_by(scene) if ended else None,
         hangup_cause=scene.caller.cause if ended else None,
         legs=legs,
-        transfers=tuple(transfer_of(scene, seen) for seen in call.transfers if not is_parking(call, seen)),
+        transfers=tuple(
+            transfer_of(scene, seen)
+            for seen in call.transfers
+            if not is_parking(call, seen) and not is_gathering(call, seen)
+        ),
         holds=holds_of(scene),
         queue=queue,
         parked=tuple(parking_of(scene, index) for index in range(len(call.parkings))),
@@ -91,10 +92,11 @@ def _certainty(call: CallRecord) -> f.Certainty:
 
 def _set_scene(call: CallRecord, numbering: Numbering, now: float) -> Scene:
     end = call.ended_at if call.ended_at is not None else max(now, call.started_at) + LOOK_AHEAD
-    caller = caller_channel(call)
+    present = present_channels(call)
+    caller = caller_channel(call, present)
     parts: dict[str, Part] = {}
     part_of: dict[str, Part] = {}
-    for channel in sorted(call.everyone(), key=lambda c: (c is not caller, c.began_at, uid_order(c.uid))):
+    for channel in sorted(present, key=lambda c: (c is not caller, c.began_at, uid_order(c.uid))):
         if not channel.real:
             continue
         party = party_of(channel, call, numbering, is_caller=channel is caller)
@@ -106,8 +108,8 @@ def _set_scene(call: CallRecord, numbering: Numbering, now: float) -> Scene:
         part_of[channel.uid] = part
     direction = direction_of(caller, parts, call)
     client = client_of(direction, part_of[caller.uid], parts)
-    together = conversations(call.everyone(), end)
+    together = conversations(present, end, call.rooms)
     scene = Scene(call, numbering, end, caller, parts, part_of, client, direction, together, [], [])
-    scene.holds = [(h.at, h.until or end) for c in call.everyone() if c.real for h in c.holds]
+    scene.holds = find_holds(scene)
     share_out(scene)
     return scene

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from telephony import facts as f
 from telephony.dispositions import MISSED_OUTCOMES, counts_missed, inbound_disposition, outbound_disposition
+from telephony.endpoints import VOICEMAIL_APPS
 from telephony.ids import uid_order
 from telephony.observations import Channel
-from telephony.telling.scene import END_WINDOW, MOVE_WINDOW, VOICEMAIL_APPS, Scene, own_channels
+from telephony.telling.scene import END_WINDOW, MOVE_WINDOW, Scene, own_channels
 from telephony.telling.services import service_of
 from telephony.telling.waits import client_visits
 from telephony.telling.who import service_answer
@@ -47,7 +48,7 @@ def _left_waiting(scene: Scene) -> bool:
 
 def ended_by(scene: Scene) -> str:
     """`caller`, `callee` or `pbx`: whose phone (or line) hung up, else what the dial attempts say."""
-    end = scene.call.ended_at if scene.call.ended_at is not None else scene.now
+    end = _end_for_client(scene)
     talked_until = _talked_until(scene, end)
     talking = _last_to_talk(scene, end) if talked_until is None else []
     since = end - END_WINDOW if talked_until is None else max(end - END_WINDOW, talked_until + MOVE_WINDOW)
@@ -61,6 +62,15 @@ def ended_by(scene: Scene) -> str:
     if talking:
         return _first_to_leave(scene, talking, end)
     return _ended_by_dial(scene, talked_until or 0.0)
+
+
+def _end_for_client(scene: Scene) -> float:
+    """The call's end; where the client left a conference room before the others, that moment."""
+    end = scene.call.ended_at if scene.call.ended_at is not None else scene.now
+    left = [c.ended_at for c in scene.client.channels if c.ended_at is not None]
+    if scene.call.rooms and len(left) == len(scene.client.channels):
+        return min(end, max(left))
+    return end
 
 
 def _ended_by_dial(scene: Scene, since: float) -> str:
@@ -91,7 +101,7 @@ def _talked_until(scene: Scene, end: float) -> float | None:
 
 def _last_to_talk(scene: Scene, end: float) -> list[Channel]:
     """The channels of the conversation with which the call ended; none when it did not end with one."""
-    last = [span for span in scene.together if span.until >= end - END_WINDOW]
+    last = [span for span in scene.together if end - END_WINDOW <= span.until <= end + MOVE_WINDOW]
     if not last or not scene.conversed or scene.conversed[-1][1] < end - END_WINDOW:
         return []
     uids = max(last, key=lambda span: span.until).uids

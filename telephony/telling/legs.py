@@ -6,9 +6,18 @@ from telephony import facts as f
 from telephony.caller_names import name_of_party
 from telephony.conversations import total, union, without
 from telephony.dispositions import rung_outcome
+from telephony.endpoints import VOICEMAIL_APPS
 from telephony.observations import Channel, moment
 from telephony.telling.ending import ended_by
-from telephony.telling.scene import MOVE_WINDOW, Part, Scene, first_rung_at, other_parts, stopped_ringing
+from telephony.telling.scene import (
+    MOVE_WINDOW,
+    Part,
+    Scene,
+    connects,
+    first_rung_at,
+    other_parts,
+    stopped_ringing,
+)
 from telephony.telling.waits import client_visits, joined_as_client, queue_end
 
 ANSWER_WINDOW = 1.0  # s between an answer and the end of the other attempts it cancelled
@@ -49,8 +58,8 @@ def leg_of(scene: Scene, part: Part) -> f.Leg:
 def _leg_state(scene: Scene, part: Part, alive: list[Channel]) -> f.LegState:
     if not alive:
         return f.LegState.ENDED
-    if any((stay := c.stay()) is not None and stay.kind == "basic" for c in alive) and part.heard:
-        held = any(since <= scene.now <= until for since, until in scene.holds if until >= scene.now)
+    if part.heard and any(connects(scene, c.stay()) for c in alive):
+        held = any(held.since <= scene.now <= held.until for held in scene.holds)
         return f.LegState.HELD if held else f.LegState.TALKING
     if part.caller or any(c.up_at is not None for c in alive):
         return f.LegState.WAITING
@@ -107,6 +116,9 @@ def _intervals(scene: Scene, part: Part, ended_at: float | None) -> tuple[f.Inte
         busy = [(since, until) for since, until, _ in spans]
         parked = [(p.at, p.until if p.until is not None else scene.now) for p in scene.call.parkings]
         queued = [(joined_as_client(v), queue_end(scene, v)) for v in client_visits(scene)]
+        if any(c.app for c in part.channels):
+            mailbox = _in_voicemail(scene, part)
+            spans += [(since, until, "voicemail") for since, until in without(mailbox, busy)]
         spans += [(since, until, "parked") for since, until in without(union(parked), busy)]
         spans += [(since, until, "queued") for since, until in without(union(queued), busy + parked)]
     begun = part.channels[0].began_at if part.caller else None
@@ -121,3 +133,13 @@ def _intervals(scene: Scene, part: Part, ended_at: float | None) -> tuple[f.Inte
         for since, until, doing in sorted(spans)
         if until > since or (alive and until >= scene.now)
     )
+
+
+def _in_voicemail(scene: Scene, part: Part) -> list[tuple[float, float]]:
+    """When the party spoke with a mailbox; nothing where only the record at the end of the call names it."""
+    spans = (
+        (c.app_at, c.ended_at if c.ended_at is not None else scene.now)
+        for c in part.channels
+        if c.app in VOICEMAIL_APPS
+    )
+    return union(spans)

@@ -6,17 +6,17 @@ Set once for every telling (`call`), then only read.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from telephony import facts as f
 from telephony.conversations import Together
 from telephony.numbers import Numbering
-from telephony.observations import CallRecord, Channel
+from telephony.observations import CallRecord, Channel, Stay
 
 END_WINDOW = (
     1.0  # s; whoever hung up within this time of the end ended the call (Local chains take 0.1 s to collapse)
 )
 MOVE_WINDOW = 0.05  # s; from one bridge into the next (measured below 1 ms, 20 ms loaded)
-VOICEMAIL_APPS = frozenset({"VoiceMail", "VoiceMailMain", "MinivmRecord", "Voicemail"})
 
 Span = tuple[float, float]
 
@@ -34,6 +34,18 @@ class Part:
     """Conversation with the client, holds included."""
 
 
+class Held(NamedTuple):
+    """Somebody kept the other side waiting with music, from `since` to `until`."""
+
+    by: str
+    since: float
+    until: float
+    told: bool
+    """Whether people would call it a hold; not while a number is keyed."""
+    kept: Channel | None = None
+    """Who waited while the other was in a consultation."""
+
+
 @dataclass(slots=True)
 class Scene:
     """Everything that a part of the telling needs to know of the call."""
@@ -47,7 +59,7 @@ class Scene:
     client: Part
     direction: f.Direction
     together: list[Together]
-    holds: list[Span]
+    holds: list[Held]
     conversed: list[Span]
     """Times in which the client was in a conversation."""
 
@@ -55,6 +67,11 @@ class Scene:
 def own_channels(scene: Scene) -> list[Channel]:
     """Every channel that stands for a person or a line."""
     return [c for part in scene.parts.values() for c in part.channels]
+
+
+def connects(scene: Scene, stay: Stay | None) -> bool:
+    """Whether in that bridge people of this call hear each other."""
+    return stay is not None and (stay.kind == "basic" or stay.bridge in scene.call.rooms)
 
 
 def other_parts(scene: Scene) -> list[Part]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from telephony import facts as f
-from telephony.telling.scene import Scene, own_channels
+from telephony.endpoints import VOICEMAIL_APPS
+from telephony.telling.scene import Scene, connects, own_channels
 
 
 def _is_parked(scene: Scene) -> bool:
@@ -18,11 +19,11 @@ def _is_parked(scene: Scene) -> bool:
 def _talks_now(scene: Scene) -> bool:
     if not scene.conversed or scene.conversed[-1][1] < scene.now:
         return False
-    return any((stay := c.stay()) is not None and stay.kind == "basic" for c in own_channels(scene))
+    return any(connects(scene, c.stay()) for c in own_channels(scene))
 
 
 def _is_held(scene: Scene) -> bool:
-    return any(c.open_hold() is not None and c.ended_at is None for c in own_channels(scene))
+    return any(held.until >= scene.now for held in scene.holds)
 
 
 def _in_conference(scene: Scene) -> bool:
@@ -38,6 +39,12 @@ def _rings(scene: Scene) -> bool:
     return any(c.dial is not None and c.up_at is None and c.ended_at is None for c in own_channels(scene))
 
 
+def _in_voicemail(scene: Scene) -> bool:
+    return not _rings(scene) and any(
+        c.app in VOICEMAIL_APPS and c.ended_at is None for c in own_channels(scene)
+    )
+
+
 STATES: tuple[tuple[f.State, str, Callable[[Scene], bool]], ...] = (
     (f.State.ENDED, "its last channel has ended", lambda scene: scene.call.ended_at is not None),
     (f.State.UNVERIFIED, "the link to the PBX is lost", lambda scene: scene.call.unverified),
@@ -50,6 +57,7 @@ STATES: tuple[tuple[f.State, str, Callable[[Scene], bool]], ...] = (
     ),
     (f.State.QUEUED, "the client waits in a queue", _in_queue),
     (f.State.HELD, "the client waits while a colleague is asked", _is_held),
+    (f.State.VOICEMAIL, "the caller is in a voice mailbox", _in_voicemail),
     (f.State.RINGING, "somebody is rung, or the caller is in a menu", lambda s: not s.conversed or _rings(s)),
     (f.State.TALKING, "the conversation is just over", lambda _: True),
 )

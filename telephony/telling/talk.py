@@ -6,10 +6,9 @@ transfer completed is not the client's: `counts_from` of its channels says from 
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-from telephony.conversations import total, union, without
-from telephony.telling.scene import MOVE_WINDOW, Scene, Span, own_channels
+from telephony.conversations import Together, total, union, without
+from telephony.telling.holds import held_spans, waiting_for
+from telephony.telling.scene import Scene, Span, own_channels
 from telephony.telling.waits import waiting_spans
 
 
@@ -21,7 +20,7 @@ def share_out(scene: Scene) -> None:
     for span in scene.together:
         since = span.since
         with_client = bool(span.uids & client_uids)
-        if not with_client and since < client_end:
+        if not with_client and (since < client_end or _went_on_in_room(scene, span)):
             continue
         others = [
             by_uid[uid] for uid in span.uids if uid in by_uid and scene.part_of[uid] is not scene.client
@@ -38,28 +37,31 @@ def share_out(scene: Scene) -> None:
             scene.conversed.append((start, span.until))
             if with_client:
                 scene.client.heard.append((start, span.until))
-    scene.conversed += _kept_waiting(scene)
+    _add_waiting(scene)
     for part in scene.parts.values():
         part.heard = _merge_touching(part.heard)
-        part.talk = without(union(part.heard), scene.holds)
+        part.talk = without(union(part.heard), held_spans(scene))
     scene.conversed = _merge_touching(scene.conversed)
 
 
-def _kept_waiting(scene: Scene) -> list[Span]:
-    """Times in which a colleague had gone over to a consultation by feature code and the client heard music: a hold."""
-    spans = []
-    for mine in (stay for c in scene.client.channels for stay in c.stays if stay.kind == "basic"):
-        gone = mine.left_at if mine.left_at is not None else scene.now
-        for channel in own_channels(scene):
-            if scene.part_of[channel.uid] is scene.client:
-                continue
-            for one, other in pairwise(channel.stays):
-                if one.bridge != mine.bridge or one.left_at is None or other.bridge == mine.bridge:
-                    continue
-                back = other.left_at if other.left_at is not None else scene.now
-                if other.entered_at - one.left_at <= MOVE_WINDOW and one.left_at < gone:
-                    spans.append((one.left_at, min(gone, back)))
-    return spans
+def _add_waiting(scene: Scene) -> None:
+    """While a colleague asks somebody else, that colleague and whoever waits are in the call all the same: a hold."""
+    for party, span in waiting_for(scene):
+        scene.parts[party].heard.append(span)
+        scene.conversed.append(span)
+
+
+def _went_on_in_room(scene: Scene, span: Together) -> bool:
+    """Whether these are together in the conference room the call was sent to: what they say without the client is theirs."""
+    rooms = scene.call.rooms
+    return bool(rooms) and any(
+        stay.bridge in rooms
+        and stay.entered_at <= span.since
+        and (stay.left_at is None or stay.left_at >= span.until)
+        for channel in own_channels(scene)
+        if channel.uid in span.uids
+        for stay in channel.stays
+    )
 
 
 def _merge_touching(spans: list[Span]) -> list[Span]:

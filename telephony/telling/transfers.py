@@ -6,8 +6,9 @@ How one is recognised: `telephony.transfers`.
 from __future__ import annotations
 
 from telephony import facts as f
+from telephony.endpoints import VOICEMAIL_APPS
 from telephony.observations import CallRecord, SeenTransfer, moment
-from telephony.telling.scene import END_WINDOW, VOICEMAIL_APPS, Scene, other_parts
+from telephony.telling.scene import END_WINDOW, Scene, other_parts
 
 
 def is_parking(call: CallRecord, seen: SeenTransfer) -> bool:
@@ -15,6 +16,19 @@ def is_parking(call: CallRecord, seen: SeenTransfer) -> bool:
     return seen.kind is f.TransferKind.BLIND and any(
         abs(p.at - seen.at) < END_WINDOW and seen.transferee in ("", p.uid) for p in call.parkings
     )
+
+
+def is_gathering(call: CallRecord, seen: SeenTransfer) -> bool:
+    """Both sides sent into one conference room are still together: nobody was handed over."""
+    if seen.kind is not f.TransferKind.BLIND or not call.rooms:
+        return False
+    return bool(_rooms_after(call, seen.by_uid, seen.at) & _rooms_after(call, seen.transferee, seen.at))
+
+
+def _rooms_after(call: CallRecord, uid: str, at: float) -> set[str]:
+    channel = call.channels.get(uid)
+    stays = channel.stays if channel is not None else []
+    return {stay.bridge for stay in stays if stay.bridge in call.rooms and stay.entered_at >= at}
 
 
 def transfer_of(scene: Scene, seen: SeenTransfer) -> f.Transfer:

@@ -93,18 +93,6 @@ def parking_of(scene: Scene, index: int) -> f.Parking:
     )
 
 
-def holds_of(scene: Scene) -> tuple[f.Hold, ...]:
-    """The holds that people made, in order."""
-    found = [
-        f.Hold(by=part.party, seconds=(h.until if h.until is not None else scene.now) - h.at, at=moment(h.at))
-        for part in scene.parts.values()
-        for c in part.channels
-        for h in c.holds
-        if not is_machinery(c, h)
-    ]
-    return tuple(sorted(found, key=lambda hold: hold.at))
-
-
 def is_machinery(channel: Channel, hold: HoldSpan) -> bool:
     """Whether a hold is the PBX's own: keying a feature code, going over to a consultation, coming back from one.
 

@@ -14,12 +14,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import structlog.testing
 
 from ami_bridge.agi import LOOPBACK, FastAgiServer
 from ami_bridge.agi_doctor import examine_service
 from ami_bridge.agi_wire import fastagi_question, quoted, script_question
 from ami_bridge.doctor import Level
-from telephony.errors import NeedsPerson, PeerMistake
+from telephony.errors import NeedsPerson, PeerMistake, TryLater
 from telephony.ports import CallerAnswer, CallerQuestion
 
 SCRIPT = Path(__file__).parents[2] / "asterisk-config" / "switchhook-names"
@@ -265,6 +266,17 @@ async def test_a_contact_book_that_fails_is_not_waited_for(book: Book, count: st
     assert server.counts == {count: 2}
 
 
+async def test_a_database_that_is_away_is_one_line_of_the_log_and_no_trace() -> None:
+    """Each call would write two chained traces otherwise, about what the database's own line says already."""
+    away = Book(TryLater("The database does not answer.", remedy="Start PostgreSQL."))
+    with structlog.testing.capture_logs() as lines:
+        async with serving(away) as server:
+            assert await said(server, environment()) == []
+    (line,) = [line for line in lines if line["event"] == "handset_lookup_failed"]
+    assert (line["problem"], line["remedy"]) == ("The database does not answer.", "Start PostgreSQL.")
+    assert "exc_info" not in line
+
+
 @pytest.mark.parametrize("begun", [b"", b"agi_net", b"agi_network: yes\n", environment()])
 async def test_a_peer_that_stops_in_the_middle_is_cut_off(begun: bytes) -> None:
     """It opened the connection, or asked and never answers our command. It costs a place for a moment only."""
@@ -414,6 +426,14 @@ async def test_the_script_by_hand(tmp_path: Path) -> None:
         told = await Started(tmp_path, "--try", str(path), "hq", "+79161110005").run(b"")
     assert "Answered after" in told
     assert "SWITCHHOOK_NAME_LATIN = Ivanov Pyotr, OOO Romashka" in told
+
+
+async def test_the_script_by_hand_for_a_number_that_nobody_has(tmp_path: Path) -> None:
+    """Silence would look like a fault."""
+    path = tmp_path / "handsets.sock"
+    async with serving(Book(None), unix_socket=path):
+        told = await Started(tmp_path, "--try", str(path), "hq", "+79161110005").run(b"")
+    assert "Nobody in the contact book has this number" in told
 
 
 @asynccontextmanager

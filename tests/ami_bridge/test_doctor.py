@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
+
 from ami_bridge.connection import PbxLink, Timings
 from ami_bridge.doctor import Finding, Level, examine
 from tests.ami_bridge.fake_ami import SECRET, USER, FakeAmi, Peer, block, error, newchannel, serving, success
@@ -112,3 +116,40 @@ async def test_a_snapshot_that_never_ends_is_a_fault() -> None:
     fake.answers["Status"] = lambda action: None
     assert "writetimeout" in the(await examined(fake), "did not finish").remedy
     assert bad(await examined(fake))
+
+
+async def test_an_asterisk_before_12_is_refused_in_words() -> None:
+    """Issabel 4 brings Asterisk 11: its greeting is enough, and nothing of its calls is guessed."""
+    [finding] = await examined(FakeAmi(banner=b"Asterisk Call Manager/1.3\r\n"))
+    assert (finding.level, "older than Asterisk 12" in finding.what) == (Level.FAULT, True)
+    assert "Update Asterisk" in finding.remedy
+
+
+@pytest.mark.parametrize("version", ["11.25.3", "certified/11.6-cert18"])
+async def test_an_old_version_behind_a_new_greeting_is_refused_too(version: str) -> None:
+    """A proxy in front of the manager interface greets by its own name."""
+    fake = FakeAmi()
+    fake.answers["CoreSettings"] = lambda action: success(
+        action, f"AsteriskVersion: {version}", "SystemName: pbx"
+    )
+    assert the(await examined(fake), "older than Asterisk 12").level is Level.FAULT
+
+
+@pytest.mark.parametrize(
+    ("ahead", "told"), [(600.0, "10 min ahead of"), (-5400.0, "90 min behind"), (3.0, "3 s ahead")]
+)
+async def test_a_clock_that_differs_is_told(ahead: float, told: str) -> None:
+    """The PBX says its time with the answer to a Ping."""
+    fake = FakeAmi()
+    fake.answers["Ping"] = lambda action: success(
+        action, "Ping: Pong", f"Timestamp: {time.time() + ahead:.6f}"
+    )
+    finding = the(await examined(fake), told)
+    assert (finding.level, "NTP" in finding.remedy) == (Level.WARN, True)
+
+
+async def test_clocks_that_agree_are_well() -> None:
+    """A second is what nobody sees."""
+    fake = FakeAmi()
+    fake.answers["Ping"] = lambda action: success(action, "Ping: Pong", f"Timestamp: {time.time() + 0.4:.6f}")
+    assert any("agrees with ours" in finding.what for finding in await examined(fake))

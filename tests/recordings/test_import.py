@@ -21,6 +21,7 @@ from telephony.facts import Certainty, Direction, Disposition
 from telephony.numbers import Numbering
 from telephony.recordings import HealthFault, RecordingState
 from tests.call_facts_builder import answered, call, change, ended
+from tests.mariadb_fixtures import MariaDbDatabase
 from tests.recordings.sound_files import HEADER, leave, wav
 
 pytestmark = pytest.mark.postgres
@@ -263,3 +264,153 @@ async def _calls(store: RecordsStore) -> int:
 async def _owed(store: RecordsStore) -> int:
     async with store.engine.connect() as connection:
         return int(await connection.scalar(text("SELECT count(*) FROM outbox")) or 0)
+
+
+OUTBOUND = (
+    "2026-11-22 15:31:56,Anna,101,89161112233,from-internal,PJSIP/101-0000002a,PJSIP/trunk-0000002b,Dial,34,30,"
+    "ANSWERED,1795361516.40,,1795361516.40"
+)
+
+
+def test_the_line_of_an_outbound_call_finds_the_phones_row(
+    command: Type, database_url: str, spool: Path, tmp_path: Path
+) -> None:
+    """Our own recipe records the line; the CDR has the Uniqueid of the phone that dialled."""
+    leave(spool, "1795361517.41", sides=True)
+    assert command(spool, "--cdr", cdr_file(tmp_path, OUTBOUND)) == 0
+    (one,) = listed(database_url)
+    assert one.call is not None
+    assert (one.call.direction, one.call.requested) == (Direction.OUTBOUND, "+79161112233")
+    assert one.recording.outside_first is True
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("1795361518.44", None), ("out-79169998877-101-1795361518.44", "+79169998877")]
+)
+def test_of_two_outbound_calls_the_number_decides_or_nothing(
+    command: Type, database_url: str, spool: Path, tmp_path: Path, name: str, expected: str | None
+) -> None:
+    """Both were going on when the line began: a guess would put a conversation into a stranger's call."""
+    other = OUTBOUND.replace("101", "102").replace("89161112233", "89169998877").replace("1516.40", "1517.42")
+    leave(spool, name)
+    assert command(spool, "--cdr", cdr_file(tmp_path, OUTBOUND, other)) == 0
+    (one,) = listed(database_url)
+    assert (one.call.requested if one.call else None) == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "1795313512.0-2026-11-22-12_00-102-89000000001",
+        "a22-1795313512.0-2026-11-22-12_00-102-89000000001",
+    ],
+)
+def test_the_uniqueid_stands_at_the_beginning_of_a_name_too(
+    command: Type, database_url: str, spool: Path, name: str
+) -> None:
+    """As the dialplan of a widely used CDR viewer names files; with a system name as well."""
+    facts = ended(answered(call()))
+    uniqueid = "a22-1795313512.0" if name.startswith("a22") else "1795313512.0"
+    look(database_url, lambda store: store.journal.record([change(facts, aliases=(uniqueid,))]))
+    leave(spool, name)
+    assert command(spool) == 0
+    (one,) = listed(database_url)
+    assert one.call == facts
+
+
+def test_a_number_in_the_middle_of_a_name_is_no_uniqueid(
+    command: Type, database_url: str, spool: Path
+) -> None:
+    """A caller may call himself 1795313512.0: his recording does not become part of that call."""
+    facts = ended(answered(call()))
+    look(database_url, lambda store: store.journal.record([change(facts, aliases=("1795313512.0",))]))
+    leave(spool, "external-1795313512.0-101-20261122-120000-1795311120.5")
+    assert command(spool) == 0
+    (one,) = listed(database_url)
+    assert one.call is None
+
+
+def test_a_second_run_with_the_event_log_mends_the_first(
+    command: Type, database_url: str, spool: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Taken in without a call; later the log is found. Nothing is taken in twice."""
+    leave(spool, "a22-1795313512.0", sides=True)
+    assert command(spool) == 0
+    (one,) = listed(database_url)
+    assert one.call is None
+    assert command(spool, "--cel", CEL / "in_answered" / "cel.csv.gz") == 0
+    (one,) = listed(database_url)
+    assert one.call is not None
+    assert one.call.answered_by == "101"
+    capsys.readouterr()
+    assert command(spool, "--cel", CEL / "in_answered" / "cel.csv.gz") == 0
+    assert "taken in before" in capsys.readouterr().out
+
+
+@pytest.mark.mariadb
+def test_calls_are_found_in_freepbx_own_tables(
+    command: Type, database_url: str, spool: Path, tmp_path: Path, mariadb: MariaDbDatabase
+) -> None:
+    """`cdr_url` names MariaDB: no export is needed. The recording's file is known by `recordingfile`."""
+    columns = CDR_HEADER.strip().split(",")
+    fields = ", ".join(f"{name} {'datetime' if name == 'calldate' else 'varchar(80)'}" for name in columns)
+    row = OUTBOUND.replace(",,1795361516.40", ",out-file.wav,1795361516.40")
+    values = ", ".join(f"'{cell}'" for cell in row.split(","))
+    asyncio.run(mariadb.run(f"CREATE TABLE cdr ({fields})", f"INSERT INTO cdr VALUES ({values})"))
+    config = tmp_path / "switchhook.toml"
+    config.write_text(config.read_text() + f'cdr_url = "{mariadb.reader}"\n', encoding="utf-8")
+    path = leave(spool, "out-file")
+    os.utime(path, (1_795_361_560, 1_795_361_560))
+    assert command(spool) == 0
+    (one,) = listed(database_url)
+    assert one.call is not None
+    assert (one.call.requested, one.call.started_at) == (
+        "+79161112233",
+        datetime(2026, 11, 22, 15, 31, 56, tzinfo=UTC),
+    )
+
+
+CDR_ROW = (
+    "2026-11-22 12:00:00,Anna,79000000001,101,ext-local,PJSIP/trunk-00000001,PJSIP/101-00000002,Dial,34,30,"
+    "ANSWERED,1795338000.1,in.wav,1795338000.1"
+)
+
+
+@pytest.mark.parametrize(
+    ("what", "text"),
+    [
+        ("a byte order mark", f"\ufeff{CDR_HEADER}{CDR_ROW}\n"),
+        ("semicolons", f"{CDR_HEADER}{CDR_ROW}\n".replace(",", ";")),
+        ("both", "\ufeff" + f"{CDR_HEADER}{CDR_ROW}\n".replace(",", ";")),
+        ("tabs", f"{CDR_HEADER}{CDR_ROW}\n".replace(",", "\t")),
+        ("title lines", f"Calls of November\n\n{CDR_HEADER}{CDR_ROW}\n"),
+        ("a separator line", "sep=;\n" + f"{CDR_HEADER}{CDR_ROW}\n".replace(",", ";")),
+        ("NULLs", f"{CDR_HEADER}{CDR_ROW}\n".replace("Anna", "NULL")),
+        (
+            "a caller who calls himself a header",
+            f"{CDR_HEADER}{CDR_ROW}\n".replace("Anna", '"uniqueid,channel,start"'),
+        ),
+    ],
+)
+@pytest.mark.parametrize("hours", [0, 3, -5, 5.5])
+def test_a_cdr_is_read_as_people_have_it(what: str, text: str, hours: float) -> None:
+    """However it was exported; its local time is found out by the Uniqueid, whatever zone is configured."""
+    epoch = 1795348800 - int(hours * 3600)
+    reader = CdrReader(UTC)
+    (row,) = reader.read(text.replace("1795338000", str(epoch)).splitlines(keepends=True))
+    assert (row.uniqueid, row.source, row.file, reader.broken) == (
+        f"{epoch}.1",
+        "79000000001",
+        "in.wav",
+        0,
+    ), what
+    assert row.began_at.timestamp() == epoch
+    assert (row.ended_at - row.began_at).total_seconds() == 34
+
+
+def test_a_row_whose_cells_are_words_of_a_header_stays_a_row() -> None:
+    """Cells of their own, too: a row of a call bears its time, and no header does."""
+    forged = CDR_ROW.replace("Anna", "uniqueid").replace("ext-local", "channel").replace("Dial", "start")
+    reader = CdrReader(UTC)
+    rows = list(reader.read([CDR_HEADER, forged + "\n", CDR_ROW + "\n"]))
+    assert [row.channel for row in rows] == ["PJSIP/trunk-00000001"] * 2

@@ -19,7 +19,9 @@ RUNG_BEFORE_TALK = replace(RUNG_BEFORE_TALK, legs=RUNG_BEFORE_TALK.legs[:1], rec
 
 
 @pytest.mark.parametrize("fault", [HealthFault.OUTSIDE_SILENT, HealthFault.OURS_SILENT, HealthFault.SILENT])
-@pytest.mark.parametrize("facts", [MISSED, RUNG_BEFORE_TALK], ids=["never answered", "stopped before the answer"])
+@pytest.mark.parametrize(
+    "facts", [MISSED, RUNG_BEFORE_TALK], ids=["never answered", "stopped before the answer"]
+)
 def test_silence_without_a_conversation_is_no_fault(facts: CallFacts, fault: HealthFault) -> None:
     """A ring group plays its ringing to the caller: 8 s of our side, and nothing from the caller."""
     assert audible_faults(facts, recording(), (fault, HealthFault.CLIPPED)) == (HealthFault.CLIPPED,)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tests.scenarios.consultations import CONSULTATIONS
 from tests.scenarios.everyday import EVERYDAY
 from tests.scenarios.oddities import ODDITIES
 from tests.scenarios.transfers import TRANSFERS
 
-CATALOGUE = (*EVERYDAY, *TRANSFERS, *ODDITIES)
+CATALOGUE = (*EVERYDAY, *TRANSFERS, *CONSULTATIONS, *ODDITIES)

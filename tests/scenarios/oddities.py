@@ -82,7 +82,7 @@ async def attended_target_leaves(s: Stage) -> list[Truth]:
         "internal", "answered", s.ext(1), s.ext(2), s.ext(2), s.ext(2),
         talk_seconds=seconds(target.answered_at, target.ended_at), consultation=True, ended_by="callee",
     )  # fmt: skip
-    return [s.inbound(outside, inside), asked]
+    return [s.inbound(outside, inside, held_by=(s.ext(1),)), asked]
 
 
 async def asked_twice(s: Stage) -> list[Truth]:
@@ -109,7 +109,10 @@ async def asked_twice(s: Stage) -> list[Truth]:
         "internal", "answered", s.ext(1), s.ext(2), s.ext(2), s.ext(2),
         talk_seconds=seconds(first.answered_at, first.ended_at), consultation=True,
     )  # fmt: skip
-    return [s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(3)), asked]
+    return [
+        s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(3), held_by=(s.ext(1), s.ext(1))),
+        asked,
+    ]
 
 
 async def originate_not_answered(s: Stage) -> list[Truth]:

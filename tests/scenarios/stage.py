@@ -235,6 +235,15 @@ class Stage:
                 await asyncio.sleep(LISTEN_SECONDS)
         await call.press(number)
 
+    async def room_holds(self, people: int) -> None:
+        """Wait until that many are in the team's conference room."""
+        async with asyncio.timeout(ARRIVAL_SECONDS):
+            while True:
+                listing = await self._asterisk.cli(f"confbridge list {self.ext(95)}")
+                if listing.count("PJSIP/") == people:
+                    return
+                await asyncio.sleep(LISTEN_SECONDS)
+
     async def hangs_up(self, who: Call, *others: Call) -> None:
         """One hangs up; the others hear it."""
         await who.hang_up()

@@ -51,6 +51,9 @@ BEYOND_CEL = frozenset(
         "queue_times_out",  # how a caller left a queue is told by a variable only
         "conference",  # a conference room is no bridge of two
         "blind_to_conference",
+        "room_strangers",
+        "room_three_customer_first",  # of who dialled into it; the customer's own call is told
+        "room_three_guest_first",
         "attended_refer_queue",  # who waited in a queue to ask
         "attended_code_queue",
         "attended_code_queue_aborted",

@@ -129,7 +129,7 @@ async def attended(s: Stage, via: str, kind: str) -> list[Truth]:
     await s.talk()
     await s.hangs_up(outside, target)
     handover = Handover("attended", ATTENDED_VIA[via], s.ext(1), told)
-    held = (s.ext(1),) if via == "refer" else ()
+    held = (s.ext(1),)
     last = _name(target, s, kind)
     talk = seconds(inside.answered_at, outside.ended_at)
     return [
@@ -160,7 +160,7 @@ async def attended_aborted(s: Stage, via: str, kind: str) -> list[Truth]:
         await target.ended(ARRIVAL_SECONDS)
     await s.talk()
     await s.hangs_up(outside, inside)
-    held = (s.ext(1),) if via == "refer" else ()
+    held = (s.ext(1),)
     direction = "outbound" if kind == "outside" else "internal"
     queue = f"all-{s.team}" if kind == "queue" else None
     last = _name(target, s, kind)
@@ -199,7 +199,7 @@ async def attended_not_taken(s: Stage, via: str, kind: str, end: str) -> list[Tr
     if end == "busy" and via != "refer":
         await asyncio.sleep(2)  # the busy tone is played to the transferer before the customer comes back
     await s.hangs_up(outside, inside)
-    held = (s.ext(1),) if via == "refer" else ()
+    held = (s.ext(1),)
     direction = "outbound" if kind == "outside" else "internal"
     disposition = "busy" if end == "busy" else "no_answer" if kind == "outside" else "missed"
     missed = (s.ext(2),) if kind == "extension" else ()
@@ -230,7 +230,7 @@ async def attended_customer_leaves(s: Stage, via: str) -> list[Truth]:
     await s.hangs_up(asking, target)
     if via == "refer":
         await inside.ended(ARRIVAL_SECONDS)
-    held = (s.ext(1),) if via == "refer" else ()
+    held = (s.ext(1),)
     consultation = Truth(
         "internal", "answered", s.ext(1), s.ext(2), s.ext(2), s.ext(2),
         talk_seconds=seconds(target.answered_at, target.ended_at), consultation=True,
@@ -260,7 +260,7 @@ async def blonde(s: Stage, via: str, kind: str, end: str) -> list[Truth]:
         queued = seconds(inside.ended_at, target.answered_at) if kind == "queue" else 0.0
         talk = seconds(inside.answered_at, outside.ended_at) - queued
     handover = Handover("blonde", ATTENDED_VIA[via], s.ext(1), told, result)
-    held = (s.ext(1),) if via == "refer" else ()
+    held = (s.ext(1),)
     queue = f"all-{s.team}" if kind == "queue" else None
     return [
         s.inbound(
@@ -285,7 +285,7 @@ async def blonde_comes_back(s: Stage) -> list[Truth]:
     await s.talk()
     await s.hangs_up(outside, again)
     handover = Handover("blonde", "feature_code", s.ext(1), s.ext(2), "returned")
-    return [s.inbound(outside, inside, transfers=(handover,))]
+    return [s.inbound(outside, inside, transfers=(handover,), held_by=(s.ext(1),))]
 
 
 async def three_way(s: Stage) -> list[Truth]:
@@ -302,7 +302,7 @@ async def three_way(s: Stage) -> list[Truth]:
     await s.talk()
     await s.hangs_up(outside, target)
     handover = Handover("attended", "feature_code", s.ext(1), s.ext(2), "completed", three_way=True)
-    return [s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(2))]
+    return [s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(2), held_by=(s.ext(1),))]
 
 
 async def attended_completed_by_code(s: Stage) -> list[Truth]:
@@ -318,7 +318,16 @@ async def attended_completed_by_code(s: Stage) -> list[Truth]:
     await s.talk()
     await s.hangs_up(target, outside)
     handover = Handover("attended", "feature_code", s.ext(1), s.ext(2))
-    return [s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(2), ended_by="callee")]
+    return [
+        s.inbound(
+            outside,
+            inside,
+            transfers=(handover,),
+            final_party=s.ext(2),
+            ended_by="callee",
+            held_by=(s.ext(1),),
+        )
+    ]
 
 
 async def attended_swapped(s: Stage) -> list[Truth]:
@@ -337,7 +346,9 @@ async def attended_swapped(s: Stage) -> list[Truth]:
     await s.talk()
     await s.hangs_up(outside, target)
     handover = Handover("attended", "feature_code", s.ext(1), s.ext(2))
-    return [s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(2))]
+    return [
+        s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(2), held_by=(s.ext(1), s.ext(1)))
+    ]
 
 
 async def blind_then_attended(s: Stage) -> list[Truth]:
@@ -410,7 +421,7 @@ async def attended_and_back(s: Stage, via: str) -> list[Truth]:
         Handover("attended", ATTENDED_VIA[via], s.ext(1), s.ext(2)),
         Handover("attended", ATTENDED_VIA[via], s.ext(2), s.ext(1)),
     )
-    held = (s.ext(1), s.ext(2)) if via == "refer" else ()
+    held = (s.ext(1), s.ext(2))
     return [s.inbound(outside, inside, transfers=handovers, held_by=held)]
 
 
@@ -434,7 +445,7 @@ async def attended_then_blind(s: Stage) -> list[Truth]:
         Handover("attended", "feature_code", s.ext(1), s.ext(2)),
         Handover("blind", "sip", s.ext(2), s.customer(7)),
     )
-    return [s.inbound(outside, inside, transfers=handovers, final_party=s.customer(7))]
+    return [s.inbound(outside, inside, transfers=handovers, final_party=s.customer(7), held_by=(s.ext(1),))]
 
 
 async def blind_back_to_the_first(s: Stage) -> list[Truth]:
@@ -511,7 +522,7 @@ async def attended_from_local_queue(s: Stage, via: str) -> list[Truth]:
     await s.talk()
     await s.hangs_up(outside, target)
     handover = Handover("attended", ATTENDED_VIA[via], s.ext(4), s.ext(2))
-    held = (s.ext(4),) if via == "refer" else ()
+    held = (s.ext(4),)
     queue = f"local-{s.team}"
     return [
         s.inbound(outside, inside, transfers=(handover,), final_party=s.ext(2), queue=queue, held_by=held)
@@ -635,7 +646,7 @@ async def outbound_then_attended(s: Stage, via: str) -> list[Truth]:
     await s.talk()
     await s.hangs_up(outside, target)
     handover = Handover("attended", ATTENDED_VIA[via], s.ext(1), s.ext(2))
-    held = (s.ext(1),) if via == "refer" else ()
+    held = (s.ext(1),)
     return [s.outbound(inside, outside, transfers=(handover,), final_party=s.ext(2), held_by=held)]
 
 

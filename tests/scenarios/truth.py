@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from telephony.facts import CallFacts, Certainty, TransferVia
+from telephony.facts import CallFacts, Certainty, Leg, TransferVia
 
 TALK_TOLERANCE = 0.3  # s; one process plays a hundred phones: its clock readings come late under load
 RING_TOLERANCE = 0.4  # s; as above, and ringing is told over two hops
@@ -48,12 +48,16 @@ class Truth:
     """(by, retrieved by, timed out)"""
     legs: dict[str, str] = field(default_factory=dict)
     """Party → outcome, for those worth telling."""
+    talks: dict[str, float] = field(default_factory=dict)
+    """Party → seconds of talk with the other side, for those worth telling."""
+    leg_seconds: dict[str, float] = field(default_factory=dict)
+    """Party → from when they came in to when they left, for those worth telling."""
     consultation: bool = False
     answered_ringing: float | None = None
     """Seconds from the first ring to the answer."""
 
 
-NOT_IN_CEL = ("holds", "hold", "certainty")
+NOT_IN_CEL = ("holds", "hold", "certainty", "talk of")
 """What the channel event log has no event for, or tells otherwise on purpose."""
 
 
@@ -65,7 +69,7 @@ def differences_from_cel(truth: Truth, told: CallFacts) -> list[str]:
         for t in told.transfers
     )
     wrong = differences(truth, replace(told, transfers=transfers))
-    return [fault for fault in wrong if fault.partition(":")[0] not in NOT_IN_CEL]
+    return [fault for fault in wrong if not fault.partition(":")[0].startswith(NOT_IN_CEL)]
 
 
 def differences(truth: Truth, told: CallFacts) -> list[str]:
@@ -110,6 +114,25 @@ def differences(truth: Truth, told: CallFacts) -> list[str]:
     for party, outcome in truth.legs.items():
         leg = told.leg_of(party)
         same(f"leg {party}", outcome, leg.outcome.value if leg and leg.outcome else None)
+    for party, talked in truth.talks.items():
+        leg = told.leg_of(party)
+        near(f"talk of {party}", talked, leg.talk_seconds if leg else None, TALK_TOLERANCE)
+    for party, lasted in truth.leg_seconds.items():
+        near(f"leg of {party}", lasted, _lasted(told, party), RING_TOLERANCE)
+    if told.ended:
+        left_open = [leg.party for leg in told.legs if leg.ended_at is None or _is_open(leg)]
+        same("legs left open", [], left_open)
     same("consultation", truth.consultation, told.consultation_of is not None)
     same("certainty", Certainty.OBSERVED, told.certainty)
     return wrong
+
+
+def _lasted(told: CallFacts, party: str) -> float | None:
+    leg = told.leg_of(party)
+    if leg is None or leg.ended_at is None or not leg.intervals:
+        return None
+    return (leg.ended_at - leg.intervals[0].since).total_seconds()
+
+
+def _is_open(leg: Leg) -> bool:
+    return any(interval.until is None for interval in leg.intervals)

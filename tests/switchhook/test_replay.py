@@ -95,3 +95,39 @@ def test_a_capture_cut_off_in_the_middle_is_told_as_far_as_it_goes(
     told = capsys.readouterr()
     assert json.loads(told.out.splitlines()[0])["state"] != "ended"
     assert "1 broken line" in told.err
+
+
+OLD_DIAL = (
+    ("Event", "Dial"),
+    ("Privilege", "call,all"),
+    ("SubEvent", "Begin"),
+    ("Channel", "SIP/trunk-00000001"),
+    ("Destination", "SIP/101-00000002"),
+)
+OLD_BRIDGE = (
+    ("Event", "Bridge"),
+    ("Privilege", "call,all"),
+    ("Bridgestate", "Link"),
+    ("Uniqueid1", "1795900000.1"),
+)
+
+
+@pytest.mark.parametrize("event", [OLD_DIAL, OLD_BRIDGE], ids=["dial", "bridge"])
+def test_a_capture_of_an_old_asterisk_is_refused_in_words(
+    event: tuple[tuple[str, str], ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Asterisk 11 says other things of a call: half of it told would be told wrong."""
+    file = tmp_path / "old.jsonl"
+    ring = [
+        ["Event", "Newchannel"],
+        ["Privilege", "call,all"],
+        ["Channel", "SIP/trunk-00000001"],
+        ["Uniqueid", "1.1"],
+    ]
+    file.write_text(
+        "".join(json.dumps({"t": 1795900000.0, "h": h}) + "\n" for h in (ring, [*map(list, event)]))
+    )
+    assert run_command(["replay", str(file)]) == 3
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "older than Asterisk 12" in told.err

@@ -98,6 +98,29 @@ MISTAKES = {
     "single brackets": ('[pbx]\nid = "a"\n', "pbx", "not a list of tables"),
     "bad pattern": ('[[pbx]]\nid = "a"\nextensions = "("\n', "line 3", "not a regular expression"),
     "another database": ('[database]\nurl = "mysql://a/b"\n', "[database] url", "PostgreSQL"),
+    "a country that is none": ('[[pbx]]\nid = "a"\ndefault_region = "XX"\n', "line 3", "no country for XX"),
+    "a country by another name": ('[[pbx]]\nid = "a"\ndefault_region = "UK"\n', "line 3", "GB is meant"),
+    "an expression in double quotes": ('[[pbx]]\nid = "a"\nextensions = "\\d{2,4}"\n', "line 3", "not TOML"),
+    "@ in a password": (
+        '[database]\nurl = "postgresql://me:p@ss@db/calls"\n',
+        "[database] url",
+        "cannot have",
+    ),
+    "/ in a password": (
+        '[database]\nurl = "postgresql://me:p/ss@db/calls"\n',
+        "[database] url",
+        "cannot have",
+    ),
+    "# in a password": (
+        '[database]\nurl = "postgresql://me:p#s@db/calls"\n',
+        "[database] url",
+        "cannot have",
+    ),
+    "% in a password": (
+        '[database]\nurl = "postgresql://me:p%s@db/calls"\n',
+        "[database] url",
+        "cannot have",
+    ),
     "two secrets": ('[[pbx]]\nid = "a"\nsecret = "x"\nsecret_file = "hq.secret"\n', '"a"', "both"),
     "secret file missing": ('[[pbx]]\nid = "a"\nsecret_file = "gone"\n', "gone", "cannot be read"),
     "secret file is a directory": ('[[pbx]]\nid = "a"\nsecret_file = "."\n', "secret_file", "cannot be read"),
@@ -156,3 +179,61 @@ def test_state_is_kept_where_systemd_says(tmp_path: Path, monkeypatch: pytest.Mo
     """StateDirectory= of the unit decides; several names arrive separated by colons."""
     monkeypatch.setenv("STATE_DIRECTORY", f"{tmp_path}/state:{tmp_path}/other")
     assert load(written(tmp_path, GOOD)).database.state_dir == tmp_path / "state"
+
+
+def test_phones_are_named_below_their_pbx(tmp_path: Path) -> None:
+    """`[pbx.phones]` belongs to the `[[pbx]]` above it; nonsense is refused in words."""
+    file = tmp_path / "switchhook.toml"
+    text = '[[pbx]]\nid = "hq"\nsecret = "x"\n[pbx.phones]\nalice = "101"\n"PJSIP/001122334455" = "103"\n'
+    file.write_text(text, encoding="utf-8")
+    assert load(file).pbx[0].phones == {"alice": "101", "PJSIP/001122334455": "103"}
+    file.write_text(text.replace('"103"', '"1 0 3"'), encoding="utf-8")
+    with pytest.raises(BadSettings, match=r"phones|001122334455"):
+        load(file)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:p%40s%2Fs@db:5433/calls",
+        "postgresql://switchhook@/switchhook?host=/run/postgresql",
+        "postgresql://db/calls",
+        "postgres://me@db/calls?sslmode=require",
+    ],
+)
+def test_an_address_that_is_well_written_is_taken(url: str, tmp_path: Path) -> None:
+    """Percent-encoded, over a socket, without a user."""
+    loaded = load(written(tmp_path, GOOD + f'[database]\nurl = "{url}"\n'))
+    assert loaded.database.url is not None
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "reason"),
+    [
+        ("SWITCHHOOK_PBX__HQ__PROT", "1", "no setting [[pbx]] prot"),
+        ("SWITCHHOOK_PBX__HQ__PORT", "seven", "[[pbx]] port"),
+        ("SWITCHHOOK_PBX__BRANCH__DEFAULT_REGION", "UK", "GB is meant"),
+        ("SWITCHHOOK_WEB__PORT", "seven", "[web] port"),
+        ("SWITCHHOOK_WEB__PROT", "1", "no setting [web] prot"),
+    ],
+)
+def test_a_mistake_of_the_environment_is_blamed_on_the_environment(
+    variable: str, value: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file may set the same, and rightly: whoever looks for the mistake there finds none."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(BadSettings) as caught:
+        load(written(tmp_path, GOOD.replace("[web]", "port = 5038\n[web]")))
+    assert str(caught.value).startswith(f"environment, {variable}: ")
+    assert reason in str(caught.value)
+    assert caught.value.remedy
+
+
+def test_the_remedy_says_what_a_setting_may_be(tmp_path: Path) -> None:
+    """Nobody is sent to a page that is not installed."""
+    with pytest.raises(BadSettings) as caught:
+        load(written(tmp_path, '[[pbx]]\nid = "Head Quarters"\n'))
+    assert "Lower-case letters, digits and hyphens" in (caught.value.remedy or "")
+    with pytest.raises(BadSettings) as caught:
+        load(written(tmp_path, GOOD + "[keep]\ntrace_days = -1\n"))
+    assert "raw messages" in (caught.value.remedy or "")

@@ -107,6 +107,11 @@ def _our_transfers(*, via: bool) -> Callable[[CallFacts], list[tuple[str, ...]]]
     return read
 
 
+def _held_for(truth: Truth) -> Any:
+    held = [hold["s"] for hold in truth["holds"]]
+    return UNKNOWN if None in held else held  # by feature code the phones know that, but not to the moment
+
+
 def _queue(name: str) -> Callable[[Truth], Any]:
     return lambda truth: (truth.get("queue") or {}).get(name, UNKNOWN)
 
@@ -146,7 +151,7 @@ TRUTHS: tuple[Row, ...] = (
     ),
     Row(
         "held for",
-        lambda t: [h["s"] for h in t["holds"]],
+        _held_for,
         lambda f: [h.seconds for h in f.holds],
         SECONDS,
         not_in_cel=True,

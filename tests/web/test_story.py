@@ -127,7 +127,7 @@ def test_parking() -> None:
     stay = Parking("101", "701", 12.9, "555", False, s(30))
     told = [said.plain for said in tell(replace(TALK, parked=(stay,)), NAMES)]
     assert "Anna (101) parked the call on 701" in told
-    assert "Warehouse (555) took it from parking after 0:13" in told
+    assert "Warehouse (555) took it from parking after 0:12" in told
 
 
 @pytest.mark.parametrize("disposition", list(Disposition))
@@ -175,7 +175,7 @@ def test_numbers(number: str | None, shown: str) -> None:
 
 def test_durations() -> None:
     """Minutes and seconds; hours only when there are some."""
-    assert [duration(x) for x in (0, 9.6, 192, 3849, None)] == ["0:00", "0:10", "3:12", "1:04:09", ""]
+    assert [duration(x) for x in (0, 9.6, 192, 3849, None)] == ["0:00", "0:09", "3:12", "1:04:09", ""]
 
 
 def test_internal_calls() -> None:

@@ -27,6 +27,7 @@ from web.people_words import say
 from web.picture import draw
 from web.player import taping
 from web.story import headline, tell
+from web.talk_lengths import explain_lengths
 from web.visibility import show
 from web.wording import Named, Names, _
 
@@ -134,6 +135,7 @@ async def call(
     known = client_name(identity, viewer.view)
     names = site.hub.names.with_clients({facts.id: known} if known else {})
     now = datetime.now(UTC)
+    heard = await player_of_call(site, viewer, facts, seen, now)
     return site.renderer.page(
         request,
         viewer,
@@ -147,9 +149,10 @@ async def call(
         story=tell(seen, names),
         headline=headline(seen, names),
         picture=draw(seen, names, now),
+        lengths=explain_lengths(seen, heard["player"]),
         taping=taping(facts),
         may_pause=site.control is not None and taping(facts) is not None and may_pause(viewer, facts),
-        **await player_of_call(site, viewer, facts, seen, now),
+        **heard,
         notes=[
             replace(note, text=say(note.text, viewer.view))
             for note in notes

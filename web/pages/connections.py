@@ -11,9 +11,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
+from telephony.endpoint_directory import pattern_of, toml_key
+from telephony.errors import SwitchhookError
+from telephony.ports import PbxDetails
 from web.access import ADMINISTRATORS, Viewer, guard
+from web.endpoint_rows import list_names, undecided_names
 from web.live import STALE_AFTER
-from web.pages import site_of
+from web.pages import Site, site_of
 from web.wording import _, duration
 
 router = APIRouter(include_in_schema=False)
@@ -28,6 +32,8 @@ class Connection:
     sentence: str
     remedy: str | None
     since: datetime | None
+    details: tuple[str, ...] = ()
+    """What is known of it besides, short."""
 
 
 @router.get("/connections")
@@ -38,26 +44,47 @@ async def connections(
     site = site_of(request)
     now = datetime.now(UTC)
     lines: list[Connection] = []
+    details = {each.pbx: describe_pbx(each, now) for each in site.hub.pbx_details()}
     for link in site.live.links():
         name = _("Phone system {pbx}").format(pbx=link.pbx)
         if not link.connected:
             remedy = link.problem or _(
                 "Check that the phone system is running and reachable from this machine."
             )
-            lines.append(Connection(name, False, _("Not connected. We keep trying."), remedy, link.since))
+            lines.append(
+                Connection(
+                    name,
+                    False,
+                    _("Not connected. We keep trying."),
+                    remedy,
+                    link.since,
+                    details.get(link.pbx, ()),
+                )
+            )
         elif link.lag_seconds > STALE_AFTER:
             text = _("Connected, but its news arrives {time} late.").format(time=duration(link.lag_seconds))
             remedy = _("Check that the clocks of both machines agree, then the load of the phone system.")
-            lines.append(Connection(name, False, text, remedy, link.since))
+            lines.append(Connection(name, False, text, remedy, link.since, details.get(link.pbx, ())))
+        elif link.problem:
+            text = _("Connected, but not all is as it should be.")
+            lines.append(Connection(name, False, text, link.problem, link.since, details.get(link.pbx, ())))
         else:
             lines.append(
-                Connection(name, True, _("Connected. Calls are seen as they happen."), None, link.since)
+                Connection(
+                    name,
+                    True,
+                    _("Connected. Calls are seen as they happen."),
+                    None,
+                    link.since,
+                    details.get(link.pbx, ()),
+                )
             )
     if not lines:
         remedy = _(
             "Run “switchhook init”; it asks a few questions and prints the lines to add to the phone system."
         )
         lines.append(Connection(_("Phone system"), False, _("None is set up yet."), remedy, None))
+    lines += await _undecided(site)
     problem = await site.hub.check_store()
     well = problem is None
     text = (
@@ -67,3 +94,53 @@ async def connections(
     for trouble in site.hub.troubles():
         lines.append(Connection(_("Keeping calls"), False, trouble, None, None))
     return site.renderer.page(request, viewer, "connections.html", connections=lines, now=now)
+
+
+async def _undecided(site: Site) -> list[Connection]:
+    """Endpoints of which nobody knows whether they are phones or trunks, a line for each phone system."""
+    try:
+        known = await site.records.endpoints.list_all()
+    except SwitchhookError:
+        return []  # the line about the database says it
+    lines = []
+    for pbx, rows in known.items():
+        names = undecided_names(rows)
+        if not names:
+            continue
+        sentence = _(
+            "No hint of the dialplan and no setting says whose these {n} are: {names}. They count as trunks, so their "
+            "calls are told as calls with somebody outside."
+        ).format(n=len(names), names=list_names(names))
+        lines.append(
+            Connection(_("Phones of {pbx}").format(pbx=pbx), False, sentence, _remedy(pbx, names), None)
+        )
+    return lines
+
+
+def _remedy(pbx: str, names: list[str]) -> str:
+    return _(
+        "Say on the Staff page whose phones they are, or which are trunks. Or write below the [[pbx]] table “{pbx}”: "
+        'trunks = "{trunks}" for trunks; for phones a table [pbx.phones] with lines such as {phones} = "101". '
+        "A hint in the dialplan does it too: exten => 101,hint,PJSIP/{name}"
+    ).format(pbx=pbx, trunks=pattern_of(names[:1]), phones=toml_key(names[0]), name=names[0])
+
+
+def describe_pbx(details: PbxDetails, now: datetime) -> tuple[str, ...]:
+    """Its version and name, how many phones count as such, and how old the newest event of its log is."""
+    told: list[str] = []
+    if details.asterisk_version:
+        told.append(_("Asterisk {version}").format(version=details.asterisk_version))
+        told.append(
+            _("systemname {name}").format(name=details.system_name)
+            if details.system_name
+            else _("no systemname is set")
+        )
+    told.append(_("phones: {count}").format(count=details.phones))
+    if not details.has_event_log:
+        told.append(_("no event log (CEL) is configured"))
+    elif details.event_log_newest_at is None:
+        told.append(_("nothing was read from the event log (CEL) yet"))
+    else:
+        age = max((now - details.event_log_newest_at).total_seconds(), 0.0)
+        told.append(_("newest entry of the event log (CEL): {time} ago").format(time=duration(age)))
+    return tuple(told)

@@ -34,6 +34,7 @@ async def live(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE_
         viewer,
         "live.html",
         waiting=[row for row in rows if section_of(row[0]) == "waiting"],
+        voicemail=[row for row in rows if section_of(row[0]) == "voicemail"],
         talking=[row for row in rows if section_of(row[0]) == "talking"],
         people=[(person, bool(person.extensions & busy)) for person in people if person.extensions],
     )

@@ -4,6 +4,7 @@ import { tick } from "./page.js";
 
 const lists = /** @type {Record<string, HTMLElement|null>} */ ({
   waiting: document.getElementById("waiting"), talking: document.getElementById("talking"),
+  voicemail: document.getElementById("voicemail"),
 });
 const people = document.getElementById("people");
 /** @type {Map<string, import("./feed.js").Call>} */ let calls = new Map();
@@ -63,10 +64,12 @@ function count() {
     item.hidden = (item.dataset.extensions ?? "").split(" ").some((extension) => busy.has(extension));
     if (!item.hidden) free += 1;
   }
-  const numbers = { waiting: lists.waiting?.childElementCount, talking: lists.talking?.childElementCount, free };
+  const numbers = { waiting: lists.waiting?.childElementCount, talking: lists.talking?.childElementCount, voicemail: lists.voicemail?.childElementCount, free };
   for (const [name, value] of Object.entries(numbers)) {
     const place = document.getElementById(`n-${name}`);
     if (place) place.textContent = String(value ?? 0);
   }
+  const inVoicemail = lists.voicemail?.closest("section");
+  if (inVoicemail) inVoicemail.hidden = !numbers.voicemail; // rare: no empty section for it
   tick();
 }

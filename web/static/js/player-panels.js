@@ -1,7 +1,7 @@
 // @ts-check
 /** What one does with a recording besides hearing it: the reason before, a comment, a link, covering a part. One at a time. */
-import { send } from "./page.js";
-import { clock, exact, seconds } from "./player-strip.js";
+import { clock, send } from "./page.js";
+import { exact, seconds } from "./player-strip.js";
 
 /** @typedef {import("./player.js").Player} Player */
 

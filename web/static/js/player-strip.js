@@ -2,16 +2,10 @@
 /** A strip on the page: shows where the sound is, and where a person points. Only geometry and painting. */
 /** @typedef {import("./player-sound.js").Strip} Strip */
 
+import { clock } from "./page.js";
+
 const SLIP = 4; // px a mouse may move in a click
 const GRIP = 6; // px around the playhead in which a drag moves it
-
-/** `3:12`, or `1:04:09`. @param {number} seconds */
-export function clock(seconds) {
-  const all = Math.max(0, Math.floor(seconds + 0.05));
-  const [hours, minutes, rest] = [Math.floor(all / 3600), Math.floor(all / 60) % 60, all % 60];
-  const two = (/** @type {number} */ n) => String(n).padStart(2, "0");
-  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
-}
 
 /** `3:12.4` for fields, where a tenth of a second matters. @param {number} seconds */
 export function exact(seconds) {

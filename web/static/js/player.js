@@ -4,7 +4,8 @@ import { escapes, keys } from "./keys.js";
 import { Panels } from "./player-panels.js";
 import { Sound } from "./player-sound.js";
 import { bindPausing, showPausing, told } from "./pausing.js";
-import { StripView, clock, exact } from "./player-strip.js";
+import { clock } from "./page.js";
+import { StripView, exact } from "./player-strip.js";
 
 const JUMP = 10; // s, the buttons
 const STEP = 5; // s, an arrow key; with Shift one second
