@@ -208,7 +208,7 @@ def test_a_notice_that_cannot_be_read_may_have_been_anything() -> None:
 async def test_two_spellings_of_one_line_are_asked_about(
     records: RecordsStore, kept: str, rings: str, found: bool
 ) -> None:
-    """Argentina's mobiles are written with a 9 and ring without; the same ten digits of another country are somebody else."""
+    """Argentina's mobiles are written with a 9 and ring without; another country's ten digits are not theirs."""
     client_id = await put(records, "Ana", kept)
     match = await records.matching.match(rings)
     everybody = [one for one in (match.chosen, *match.others) if one is not None]
