@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
@@ -111,12 +112,13 @@ def ring(ami: FakeAmi, first: int, count: int) -> None:
         peer for peer in reversed(ami.peers) if any(one["Action"] == "Status" for one in peer.actions)
     )
     for number in range(first, first + count):
-        peer.write(newchannel(number))
+        now = time.time()  # a PBX's clock that is ours: the service takes no event of another week
+        peer.write(newchannel(number, now))
         peer.write(
             block(
                 "Event: Hangup",
                 "Privilege: call,all",
-                f"Timestamp: {1_795_313_140 + number:.6f}",
+                f"Timestamp: {now + 0.001:.6f}",
                 "SystemName: pbx",
                 f"Channel: PJSIP/trunk-{number:08x}",
                 f"Uniqueid: pbx-1795313139.{number}",
