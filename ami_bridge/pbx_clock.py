@@ -218,7 +218,7 @@ class ClockGate:
             self._note_normal(stamp)
             return (message,)
         if abs(skew - self.clock.skew_seconds) <= AGREE_SECONDS:
-            return self._take_agreeing(message, stamp)
+            return self._take_agreeing(message)
         late = skew < self.clock.skew_seconds and stamp >= self._newest_stamp - AGREE_SECONDS / 10
         if self._agrees_for_long(skew, arrived, late):
             self._held.append(message)
@@ -232,7 +232,7 @@ class ClockGate:
     def _passes_late(self, arrived: float) -> bool:
         return self._live and (not self.tells_time or arrived <= self._excused_until)
 
-    def _take_agreeing(self, message: Message, stamp: float) -> Sequence[Message]:
+    def _take_agreeing(self, message: Message) -> Sequence[Message]:
         """The expected time, while others are held back."""
         self._normal_events += 1
         self._held.append(message)

@@ -183,13 +183,18 @@ class Bridge:
         """Take up the calls that an earlier process left open; its spool must be in the journal first."""
         while not await self._spool.emptied(within_seconds=STORE_PAUSE_SECONDS):
             pass  # the spool says what is wrong
+        complained = False
         while True:
             try:
                 unfinished = await self._store.journal.unfinished(self.pbx)
                 told_until = await self._store.journal.told_until(self.pbx)
                 break
             except SwitchhookError as trouble:
-                log.warning("open_calls_unread", pbx=self.pbx, problem=str(trouble), remedy=trouble.remedy)
+                if not complained:  # once, not every second of a long outage
+                    log.warning(
+                        "open_calls_unread", pbx=self.pbx, problem=str(trouble), remedy=trouble.remedy
+                    )
+                complained = True
                 await asyncio.sleep(STORE_PAUSE_SECONDS)
         self._unfinished = {call.id: call for call in unfinished}
         for facts in self.teller.restore(unfinished, told_until):

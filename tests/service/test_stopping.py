@@ -9,10 +9,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from call_records.database import open_records
 from call_records.postgres import EmbeddedPostgres
 from tests.ami_bridge.fake_ami import SECRET, USER, FakeAmi, block, newchannel, serving
 from tests.service.conftest import MakeService, own_database
 from tests.service.running_service import RunningService, eventually
+from tests.service.test_restarts import kept
 
 pytestmark = pytest.mark.postgres
 
@@ -63,8 +65,17 @@ async def serving_quietly(scene: Scene) -> None:
 async def without_a_database(scene: Scene) -> None:
     """The database went away while it ran."""
     await scene.service.start()
+    ring(scene.ami, 0, 1)
+    async with open_records(scene.database.url, migrate=False) as records:
+
+        async def first_is_kept() -> (
+            bool
+        ):  # so the calls of an earlier run were taken up, and new ones are told
+            return len(await kept(records)) == 1
+
+        await eventually(first_is_kept, SEEN_SECONDS, "the first call in the journal")
     await scene.database.kill()
-    ring(scene.ami, 0, CALLS)
+    ring(scene.ami, 1, CALLS)
     await eventually(lambda: says(scene, "journal_waits"), SEEN_SECONDS, "the journal waits")
 
 

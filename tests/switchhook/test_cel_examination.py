@@ -22,7 +22,9 @@ NEWEST = captured(CALL).cel[-1].at
 
 async def examined(now: float = NEWEST + 60.0, **where: object) -> CelExamination:
     """The examination of one PBX a minute after its last call."""
-    pbx = PbxSettings.model_validate({"id": "hq", "host": "127.0.0.1", "username": "x", "secret": "y", **where})
+    pbx = PbxSettings.model_validate(
+        {"id": "hq", "host": "127.0.0.1", "username": "x", "secret": "y", **where}
+    )
     found = await examine_cel_source(pbx, now=lambda: now)
     assert found is not None
     return found
