@@ -52,7 +52,7 @@ from switchhook.roster_line import RosterLine
 from switchhook.service_database import cluster_in
 from switchhook.setting_tables import PbxSettings
 from switchhook.settings import Settings, machine_time_zone
-from switchhook.stopping import stop_on_signals
+from switchhook.stopping import leave_at_once, stop_on_signals
 from telephony.errors import SwitchhookError, TryLater
 from telephony.numbers import Numbering
 from telephony.staff import Role
@@ -119,8 +119,9 @@ class Service:
 
 
 def run(settings: Settings, only: Part | None = None) -> None:
-    """Run until SIGTERM or SIGINT. Raises telephony.errors for what a person must hear."""
+    """Run until SIGTERM or SIGINT, and end the process. Raises telephony.errors for what a person must hear."""
     asyncio.run(_run(settings, only))
+    leave_at_once()
 
 
 async def _run(settings: Settings, only: Part | None) -> None:
