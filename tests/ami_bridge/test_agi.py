@@ -327,7 +327,7 @@ PATIENCE_SECONDS = 5.0
 
 
 def installed(tmp_path: Path, *, deadline: float | None = None) -> Path:
-    """The script with this Python in its first line, as the administrator writes it there; with another deadline, if given."""
+    """The script with this Python in its first line, as the administrator writes it there; perhaps with another deadline."""
     own = tmp_path / "switchhook-names"
     script = SCRIPT.read_text(encoding="utf-8").partition("\n")[2]
     if deadline is not None:
@@ -392,7 +392,9 @@ async def test_the_script_believes_no_names_that_are_none(tmp_path: Path, answer
     assert "SWITCHHOOK_OWNER" not in told
 
 
-@pytest.mark.parametrize("phones", ["PJSIP/alice", "bob", "PJSIP/alice&SIP/bob.2&IAX2/001122334455", "DAHDI/31-1"])
+@pytest.mark.parametrize(
+    "phones", ["PJSIP/alice", "bob", "PJSIP/alice&SIP/bob.2&IAX2/001122334455", "DAHDI/31-1"]
+)
 async def test_the_script_hands_on_the_phones_of_the_owner(tmp_path: Path, phones: str) -> None:
     """Endpoints by name, by hardware address and by line, up to three of them."""
     async with liar(json.dumps({"phones": phones}).encode() + b"\n") as port:

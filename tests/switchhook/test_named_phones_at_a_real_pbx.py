@@ -1,8 +1,7 @@
-"""Phones called alice, bob and 001122334455 at an Asterisk without hints: the doctor names them, and what it says places them."""
+"""Phones called alice, bob and 001122334455, and no hints: the doctor names them, and what it says places them."""
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Collection, Iterable
 
 import pytest
