@@ -60,7 +60,17 @@ from call_records.recordings.shelf import AudioShelf, NoShelf
 from call_records.relay import CallRelay
 from call_records.reviews.desk import ReviewDesk
 from call_records.reviews.shapes import Reviews
-from call_records.shapes import Accounts, ApiTokens, CallQueries, CallTraces, Notes, Sessions, StaffBook
+from call_records.shapes import (
+    Accounts,
+    ApiTokens,
+    CallQueries,
+    CallTraces,
+    Notes,
+    Sessions,
+    SignInTries,
+    StaffBook,
+)
+from call_records.sign_in_tries import SignInTriesBook
 from call_records.staff import StaffPages
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, SwitchhookError
@@ -78,6 +88,7 @@ class RecordsStore:
     accounts: Accounts
     sessions: Sessions
     tokens: ApiTokens
+    sign_in_tries: SignInTries
     notes: Notes
     staff: StaffBook
     traces: CallTraces
@@ -172,6 +183,7 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         accounts=AccountBook(engine),
         sessions=SessionBook(engine),
         tokens=TokenBook(engine),
+        sign_in_tries=SignInTriesBook(engine),
         notes=NoteBook(engine),
         staff=StaffPages(engine),
         traces=CallJournal(engine),

@@ -236,7 +236,8 @@ class AuditEntry:
     at: datetime
     account_id: UUID | None
     who: str
-    action: AuditAction
+    action: AuditAction | str
+    """A plain string where a later release wrote it."""
     recording_id: UUID | None
     call_id: UUID | None
     seconds: float | None

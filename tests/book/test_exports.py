@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from call_records.book.exporting import CLIENT_COLUMNS, as_csv, csv_lines, safe_cell, write_xlsx
+from call_records.book.exporting import CLIENT_COLUMNS, as_csv, csv_lines, write_xlsx
 from call_records.book.mapping import Mapped, guess
 from call_records.book.planning import Reader
 from call_records.book.rows import Home
 from call_records.book.sheets import read_sheet
 from call_records.book.vcards import read_cards, write_card
 from telephony.contacts import ClientKind
+from telephony.spreadsheet_cells import safe_cell
 
 TEXT = st.text(
     st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp", "Zs", "Cn", "Co", "Cf")) | st.sampled_from("=+-@';,\"| \\"),

@@ -16,14 +16,16 @@ from pydantic import BaseModel, Field
 from call_records.recordings.shapes import Listed, RecordingFilter, RecordingPage
 from telephony.facts import Direction
 from telephony.recordings import HealthFault, RecordingState
+from telephony.staff import TokenScope
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.date_bounds import Moment
 from web.hearing import extensions_heard, may_hear, took_part, within
 from web.pages import site_of
 from web.visibility import View, show_name
 from web.wording import _
 
 router = APIRouter(prefix="/api/v1", tags=["recordings"])
-Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, programs=True))]
+Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, scope=TokenScope.READ_RECORDINGS))]
 
 
 class Removed(BaseModel):
@@ -81,7 +83,7 @@ async def recordings(
     since: Annotated[
         datetime | None, Query(description="Recorded at or after; ISO 8601 with offset.")
     ] = None,
-    until: Annotated[datetime | None, Query(description="Recorded before; ISO 8601 with offset.")] = None,
+    until: Annotated[Moment | None, Query(description="Recorded before; ISO 8601 with offset.")] = None,
     limit: Annotated[int, Query(ge=1, le=200, description="Recordings per page.")] = 50,
     cursor: Annotated[str | None, Query(max_length=200, description="`older` of the previous page.")] = None,
 ) -> RecordingList:

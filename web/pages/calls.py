@@ -19,6 +19,7 @@ from web.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
 from web.caller_words import client_name, told_identity
 from web.callers import Identity, identify, number_of
 from web.clients_of_calls import ASK_SECONDS, names_for
+from web.date_bounds import bounded
 from web.hearing import may_hold, may_know_of
 from web.pages import Site, site_of
 from web.pages.recordings_player import may_pause, playable_of_calls, player_of_call
@@ -73,9 +74,9 @@ def read_filter(asked: dict[str, str], site: Site) -> tuple[CallFilter, str | No
     since = until = None
     if "date" in asked:
         try:
-            since = datetime.fromisoformat(asked["date"]).replace(tzinfo=site.settings.time_zone)
+            since = bounded(datetime.fromisoformat(asked["date"])).replace(tzinfo=site.settings.time_zone)
             until = since + timedelta(days=1)
-        except (ValueError, OverflowError):
+        except ValueError:
             problem = _("The date was not understood; it is written like 2026-11-22.")
     direction, outcome = asked.get("direction"), asked.get("outcome")
     return (

@@ -22,6 +22,7 @@ from call_records.book.shapes import Client, ClientFilter, Conversion, NewClient
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.date_bounds import bounded
 from web.pages import Site, fields, site_of
 from web.pages.calls import find_call
 from web.pages.people_finding import found_client, uuid_of, with_numbers
@@ -303,7 +304,7 @@ DAY_ENDS_AT = 18  # o'clock: a task "for Friday" is late when people go home
 def read_due(site: Site, text: str) -> datetime | None:
     """A day or a moment on the office's clock; None when nothing was chosen or it is no date."""
     try:
-        moment = datetime.fromisoformat(text) if text else None
+        moment = bounded(datetime.fromisoformat(text)) if text else None
     except ValueError:
         return None
     if moment is None:
