@@ -35,6 +35,37 @@ def test_a_formula_is_guarded(cell: str) -> None:
     assert safe_cell(cell) == f"'{cell}"
 
 
+READERS = (",", ";", "\t", "|")
+HOSTILE = (
+    "Bob;=cmd|' /C calc'!A0",
+    'Bob;"=1+1"',
+    "a\tb\t@x",
+    "two\n+1",
+    "x;'=1",
+    "a;;-2",
+    "p|=1",
+)
+
+
+@pytest.mark.parametrize("separator", READERS)
+@pytest.mark.parametrize("cell", HOSTILE)
+def test_no_cell_begins_a_formula_whatever_the_reader_separates_by(cell: str, separator: str) -> None:
+    """The same file opened in Germany and in England; every column, also as the first and the last of a row."""
+    for row in ([cell, "x"], ["x", cell], ["x", cell, "y, z"]):
+        text = csv_lines([row]).decode()
+        read = [
+            found for line in csv.reader(io.StringIO(text, newline=""), delimiter=separator) for found in line
+        ]
+        # A reader that was sent the wrong separator also leaves quotation marks in: it looks behind them.
+        assert not [one for one in read if one.lstrip("\"'")[:1] in set("=+-@") and not one.startswith("'")]
+
+
+@given(typed=st.text(st.sampled_from(list("=+-@';,\"|\t\n ab")), max_size=12))
+def test_a_guarded_cell_comes_back_as_it_was(typed: str) -> None:
+    """Whatever is exported is imported as it was; nothing more is guarded the second time than the first."""
+    assert original_text(safe_cell(typed)) == typed
+
+
 @pytest.mark.parametrize("cell", ["Irina", "'quoted'", "", "a=b", "8 916"])
 def test_other_cells_stay_as_they_are(cell: str) -> None:
     """Nobody's name gets an apostrophe for nothing."""
