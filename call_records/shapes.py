@@ -24,6 +24,7 @@ from call_records.recordings.shapes import (
     Shelf,
 )
 from call_records.reviews.shapes import Reviews
+from telephony.edit_version import edit_version
 from telephony.facts import CallFacts, Direction, Disposition
 from telephony.recordings import DEFAULT_RIGHTS, DEFAULT_SCOPE, HearScope, RecordingRight
 from telephony.staff import Directory, PopPreference, Role, TokenScope
@@ -300,6 +301,11 @@ class StaffMember:
     account_id: UUID | None = None
     left_at: datetime | None = None
 
+    @property
+    def edit_version(self) -> str:
+        """Of what a person changes in it."""
+        return edit_version((self.name, sorted(self.extensions), self.team, self.email, self.crm_user))
+
 
 class StaffBook(Protocol):
     """People and their extensions, with or without an account."""
@@ -316,9 +322,10 @@ class StaffBook(Protocol):
     async def members(self) -> Sequence[StaffMember]:
         """Everybody, by name; those who left last."""
 
-    async def put_member(self, member: StaffMember) -> StaffMember:
+    async def put_member(self, member: StaffMember, *, seen: str | None = None) -> StaffMember:
         """Store him, found by `id`. Of somebody with an account only e-mail and CRM user are taken: the rest is changed
-        with the account, which decides who hears whom. Raises PeerMistake when an extension is an account's.
+        with the account, which decides who hears whom. Raises PeerMistake when an extension is an account's,
+        ChangedMeanwhile unless their edit version is still `seen`.
         """
 
     async def leave(self, person_id: UUID, *, at: datetime | None) -> None:

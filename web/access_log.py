@@ -10,7 +10,7 @@ from fastapi import Request
 from call_records.shapes import Account
 from telephony.recordings import AuditAction
 from web.access import Viewer, address_of, browser_name
-from web.pages import Site
+from web.pages import Site, site_of
 from web.wording import _
 
 UNKNOWN_NAME = _("an unknown sign-in name")
@@ -29,6 +29,13 @@ async def log_sign_in(
         browser=browser_name(request.headers.get("user-agent", "")),
         details=details,
     )
+
+
+async def note_rules(request: Request, viewer: Viewer, what: str, before: object, after: object) -> None:
+    """Something that holds for the whole office was changed: hours, pipelines, sources, forms, staff."""
+    if before != after:
+        details = {"of": what, "before": before, "after": after}
+        await log_access(site_of(request), request, viewer, AuditAction.RULES_CHANGED, details=details)
 
 
 async def log_access(

@@ -19,7 +19,7 @@ from call_records.book.rows import Home
 from call_records.book.sheets import read_sheet
 from call_records.book.vcards import read_cards, write_card
 from telephony.contacts import ClientKind
-from telephony.spreadsheet_cells import safe_cell
+from telephony.spreadsheet_cells import original_text, safe_cell
 
 TEXT = st.text(
     st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp", "Zs", "Cn", "Co", "Cf")) | st.sampled_from("=+-@';,\"| \\"),

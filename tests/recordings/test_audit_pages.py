@@ -105,6 +105,7 @@ async def test_an_export_is_safe_in_a_spreadsheet_and_itself_logged(hall: Hall) 
             rows = list(csv.DictReader(io.StringIO(await answer.text())))
         async with admin.http.get("/audit/export.jsonl?who=chief") as answer:
             lines = [json.loads(line) for line in (await answer.text()).splitlines()]
+    rows = [row for row in rows if row["action"] != "signed_in"]
     assert [row["action"] for row in rows] == ["heard", "opened", "shared", "exported"]
     shared = rows[2]
     assert shared["who"] == "'=cmd|' /C calc'!A0"

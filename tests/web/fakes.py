@@ -334,7 +334,8 @@ class FakeStaff:
             for one in (await self.directory()).people
         ]
 
-    async def put_member(self, member: StaffMember) -> StaffMember:
+    async def put_member(self, member: StaffMember, *, seen: str | None = None) -> StaffMember:
+        del seen
         self.people.append(Person(member.name, frozenset(member.extensions), member.team))
         return member
 

@@ -25,6 +25,7 @@ from web.api.recordings import recording_list
 from web.clients_of_calls import names_for
 from web.date_bounds import Moment
 from web.live import Flavour
+from web.number_search import WHOLE_ONLY, number_to_search
 from web.pages import site_of
 from web.pages.calls import find_call, last_conversation
 from web.story import tell
@@ -81,6 +82,8 @@ async def calls(
     for moment in (since, until):
         if moment is not None and moment.tzinfo is None:
             raise HTTPException(422, _("since and until need an offset, for example 2026-11-22T09:00:00Z."))
+    if number and number_to_search(site_of(request), viewer, number) is None:
+        raise HTTPException(422, WHOLE_ONLY)
     wanted = CallFilter(direction, disposition, party, number, since, until)
     page = await site_of(request).records.calls.page(wanted, limit=limit, cursor=cursor)
     return CallList(calls=[show(facts, viewer.view).as_json() for facts in page.calls], older=page.older)

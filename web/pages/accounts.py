@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
 from call_records.shapes import Account
-from telephony.errors import PeerMistake
+from telephony.errors import ChangedMeanwhile, PeerMistake
 from telephony.recordings import AuditAction, HearScope, RecordingRight
 from telephony.staff import PopPreference, Role
 from web.access import ADMINISTRATORS, Viewer, guard, password_problem
@@ -102,12 +102,12 @@ async def change(request: Request, account_id: UUID, viewer: Administrator) -> R
     )
     if problem is None:
         try:
-            saved = await site.records.accounts.update(changed)
+            if changed.version != found.version:
+                raise ChangedMeanwhile(_("Somebody else changed this account meanwhile."))
+            await _note_rights(request, viewer, found, changed)
+            await site.hub.account_changed(await site.records.accounts.update(changed))
         except PeerMistake as error:
             problem = f"{error} {error.remedy or ''}".strip()
-        else:
-            await _note_rights(request, viewer, found, saved)
-            await site.hub.account_changed(saved)
     if problem is not None:
         found = await _found(site, account_id)
         return await _one(request, viewer, found, problem=problem, status=400)

@@ -76,7 +76,7 @@ async def create(request: Request, viewer: Asking) -> Response:
         typed = replace(typed, values={**typed.values, "name": phones.splitlines()[0].strip()})
     problem = problem_of(typed)
     if problem is None and told.get("sure") != "yes":
-        twins = await with_numbers(site, phones)
+        twins = await with_numbers(site, phones, viewer)
         if twins:
             return await new_page(site, request, viewer, told, twins=twins, status=409)
     if problem is None:

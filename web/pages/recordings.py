@@ -44,6 +44,7 @@ from web.hearing import (
     note_use,
     within,
 )
+from web.number_search import NO_NUMBER, WHOLE_ONLY, number_to_search
 from web.pages import Site, fields, site_of
 from web.pages.calls import client_of, ours_of
 from web.recording_words import Attention, attention, may_try_again
@@ -147,6 +148,8 @@ def read_filter(asked: dict[str, str], site: Site, viewer: Viewer) -> tuple[Reco
     number = asked.get("number")
     if number and sum(char.isdigit() for char in number) < 3:
         problem, number = _("Search needs at least three digits of a number."), None
+    elif number and number_to_search(site, viewer, number) is None:
+        problem, number = WHOLE_ONLY, NO_NUMBER
     try:
         zone = site.settings.time_zone
         since, until = read_day(asked.get("from"), zone), read_day(asked.get("to"), zone)
@@ -425,6 +428,8 @@ async def _refile_page(
             problem = _("The date was not understood; it is written like 2026-11-22.")
     if number and sum(char.isdigit() for char in number) < 3:
         problem, number = _("Search needs at least three digits of a number."), ""
+    elif number and number_to_search(site, viewer, number) is None:
+        problem, number = WHOLE_ONLY, ""
     wanted = CallFilter(since=since, until=until, number=number or None)
     near = (await site.records.calls.page(wanted, limit=NEAR_CALLS)).calls
     shown = [

@@ -20,7 +20,6 @@ def upgrade() -> None:
     op.execute("ALTER TABLE accounts ADD COLUMN password_temporary boolean NOT NULL DEFAULT false")
     op.execute("ALTER TABLE tokens ADD COLUMN scopes text[]")
     op.execute("ALTER TABLE tokens ADD COLUMN expires_at timestamptz")
-    op.execute("ALTER TABLE tasks ADD COLUMN version integer NOT NULL DEFAULT 1")
     op.execute("""
         CREATE TABLE sign_in_tries (
             id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
