@@ -90,7 +90,8 @@ async def test_a_reset_is_not_undone_by_whoever_still_signs_in(records: RecordsS
     kept = await records.accounts.by_id(anna.id)
     assert kept is not None
     assert (kept.password_hash, kept.password_temporary) == ("second", True)
-    assert await records.sessions.of_account(anna.id) == await records.tokens.of_account(anna.id) == []
+    assert await records.sessions.of_account(anna.id) == []
+    assert await records.tokens.of_account(anna.id) == []
 
 
 async def test_a_reset_and_sign_ins_at_the_same_moment(records: RecordsStore, database_url: str) -> None:

@@ -317,7 +317,7 @@ async def _review_rules(store: RecordsStore, boss: Account) -> Race:
     seen = (await store.reviews.rules.all())[0]
     version = edit_version(seen)
     name = next(name for name, value in seen.choices.items() if isinstance(value, int | float))
-    fewer = {**seen.choices, name: seen.choices[name] + 1}  # type: ignore[operator]
+    fewer = {**seen.choices, name: seen.choices[name] + 1}
 
     async def now() -> Any:
         return (await store.reviews.rules.all())[0]

@@ -17,7 +17,8 @@ from telephony.recordings import AuditAction
 from telephony.staff import PopPreference, Role, TokenScope
 from tests.web.conftest import SETTINGS, Office, Person
 from tests.web.fakes import CHEAP
-from tests.web.test_access import MATRIX, NAUGHT, serving
+from tests.web.kept import serving
+from tests.web.test_access import MATRIX, NAUGHT
 from web.access import new_token
 
 PASSWORD = "correct horse"
