@@ -35,6 +35,7 @@ from call_records.book.shapes import Book, BookNews, Deals, Matching, Office, Pi
 from call_records.book.tasks import TaskBook
 from call_records.book.timelines import TimelineBook
 from call_records.database_engine import open_engine
+from call_records.endpoints import EndpointBook
 from call_records.journal import CallJournal
 from call_records.notes import NoteBook
 from call_records.outbox import Outbox
@@ -65,6 +66,7 @@ from call_records.shapes import (
     ApiTokens,
     CallQueries,
     CallTraces,
+    Endpoints,
     Notes,
     Sessions,
     SignInTries,
@@ -91,6 +93,7 @@ class RecordsStore:
     sign_in_tries: SignInTries
     notes: Notes
     staff: StaffBook
+    endpoints: Endpoints
     traces: CallTraces
     recordings: RecordingCatalogue
     shelf: Shelf
@@ -186,6 +189,7 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         sign_in_tries=SignInTriesBook(engine),
         notes=NoteBook(engine),
         staff=StaffPages(engine),
+        endpoints=EndpointBook(engine),
         traces=CallJournal(engine),
         recordings=Catalogue(engine),
         shelf=shelf,
