@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 
 from ami_bridge import doctor as pbx_doctor
+from ami_bridge import doctor_sight
 from ami_bridge.connection import PbxLink
 from ami_bridge.message import message_from_headers
 from ami_bridge.observer import Observer
@@ -15,6 +16,7 @@ from ami_bridge.quarantine import SMUGGLED, Judgement, LinkSession, judge
 from call_records.live import LiveBoard
 from switchhook import doctor
 from switchhook.bridge import Bridge
+from switchhook.doctor_findings import Level
 from switchhook.meters import ServiceMeters
 from switchhook.setting_tables import PbxSettings
 
@@ -85,11 +87,11 @@ async def test_the_doctor_watches_a_pbx_that_lets_us_in(monkeypatch: pytest.Monk
     async def said(_: Any) -> list[pbx_doctor.Finding]:
         return [pbx_doctor.Finding(pbx_doctor.Level.WARN, "watched", "remedy")]
 
-    monkeypatch.setattr(doctor.pbx_doctor, "examine", examine)
-    monkeypatch.setattr(doctor.doctor_sight, "examine_clock", said)
-    monkeypatch.setattr(doctor.doctor_sight, "examine_sight", said)
+    monkeypatch.setattr(pbx_doctor, "examine", examine)
+    monkeypatch.setattr(doctor_sight, "examine_clock", said)
+    monkeypatch.setattr(doctor_sight, "examine_sight", said)
     pbx = PbxSettings.model_validate({"id": "hq", "username": "switchhook", "secret": "x"})
     told = [(each.level, each.what) for each in await doctor.examine_pbx(pbx)]
-    assert told[1:] == [(doctor.Level.NOTICE, "watched")] * 2
+    assert told[1:] == [(Level.NOTICE, "watched")] * 2
     login[0] = pbx_doctor.Finding(pbx_doctor.Level.FAULT, "refused", "remedy")
     assert len(await doctor.examine_pbx(pbx)) == 1
