@@ -218,14 +218,16 @@ username = {_quoted(plan.username)}
 secret_file = {_quoted(secret_file)}
 default_region = {_quoted(plan.region)}
 {_prefix_line(plan)}
-# Phones whose endpoints are not named by two to six digits (alice, a MAC address), and lines that are:
-# extensions = 'alice|bob|[0-9a-f]{{12}}'
+# Lines that are named by two to six digits, as phones are:
 # trunks = 'provider-.*'
 # The area code to put before short local numbers:
 # area_code = "495"
 # On the same machine as Asterisk:
 # cel_file = "/var/log/asterisk/cel-custom/switchhook.csv"
 # recordings_dir = "/var/spool/asterisk/monitor"
+# Phones with other names (alice, a MAC address) that no hint of the dialplan places; `switchhook doctor` names them:
+# [pbx.phones]
+# alice = "101"
 {_state_table()}{_web_table(plan)}"""
 
 

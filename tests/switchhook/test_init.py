@@ -151,3 +151,18 @@ def test_freepbx_gets_all_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
         assert line in told, line
     for file in sorted((CONFIG_FILES / "freepbx").iterdir()):
         assert f"goes to /etc/asterisk/{file.name}" in told
+
+
+def test_the_table_of_phones_works_once_its_marks_are_taken_off() -> None:
+    """It stands where it belongs to the PBX: below the PBX's own settings, above the next table."""
+    assert (
+        cli.run_command(["init", "--yes", "--no-test", "--region", "LV", "--time-zone", "Europe/Riga"]) == 0
+    )
+    file = Path("switchhook.toml")
+    written = file.read_text(encoding="utf-8")
+    file.write_text(
+        written.replace("# [pbx.phones]", "[pbx.phones]").replace("# alice", "alice"), encoding="utf-8"
+    )
+    settings = load(file)
+    assert settings.pbx[0].phones == {"alice": "101"}
+    assert settings.web.time_zone == "Europe/Riga"
