@@ -33,9 +33,14 @@ async def log_sign_in(
 
 async def note_rules(request: Request, viewer: Viewer, what: str, before: object, after: object) -> None:
     """Something that holds for the whole office was changed: hours, pipelines, sources, forms, staff."""
-    if before != after:
-        details = {"of": what, "before": before, "after": after}
-        await log_access(site_of(request), request, viewer, AuditAction.RULES_CHANGED, details=details)
+    if before == after:
+        return
+    if isinstance(before, Mapping) and isinstance(after, Mapping):  # what stayed is of no use in the log
+        same = {name for name in before if name in after and before[name] == after[name]}
+        before = {name: value for name, value in before.items() if name not in same}
+        after = {name: value for name, value in after.items() if name not in same}
+    details = {"of": what, "before": before, "after": after}
+    await log_access(site_of(request), request, viewer, AuditAction.RULES_CHANGED, details=details)
 
 
 async def log_access(

@@ -72,7 +72,11 @@ def is_whole_number(text: str, region: str | None) -> bool:
     digits = sum(char.isdigit() for char in text)
     if digits < FEWEST_WHOLE or any(char.isalpha() for char in text):
         return False
-    return digits >= ALWAYS_WHOLE or [one.key for one in written(text, region or OTHERWISE_REGION)] != [None]
+    if digits >= ALWAYS_WHOLE:
+        return True
+    found = written(text, region or OTHERWISE_REGION)
+    # Seven digits are a number in one country and the end of one in another: only E.164 says that it is whole.
+    return len(found) == 1 and (found[0].key or "").startswith("+")
 
 
 def _count(account: Account) -> None:

@@ -492,6 +492,9 @@ async def test_files_are_removed_only_when_told_and_only_when_stored(
     ("settings", "told"),
     [
         ({"URL": "http://switchhook.example"}, "must begin with https"),
+        ({"URL": "http://127.0.0.1.switchhook.example"}, "must begin with https"),
+        ({"URL": "http://localhost.switchhook.example/x"}, "must begin with https"),
+        ({"URL": "http://127.0.0.1:80@switchhook.example"}, "no user"),
         ({"SPOOL": "/nowhere"}, "no directory"),
         ({"DAYS": "soon"}, "no whole number"),
         ({"COLOUR": "blue"}, "no setting"),

@@ -208,7 +208,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/sources/campaigns"): ADMIN,
     ("POST", "/sources/campaigns/{campaign_id}"): ADMIN,
     ("POST", "/sources/campaigns/{campaign_id}/end"): ADMIN,
-    ("GET", "/api/v1/openapi.json"): "open",
+    ("GET", "/api/v1/openapi.json"): ALL,
     ("GET", "/healthz"): "open",
     ("GET", "/readyz"): "open",
     ("GET", "/metrics"): "open",  # from this machine; tested below

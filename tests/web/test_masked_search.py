@@ -73,15 +73,14 @@ async def _finds(person: Person, hidden: Hidden, path: str) -> bool:
     return any(mark in text for mark in (str(hidden.client), str(hidden.call), "Olga", "Veranda"))
 
 
-@pytest.mark.parametrize("typed", PARTS)
-async def test_a_part_of_a_number_finds_nobody(hidden: Hidden, typed: str) -> None:
-    """On every address, in whatever spelling; who sees numbers finds by it as before."""
+async def test_a_part_of_a_number_finds_nobody(hidden: Hidden) -> None:
+    """On every address, in whatever spelling; also beside a part of a name, which alone would not be enough."""
     async with signed_in(hidden.address, "manager") as masked:
-        for path in searches(hidden, typed):
-            assert not await _finds(masked, hidden, path), path
-            for mixed in (f"Olga {typed}", f"{typed} Olga"):
-                other = searches(hidden, f"Boris{mixed.removeprefix('Olga')}")[2]
-                assert not await _finds(masked, hidden, other), other
+        for typed in PARTS:
+            for path in searches(hidden, typed):
+                assert not await _finds(masked, hidden, path), path
+            for path in (searches(hidden, f"Boris {typed}")[2], searches(hidden, f"{typed} Boris")[1]):
+                assert not await _finds(masked, hidden, path), path
 
 
 async def test_whole_numbers_and_names_find(hidden: Hidden) -> None:

@@ -61,6 +61,12 @@ class StoredNote(BaseModel):
     updated_at: datetime
 
 
+@router.get("/openapi.json", include_in_schema=False)
+async def description(request: Request, _viewer: Asking) -> JSONResponse:
+    """What the API can do, for programs that make programs. Not for strangers: it lists what there is to try."""
+    return JSONResponse(request.app.openapi())
+
+
 @router.get("/calls", summary="List calls, newest first", response_model=CallList)
 async def calls(
     request: Request,
