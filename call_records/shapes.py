@@ -42,6 +42,8 @@ class CallFilter:
     """Any spelling of an outside number, whole or its last digits (at least 3)."""
     since: datetime | None = None
     until: datetime | None = None
+    ids: frozenset[UUID] | None = None
+    """Only among these calls: how a page that is open asks for the rows that changed."""
 
 
 @dataclass(frozen=True, slots=True)

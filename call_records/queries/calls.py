@@ -86,6 +86,8 @@ class CallList:
 
 def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
     given: list[ColumnElement[bool]] = []
+    if wanted.ids is not None:
+        given.append(calls.c.id.in_(wanted.ids))
     if wanted.direction is not None:
         given.append(calls.c.direction == wanted.direction.value)
     if wanted.disposition is not None:

@@ -80,6 +80,8 @@ _FAULTY = recordings.c.faults != array([], type_=Text)
 def _conditions(wanted: RecordingFilter, rare_parties: bool) -> list[ColumnElement[bool]]:
     row = recordings.c
     given: list[ColumnElement[bool]] = []
+    if wanted.call_ids is not None:
+        given.append(row.call_id.in_(wanted.call_ids))
     if wanted.states is not None:
         given.append(_one_of_states(wanted.states))
     if wanted.since is not None:

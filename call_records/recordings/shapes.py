@@ -129,6 +129,8 @@ class RecordingFilter:
     tag: str | None = None
     without_call: bool = False
     """Only those that belong to no known call."""
+    call_ids: frozenset[UUID] | None = None
+    """Only of these calls: how a page that is open asks for the rows that changed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,6 +95,7 @@ def _matches(facts: CallFacts, wanted: CallFilter) -> bool:
         and (wanted.party is None or any(leg.party == wanted.party for leg in facts.legs))
         and (not digits or (facts.caller.number or "").endswith(digits[-10:]))
         and (wanted.since is None or facts.started_at >= wanted.since)
+        and (wanted.ids is None or facts.id in wanted.ids)
         and (wanted.until is None or facts.started_at < wanted.until)
     )
 

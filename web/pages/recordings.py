@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -31,6 +31,7 @@ from telephony.recordings import (
     RecordingState,
 )
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, NotAllowed, Viewer, guard, may_list_recordings
+from web.date_ranges import PARAMETERS, PERIOD_WORDS, DateRange, read_date_range
 from web.hearing import (
     Heard,
     extensions_listed,
@@ -44,7 +45,7 @@ from web.hearing import (
     within,
 )
 from web.pages import Site, fields, site_of
-from web.pages.calls import client_of, ours_of
+from web.pages.calls import client_of, ours_of, read_ids
 from web.recording_words import Attention, attention, may_try_again
 from web.visibility import show, show_name
 from web.wording import Named, _
@@ -62,7 +63,7 @@ NEAR = timedelta(minutes=15)  # around a recording's own time: the calls it may 
 NEAR_CALLS = 25  # of those; more are found by number
 TAG_LENGTH = 40  # characters
 TAGS_MOST = 12  # on one call
-FILTERS = frozenset({"from", "to", "person", "direction", "number", "fault", "length", "state", "tag"})
+FILTERS = frozenset({"person", "direction", "number", "fault", "length", "state", "tag"}) | PARAMETERS
 LENGTHS = {
     "10": _("10 seconds or more"),
     "60": _("1 minute or more"),
@@ -111,7 +112,9 @@ async def recordings(request: Request, viewer: Asking) -> Response:
         raise NotAllowed(_("Your account hears no recordings."))
     site = site_of(request)
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
-    wanted, problem = read_filter(asked, site, viewer)
+    dates = read_date_range(asked, site.settings.time_zone, datetime.now(UTC))
+    wanted, problem = read_filter(asked, dates, site, viewer)
+    wanted = replace(wanted, call_ids=read_ids(asked.get("only")))
     page = await _page(site, wanted, asked.get("cursor"))
     filters = {name: value for name, value in asked.items() if name in FILTERS}
     return site.renderer.page(
@@ -123,6 +126,8 @@ async def recordings(request: Request, viewer: Asking) -> Response:
         older="/recordings?" + urlencode({**filters, "cursor": page.older}) if page.older else None,
         newest="/recordings?" + urlencode(filters) if "cursor" in asked else None,
         filters=filters,
+        dates=dates,
+        periods=PERIOD_WORDS,
         more=bool(filters.keys() & {"fault", "length", "state", "tag"}),
         problem=problem,
         only_looks_after=looks_after(viewer.account) and viewer.account.hears == "none",
@@ -140,17 +145,14 @@ async def _page(site: Site, wanted: RecordingFilter, cursor: str | None) -> Reco
     return await site.records.recordings.page(wanted, limit=PAGE, cursor=cursor)
 
 
-def read_filter(asked: dict[str, str], site: Site, viewer: Viewer) -> tuple[RecordingFilter, str | None]:
+def read_filter(
+    asked: dict[str, str], dates: DateRange, site: Site, viewer: Viewer
+) -> tuple[RecordingFilter, str | None]:
     """The filter a person chose, within his scope; what cannot be understood is left out and said."""
-    problem = None
+    problem = dates.problem
     number = asked.get("number")
     if number and sum(char.isdigit() for char in number) < 3:
         problem, number = _("Search needs at least three digits of a number."), None
-    try:
-        since, until = _day(asked.get("from"), site), _day(asked.get("to"), site)
-    except (ValueError, OverflowError):
-        since = until = None
-        problem = _("The date was not understood; it is written like 2026-11-22.")
     allowed = extensions_listed(viewer.account, site.hub.names.directory)
     chosen = asked.get("person")
     direction, fault, state = asked.get("direction"), asked.get("fault"), asked.get("state")
@@ -158,8 +160,8 @@ def read_filter(asked: dict[str, str], site: Site, viewer: Viewer) -> tuple[Reco
     return (
         RecordingFilter(
             states=frozenset({RecordingState(state)}) if state in list(RecordingState) else None,
-            since=since,
-            until=until + timedelta(days=1) if until else None,
+            since=dates.since,
+            until=dates.until,
             direction=Direction(direction) if direction in list(Direction) else None,
             parties=within(frozenset({chosen}), allowed) if chosen else allowed,
             number=number,

@@ -25,7 +25,7 @@ function swap(html, own = false) {
   if (said && !own && !fresh.querySelector(".said")) fresh.querySelector(".filters")?.after(said);
   old.replaceWith(document.adoptNode(fresh));
   bind();
-  for (const form of fresh.querySelectorAll("form[data-filters]")) form.addEventListener("change", () => /** @type {HTMLFormElement} */ (form).requestSubmit());
+document.addEventListener("switchhook:results", bind);
   if (at < 0) return;
   const rows = [...fresh.querySelectorAll("[data-entry]")];
   const same = rows.find((one) => /** @type {HTMLElement} */ (one).dataset.entry === row?.dataset.entry);
@@ -98,3 +98,4 @@ keys({
   },
 });
 bind();
+document.addEventListener("switchhook:results", bind);

@@ -31,7 +31,6 @@ for (const form of document.querySelectorAll("form[data-refills]")) {
     history.replaceState(null, "", asked.size ? url : form.action);
   });
   field.addEventListener("input", ask);
-  field.addEventListener("change", (event) => event.stopPropagation()); // the list is right already
   field.addEventListener("keydown", (event) => {
     if (event.key !== "ArrowDown" && event.key !== "Enter") return;
     const first = /** @type {HTMLElement|null} */ (list.querySelector("[data-nav] a"));
@@ -146,6 +145,7 @@ function wire(root) {
 }
 
 wire(document);
+document.addEventListener("switchhook:results", () => wire(document));
 
 /** Links that have a key of their own. */
 for (const link of document.querySelectorAll("a[data-key]")) {
