@@ -76,6 +76,9 @@ class FakeCalls:
         found = {one: self.kept.get(self.merged.get(one, one)) for one in ids}
         return {one: facts for one, facts in found.items() if facts is not None}
 
+    async def queues(self) -> list[str]:
+        return sorted({facts.queue.name for facts in self.kept.values() if facts.queue})
+
     async def last_with(self, number: str, *, before: datetime) -> CallFacts | None:
         found = [
             facts
@@ -95,6 +98,7 @@ def _matches(facts: CallFacts, wanted: CallFilter) -> bool:
         and (wanted.party is None or any(leg.party == wanted.party for leg in facts.legs))
         and (not digits or (facts.caller.number or "").endswith(digits[-10:]))
         and (wanted.since is None or facts.started_at >= wanted.since)
+        and (wanted.queue is None or (facts.queue is not None and facts.queue.name == wanted.queue))
         and (wanted.ids is None or facts.id in wanted.ids)
         and (wanted.until is None or facts.started_at < wanted.until)
     )

@@ -35,7 +35,7 @@ from web.wording import Named, Names, _
 
 router = APIRouter(include_in_schema=False)
 
-FILTERS = frozenset({"direction", "outcome", "person", "q"}) | PARAMETERS
+FILTERS = frozenset({"direction", "outcome", "person", "queue", "q"}) | PARAMETERS
 IDS_LENGTH = 37 * 50  # characters: as many ids as a page has rows
 _UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 PAGE = 50  # rows; two screens, a quarter of a second on a slow line
@@ -85,6 +85,7 @@ def read_filter(asked: dict[str, str], dates: DateRange) -> tuple[CallFilter, st
             disposition=Disposition(outcome) if outcome in list(Disposition) else None,
             party=asked.get("person"),
             number=number,
+            queue=asked.get("queue"),
             since=dates.since,
             until=dates.until,
         ),

@@ -30,7 +30,7 @@ from telephony.recordings import (
     RecordingRight,
     RecordingState,
 )
-from web.access import ANYONE_SIGNED_IN, SUPERVISORS, NotAllowed, Viewer, guard, may_list_recordings
+from web.access import ANYONE_SIGNED_IN, SUPERVISORS, NotAllowed, NotFound, Viewer, guard, may_list_recordings
 from web.date_ranges import PARAMETERS, PERIOD_WORDS, DateRange, read_date_range
 from web.hearing import (
     Heard,
@@ -80,6 +80,8 @@ SAID = {
     "again": _("It will be tried again in a moment."),
     "refiled": _("The recording now belongs to this call."),
     "ended": _("The link is ended."),
+    "hidden": _("Hidden. It comes back if something else is wrong with it."),
+    "shown": _("Shown again."),
 }
 
 
@@ -234,7 +236,8 @@ async def exceptions(request: Request, viewer: Supervising) -> Response:
     if not may_list_recordings(viewer.account):
         raise NotAllowed(_("Your account hears no recordings."))
     site = site_of(request)
-    found = await site.records.recordings.exceptions(limit=EXCEPTIONS)
+    hidden = request.query_params.get("hidden") == "yes"
+    found = await site.records.recordings.exceptions(limit=EXCEPTIONS, dismissed=hidden)
     lines = await _lines(site, viewer, found, exceptions=True)
     lines.sort(key=lambda line: not (line.attention and line.attention.urgent))
     return site.renderer.page(
@@ -247,8 +250,36 @@ async def exceptions(request: Request, viewer: Supervising) -> Response:
         may_refile=may_refile(viewer.account),
         may_delete=RecordingRight.DELETE in viewer.account.recording_rights,
         may_try_again=may_try_again,
+        hidden=hidden,
+        undo=undoable_ids(request.query_params.get("undo")),
         said=SAID.get(request.query_params.get("said", "")),
     )
+
+
+@router.post("/recordings/exceptions/{act}")
+async def dismiss(request: Request, act: str, viewer: Supervising) -> Response:
+    """Known, hide; or show again. One of them, or all that are marked; each is a line in the log."""
+    if act not in ("hide", "show") or not may_list_recordings(viewer.account):
+        raise NotFound
+    site, form = site_of(request), await request.form(max_files=0, max_fields=EXCEPTIONS + 10)
+    marked = undoable_ids(",".join(str(value) for value in form.getlist("recording")))
+    open_to = [await known(site, request, viewer, one) for one in marked]
+    ids = [one.recording.id for one in open_to]
+    catalogue, hides = site.records.recordings, act == "hide"
+    if hides:
+        await catalogue.dismiss_exceptions(ids, by=viewer.account.name)
+    else:
+        await catalogue.restore_exceptions(ids)
+    action = AuditAction.DISMISSED if hides else AuditAction.RESTORED
+    for one in open_to:
+        await note_use(site, request, viewer, action, one.recording)
+    back = {"said": "hidden" if hides else "shown", **({"undo": ",".join(map(str, ids))} if hides else {})}
+    return RedirectResponse("/recordings/exceptions?" + urlencode(back), 303)
+
+
+def undoable_ids(text: str | None) -> list[UUID]:
+    """The recordings named in an address or a form, as many as the page has rows."""
+    return [UUID(one) for one in (text or "").split(",")[:EXCEPTIONS] if _ID.fullmatch(one)]
 
 
 # -- one recording --

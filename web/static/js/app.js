@@ -9,6 +9,7 @@ import * as liveRows from "./live-rows.js";
 import "./missed-count.js";
 import { keep, tidy } from "./notes.js";
 import { elapsed, tick } from "./page.js";
+import "./search.js";
 import { listen } from "./source.js";
 
 const line = document.getElementById("notice");
