@@ -40,7 +40,13 @@ from call_records.models import call_aliases, call_redirects, calls
 from call_records.queries.page_marks import page_mark
 from call_records.recordings import filing
 from call_records.recordings.filing import Expected
-from call_records.recordings.listing import FEW, exceptions_query, matches_query, page_query
+from call_records.recordings.listing import (
+    FEW,
+    exception_mark,
+    exceptions_query,
+    matches_query,
+    page_query,
+)
 from call_records.recordings.naming import bare, is_bare, recording_of
 from call_records.recordings.rows import COLUMNS, file_from, files_json, measures_json, recording_from
 from call_records.recordings.shapes import (

@@ -125,6 +125,7 @@ class FakeCatalogue:
     def __init__(self, calls: Mapping[UUID, CallFacts]) -> None:
         self._calls = calls
         self.kept: dict[UUID, Recording] = {}
+        self.dismissed: set[UUID] = set()
         self.peaks_of: dict[UUID, Peaks] = {}
         self.lists_asked = 0
 
@@ -154,7 +155,7 @@ class FakeCatalogue:
 
     async def exceptions(self, *, limit: int = 200, dismissed: bool = False) -> Sequence[Listed]:
         found = [one for one in self.kept.values() if one.faults and (one.id in self.dismissed) is dismissed]
-        return [Listed(one, self.calls.get(one.call_id) if one.call_id else None) for one in found][:limit]
+        return [Listed(one, self._calls.get(one.call_id) if one.call_id else None) for one in found][:limit]
 
     async def dismiss_exceptions(self, recording_ids: Sequence[UUID], *, by: str) -> Sequence[UUID]:
         del by

@@ -329,7 +329,7 @@ async def redact(request: Request, recording_id: UUID, new: NewRedaction, viewer
 
 def _require_typed(site: Site, viewer: Viewer, found: Heard, typed: str) -> None:
     seen = show(found.call, viewer.view) if found.call else None
-    thing = name_of_thing(site, viewer, seen, [found.recording])
+    thing = await name_of_thing(site, viewer, seen, [found.recording])
     if " ".join(typed.split()).casefold() != " ".join(thing.split()).casefold():
         raise PeerMistake(
             _("The original is destroyed for good, so “{thing}” has to be typed first.").format(thing=thing)

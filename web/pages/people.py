@@ -23,6 +23,7 @@ Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
 
 PAGE = 50  # rows; two screens
 FOUND = 15  # rows of each kind on the page of a search
+EVERY_KIND = "all"
 FILTERS = frozenset({"kind", "q", "owner", "tag", "state", "company", "order"})
 
 
@@ -32,6 +33,7 @@ async def people(request: Request, viewer: Asking) -> Response:
     site = site_of(request)
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
     filters = {name: value for name, value in asked.items() if name in FILTERS}
+    kind = filters.get("kind", ClientKind.CONTACT.value)
     page = await site.records.book.page(read_filter(filters), limit=PAGE, cursor=asked.get("cursor"))
     removed = await one_or_none(site, asked.get("removed"))
     return site.renderer.page(
@@ -41,7 +43,9 @@ async def people(request: Request, viewer: Asking) -> Response:
         people=show_clients(page.clients, viewer.view, site.settings.region),
         more="/people?" + urlencode({**filters, "cursor": page.more}) if page.more else None,
         first="/people?" + urlencode(filters) if "cursor" in asked else None,
-        filters=filters,
+        filters={name: value for name, value in filters.items() if name != "kind"},
+        kind=kind if kind in [*ClientKind, EVERY_KIND] else ClientKind.CONTACT.value,
+        every_kind=EVERY_KIND,
         kinds=ClientKind,
         states=LeadState,
         owners=owners(site),
@@ -56,8 +60,10 @@ async def people(request: Request, viewer: Asking) -> Response:
 def read_filter(filters: Mapping[str, str]) -> ClientFilter:
     """What a person chose; what cannot be understood is left out."""
     kind, state = filters.get("kind"), filters.get("state")
+    if kind not in [*ClientKind, EVERY_KIND]:  # of a company: whoever works there; else contacts, not the many leads
+        kind = EVERY_KIND if "company" in filters else ClientKind.CONTACT.value
     return ClientFilter(
-        kind=ClientKind(kind) if kind in list(ClientKind) else None,
+        kind=None if kind == EVERY_KIND else ClientKind(kind),
         text=filters.get("q"),
         owner_id=uuid_of(filters.get("owner")),
         tag=filters.get("tag"),
@@ -67,10 +73,10 @@ def read_filter(filters: Mapping[str, str]) -> ClientFilter:
     )
 
 
-def _kept(filters: Mapping[str, str], kind: str | None) -> dict[str, str]:
-    """The filters that another tab has too."""
+def _kept(filters: Mapping[str, str], kind: str) -> dict[str, str]:
+    """The filters that another tab has too; contacts need not be said."""
     kept = {name: value for name, value in filters.items() if name not in ("kind", "state")}
-    return {**kept, **({"kind": kind} if kind else {})}
+    return {**kept, **({"kind": kind} if kind != ClientKind.CONTACT else {})}
 
 
 @router.get("/search")

@@ -31,6 +31,7 @@ from telephony.recordings import (
     RecordingState,
 )
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, NotAllowed, NotFound, Viewer, guard, may_list_recordings
+from web.clients_of_calls import names_for
 from web.date_ranges import PARAMETERS, PERIOD_WORDS, DateRange, read_date_range
 from web.hearing import (
     Heard,
@@ -48,7 +49,7 @@ from web.pages import Site, fields, site_of
 from web.pages.calls import client_of, ours_of, read_ids
 from web.recording_words import Attention, attention, may_try_again
 from web.visibility import show, show_name
-from web.wording import Named, _
+from web.wording import Named, Names, _
 
 router = APIRouter(include_in_schema=False)
 Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
@@ -199,15 +200,23 @@ async def _lines(
     """What this viewer may know of among these, each as he may see it."""
     directory = site.hub.names.directory
     open_to = [one for one in found if may_know_of(viewer.account, one.call, directory)]
-    tags = await site.records.retention.tags_of_calls([one.call.id for one in open_to if one.call])
+    calls = [one.call for one in open_to if one.call]
+    tags = await site.records.retention.tags_of_calls([call.id for call in calls])
+    names = await names_for(site.records, site.hub.names, calls, viewer.view)
     return [
-        _line(site, viewer, one, tags.get(one.call.id, ()) if one.call else (), exceptions=exceptions)
+        _line(viewer, names, one, tags.get(one.call.id, ()) if one.call else (), exceptions=exceptions)
         for one in open_to
     ]
 
 
-def _line(site: Site, viewer: Viewer, listed: Listed, tags: Sequence[str], *, exceptions: bool) -> Line:
-    recording, names = listed.recording, site.hub.names
+async def _single_line(site: Site, viewer: Viewer, listed: Listed, tags: Sequence[str] = ()) -> Line:
+    calls = [listed.call] if listed.call else []
+    names = await names_for(site.records, site.hub.names, calls, viewer.view)
+    return _line(viewer, names, listed, tags, exceptions=False)
+
+
+def _line(viewer: Viewer, names: Names, listed: Listed, tags: Sequence[str], *, exceptions: bool) -> Line:
+    recording = listed.recording
     call = show(listed.call, viewer.view) if listed.call else None
     told = recording.started_at or recording.arrived_at or recording.expected_at or recording.ready_at
     if told is None:
@@ -305,7 +314,7 @@ async def _one(
     site, account = site_of(request), viewer.account
     record = found.recording
     tags = await site.records.retention.tags_of(found.call.id) if found.call else ()
-    line = _line(site, viewer, Listed(record, found.call), tags, exceptions=False)
+    line = await _single_line(site, viewer, Listed(record, found.call), tags)
     wrong = record.state in SOMEBODY_SHOULD_LOOK or found.call is None or record.faults
     shares = RecordingRight.SHARE in account.recording_rights and may_hear(
         account, found.call, site.hub.names.directory
@@ -454,7 +463,7 @@ async def _refile_page(
 ) -> Response:
     site = site_of(request)
     asked = {name: request.query_params.get(name, "").strip() for name in ("number", "day")}
-    line = _line(site, viewer, Listed(found.recording, found.call), (), exceptions=False)
+    line = await _single_line(site, viewer, Listed(found.recording, found.call))
     since, until, number = line.at - NEAR, line.at + NEAR, asked["number"]
     if asked["day"]:
         try:
@@ -469,6 +478,7 @@ async def _refile_page(
     shown = [
         show(facts, viewer.view) for facts in near if facts.id != (found.call.id if found.call else None)
     ]
+    names = await names_for(site.records, site.hub.names, near, viewer.view)
     shown.sort(key=lambda facts: abs((facts.started_at - line.at).total_seconds()))
     return site.renderer.page(
         request,
@@ -477,7 +487,7 @@ async def _refile_page(
         status=status,
         line=line,
         recording=found.recording,
-        calls=[(facts, client_of(facts, site.hub.names), ours_of(facts, site.hub.names)) for facts in shown],
+        calls=[(facts, client_of(facts, names), ours_of(facts, names)) for facts in shown],
         asked=asked,
         problem=problem,
     )

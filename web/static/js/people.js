@@ -153,3 +153,16 @@ for (const link of document.querySelectorAll("a[data-key]")) {
 }
 const composer = /** @type {HTMLTextAreaElement|null} */ (document.querySelector(".composer textarea"));
 if (composer) keys({ n: () => (document.querySelector("#cards textarea") ?? composer).focus() }); // a card is a call that goes on
+
+/* -- daily actions in the head lead to their field -- */
+
+document.addEventListener("click", (event) => {
+  const target = /** @type {Element} */ (event.target);
+  for (const menu of document.querySelectorAll(".head-acts details[open]")) if (!menu.contains(target)) menu.removeAttribute("open");
+  const link = /** @type {HTMLElement|null} */ (target.closest("[data-focus]"));
+  const field = link && document.querySelector(link.dataset.focus ?? "");
+  if (!link || !field) return;
+  event.preventDefault();
+  if (field instanceof HTMLDetailsElement) field.open = true;
+  /** @type {HTMLElement|null} */ (field.matches("textarea") ? field : field.querySelector("input:not([type=hidden])"))?.focus();
+});
