@@ -33,7 +33,9 @@ PERIOD_WORDS: dict[Period, str] = {
 }
 
 PARAMETERS = frozenset({"period", "from", "to", "date"})
-EARLIEST = date(2000, 1, 1)  # a date picker hands over 0002-11-29 while the year is being typed; no call is that old
+EARLIEST = date(
+    2000, 1, 1
+)  # a date picker hands over 0002-11-29 while the year is being typed; no call is that old
 LATEST = date(2199, 12, 31)
 NOT_UNDERSTOOD = _("The date was not understood. Type it like 2026-11-22.")
 ORDER_WRONG = _("The first day is after the last. Choose an earlier first day.")

@@ -86,8 +86,7 @@ async def search_everything(
     asked = Question(site, viewer, text, limit, now)
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(_in_time(finder, asked)) for finder in FINDERS]
-    found = [group for task in running for group in task.result() if group.hits]
-    return found
+    return [group for task in running for group in task.result() if group.hits]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +100,7 @@ class Question:
     now: datetime
 
 
-type Finder = Callable[[Question], Awaitable[Sequence[Group]]]
+Finder = Callable[[Question], Awaitable[Sequence[Group]]]
 
 
 async def _in_time(finder: Finder, asked: Question) -> Sequence[Group]:
@@ -117,9 +116,7 @@ async def _find_clients(asked: Question) -> Sequence[Group]:
         return ()
     book = asked.site.records.book
     people = await book.page(ClientFilter(text=asked.text), limit=asked.limit * 2)
-    companies = await book.page(
-        ClientFilter(kind=ClientKind.COMPANY, text=asked.text), limit=asked.limit
-    )
+    companies = await book.page(ClientFilter(kind=ClientKind.COMPANY, text=asked.text), limit=asked.limit)
     persons = [one for one in people.clients if one.kind is not ClientKind.COMPANY][: asked.limit]
     every = "/people?" + urlencode({"q": asked.text, "kind": "all"})
     of_companies = "/people?" + urlencode({"q": asked.text, "kind": ClientKind.COMPANY.value})
@@ -148,13 +145,15 @@ def _client_hits(asked: Question, clients: Sequence[Client]) -> tuple[Hit, ...]:
 async def _find_deals(asked: Question) -> Sequence[Group]:
     if not may_find(asked.text, asked.viewer.view):
         return ()
-    page = await asked.site.records.deals.page(None, DealFilter(text=asked.text), state=None, limit=asked.limit)
+    page = await asked.site.records.deals.page(
+        None, DealFilter(text=asked.text), state=None, limit=asked.limit
+    )
     hits = tuple(
         Hit(f"/deals/{one.id}", deal_title(one, asked.viewer.view), one.stage, "deal")
         for one in page.deals[: asked.limit]
     )
     every = "/deals?" + urlencode({"view": "list", "owner": "all", "state": "all", "q": asked.text})
-    return (Group("deals", _("Deals"), hits, every if page.total > len(hits) else None),)
+    return (Group("deals", _("Deals"), hits, every if page.count > len(hits) else None),)
 
 
 async def _find_colleagues(asked: Question) -> Sequence[Group]:
@@ -240,5 +239,3 @@ FINDERS: tuple[Finder, ...] = (
 def is_colleague(groups: Sequence[Group]) -> bool:
     """Whether one of ours was found: then nobody is invited to add them as a contact."""
     return any(group.name == "colleagues" for group in groups)
-
-

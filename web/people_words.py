@@ -105,7 +105,11 @@ class Shown:
         if self.has_name:
             return self.client.name
         if self.phones or self.client.name:
-            return _("Unknown caller") if self.client.kind is ClientKind.LEAD else self.client.name or _("No name")
+            return (
+                _("Unknown caller")
+                if self.client.kind is ClientKind.LEAD
+                else self.client.name or _("No name")
+            )
         return _("No name")
 
     @property

@@ -113,9 +113,7 @@ def answer_problems(app: FastAPI, renderer: Renderer) -> None:
         detail = error.detail if isinstance(error, HTTPException) else ""
         if status == 404 and detail in ("", "Not Found"):
             detail = (
-                _("Page not found.")
-                if not request.url.path.startswith(API)
-                else _("There is nothing here.")
+                _("Page not found.") if not request.url.path.startswith(API) else _("There is nothing here.")
             )
         return await tell(request, status, detail)
 

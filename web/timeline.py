@@ -116,9 +116,7 @@ async def _calls(site: Site, viewer: Viewer, ids: Sequence[UUID]) -> dict[UUID, 
     notes = await site.records.notes.of_calls([call.id for call in facts.values()])
     heard = await playable_of_calls(site, viewer, list(facts.values()))
     names = await names_for(site.records, site.hub.names, facts.values(), viewer.view)
-    return {
-        one: _told(call, viewer, names, notes.get(call.id, ()), heard) for one, call in facts.items()
-    }
+    return {one: _told(call, viewer, names, notes.get(call.id, ()), heard) for one, call in facts.items()}
 
 
 def _told(

@@ -23,7 +23,7 @@ from telephony.facts import CallFacts, facts_from_json
 MOST_ON_A_PAGE = 500  # 2 kB of facts each; the export walks pages
 
 QUEUES_MOST = 200  # names; more than any office has queues
-QUEUE_NAME: ColumnElement[str] = literal_column("calls.facts #>> '{queue,name}'", Text)
+queue_name: ColumnElement[str] = literal_column("calls.facts #>> '{queue,name}'", Text)
 """Written as the index has it: a bound path would not find it."""
 _QUEUES = text(
     f"""
@@ -110,7 +110,7 @@ class CallList:
 def _conditions(wanted: CallFilter) -> list[ColumnElement[bool]]:
     given: list[ColumnElement[bool]] = []
     if wanted.queue is not None:
-        given.append(QUEUE_NAME == wanted.queue)
+        given.append(queue_name == wanted.queue)
     if wanted.ids is not None:
         given.append(calls.c.id.in_(wanted.ids))
     if wanted.direction is not None:

@@ -73,7 +73,9 @@ _NEEDS_TALK = frozenset({HealthFault.SILENT, HealthFault.OUTSIDE_SILENT, HealthF
 
 _ONE_SIDED = frozenset({HealthFault.OUTSIDE_SILENT, HealthFault.OURS_SILENT})
 SILENT_SECONDS = 2.0  # of talk without a pause, and less: nobody need have said a word in it
-ONE_SIDED_SECONDS = 5.0  # as the sound itself is judged: a shorter talk may well be one person's "wrong number"
+ONE_SIDED_SECONDS = (
+    5.0  # as the sound itself is judged: a shorter talk may well be one person's "wrong number"
+)
 
 
 def audible_faults(

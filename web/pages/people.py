@@ -33,7 +33,7 @@ async def people(request: Request, viewer: Asking) -> Response:
     site = site_of(request)
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
     filters = {name: value for name, value in asked.items() if name in FILTERS}
-    kind = filters.get("kind", ClientKind.CONTACT.value)
+    kind = kind_of(filters)
     page = await site.records.book.page(read_filter(filters), limit=PAGE, cursor=asked.get("cursor"))
     removed = await one_or_none(site, asked.get("removed"))
     return site.renderer.page(
@@ -44,7 +44,7 @@ async def people(request: Request, viewer: Asking) -> Response:
         more="/people?" + urlencode({**filters, "cursor": page.more}) if page.more else None,
         first="/people?" + urlencode(filters) if "cursor" in asked else None,
         filters={name: value for name, value in filters.items() if name != "kind"},
-        kind=kind if kind in [*ClientKind, EVERY_KIND] else ClientKind.CONTACT.value,
+        kind=kind,
         every_kind=EVERY_KIND,
         kinds=ClientKind,
         states=LeadState,
@@ -59,9 +59,7 @@ async def people(request: Request, viewer: Asking) -> Response:
 
 def read_filter(filters: Mapping[str, str]) -> ClientFilter:
     """What a person chose; what cannot be understood is left out."""
-    kind, state = filters.get("kind"), filters.get("state")
-    if kind not in [*ClientKind, EVERY_KIND]:  # of a company: whoever works there; else contacts, not the many leads
-        kind = EVERY_KIND if "company" in filters else ClientKind.CONTACT.value
+    kind, state = kind_of(filters), filters.get("state")
     return ClientFilter(
         kind=None if kind == EVERY_KIND else ClientKind(kind),
         text=filters.get("q"),
@@ -71,6 +69,14 @@ def read_filter(filters: Mapping[str, str]) -> ClientFilter:
         company_id=uuid_of(filters.get("company")),
         by_name=filters.get("order") == "name",
     )
+
+
+def kind_of(filters: Mapping[str, str]) -> str:
+    """The tab: contacts until somebody chooses, because leads of unknown callers are many; of a company everybody."""
+    kind = filters.get("kind", "")
+    if kind in [*ClientKind, EVERY_KIND]:
+        return kind
+    return EVERY_KIND if "company" in filters else ClientKind.CONTACT.value
 
 
 def _kept(filters: Mapping[str, str], kind: str) -> dict[str, str]:

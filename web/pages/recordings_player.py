@@ -163,9 +163,7 @@ async def drawer(request: Request, recording_id: UUID, viewer: Asking) -> HTMLRe
     recordings = await site.records.recordings.of_call(facts.id) if facts else [found.recording]
     context = await _context(site, viewer, facts, seen, recordings, own_axis(recordings, seen))
     names = await names_for(site.records, site.hub.names, [facts] if facts else [], viewer.view)
-    client = (
-        names.client(seen) if seen else Named(show_name(found.recording.name, viewer.view), None)
-    )
+    client = names.client(seen) if seen else Named(show_name(found.recording.name, viewer.view), None)
     html = site.renderer.part(
         "parts/player_drawer.html",
         call=seen,
