@@ -26,16 +26,16 @@ QUEUES_MOST = 200  # names; more than any office has queues
 queue_name: ColumnElement[str] = literal_column("calls.facts #>> '{queue,name}'", Text)
 """Written as the index has it: a bound path would not find it."""
 _QUEUES = text(
-    f"""
+    """
     WITH RECURSIVE names(name) AS (
-        (SELECT facts #>> '{{queue,name}}' FROM calls
-         WHERE facts #>> '{{queue,name}}' IS NOT NULL ORDER BY 1 LIMIT 1)
+        (SELECT facts #>> '{queue,name}' FROM calls
+         WHERE facts #>> '{queue,name}' IS NOT NULL ORDER BY 1 LIMIT 1)
         UNION ALL
-        SELECT (SELECT facts #>> '{{queue,name}}' FROM calls
-                WHERE facts #>> '{{queue,name}}' > names.name ORDER BY 1 LIMIT 1)
+        SELECT (SELECT facts #>> '{queue,name}' FROM calls
+                WHERE facts #>> '{queue,name}' > names.name ORDER BY 1 LIMIT 1)
         FROM names WHERE names.name IS NOT NULL
     )
-    SELECT name FROM names WHERE name IS NOT NULL LIMIT {QUEUES_MOST}
+    SELECT name FROM names WHERE name IS NOT NULL LIMIT :most
     """
 )
 
@@ -83,7 +83,7 @@ class CallList:
         """The names of all queues that calls came through, in order: one step through the index for each."""
         with plain_errors():
             async with self._engine.connect() as connection:
-                return list((await connection.scalars(_QUEUES)).all())
+                return list((await connection.scalars(_QUEUES, {"most": QUEUES_MOST})).all())
 
     async def last_with(self, number: str, *, before: datetime) -> CallFacts | None:
         """The newest ended call with that outside number: the card's 'last conversation' line."""
