@@ -17,7 +17,7 @@ from call_records.book.steps import steps_for
 from call_records.book.tables import clients
 from call_records.book.worker import Bookkeeper
 from call_records.database import RecordsStore
-from telephony.contacts import ClientKind, MatchRule
+from telephony.contacts import ClientKind, LeadState, MatchRule
 from telephony.facts import CallFacts
 from telephony.staff import PopPreference, Role
 from tests.call_facts_builder import change
@@ -127,10 +127,12 @@ async def test_saving_a_lead_as_a_contact_makes_a_contact(desk: Desk) -> None:
     told = await desk.ask("POST", f"/api/v1/calls/{call.id}/contact", name="Boris Oak", company="")
     assert (told["who"]["client"]["name"], told["who"]["save"]) == ("Boris Oak", False)
     became = await desk.records.book.one(UUID(told["who"]["client"]["id"]))
-    assert became is not None and became.id != lead
+    assert became is not None
+    assert became.id != lead
     assert (became.kind, became.name) == (ClientKind.CONTACT, "Boris Oak")
     before = await desk.records.book.one(lead)
-    assert before is not None and before.state is LeadState.CONVERTED
+    assert before is not None
+    assert before.state is LeadState.CONVERTED
 
 
 async def test_two_contacts_until_she_chooses(desk: Desk) -> None:

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher
 
-from call_records.book.shapes import CallPlace
+from call_records.book.shapes import CallPlace, ClientPage
 from call_records.shapes import (
     Account,
     ApiToken,
@@ -371,6 +371,9 @@ class FakeBook:
 
     async def one(self, client_id: UUID) -> None:
         del client_id
+
+    async def page(self, *_asked: Any, **_more: Any) -> ClientPage:
+        return ClientPage((), None)
 
     async def several(self, ids: Sequence[UUID]) -> Mapping[UUID, Any]:
         del ids

@@ -12,7 +12,7 @@ const FOCUS = "switchhook filter focus";
 let asking = 0;
 let byKey = false;
 /** @type {ReturnType<typeof setTimeout>|undefined} */ let soon;
-/** @type {Element|null} */ let lastChanged = null;
+/** @type {Element|null} the field whose choice made the newest step back */ let stepped = null;
 
 const forms = () => /** @type {HTMLFormElement[]} */ ([...document.querySelectorAll("form[data-filters]")]);
 const results = (/** @type {ParentNode} */ root) => /** @type {HTMLElement[]} */ ([...root.querySelectorAll("[data-results]")]);
@@ -46,14 +46,15 @@ const typing = (form) => [...form.querySelectorAll("input[type=date]")].some((on
   return field.validity.badInput || (field.value !== "" && Number(field.value.slice(0, field.value.indexOf("-"))) < FIRST_YEAR);
 });
 
-/** @param {HTMLFormElement} form @param {boolean} [replace] the step before was the same field */
-async function apply(form, replace = false) {
+/** Choosing on in one field is one step for Back. @param {HTMLFormElement} form @param {Element} [field] */
+async function apply(form, field) {
   clearTimeout(soon);
   if (typing(form)) return;
   const url = address(form);
   if (url === location.pathname + location.search) return;
   if (!results(document).length) return leave(form, url);
-  await load(url, () => history[replace ? "replaceState" : "pushState"]({ filters: true }, "", url));
+  await load(url, () => history[field && field === stepped ? "replaceState" : "pushState"]({ filters: true }, "", url));
+  stepped = field ?? null;
 }
 
 /** Where the page has nothing to replace. @param {HTMLFormElement} form @param {string} url */
@@ -138,17 +139,15 @@ document.addEventListener("change", (event) => {
   const field = /** @type {HTMLInputElement|HTMLSelectElement} */ (event.target);
   if (field.matches("[data-search]")) return; // the list follows each letter already
   reveal(form);
-  const same = lastChanged === field;
-  lastChanged = field;
   const waits = byKey && (field.type === "date" || !results(document).length); // Enter, or leaving the field, applies it
   if (waits && document.activeElement === field) return;
   clearTimeout(soon);
-  soon = setTimeout(() => apply(form, same), byKey ? PAUSE : 0);
+  soon = setTimeout(() => apply(form, field), byKey ? PAUSE : 0);
 });
 document.addEventListener("focusout", (event) => {
   const form = formOf(event.target);
   if (!form || /** @type {HTMLElement} */ (event.target).matches("[data-search], button")) return;
-  lastChanged = null;
+  stepped = null;
   if (/** @type {HTMLInputElement} */ (event.target).type === "date" || !results(document).length) void apply(form);
 });
 document.addEventListener("submit", (event) => {
