@@ -40,6 +40,7 @@ from web.pages import (
     listen,
     live,
     missed,
+    new_password,
     people,
     people_changes,
     people_forms,
@@ -71,6 +72,7 @@ with a `remedy`. The fields of a call are described in `docs/reference/call-fact
 
 PARTS = (
     sign_in,
+    new_password,
     live,
     calls,
     card,

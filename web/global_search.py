@@ -21,9 +21,10 @@ from telephony.errors import SwitchhookError
 from telephony.staff import Directory
 from web.access import Viewer
 from web.clients_of_calls import names_for
+from web.number_search import text_to_search
 from web.people_words import deal_title, show_client
 from web.rendering import NAVIGATION, OFFICE_PAGES
-from web.visibility import View, show
+from web.visibility import show
 from web.wording import _, clock, day, outcome_label
 
 if TYPE_CHECKING:
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 TEXT_MOST = 100  # characters; longer than any name that somebody types
 WORDS_MOST = 8
 FEWEST_DIGITS = 3  # as the list of calls asks for
-WHOLE_NUMBER = 10  # digits; with fewer a masked number could be guessed from its end
 A_FEW = 5  # rows of a kind while somebody types
 ASK_SECONDS = 2.0  # a kind that answers later is left out
 
@@ -71,11 +71,6 @@ def digits_in(text: str) -> int:
     return sum(char.isdecimal() for char in text)
 
 
-def may_find(text: str, view: View) -> bool:
-    """Whether people and calls may be looked for with this text."""
-    return not view.numbers_masked or digits_in(text) < FEWEST_DIGITS or digits_in(text) >= WHOLE_NUMBER
-
-
 async def search_everything(
     site: Site, viewer: Viewer, typed: str, now: datetime, *, limit: int = A_FEW
 ) -> list[Group]:
@@ -83,7 +78,7 @@ async def search_everything(
     text = read_text(typed)
     if not text:
         return []
-    asked = Question(site, viewer, text, limit, now)
+    asked = Question(site, viewer, text, text_to_search(site, viewer, text), limit, now)
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(_in_time(finder, asked)) for finder in FINDERS]
     return [group for task in running for group in task.result() if group.hits]
@@ -96,6 +91,8 @@ class Question:
     site: Site
     viewer: Viewer
     text: str
+    searched: str
+    """What of it people, deals and calls may be looked for by: without digits where numbers are masked."""
     limit: int
     now: datetime
 
@@ -112,11 +109,11 @@ async def _in_time(finder: Finder, asked: Question) -> Sequence[Group]:
 
 
 async def _find_clients(asked: Question) -> Sequence[Group]:
-    if not may_find(asked.text, asked.viewer.view):
+    if not asked.searched:
         return ()
     book = asked.site.records.book
-    people = await book.page(ClientFilter(text=asked.text), limit=asked.limit * 2)
-    companies = await book.page(ClientFilter(kind=ClientKind.COMPANY, text=asked.text), limit=asked.limit)
+    people = await book.page(ClientFilter(text=asked.searched), limit=asked.limit * 2)
+    companies = await book.page(ClientFilter(kind=ClientKind.COMPANY, text=asked.searched), limit=asked.limit)
     persons = [one for one in people.clients if one.kind is not ClientKind.COMPANY][: asked.limit]
     every = "/people?" + urlencode({"q": asked.text, "kind": "all"})
     of_companies = "/people?" + urlencode({"q": asked.text, "kind": ClientKind.COMPANY.value})
@@ -143,10 +140,10 @@ def _client_hits(asked: Question, clients: Sequence[Client]) -> tuple[Hit, ...]:
 
 
 async def _find_deals(asked: Question) -> Sequence[Group]:
-    if not may_find(asked.text, asked.viewer.view):
+    if not asked.searched:
         return ()
     page = await asked.site.records.deals.page(
-        None, DealFilter(text=asked.text), state=None, limit=asked.limit
+        None, DealFilter(text=asked.searched), state=None, limit=asked.limit
     )
     hits = tuple(
         Hit(f"/deals/{one.id}", deal_title(one, asked.viewer.view), one.stage, "deal")
@@ -196,11 +193,9 @@ async def _find_queues(asked: Question) -> Sequence[Group]:
 
 
 async def _find_calls(asked: Question) -> Sequence[Group]:
-    if digits_in(asked.text) < FEWEST_DIGITS or not may_find(asked.text, asked.viewer.view):
+    if digits_in(asked.searched) < FEWEST_DIGITS or any(char.isalpha() for char in asked.searched):
         return ()
-    if any(char.isalpha() for char in asked.text):
-        return ()
-    page = await asked.site.records.calls.page(CallFilter(number=asked.text), limit=asked.limit)
+    page = await asked.site.records.calls.page(CallFilter(number=asked.searched), limit=asked.limit)
     names = await names_for(asked.site.records, asked.site.hub.names, page.calls, asked.viewer.view)
     every = "/calls?" + urlencode({"q": asked.text})
     zone = asked.site.settings.time_zone

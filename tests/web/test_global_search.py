@@ -10,8 +10,7 @@ from telephony.staff import Directory, Person
 from tests.web.conftest import Office
 from tests.web.conftest import Person as Visitor
 from tests.web.office import over, picked_up, ringing
-from web.global_search import TEXT_MOST, find_colleagues, may_find, read_text
-from web.visibility import View
+from web.global_search import TEXT_MOST, find_colleagues, read_text
 
 
 def colleague(name: str, *extensions: str) -> Person:
@@ -48,13 +47,6 @@ def test_colleagues(text: str, names: list[str]) -> None:
 def test_what_is_typed_is_bounded() -> None:
     """Two kilobytes in an address cost what a hundred characters do."""
     assert len(read_text("a b\x00" * 5_000)) <= TEXT_MOST
-
-
-@pytest.mark.parametrize(("text", "found"), [("555", False), ("8 916 000-00-12", True), ("Garden 24", True)])
-def test_masked_numbers_are_not_found_digit_by_digit(text: str, found: bool) -> None:
-    """Only a whole number may be looked for by whom numbers are hidden from."""
-    assert may_find(text, View(numbers_masked=True)) is found
-    assert may_find(text, View())
 
 
 async def test_queues_and_calls(office: Office) -> None:

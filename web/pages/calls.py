@@ -22,6 +22,7 @@ from web.callers import Identity, identify, number_of
 from web.clients_of_calls import ASK_SECONDS, names_for
 from web.date_ranges import PARAMETERS, PERIOD_WORDS, DateRange, read_date_range
 from web.hearing import may_hold, may_know_of
+from web.number_search import NO_NUMBER, WHOLE_ONLY, number_to_search
 from web.pages import Site, site_of
 from web.pages.recordings_player import may_pause, playable_of_calls, player_of_call
 from web.pages.review import reviewable
@@ -47,7 +48,7 @@ async def calls(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE
     site = site_of(request)
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
     dates = read_date_range(asked, site.settings.time_zone, datetime.now(UTC))
-    wanted, problem = read_filter(asked, dates)
+    wanted, problem = read_filter(asked, dates, site, viewer)
     wanted = replace(wanted, ids=read_ids(asked.get("only")))
     page = await site.records.calls.page(wanted, limit=PAGE, cursor=asked.get("cursor"))
     filters = {name: value for name, value in asked.items() if name in FILTERS}
@@ -72,12 +73,16 @@ async def calls(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE
     )
 
 
-def read_filter(asked: dict[str, str], dates: DateRange) -> tuple[CallFilter, str | None]:
+def read_filter(
+    asked: dict[str, str], dates: DateRange, site: Site, viewer: Viewer
+) -> tuple[CallFilter, str | None]:
     """The filter a person chose; what cannot be understood is left out and said."""
     problem = dates.problem
     number = asked.get("q")
     if number and sum(char.isdigit() for char in number) < 3:
         problem, number = _("Search needs at least three digits of a number."), None
+    elif number and number_to_search(site, viewer, number) is None:
+        problem, number = WHOLE_ONLY, NO_NUMBER
     direction, outcome = asked.get("direction"), asked.get("outcome")
     return (
         CallFilter(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
@@ -14,6 +15,7 @@ from call_records.book.shapes import ClientFilter
 from telephony.contacts import ClientKind, LeadState
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.global_search import FEWEST_DIGITS, digits_in, is_colleague, read_text, search_everything
+from web.number_search import NO_NUMBER, text_to_search
 from web.pages import site_of
 from web.pages.people_finding import one_or_none, owners, uuid_of
 from web.people_words import show_client, show_clients
@@ -34,7 +36,10 @@ async def people(request: Request, viewer: Asking) -> Response:
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
     filters = {name: value for name, value in asked.items() if name in FILTERS}
     kind = kind_of(filters)
-    page = await site.records.book.page(read_filter(filters), limit=PAGE, cursor=asked.get("cursor"))
+    wanted = read_filter(filters)
+    if wanted.text:
+        wanted = replace(wanted, text=text_to_search(site, viewer, wanted.text) or NO_NUMBER)
+    page = await site.records.book.page(wanted, limit=PAGE, cursor=asked.get("cursor"))
     removed = await one_or_none(site, asked.get("removed"))
     return site.renderer.page(
         request,
