@@ -73,6 +73,13 @@ calls = Table(
     Index("calls_by_parties", "parties", postgresql_using="gin"),
     Index("calls_by_other", "other_last10", postgresql_using="gin"),
     Index("calls_by_rating", "rating", text("started_at DESC"), postgresql_where=text("rating IS NOT NULL")),
+    Index(
+        "calls_by_queue",
+        text("(facts #>> '{queue,name}')"),
+        text("started_at DESC"),
+        text("id DESC"),
+        postgresql_where=text("(facts #>> '{queue,name}') IS NOT NULL"),
+    ),
     Index("calls_to_book", "revision", postgresql_where=text("booked IS DISTINCT FROM revision")),
     Index("calls_unfinished", "pbx", postgresql_where=text("state <> 'ended'")),
 )

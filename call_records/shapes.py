@@ -43,6 +43,10 @@ class CallFilter:
     """Any spelling of an outside number, whole or its last digits (at least 3)."""
     since: datetime | None = None
     until: datetime | None = None
+    queue: str | None = None
+    """The name of the queue it came through."""
+    ids: frozenset[UUID] | None = None
+    """Only among these calls: how a page that is open asks for the rows that changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,9 @@ class CallQueries(Protocol):
 
     async def several(self, ids: Sequence[UUID]) -> Mapping[UUID, CallFacts]:
         """These calls, by the id that was asked for; one that was merged is the call it became part of."""
+
+    async def queues(self) -> Sequence[str]:
+        """The names of all queues that calls came through, in order."""
 
     async def last_with(self, number: str, *, before: datetime) -> CallFacts | None:
         """The newest ended call with that outside number: the card's 'last conversation' line."""

@@ -100,6 +100,8 @@ class AuditAction(StrEnum):
     REMOVED = "removed"
     HOLD_PLACED = "hold_placed"
     HOLD_LIFTED = "hold_lifted"
+    DISMISSED = "dismissed"  # an exception is known and hidden
+    RESTORED = "restored"  # it is shown again
     REFILED = "refiled"  # a recording was given to another call
     PAUSED = "paused"
     RESUMED = "resumed"

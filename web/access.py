@@ -47,7 +47,11 @@ class NotSignedIn(SwitchhookError):
 
 
 class NotAllowed(SwitchhookError):
-    """Your account may not open this page."""
+    """You don't have access to this page."""
+
+
+class NotFound(SwitchhookError):
+    """This page was not found."""
 
 
 class FormExpired(SwitchhookError):

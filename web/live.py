@@ -409,7 +409,9 @@ class Hub:
             return {"text": text, "since": iso(self._store_problem_since)}
         if self.troubles():
             return {
-                "text": _("Calls are shown live, but not all of them are kept yet. See Connections"),
+                "text": _(
+                    "Calls are shown live, but not all of them are saved yet. Your administrator sees why under Connections"
+                ),
                 "since": None,
             }
         for link in links:

@@ -58,6 +58,8 @@ ACTION_WORDS: dict[AuditAction, str] = {
     AuditAction.REMOVED: _("Deleted"),
     AuditAction.HOLD_PLACED: _("Placed a legal hold"),
     AuditAction.HOLD_LIFTED: _("Lifted a legal hold"),
+    AuditAction.DISMISSED: _("Hid an exception"),
+    AuditAction.RESTORED: _("Showed an exception again"),
     AuditAction.REFILED: _("Moved to another call"),
     AuditAction.PAUSED: _("Paused recording"),
     AuditAction.RESUMED: _("Resumed recording"),

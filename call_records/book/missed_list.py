@@ -112,8 +112,7 @@ class MissedBook:
 
     async def counts(self, asker: Asker) -> MissedCounts:
         """What waits for this person."""
-        nobodys = and_(missed.c.owner_id.is_(None), missed.c.claimed_by.is_(None), _of_team(asker))
-        waits = or_(_whose(Whose.MINE, asker), nobodys)
+        waits = _whose(Whose.OWN, asker)
         late = missed.c.due_at <= func.now()
         query = select(
             func.count(),
@@ -408,9 +407,9 @@ _NONE, _EVERY = missed.c.id.is_(None), missed.c.id.is_not(None)
 
 
 def _of_team(asker: Asker) -> ColumnElement[bool]:
-    """His team's; what is no team's, for whoever supervises."""
+    """Of their team, or of no team: a caller who is nobody's is for everybody to see."""
     same = missed.c.team == asker.team if asker.team else _NONE
-    return or_(same, missed.c.team.is_(None)) if asker.supervises else same
+    return or_(same, missed.c.team.is_(None))
 
 
 def _whose(whose: Whose, asker: Asker) -> ColumnElement[bool]:
@@ -419,6 +418,9 @@ def _whose(whose: Whose, asker: Asker) -> ColumnElement[bool]:
             return _EVERY
         case Whose.UNOWNED:
             return missed.c.owner_id.is_(None) & missed.c.claimed_by.is_(None)
+        case Whose.OWN:
+            nobodys = and_(_whose(Whose.UNOWNED, asker), _of_team(asker))
+            return or_(_whose(Whose.MINE, asker), nobodys)
         case Whose.TEAM:
             if not asker.team:
                 return _NONE

@@ -66,6 +66,8 @@ class MissedEntry:
 class Whose(StrEnum):
     """Which entries."""
 
+    OWN = "own"
+    """Mine and what is nobody's: what the badge beside Missed counts."""
     MINE = "mine"
     TEAM = "team"
     UNOWNED = "unowned"

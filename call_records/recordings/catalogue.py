@@ -40,7 +40,13 @@ from call_records.models import call_aliases, call_redirects, calls
 from call_records.queries.page_marks import page_mark
 from call_records.recordings import filing
 from call_records.recordings.filing import Expected
-from call_records.recordings.listing import FEW, exceptions_query, matches_query, page_query
+from call_records.recordings.listing import (
+    FEW,
+    exception_mark,
+    exceptions_query,
+    matches_query,
+    page_query,
+)
 from call_records.recordings.naming import bare, is_bare, recording_of
 from call_records.recordings.rows import COLUMNS, file_from, files_json, measures_json, recording_from
 from call_records.recordings.shapes import (
@@ -188,11 +194,13 @@ class Catalogue:
                 row = (await connection.execute(wanted.where(recordings.c.id == recording_id))).one_or_none()
         return Peaks(row.peaks_left, row.peaks_right) if row and row.peaks_left is not None else None
 
-    async def exceptions(self, *, limit: int = 200) -> Sequence[Listed]:
-        """What somebody should look at: refused, failed, lost, without a call, unhealthy, namesakes; newest first."""
+    async def exceptions(self, *, limit: int = 200, dismissed: bool = False) -> Sequence[Listed]:
+        """What somebody should look at: refused, failed, lost, without a call, unhealthy, namesakes; newest first. Or
+        what was dismissed of it.
+        """
         with plain_errors():
             async with self._engine.connect() as connection:
-                rows = (await connection.execute(exceptions_query(limit))).all()
+                rows = (await connection.execute(exceptions_query(limit, dismissed=dismissed))).all()
         return [_listed(row) for row in rows]
 
     async def refile(self, recording_id: UUID, call_id: UUID) -> None:
@@ -210,6 +218,22 @@ class Catalogue:
                 await _must_change(connection, recording_id, call_id=target)
                 await filing.copy_search_columns(connection, [target])
                 await filing.notify(connection, [recording_id])
+
+    async def dismiss_exceptions(self, recording_ids: Sequence[UUID], *, by: str) -> Sequence[UUID]:
+        """They are known: not shown again until something else is wrong with them. Gives those that changed."""
+        values = {"dismissed_as": exception_mark(), "dismissed_by": by, "dismissed_at": func.now()}
+        return await self._set_dismissed(recording_ids, values)
+
+    async def restore_exceptions(self, recording_ids: Sequence[UUID]) -> Sequence[UUID]:
+        """They are shown again."""
+        values = {"dismissed_as": None, "dismissed_by": None, "dismissed_at": None}
+        return await self._set_dismissed(recording_ids, values)
+
+    async def _set_dismissed(self, ids: Sequence[UUID], values: Mapping[str, Any]) -> Sequence[UUID]:
+        change = update(recordings).where(recordings.c.id.in_(list(ids))).values(values)
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                return list((await connection.scalars(change.returning(recordings.c.id))).all())
 
     async def try_again(self, recording_id: UUID) -> None:
         """Process a failed or refused one again, or wait again for a lost one; PeerMistake for any other."""

@@ -240,7 +240,7 @@ class Pipeline:
             HealthFault.SHORTER_THAN_TALK: falls_short(call, recording, made.duration_seconds, siblings),
             HealthFault.PART_MISSING: part_missing(call, recording, made),
         }
-        sound = audible_faults(call, recording, made.faults)
+        sound = audible_faults(call, recording, made.faults, made.duration_seconds)
         return (*sound, *(fault for fault, is_so in of_the_call.items() if is_so))
 
     async def _attempt_failed(self, recording: Recording, reason: str) -> None:

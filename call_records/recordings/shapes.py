@@ -129,6 +129,8 @@ class RecordingFilter:
     tag: str | None = None
     without_call: bool = False
     """Only those that belong to no known call."""
+    call_ids: frozenset[UUID] | None = None
+    """Only of these calls: how a page that is open asks for the rows that changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,8 +275,16 @@ class RecordingCatalogue(Protocol):
         self, wanted: RecordingFilter, *, limit: int = 50, cursor: str | None = None
     ) -> RecordingPage: ...
     async def peaks(self, recording_id: UUID) -> Peaks | None: ...
-    async def exceptions(self, *, limit: int = 200) -> Sequence[Listed]:
-        """What somebody should look at: refused, failed, lost, without a call, unhealthy; newest first."""
+    async def exceptions(self, *, limit: int = 200, dismissed: bool = False) -> Sequence[Listed]:
+        """What somebody should look at: refused, failed, lost, without a call, unhealthy; newest first. Or what was
+        dismissed of it.
+        """
+
+    async def dismiss_exceptions(self, recording_ids: Sequence[UUID], *, by: str) -> Sequence[UUID]:
+        """They are known: not shown again until something else is wrong with them. Gives those that changed."""
+
+    async def restore_exceptions(self, recording_ids: Sequence[UUID]) -> Sequence[UUID]:
+        """They are shown again."""
 
     async def refile(self, recording_id: UUID, call_id: UUID) -> None:
         """Give it to another call. Raises PeerMistake when there is no such call."""

@@ -125,6 +125,7 @@ class FakeCatalogue:
     def __init__(self, calls: Mapping[UUID, CallFacts]) -> None:
         self._calls = calls
         self.kept: dict[UUID, Recording] = {}
+        self.dismissed: set[UUID] = set()
         self.peaks_of: dict[UUID, Peaks] = {}
         self.lists_asked = 0
 
@@ -152,8 +153,18 @@ class FakeCatalogue:
     async def peaks(self, recording_id: UUID) -> Peaks | None:
         return self.peaks_of.get(recording_id)
 
-    async def exceptions(self, *, limit: int = 200) -> Sequence[Listed]:
-        return []
+    async def exceptions(self, *, limit: int = 200, dismissed: bool = False) -> Sequence[Listed]:
+        found = [one for one in self.kept.values() if one.faults and (one.id in self.dismissed) is dismissed]
+        return [Listed(one, self._calls.get(one.call_id) if one.call_id else None) for one in found][:limit]
+
+    async def dismiss_exceptions(self, recording_ids: Sequence[UUID], *, by: str) -> Sequence[UUID]:
+        del by
+        self.dismissed |= set(recording_ids)
+        return list(recording_ids)
+
+    async def restore_exceptions(self, recording_ids: Sequence[UUID]) -> Sequence[UUID]:
+        self.dismissed -= set(recording_ids)
+        return list(recording_ids)
 
     async def refile(self, recording_id: UUID, call_id: UUID) -> None:
         self.kept[recording_id] = replace(self.kept[recording_id], call_id=call_id)

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher
 
-from call_records.book.shapes import CallPlace
+from call_records.book.shapes import CallPlace, ClientPage
 from call_records.shapes import (
     Account,
     ApiToken,
@@ -77,6 +77,9 @@ class FakeCalls:
         found = {one: self.kept.get(self.merged.get(one, one)) for one in ids}
         return {one: facts for one, facts in found.items() if facts is not None}
 
+    async def queues(self) -> list[str]:
+        return sorted({facts.queue.name for facts in self.kept.values() if facts.queue})
+
     async def last_with(self, number: str, *, before: datetime) -> CallFacts | None:
         found = [
             facts
@@ -96,6 +99,8 @@ def _matches(facts: CallFacts, wanted: CallFilter) -> bool:
         and (wanted.party is None or any(leg.party == wanted.party for leg in facts.legs))
         and (not digits or (facts.caller.number or "").endswith(digits[-10:]))
         and (wanted.since is None or facts.started_at >= wanted.since)
+        and (wanted.queue is None or (facts.queue is not None and facts.queue.name == wanted.queue))
+        and (wanted.ids is None or facts.id in wanted.ids)
         and (wanted.until is None or facts.started_at < wanted.until)
     )
 
@@ -443,6 +448,9 @@ class FakeBook:
 
     async def one(self, client_id: UUID) -> None:
         del client_id
+
+    async def page(self, *_asked: Any, **_more: Any) -> ClientPage:
+        return ClientPage((), None)
 
     async def several(self, ids: Sequence[UUID]) -> Mapping[UUID, Any]:
         del ids

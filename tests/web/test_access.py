@@ -80,6 +80,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("OPTIONS", "/api/v1/forms/{token}"): "open",
     ("POST", "/api/v1/forms/{token}"): "open",
     ("GET", "/search"): ALL,
+    ("GET", "/search/suggestions"): ALL,
     ("GET", "/settings"): ALL,
     ("POST", "/settings/card"): ALL,
     ("POST", "/settings/theme"): ALL,
@@ -164,6 +165,7 @@ MATRIX: dict[tuple[str, str], str] = {
     # Whose recordings, and what may be done with them, is not a matter of the role: tests/recordings/.
     ("GET", "/recordings"): ALL,
     ("GET", "/recordings/exceptions"): SUPERVISING,
+    ("POST", "/recordings/exceptions/{act}"): SUPERVISING,
     ("GET", "/recordings/rules"): ADMIN,
     ("POST", "/recordings/rules"): ADMIN,
     ("GET", "/recordings/{recording_id}"): ALL,

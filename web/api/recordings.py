@@ -319,7 +319,7 @@ async def redact(request: Request, recording_id: UUID, new: NewRedaction, viewer
         raise PeerMistake(_("Say from when to when."))
     destroys = (await site.records.retention.policy()).destroy_redacted_original
     if destroys:
-        _require_typed(site, viewer, found, new.typed)
+        await _require_typed(site, viewer, found, new.typed)
     details = {"from": since, "to": until, "original": "destroyed" if destroys else "kept"}
     await note_use(site, request, viewer, AuditAction.REDACTED, found.recording, details=details)
     try:
@@ -330,9 +330,9 @@ async def redact(request: Request, recording_id: UUID, new: NewRedaction, viewer
     return JSONResponse({"from_seconds": since, "to_seconds": until, "original": details["original"]}, 201)
 
 
-def _require_typed(site: Site, viewer: Viewer, found: Heard, typed: str) -> None:
+async def _require_typed(site: Site, viewer: Viewer, found: Heard, typed: str) -> None:
     seen = show(found.call, viewer.view) if found.call else None
-    thing = name_of_thing(site, viewer, seen, [found.recording])
+    thing = await name_of_thing(site, viewer, seen, [found.recording])
     if " ".join(typed.split()).casefold() != " ".join(thing.split()).casefold():
         raise PeerMistake(
             _("The original is destroyed for good, so “{thing}” has to be typed first.").format(thing=thing)

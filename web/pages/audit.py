@@ -9,7 +9,7 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID
@@ -23,7 +23,7 @@ from telephony.recordings import AuditAction
 from telephony.spreadsheet_cells import safe_cell
 from web.access import ADMINISTRATORS, Viewer, guard
 from web.audit_labels import AuditNames, details_words, ids_in
-from web.date_bounds import read_day
+from web.date_ranges import PARAMETERS, PERIOD_WORDS, DateRange, read_date_range
 from web.hearing import note_use
 from web.pages import Site, site_of
 from web.recording_words import ACTION_WORDS
@@ -33,7 +33,7 @@ router = APIRouter(include_in_schema=False)
 Administrator = Annotated[Viewer, Depends(guard(ADMINISTRATORS))]
 
 PAGE = 60  # rows; two screens
-FILTERS = frozenset({"who", "action", "from", "to", "recording", "call"})
+FILTERS = frozenset({"who", "action", "recording", "call"}) | PARAMETERS
 COLUMNS = (
     "id", "at", "who", "account_id", "action", "recording_id", "call_id", "seconds", "address", "browser",
     "reason", "details",
@@ -46,7 +46,8 @@ async def audit(request: Request, viewer: Administrator) -> Response:
     """The log, newest first."""
     site = site_of(request)
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
-    wanted, problem = read_filter(asked, site)
+    dates = read_date_range(asked, site.settings.time_zone, datetime.now(UTC))
+    wanted, problem = read_filter(asked, dates)
     before = asked.get("before", "")
     entries = await site.records.audit.page(
         wanted, limit=PAGE + 1, before=int(before) if before.isdecimal() and len(before) < 19 else None
@@ -64,6 +65,8 @@ async def audit(request: Request, viewer: Administrator) -> Response:
         older="/audit?" + urlencode(older) if older else None,
         newest="/audit?" + urlencode(filters) if before else None,
         filters=filters,
+        dates=dates,
+        periods=PERIOD_WORDS,
         exports={kind: f"/audit/export.{kind}?" + urlencode(filters) for kind in ("csv", "jsonl")},
         actions=ACTION_WORDS,
         people=people,
@@ -100,15 +103,9 @@ async def _begun(site: Site, entries: Sequence[AuditEntry]) -> dict[UUID, dateti
     return {one.id: one.started_at for several in found.values() for one in several if one.started_at}
 
 
-def read_filter(asked: dict[str, str], site: Site) -> tuple[AuditFilter, str | None]:
+def read_filter(asked: dict[str, str], dates: DateRange) -> tuple[AuditFilter, str | None]:
     """The filter a person chose; what cannot be understood is left out and said."""
-    problem = None
-    since = until = None
-    try:
-        zone = site.settings.time_zone
-        since, until = read_day(asked.get("from"), zone), read_day(asked.get("to"), zone)
-    except ValueError:
-        problem = _("The date was not understood; it is written like 2026-11-22.")
+    problem = dates.problem
     recording_id = call_id = None
     try:
         recording_id = UUID(asked["recording"]) if "recording" in asked else None
@@ -122,8 +119,8 @@ def read_filter(asked: dict[str, str], site: Site) -> tuple[AuditFilter, str | N
             action=AuditAction(action) if action in list(AuditAction) else None,
             recording_id=recording_id,
             call_id=call_id,
-            since=since,
-            until=until + timedelta(days=1) if until else None,
+            since=dates.since,
+            until=dates.until,
         ),
         problem,
     )
@@ -144,7 +141,8 @@ async def export_jsonl(request: Request, viewer: Administrator) -> Response:
 async def _export(request: Request, viewer: Viewer, kind: str) -> Response:
     site = site_of(request)
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
-    wanted, problem = read_filter(asked, site)
+    dates = read_date_range(asked, site.settings.time_zone, datetime.now(UTC))
+    wanted, problem = read_filter(asked, dates)
     if problem:  # half a filter would export what was not asked for
         return Response(problem, status_code=400, media_type="text/plain")
     details = {"as": kind} | {name: value for name, value in asked.items() if name in FILTERS}

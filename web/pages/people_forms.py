@@ -18,6 +18,7 @@ from telephony.contacts import ClientKind, LeadState
 from telephony.facts import CallFacts, Direction
 from web import people_words
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.clients_of_calls import names_for
 from web.number_search import text_to_search
 from web.pages import Site, site_of
 from web.pages.calls import client_of, find_call
@@ -235,7 +236,7 @@ async def move(request: Request, client_id: UUID, call_id: UUID, viewer: Asking)
         shown=show_client(client, view, site.settings.region),
         client=client,
         call=seen,
-        who=client_of(seen, site.hub.names),
+        who=client_of(seen, await names_for(site.records, site.hub.names, [call], viewer.view)),
         place=place,
         deals=[(deal, people_words.deal_title(deal, view)) for deal in await _deals_there(site, client)],
         people=show_clients(
