@@ -361,5 +361,7 @@ def tell_state(recording: Recording, facts: CallFacts | None) -> Told:
             return Told("silent", _("Removed by {who}").format(who=gone.by), at=gone.at, why=gone.why)
         case RecordingState.REMOVED:
             return Told("silent", _("The recording was removed."))
+        case RecordingState.JOINED:
+            return Told("silent", _("This is one person’s track; the call’s own recording has it."))
         case RecordingState.READY:
             return Told("silent", _("The recording has no sound in it."))

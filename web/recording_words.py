@@ -31,6 +31,7 @@ STATE_WORDS: dict[RecordingState, str] = {
     RecordingState.FAILED: _("Could not be prepared"),
     RecordingState.LOST: _("Never came"),
     RecordingState.REMOVED: _("Removed"),
+    RecordingState.JOINED: _("One person’s track"),
 }
 
 SCOPE_WORDS: dict[HearScope, str] = {

@@ -8,6 +8,7 @@
 | finished late (180 s after the call) | waited for; taken when its header and its size agree |
 | never finished: the header says more or less than there is | taken after 4 minutes as it is, marked TRUNCATED |
 | one side is missing | waited for 4 minutes, then taken without it |
+| one party's track | taken by itself; the pipeline joins the tracks of a call |
 | nothing but a header, or not one byte; nobody had answered | EMPTY |
 | the same, but somebody had answered | LOST after 4 minutes, with the reason; still taken if it grows |
 | no WAV (MP3, text, …) whatever its name says | REFUSED with the reason, left as it came |
@@ -118,4 +119,7 @@ def _without_sound(pieces: Sequence[Piece], call: CallIs, late: bool) -> Fate:
 def _incomplete(pieces: Sequence[Piece]) -> bool:
     """Sides are written apart or not at all, and with them the mixed file; uploads bring the mixed one last."""
     roles = {one.role for one in pieces}
-    return bool(roles & {SourceRole.IN, SourceRole.OUT}) and roles != set(SourceRole)
+    return bool(roles & {SourceRole.IN, SourceRole.OUT}) and not roles >= _WITH_SIDES
+
+
+_WITH_SIDES = frozenset({SourceRole.IN, SourceRole.OUT, SourceRole.MIX})

@@ -51,12 +51,15 @@ def page_query(
     return _with_calls(ids)
 
 
+_OUT_OF_SIGHT = (RecordingState.REMOVED.value, RecordingState.JOINED.value)
+
+
 def exceptions_query(limit: int) -> Select[Any]:
     """What somebody should look at. Each kind by its own index, the newest of all of them."""
     kinds = [
         *(recordings.c.state == state.value for state in sorted(SOMEBODY_SHOULD_LOOK)),
-        and_(recordings.c.call_id.is_(None), recordings.c.state != RecordingState.REMOVED.value),
-        and_(_FAULTY, recordings.c.state != RecordingState.REMOVED.value),
+        and_(recordings.c.call_id.is_(None), recordings.c.state.not_in(_OUT_OF_SIGHT)),
+        and_(_FAULTY, recordings.c.state.not_in(_OUT_OF_SIGHT)),
         and_(recordings.c.state == RecordingState.READY.value, recordings.c.reason.is_not(None)),
     ]
     key = select(recordings.c.id, recordings.c.listed_at)
@@ -82,6 +85,8 @@ def _conditions(wanted: RecordingFilter, rare_parties: bool) -> list[ColumnEleme
     given: list[ColumnElement[bool]] = []
     if wanted.states is not None:
         given.append(_one_of_states(wanted.states))
+    else:
+        given.append(row.state != RecordingState.JOINED.value)
     if wanted.since is not None:
         given.append(row.listed_at >= wanted.since)
     if wanted.until is not None:

@@ -34,6 +34,9 @@ class SourceRole(StrEnum):
     IN = "in"  # what the recorded channel's own party said (MixMonitor's r)
     OUT = "out"  # what was said to him (MixMonitor's t)
     MIX = "mix"  # both in one
+    TRACK = (
+        "track"  # what the recorded channel's own party said; the others of the call have tracks of their own
+    )
 
 
 @dataclass(frozen=True, slots=True)
