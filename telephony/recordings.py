@@ -42,6 +42,7 @@ class Layout(StrEnum):
 
     STEREO = "stereo"  # left = the outside party, right = ours
     MONO = "mono"  # everybody on one channel
+    TRACK = "track"  # one of ours alone, to be joined into the call's recording; never seen by itself
 
 
 class HealthFault(StrEnum):

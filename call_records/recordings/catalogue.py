@@ -156,7 +156,7 @@ class Catalogue:
 
     async def of_call(self, call_id: UUID) -> Sequence[Recording]:
         """All of a call (merged calls included), by start; tombstones too, but no tracks that another is made of."""
-        return [one for one in await self.tracks_of(call_id) if one.state is not RecordingState.JOINED]
+        return [one for one in await self.tracks_of(call_id) if _is_shown(one)]
 
     async def tracks_of(self, call_id: UUID) -> Sequence[Recording]:
         """As `of_call`, with the tracks that a joined recording is made of."""
@@ -166,9 +166,8 @@ class Catalogue:
     async def of_calls(self, call_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[Recording]]:
         """For a page of a list: one query. Calls without a recording are left out."""
         found: dict[UUID, list[Recording]] = {}
-        shown = recordings.c.state != RecordingState.JOINED.value
-        for one in await self._rows(recordings.c.call_id.in_(list(call_ids)), shown):
-            if one.call_id is not None:
+        for one in await self._rows(recordings.c.call_id.in_(list(call_ids))):
+            if one.call_id is not None and _is_shown(one):
                 found.setdefault(one.call_id, []).append(one)
         return found
 
@@ -471,6 +470,11 @@ class Catalogue:
         with plain_errors():
             async with self._engine.connect() as connection:
                 return [recording_from(row) for row in await connection.execute(query.limit(limit))]
+
+
+def _is_shown(recording: Recording) -> bool:
+    """Whether people see it with its call: not one person's track that is, or will be, in another recording."""
+    return recording.state is not RecordingState.JOINED and recording.layout is not Layout.TRACK
 
 
 async def _must_change(

@@ -44,6 +44,8 @@ class Sources:
     mix: Path | None = None
     outside_first: bool | None = None
     """Whether the IN side is the outside party. A mixed file of two channels is read as two sides only if this is known."""
+    began_at: float = 0.0
+    """Of tracks: the moment of the axis's beginning, Unix seconds."""
     tracks: tuple[TrackPiece, ...] = ()
     """Everybody's own tracks; the files above are not looked at then."""
 

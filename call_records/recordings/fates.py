@@ -9,6 +9,7 @@
 | never finished: the header says more or less than there is | taken after 4 minutes as it is, marked TRUNCATED |
 | one side is missing | waited for 4 minutes, then taken without it |
 | one party's track | taken by itself; the pipeline joins the tracks of a call |
+| one party's track of nothing but a header (a phone that only rang) | JOINED at once: nobody sees it |
 | nothing but a header, or not one byte; nobody had answered | EMPTY |
 | the same, but somebody had answered | LOST after 4 minutes, with the reason; still taken if it grows |
 | no WAV (MP3, text, …) whatever its name says | REFUSED with the reason, left as it came |
@@ -100,6 +101,9 @@ def fate_of(pieces: Sequence[Piece], call: CallIs, quiet_seconds: float) -> Fate
 
 
 def _without_sound(pieces: Sequence[Piece], call: CallIs, late: bool) -> Fate:
+    if all(one.role is SourceRole.TRACK and one.look is Look.HEADER_ONLY for one in pieces):
+        # Of every phone that rang and was not answered; what another track has is in that one.
+        return WAIT if call is CallIs.LIVE else Fate(RecordingState.JOINED, "Nothing was said on this track.")
     alien = next((one for one in pieces if one.look is Look.ALIEN), None)
     if alien is not None:
         return Fate(RecordingState.REFUSED, alien.reason)

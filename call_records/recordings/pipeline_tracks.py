@@ -43,7 +43,13 @@ TOO_LATE = "It came after the recording of its call was made, and is not in it."
 WAITS = "Waits for the other tracks of its call."
 
 _GIVEN_UP = frozenset(
-    {RecordingState.LOST, RecordingState.EMPTY, RecordingState.REFUSED, RecordingState.FAILED}
+    {
+        RecordingState.LOST,
+        RecordingState.EMPTY,
+        RecordingState.REFUSED,
+        RecordingState.FAILED,
+        RecordingState.JOINED,
+    }
 )
 _ON_THE_WAY = frozenset({RecordingState.EXPECTED, RecordingState.ARRIVED})
 
@@ -148,7 +154,7 @@ def joined_sources(recording: Recording, followers: Iterable[Recording], call: C
     allowed = without([(began, ended)], _pauses(told, ended))
     for row in followers:
         pieces += _pieces_of(row, call, allowed, began)
-    return Sources(outside_first=outside, tracks=tuple(pieces))
+    return Sources(outside_first=outside, began_at=began, tracks=tuple(pieces))
 
 
 def _pieces_of(row: Recording, call: CallFacts, allowed: list[Span], began: float) -> list[TrackPiece]:
