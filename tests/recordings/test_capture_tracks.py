@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -137,6 +138,7 @@ async def paused(s: ToneStage) -> list[Talk]:
         for channel in channels:
             await s.other_client.ask("MixMonitorMute", Channel=channel, Direction="both", State=state)
         if state == "1":
+            first = replace(first, latest=now())  # the PBX was asked while they still talked
             await s.talk()
     again = await _talk(s, outside, inside, AGENT, now())
     await s.hangs_up(outside, inside)
