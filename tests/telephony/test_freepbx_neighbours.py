@@ -249,14 +249,14 @@ def test_a_queue_that_prefixes_the_name_does_not_rename_the_caller() -> None:
         told(
             f"""
             0.0 Newchannel who=client ChannelStateDesc=Ring CallerIDNum=79161110001 CallerIDName='{name}' Exten=74951000004
-            0.1 NewCallerid who=client ChannelStateDesc=Ring CallerIDNum=79161110001 CallerIDName='{name or 79161110001}'
-            0.2 NewCallerid who=client ChannelStateDesc=Ring CallerIDNum=79161110001 CallerIDName='Support:{name or 79161110001}'
+            0.1 NewCallerid who=client ChannelStateDesc=Ring CallerIDNum=79161110001 CallerIDName='{shown}'
+            0.2 NewCallerid who=client ChannelStateDesc=Ring CallerIDNum=79161110001 CallerIDName='Support:{shown}'
             0.3 NewCallerid who=client ChannelStateDesc=Ring CallerIDNum=74951000000 CallerIDName=Company
             1.0 Hangup who=client ChannelStateDesc=Ring Cause=16
             """,
             CALLER,
         )[0]
-        for name in ("Anna", "")
+        for name, shown in (("Anna", "Anna"), ("", "79161110001"))
     )
     assert (named.caller.name, unnamed.caller.name) == ("Anna", None)
 

@@ -18,9 +18,11 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from call_records.recordings.shapes import RetentionRule
+from telephony.extension_rule import ExtensionRule
 from telephony.facts import Direction
 from telephony.recordings import AuditAction, RecordingPolicy
 from web.access import ADMINISTRATORS, Viewer, guard
+from web.extensions import extension_rule, problem_sentence
 from web.hearing import note_use
 from web.pages import Site, site_of
 from web.recording_words import days_words
@@ -75,7 +77,7 @@ async def change(request: Request, viewer: Administrator) -> Response:
     act, _dash, which = told.get("do", "preview").partition("-")
     if act in ("up", "down", "drop", "add"):
         return _page(request, viewer, policy_row, _rearranged(rows, act, which))
-    draft = understand(policy_row, rows)
+    draft = understand(policy_row, rows, await extension_rule(site))
     if draft.problems:
         return _page(request, viewer, policy_row, rows, problems=draft.problems, status=400)
     count = await site.records.retention.would_remove(draft.rules, draft.policy.keep_days)
@@ -205,7 +207,7 @@ def _text(value: int | None) -> str:
 # -- what it means --
 
 
-def understand(policy_row: Row, rows: Sequence[Row]) -> Draft:
+def understand(policy_row: Row, rows: Sequence[Row], extensions: ExtensionRule) -> Draft:
     """The form's meaning; empty days are for ever, an empty condition is any."""
     problems: list[str] = []
     policy = RecordingPolicy(
@@ -215,19 +217,19 @@ def understand(policy_row: Row, rows: Sequence[Row]) -> Draft:
         link_days_most=_link_days(policy_row["links"], problems),
         remove_at_pbx_after_days=_days(policy_row["pbx"], _("Files at the phone system"), problems),
     )
-    rules = tuple(_rule(at, row, problems) for at, row in enumerate(rows))
+    rules = tuple(_rule(at, row, problems, extensions) for at, row in enumerate(rows))
     return Draft(dict(policy_row), tuple(rows), policy, rules, tuple(problems))
 
 
-def _rule(at: int, row: Row, problems: list[str]) -> RetentionRule:
+def _rule(at: int, row: Row, problems: list[str], extensions: ExtensionRule) -> RetentionRule:
     where = _("Rule {number}").format(number=at + 1)
     number = re.sub(r"[\s()-]", "", row["number"])
     if number and not _NUMBER.fullmatch(number):
         problems.append(
             f"{where}: " + _("a number is written with its country, like +79160000012 or +7916*.")
         )
-    if row["extension"] and not re.fullmatch(r"[0-9]{2,8}", row["extension"]):
-        problems.append(f"{where}: " + _("an extension has two to eight digits."))
+    if row["extension"] and (problem := extensions.problem_with(row["extension"])) is not None:
+        problems.append(f"{where}: " + problem_sentence(problem))
     return RetentionRule(
         id=_id(row["id"]),
         position=at,
