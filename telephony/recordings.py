@@ -120,6 +120,7 @@ class PersonShare:
     """How much of a recording one person of ours talked; known where everybody has a track of their own."""
 
     party: str
+    """The extension; empty for somebody outside who was called in."""
     talk_share: float
 
 

@@ -28,7 +28,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from call_records.recordings.shapes import SourceRole
+from call_records.recordings.shapes import BOTH_SIDES, SourceRole
 from call_records.recordings.wav_header import Look
 from telephony.recordings import HealthFault, RecordingState
 
@@ -123,7 +123,4 @@ def _without_sound(pieces: Sequence[Piece], call: CallIs, late: bool) -> Fate:
 def _incomplete(pieces: Sequence[Piece]) -> bool:
     """Sides are written apart or not at all, and with them the mixed file; uploads bring the mixed one last."""
     roles = {one.role for one in pieces}
-    return bool(roles & {SourceRole.IN, SourceRole.OUT}) and not roles >= _WITH_SIDES
-
-
-_WITH_SIDES = frozenset({SourceRole.IN, SourceRole.OUT, SourceRole.MIX})
+    return bool(roles & {SourceRole.IN, SourceRole.OUT}) and not roles >= BOTH_SIDES

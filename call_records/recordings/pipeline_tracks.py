@@ -161,11 +161,13 @@ def _pieces_of(row: Recording, call: CallFacts, allowed: list[Span], began: floa
     told, path = told_of(call, row), _track_path(row)
     if told is None or path is None:
         return []
+    # A number of somebody outside who was called in is not written into the measures, where nobody would mask it.
+    party = told.party if told.kind is PartyKind.EXTENSION else ""
     found = []
     for at, since, until in lay_out(told, call, sound_seconds(path)):
         for first, last in _common(allowed, (at, at + until - since)):
             stretch = since + first - at, since + last - at
-            found.append(TrackPiece(path, told.party, False, *stretch, first - began))
+            found.append(TrackPiece(path, party, False, *stretch, first - began))
     return [piece for piece in found if piece.to_seconds - piece.from_seconds >= SHORTEST_SECONDS]
 
 

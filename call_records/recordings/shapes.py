@@ -39,6 +39,10 @@ class SourceRole(StrEnum):
     )
 
 
+BOTH_SIDES = frozenset({SourceRole.IN, SourceRole.OUT, SourceRole.MIX})
+"""What is written together where one channel's recording has both sides."""
+
+
 @dataclass(frozen=True, slots=True)
 class SourceFile:
     """One file as the PBX wrote it. `path` is where it can be read on this machine."""
