@@ -1,9 +1,9 @@
 """Whether this Asterisk is a package whose recordings of both sides lose one, and what helps.
 
 Debian carries a patch of its own (2016_opus_plc.patch in main/translate.c; its changelog names it at 20.6.0, and Ubuntu
-takes the package over): a frame whose sequence number is more than 32768 behind the last one counts as late and is
-dropped. Frames of companded music carry number 0, so whoever talks after it with a higher number is dropped; so is a
-second colleague whose numbers are lower than the first one's. The sources of Asterisk itself have no such lines.
+takes the package over): a frame whose sequence number looks older than the last one's (they go round at 65536) counts as
+late and is dropped. Frames of companded music carry number 0, so whoever talks after it with a number above 32767 is
+dropped; so is a second colleague whose numbers are behind the first one's. The sources of Asterisk itself have no such lines.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from ami_bridge.recording_loss import loses_one_side
 from switchhook.lab.asterisk_binary import AsteriskInstall
 from tests.recordings.office import CUSTOMER, Piece, Proof, Scene, Talk, prove_all, proven
 from tests.recordings.test_capture_tracks import (
+    BEHIND,
     ALL,
     HEARD_SHARE,
     HIGH,
@@ -51,7 +52,7 @@ WHOLE = [
     ),
 ]
 SECOND_COLLEAGUE = Scene(
-    "to_a_lower_colleague", partial(attended, via="refer", kind="extension"), ALL, starts=(HIGH, LOW, LOW)
+    "to_a_lower_colleague", partial(attended, via="refer", kind="extension"), starts=(HIGH, BEHIND, BEHIND)
 )
 
 

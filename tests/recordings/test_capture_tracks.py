@@ -45,6 +45,7 @@ pytestmark = pytest.mark.asterisk
 
 WITH_TRACKS = "\n[globals](+)\nSWITCHHOOK_TRACKS = yes\n"
 HIGH, LOW = 40_000, 1_000  # on both sides of 32767
+BEHIND = 20_000  # behind HIGH; LOW would be ahead of it, for the numbers go round at 65,536
 HEARD_SHARE = 0.98  # of each talk, by both tones
 JOIN_EDGE_SECONDS = (
     0.2  # a hold's clock and the file's differ by a packet or two; the encoder's first packet is soft
@@ -167,7 +168,7 @@ CALLS: list[tuple[str, Callable[[ToneStage], object], tuple[int, ...]]] = [
     ("consultation_code", partial(comes_back, via="code", kind="extension", end="aborted"), ALL),
     *TRANSFERS,
 ]  # fmt: skip
-STARTS = {"high": (HIGH, LOW, LOW), "low": (LOW, HIGH, HIGH)}
+STARTS = {"high": (HIGH, BEHIND, BEHIND), "low": (LOW, HIGH, HIGH)}
 SCENES = [
     *(
         Scene(f"{name}_{start}", play, phones, starts=STARTS[start])
