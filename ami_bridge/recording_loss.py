@@ -3,7 +3,8 @@
 Debian carries a patch of its own (2016_opus_plc.patch in main/translate.c; its changelog names it at 20.6.0, and Ubuntu
 takes the package over): a frame whose sequence number looks older than the last one's (they go round at 65536) counts as
 late and is dropped. Frames of companded music carry number 0, so whoever talks after it with a number above 32767 is
-dropped; so is a second colleague whose numbers are behind the first one's. The sources of Asterisk itself have no such lines.
+dropped; so is a second colleague whose numbers are behind the first one's.
+The sources of Asterisk itself have no such lines.
 """
 
 from __future__ import annotations

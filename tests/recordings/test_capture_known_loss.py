@@ -18,8 +18,8 @@ from ami_bridge.recording_loss import loses_one_side
 from switchhook.lab.asterisk_binary import AsteriskInstall
 from tests.recordings.office import CUSTOMER, Piece, Proof, Scene, Talk, prove_all, proven
 from tests.recordings.test_capture_tracks import (
-    BEHIND,
     ALL,
+    BEHIND,
     HEARD_SHARE,
     HIGH,
     JOIN_EDGE_SECONDS,
