@@ -29,6 +29,7 @@ STATE_WORDS: dict[RecordingState, str] = {
     RecordingState.FAILED: _("Could not be prepared"),
     RecordingState.LOST: _("Never came"),
     RecordingState.REMOVED: _("Removed"),
+    RecordingState.JOINED: _("One person’s track"),
 }
 
 SCOPE_WORDS: dict[HearScope, str] = {

@@ -79,6 +79,9 @@ AFTER_ALL = frozenset(
 """States whose files, if any, are replaced by what arrives: nobody can have heard them."""
 
 
+_SETTLED = (RecordingState.READY, RecordingState.REMOVED, RecordingState.EMPTY, RecordingState.JOINED)
+
+
 class Taken(StrEnum):
     """What became of files that came."""
 
@@ -158,7 +161,11 @@ class Catalogue:
         return found[0] if found else None
 
     async def of_call(self, call_id: UUID) -> Sequence[Recording]:
-        """All of a call (merged calls included), by start; tombstones too."""
+        """All of a call (merged calls included), by start; tombstones too, but no tracks that another is made of."""
+        return [one for one in await self.tracks_of(call_id) if _is_shown(one)]
+
+    async def tracks_of(self, call_id: UUID) -> Sequence[Recording]:
+        """As `of_call`, with the tracks that a joined recording is made of."""
         moved = select(call_redirects.c.new_id).where(call_redirects.c.old_id == call_id).scalar_subquery()
         return await self._rows(or_(recordings.c.call_id == call_id, recordings.c.call_id == moved))
 
@@ -166,7 +173,7 @@ class Catalogue:
         """For a page of a list: one query. Calls without a recording are left out."""
         found: dict[UUID, list[Recording]] = {}
         for one in await self._rows(recordings.c.call_id.in_(list(call_ids))):
-            if one.call_id is not None:
+            if one.call_id is not None and _is_shown(one):
                 found.setdefault(one.call_id, []).append(one)
         return found
 
@@ -338,7 +345,7 @@ class Catalogue:
     async def counted(self) -> Mapping[RecordingState, int]:
         """How many there are in each state but READY and REMOVED, which grow without end."""
         of = recordings.c.state
-        settled = [RecordingState.READY.value, RecordingState.REMOVED.value, RecordingState.EMPTY.value]
+        settled = [state.value for state in _SETTLED]
         with plain_errors():
             async with self._engine.connect() as connection:
                 wanted = select(of, func.count()).where(of.not_in(settled)).group_by(of)
@@ -419,6 +426,21 @@ class Catalogue:
         """A header and no audio."""
         await self._settled(recording_id, RecordingState.EMPTY, reason)
 
+    async def lead(self, recording_id: UUID, files: Sequence[SourceFile]) -> None:
+        """It is made of all these files: its own track and those of the others."""
+        await self._change(recording_id, announce=False, files=files_json(files))
+
+    async def joined(self, recording_id: UUID, reason: str) -> None:
+        """A track whose sound is in its call's recording, or belongs to none. Its file is no longer needed."""
+        await self._change(
+            recording_id,
+            state=RecordingState.JOINED.value,
+            reason=_sentence(reason) if reason else None,
+            ready_at=func.now(),
+            faults=_texts([]),
+            claimed_until=None,
+        )
+
     async def refused(self, recording_id: UUID, reason: str) -> None:
         """Not audio that can be read; the files stay as they came."""
         await self._settled(recording_id, RecordingState.REFUSED, reason)
@@ -439,7 +461,7 @@ class Catalogue:
         row = recordings.c
         return await self._rows(
             or_(
-                row.state == RecordingState.REMOVED.value,
+                row.state.in_([RecordingState.REMOVED.value, RecordingState.JOINED.value]),
                 and_(row.state == RecordingState.READY.value, _STORED),
             ),
             row.pbx == pbx,
@@ -472,6 +494,11 @@ class Catalogue:
         with plain_errors():
             async with self._engine.connect() as connection:
                 return [recording_from(row) for row in await connection.execute(query.limit(limit))]
+
+
+def _is_shown(recording: Recording) -> bool:
+    """Whether people see it with its call: not one person's track that is, or will be, in another recording."""
+    return recording.state is not RecordingState.JOINED and recording.layout is not Layout.TRACK
 
 
 async def _must_change(

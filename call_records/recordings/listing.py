@@ -62,6 +62,9 @@ def page_query(
     return _with_calls(ids)
 
 
+_OUT_OF_SIGHT = (RecordingState.REMOVED.value, RecordingState.JOINED.value)
+
+
 def exception_mark() -> ColumnElement[str]:
     """What is wrong with a recording, in one text: a dismissal holds only while this stays the same."""
     row = recordings.c
@@ -76,8 +79,8 @@ def exceptions_query(limit: int, *, dismissed: bool = False) -> Select[Any]:
     shown = hidden if dismissed else hidden.is_not(True)
     kinds = [
         *(recordings.c.state == state.value for state in sorted(SOMEBODY_SHOULD_LOOK)),
-        and_(recordings.c.call_id.is_(None), recordings.c.state != RecordingState.REMOVED.value),
-        and_(_FAULTY, recordings.c.state != RecordingState.REMOVED.value),
+        and_(recordings.c.call_id.is_(None), recordings.c.state.not_in(_OUT_OF_SIGHT)),
+        and_(_FAULTY, recordings.c.state.not_in(_OUT_OF_SIGHT)),
         and_(recordings.c.state == RecordingState.READY.value, recordings.c.reason.is_not(None)),
     ]
     key = select(recordings.c.id, recordings.c.listed_at)
@@ -105,6 +108,8 @@ def _conditions(wanted: RecordingFilter, rare_parties: bool) -> list[ColumnEleme
         given.append(row.call_id.in_(wanted.call_ids))
     if wanted.states is not None:
         given.append(_one_of_states(wanted.states))
+    else:
+        given.append(row.state != RecordingState.JOINED.value)
     if wanted.since is not None:
         given.append(row.listed_at >= wanted.since)
     if wanted.until is not None:

@@ -34,6 +34,13 @@ class SourceRole(StrEnum):
     IN = "in"  # what the recorded channel's own party said (MixMonitor's r)
     OUT = "out"  # what was said to him (MixMonitor's t)
     MIX = "mix"  # both in one
+    TRACK = (
+        "track"  # what the recorded channel's own party said; the others of the call have tracks of their own
+    )
+
+
+BOTH_SIDES = frozenset({SourceRole.IN, SourceRole.OUT, SourceRole.MIX})
+"""What is written together where one channel's recording has both sides."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from ami_bridge.cdr_file import CdrReader
 from call_records.database import RecordsStore, open_records
-from call_records.recordings.shapes import Listed, RecordingFilter, SourceRole
+from call_records.recordings.shapes import BOTH_SIDES, Listed, RecordingFilter
 from switchhook.cli import run_command
 from switchhook.recordings_import import call_from_cdr
 from telephony.facts import Certainty, Direction, Disposition
@@ -142,7 +142,7 @@ def test_calls_are_told_from_the_event_log(command: Type, database_url: str, spo
     assert one.call is not None
     assert (one.call.certainty, one.call.answered_by) == (Certainty.RECONSTRUCTED, "101")
     assert one.recording.outside_first is True
-    assert {file.role for file in one.recording.files} == set(SourceRole)
+    assert {file.role for file in one.recording.files} == BOTH_SIDES
     assert look(database_url, _owed) == 0
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from call_records.database import RecordsStore
 from call_records.recordings.intake import Intake, SpoolPlace
 from call_records.recordings.settings import AudioSettings
-from call_records.recordings.shapes import Recording, RecordingFilter, SourceRole
+from call_records.recordings.shapes import BOTH_SIDES, Recording, RecordingFilter, SourceRole
 from telephony.errors import TryLater
 from telephony.facts import CallFacts, PartyKind, Recorded
 from telephony.recordings import HealthFault, RecordingPolicy, RecordingState
@@ -95,7 +95,7 @@ async def test_a_finished_recording_of_an_ended_call(office: Office) -> None:
     await office.after(0.6)
     one = await office.only()
     assert (one.state, one.call_id) == (RecordingState.ARRIVED, facts.id)
-    assert {file.role for file in one.files} == set(SourceRole)
+    assert {file.role for file in one.files} == BOTH_SIDES
     assert all(file.path.is_file() for file in one.files)
     assert office.intake.counts().arrived == 1
 
@@ -332,7 +332,7 @@ async def test_one_side_comes_later(office: Office) -> None:
     assert (await office.only()).state is RecordingState.EXPECTED
     out.write_bytes(content)
     await office.after(3)
-    assert {file.role for file in (await office.only()).files} == set(SourceRole)
+    assert {file.role for file in (await office.only()).files} == BOTH_SIDES
 
 
 async def test_one_side_never_comes(office: Office) -> None:
@@ -350,7 +350,7 @@ async def test_one_side_never_comes(office: Office) -> None:
     await office.after(3)
     again = await office.only()
     assert again.id == one.id
-    assert {file.role for file in again.files} == set(SourceRole)
+    assert {file.role for file in again.files} == BOTH_SIDES
 
 
 async def test_links_are_never_followed(office: Office, tmp_path: Path) -> None:

@@ -99,9 +99,16 @@ def told_recording(recording: Recording) -> dict[str, Any]:
         "started_at": iso(recording.started_at) if recording.started_at else None,
         "duration_seconds": recording.duration_seconds,
         "layout": recording.layout.value if recording.layout else None,
+        "people": _people(recording),
         "faults": [fault.value for fault in recording.faults],
         "audio": f"/api/v1/recordings/{recording.id}/audio" if playable(recording) else None,
     }
+
+
+def _people(recording: Recording) -> list[dict[str, Any]]:
+    """How much each of ours talked, where everybody has a track of their own."""
+    people = recording.measures.people if recording.measures else ()
+    return [{"party": one.party or None, "talk_share": round(one.talk_share, 3)} for one in people]
 
 
 async def recording_list(site: Site, viewer: Viewer, facts: CallFacts) -> list[dict[str, Any]]:
