@@ -130,6 +130,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/staff"): ADMIN,
     ("POST", "/staff"): ADMIN,
     ("POST", "/staff/list"): ADMIN,
+    ("POST", "/staff/endpoints"): ADMIN,
     ("GET", "/staff/{person_id}"): ADMIN,
     ("POST", "/staff/{person_id}/left"): ADMIN,
     ("GET", "/deals"): ALL,
