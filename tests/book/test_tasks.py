@@ -109,8 +109,8 @@ async def test_what_no_task_can_be(records: RecordsStore) -> None:
 
 async def test_an_unowned_task_on_my_deal_is_mine(records: RecordsStore) -> None:
     """Nobody was named for it, and the deal is Anna's: it stands in her day. Boris's and nobody's deals do not."""
-    anna, boris = await person(records, "Anna"), await person(records, "Boris")
     by = await account(records, "chief")
+    anna, boris = await person(records, "Anna"), await person(records, "Boris")
     hers = await deal(records, "Fence", owner_id=anna)
     his = await deal(records, "Roof", owner_id=boris)
     nobodys = await deal(records, "Well")
