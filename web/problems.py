@@ -16,7 +16,9 @@ from starlette.exceptions import HTTPException
 
 from telephony.errors import NeedsPerson, PeerMistake, SwitchhookError, TryLater
 from web.access import FormExpired, NotAllowed, NotSignedIn, TooManyTries, gate_of
+from web.live import TooManyStreams
 from web.rendering import Renderer
+from web.request_limits import TooManyRequests
 from web.wording import _
 
 API = "/api/"
@@ -27,6 +29,8 @@ STATUS: dict[type[SwitchhookError], int] = {
     NotAllowed: 403,
     FormExpired: 403,
     TooManyTries: 429,
+    TooManyRequests: 429,
+    TooManyStreams: 429,
     PeerMistake: 400,
     TryLater: 503,
     NeedsPerson: 503,

@@ -93,6 +93,8 @@ async def connections(
     lines.append(Connection(_("Database"), well, text, problem, None))
     for trouble in site.hub.troubles():
         lines.append(Connection(_("Keeping calls"), False, trouble, None, None))
+    for fault in site.proxy_faults():
+        lines.append(Connection(_("Reverse proxy"), False, fault, None, None))
     return site.renderer.page(request, viewer, "connections.html", connections=lines, now=now)
 
 
