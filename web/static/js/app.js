@@ -1,11 +1,15 @@
 // @ts-check
 /** Begins everything on a page: the stream, the cards, the ticking, the keyboard. */
 import * as cards from "./cards.js";
+import "./filters.js";
 import "./keys.js";
+import * as callPage from "./call-page.js";
 import * as livePage from "./live-page.js";
+import * as liveRows from "./live-rows.js";
 import "./missed-count.js";
 import { keep, tidy } from "./notes.js";
 import { elapsed, tick } from "./page.js";
+import "./search.js";
 import { listen } from "./source.js";
 
 const line = document.getElementById("notice");
@@ -17,11 +21,11 @@ const HEAR = {
   state: (message) => {
     notice = message.notice;
     lost = message.connected || !message.ready ? null : message.heard;
-    if (message.ready) { livePage.all(message.calls); cards.reconcile(message.cards); }
+    if (message.ready) { livePage.all(message.calls); liveRows.all(message.calls); callPage.all(message.calls); cards.reconcile(message.cards); }
     document.documentElement.dataset.live = message.connected ? "yes" : "no";
   },
-  call: ({ call }) => livePage.upsert(call),
-  gone: ({ id }) => livePage.gone(id),
+  call: ({ call }) => { livePage.upsert(call); liveRows.changed(call.id); callPage.changed(call.id); },
+  gone: ({ id }) => { livePage.gone(id); liveRows.ended(id); callPage.ended(id); },
   card: ({ card }) => cards.show(card),
   card_closed: (closed) => cards.close(closed),
   link: (message) => { notice = message.notice; },
@@ -54,8 +58,6 @@ if (own instanceof HTMLElement) {
   const sign = own.querySelector(".saved");
   if (area && sign) keep(area, own.dataset.note ?? "", sign);
 }
-
-for (const form of document.querySelectorAll("[data-filters]")) form.addEventListener("change", () => /** @type {HTMLFormElement} */ (form).requestSubmit());
 
 const notify = document.getElementById("notify");
 if (notify && typeof Notification !== "undefined" && Notification.permission !== "granted") {
