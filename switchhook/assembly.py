@@ -36,12 +36,14 @@ from call_records.database import RecordsStore, open_records
 from call_records.live import LiveBoard
 from call_records.postgres import EmbeddedPostgres
 from call_records.recordings.arrivals import UploadDesk
+from call_records.setup_code import forget_setup_code, share_setup_code
 from call_records.spool import SpoolingJournal
 from switchhook import __version__
 from switchhook.audio import audio_settings
 from switchhook.bridge import Bridge, RecordingDesk
 from switchhook.caller_lookup import BookLookup
 from switchhook.cel_sources import cel_source
+from switchhook.descriptors import raise_descriptor_limit, share_of_web
 from switchhook.doctor import link_to
 from switchhook.endpoint_keeper import EndpointKeeper
 from switchhook.meters import ServiceMeters
@@ -57,7 +59,9 @@ from switchhook.settings import Settings, machine_time_zone
 from switchhook.stopping import leave_at_once, stop_on_signals
 from telephony.errors import SwitchhookError, TryLater
 from telephony.staff import Role
+from web.access import Gate
 from web.app import create_app
+from web.monitor import create_monitor
 from web.server import serve
 from web.settings import WebSettings
 
@@ -92,6 +96,8 @@ class Service:
     names: FastAgiServer | None = None
     """Tells the PBX who calls; None when it was not asked for."""
     web_port: int | None = None
+    monitor_port: int | None = None
+    """Where a process without pages is watched."""
     setup_code: str | None = None
     """The one-time code for the first administrator, where there is none yet; None when not known (yet)."""
     ready: asyncio.Event = field(default_factory=asyncio.Event)
@@ -128,6 +134,7 @@ def run(settings: Settings, only: Part | None = None) -> None:
 
 
 async def _run(settings: Settings, only: Part | None) -> None:
+    raise_descriptor_limit()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     stop_on_signals(stop)
@@ -315,6 +322,8 @@ def _start_parts(
             work = bridge.run(service.store_ready, tell_link_elsewhere=only == "bridge")
             running.append(tasks.create_task(work, name=f"bridge {pbx.id}"))
     if only == "bridge":
+        if service.settings.web.monitor_port is not None:
+            tasks.create_task(_serve_monitor(service, stop), name="monitor")
         _started(service, started)
     else:
         tasks.create_task(_serve(service, stop, started, web_settings), name="web")
@@ -395,6 +404,8 @@ def pages_of(settings: Settings, setup_code: str) -> WebSettings:
     """What the pages are told of the settings."""
     return WebSettings(
         public_url=settings.web.public_url,
+        trusted_proxies=settings.web.trusted_proxies,
+        metrics_token=settings.web.metrics_token.get_secret_value() if settings.web.metrics_token else None,
         time_zone=ZoneInfo(settings.web.time_zone) if settings.web.time_zone else machine_time_zone(),
         setup_code=setup_code,
         region=settings.pbx[0].default_region if settings.pbx else None,
@@ -415,9 +426,7 @@ async def _serve(
     if web_settings is None:
         code = "".join(secrets.choice(SETUP_LETTERS) for _ in range(SETUP_LENGTH))
         web_settings = pages_of(service.settings, code)
-    registry = CollectorRegistry()
-    intake = service.line.intake if service.line else None
-    registry.register(ServiceMeters(service.bridges, service.spool, service.board, intake))
+    registry = _registry(service)
     app = create_app(
         service.store,
         service.board,
@@ -434,9 +443,40 @@ async def _serve(
             service.web_port = port
             _started(service, started)
 
-        offering = tasks.create_task(_offer_setup(service, code), name="first administrator")
-        await serve(app, settings.host, settings.port, stop, bound=bound)
+        offering = tasks.create_task(_offer_setup(service, code, app.state.gate), name="first administrator")
+        limits = share_of_web(raise_descriptor_limit())
+        await serve(
+            app, settings.host, settings.port, stop, bound=bound, trust=web_settings.trust, limits=limits
+        )
         offering.cancel()
+
+
+def _registry(service: Service) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    intake = service.line.intake if service.line else None
+    registry.register(ServiceMeters(service.bridges, service.spool, service.board, intake))
+    return registry
+
+
+async def _serve_monitor(service: Service, stop: asyncio.Event) -> None:
+    """For a process without pages: whether it lives, whether it is ready, what it counts."""
+    settings = service.settings.web
+    web_settings = pages_of(service.settings, "")
+
+    async def not_ready() -> list[str]:
+        reasons = [
+            f"phone system {link.pbx}: not connected" for link in service.board.links() if not link.connected
+        ]
+        return reasons + ([] if service.store_ready.is_set() else ["database: not ready"])
+
+    def bound(port: int) -> None:
+        service.monitor_port = port
+        log.info("monitor_serving", address=f"http://{_shown_host(service.settings)}:{port}/metrics")
+
+    app = create_monitor(web_settings, _registry(service), not_ready)
+    limits = share_of_web(raise_descriptor_limit())
+    port = settings.monitor_port or 0
+    await serve(app, settings.host, port, stop, bound=bound, trust=web_settings.trust, limits=limits)
 
 
 def _uploads(service: Service) -> UploadDesk | None:
@@ -447,18 +487,29 @@ def _uploads(service: Service) -> UploadDesk | None:
     return UploadDesk(audio_settings(service.settings).arrivals, tokens, service.store.catalogue)
 
 
-async def _offer_setup(service: Service, code: str | None) -> None:
-    """Print the code for the first administrator, once it is certain that there is none."""
+async def _offer_setup(service: Service, code: str | None, gate: Gate) -> None:
+    """Print the code for the first administrator, once it is certain that there is none. Several web processes over one
+    database have one code, which the first of them prints; the others say that they take it too.
+    """
     await asyncio.gather(service.store_ready.wait(), service.ready.wait())
     while code is not None:
         try:
-            if not await service.store.accounts.any_exist():
-                service.setup_code = code
-                address = f"http://{_shown_host(service.settings)}:{service.web_port}/welcome"
-                log.info("first_administrator", open=address, code=code)
-            return
+            if await service.store.accounts.any_exist():
+                await forget_setup_code(service.store.engine)
+                return
+            shared, ours = await share_setup_code(service.store.engine, code)
         except SwitchhookError:
             await asyncio.sleep(STORE_RETRY_SECONDS)
+            continue
+        service.setup_code = gate.setup_code = shared
+        log.info("first_administrator", open=_welcome_address(service), code=shared, made_here=ours)
+        return
+
+
+def _welcome_address(service: Service) -> str:
+    public = service.settings.web.public_url
+    own = f"http://{_shown_host(service.settings)}:{service.web_port}"
+    return f"{(public or own).rstrip('/')}/welcome"
 
 
 async def _prune(service: Service) -> None:

@@ -17,6 +17,8 @@ from uuid import UUID
 
 import structlog
 
+from switchhook.log_limit import LogLimit
+
 SECRET_KEY = re.compile(
     r"secret|passw|token|cookie|authorization|credential|api_?key|private_?key|session_id", re.IGNORECASE
 )
@@ -69,6 +71,7 @@ def set_up(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
+    handler.addFilter(LogLimit(_say_held_back))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -82,6 +85,12 @@ def set_up(
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
+    )
+
+
+def _say_held_back(kind: str, level: int, held_back: int) -> None:
+    structlog.get_logger(__name__).log(
+        level, "lines_held_back", kind=kind, said=f"… and {held_back:,} more like this within a minute"
     )
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from switchhook.setting_mistakes import BadSettings
-from switchhook.setting_tables import DatabaseSettings, PbxSettings, RecordingSettings
+from switchhook.setting_tables import DatabaseSettings, PbxSettings, RecordingSettings, WebSettings
 
 SECRET_FILE_BYTES = 4096  # a secret is a line; more than this is a wrong path (a key store, a log)
 
@@ -25,6 +25,24 @@ def pbx_with_secrets(pbx: PbxSettings, beside: Path) -> PbxSettings:
             "cdr_url": _log_address(pbx, "cdr_url", pbx.cdr_url, pbx.cdr_url_file, beside),
         }
     )
+
+
+def web_with_secrets(web: WebSettings, beside: Path) -> WebSettings:
+    """The metrics token filled in."""
+    if web.metrics_token is not None and web.metrics_token_file is not None:
+        raise BadSettings(
+            "[web] has both metrics_token and metrics_token_file.",
+            remedy="Keep one of them, preferably metrics_token_file.",
+        )
+    token = web.metrics_token or _secret_from(
+        web.metrics_token_file, beside, "[web] metrics_token_file", ("metrics_token",)
+    )
+    if token is not None and len(token.get_secret_value()) < TOKEN_LEAST:
+        raise BadSettings(
+            "The metrics token is too short.",
+            remedy=f"Take at least {TOKEN_LEAST} characters, for example from: openssl rand -hex 24",
+        )
+    return web.model_copy(update={"metrics_token": token})
 
 
 LOG_SCHEMES = frozenset({"postgresql", "postgres", "mysql", "mariadb"})
@@ -93,7 +111,7 @@ def _credential(name: str) -> Path | None:
     return found if found and found.exists() else None
 
 
-UPLOAD_TOKEN_LEAST = 32  # characters; what cannot be guessed over a network, even without a limit on tries
+TOKEN_LEAST = 32  # characters; what cannot be guessed over a network, even without a limit on tries
 
 
 def _upload_token(pbx: PbxSettings, beside: Path) -> SecretStr | None:
@@ -105,10 +123,10 @@ def _upload_token(pbx: PbxSettings, beside: Path) -> SecretStr | None:
     token = pbx.upload_token or _secret_from(
         pbx.upload_token_file, beside, "[[pbx]] upload_token_file", (f"upload_token.{pbx.id}",)
     )
-    if token is not None and len(token.get_secret_value()) < UPLOAD_TOKEN_LEAST:
+    if token is not None and len(token.get_secret_value()) < TOKEN_LEAST:
         raise BadSettings(
             f'The upload token of the PBX "{pbx.id}" is too short.',
-            remedy=f"Take at least {UPLOAD_TOKEN_LEAST} characters, for example from: openssl rand -hex 24",
+            remedy=f"Take at least {TOKEN_LEAST} characters, for example from: openssl rand -hex 24",
         )
     return token
 

@@ -271,6 +271,30 @@ class WebSettings(Section):
         reason="Decides whether cookies are marked Secure, and what links in messages say.",
         pattern=r"^https?://[^\s/]+(/\S*)?$",
     )
+    trusted_proxies: tuple[Network, ...] | None = setting(
+        None,
+        'Addresses or networks of the reverse proxies in front, for example ["127.0.0.1/32"]. What they say in '
+        "X-Forwarded-For and X-Forwarded-Proto is believed.",
+        reason="Without it only a proxy on this machine is believed. Anybody else could write what they like there.",
+    )
+    metrics_token: SecretStr | None = setting(
+        None,
+        "What a program shows to read /metrics, as `Authorization: Bearer …`.",
+        reason="Prefer metrics_token_file: this file is easily copied into a ticket.",
+    )
+    metrics_token_file: Path | None = setting(
+        None,
+        "File that holds that token and nothing else, at least 32 characters.",
+        reason="Without either, the systemd credential `metrics_token`; without that, only this machine reads /metrics, "
+        "and nobody once public_url or trusted_proxies says that a proxy stands in front.",
+    )
+    monitor_port: int | None = setting(
+        None,
+        "Port for /healthz, /readyz and /metrics of `run --only bridge`, which has no pages. It listens on `host`.",
+        reason="Without it that process opens none.",
+        ge=0,
+        le=65535,
+    )
     mask_numbers_for: tuple[Literal["manager", "supervisor"], ...] = setting(
         (),
         'Roles that see only the last two digits of outside numbers, for example ["manager"].',

@@ -22,7 +22,12 @@ from pydantic import PrivateAttr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from switchhook.setting_mistakes import ENVIRONMENT_PREFIX, BadSettings, first_line, told
-from switchhook.setting_secrets import database_with_secrets, pbx_with_secrets, recordings_with_secrets
+from switchhook.setting_secrets import (
+    database_with_secrets,
+    pbx_with_secrets,
+    recordings_with_secrets,
+    web_with_secrets,
+)
 from switchhook.setting_tables import (
     DatabaseSettings,
     HandsetSettings,
@@ -216,6 +221,7 @@ def _with_secrets(settings: Settings, beside: Path) -> Settings:
         update={
             "pbx": tuple(pbx_with_secrets(pbx, beside) for pbx in settings.pbx),
             "database": database,
+            "web": web_with_secrets(settings.web, beside),
             "recordings": recordings_with_secrets(settings.recordings, database.state_dir, beside),
         }
     )

@@ -31,6 +31,8 @@ from call_records.shapes import Account, Records, Session
 from telephony.errors import SwitchhookError, TryLater
 from telephony.recordings import HearScope
 from telephony.staff import Role, TokenScope
+from web.csrf_mask import mask_token, unmask_token
+from web.request_limits import Buckets, TooManyRequests
 from web.settings import WebSettings
 from web.sign_in_limits import SignInLimits, TooManyTries
 from web.visibility import View, view_of
@@ -206,6 +208,9 @@ class Gate:
         self.passwords = passwords
         self.limits = SignInLimits(records.sign_in_tries)
         self.link_limits = LinkLimits()
+        self.requests = Buckets(settings.requests_of_account)
+        self.setup_code = settings.setup_code
+        """What makes the first administrator; all processes over one database have the same."""
         self._someone_exists = False
 
     @property
@@ -221,7 +226,7 @@ class Gate:
 
     def right_setup_code(self, told: str) -> bool:
         """Whether it is the code from the terminal."""
-        code = self.settings.setup_code
+        code = self.setup_code
         return code is not None and hmac.compare_digest(told.strip().encode(), code.encode())
 
     async def sign_in(self, login: str, password: str, address: str) -> Account | None:
@@ -274,7 +279,7 @@ class Gate:
         if found is None:
             return None
         session, account = found
-        return Viewer(account, session, csrf_of(token), view_of(account, self.settings))
+        return Viewer(account, session, mask_token(csrf_of(token)), view_of(account, self.settings))
 
     async def by_bearer(self, request: Request) -> Viewer | None:
         """Whose program this is."""
@@ -306,7 +311,7 @@ class Gate:
         if told is None and request.headers.get("content-type", "").startswith(FORMS):
             value = (await request.form(max_files=1, max_fields=FIELDS_MOST)).get("csrf")
             told = value if isinstance(value, str) else None
-        if told is None or not hmac.compare_digest(told.encode(), viewer.csrf.encode()):
+        if told is None or not hmac.compare_digest(unmask_token(told), unmask_token(viewer.csrf)):
             await request.close()  # a file that came along is not left open
             raise FormExpired
 
@@ -349,6 +354,8 @@ def guard(
         viewer = viewer or await gate.by_cookie(request)
         if viewer is None:
             raise NotSignedIn
+        if not gate.requests.take(viewer.account.id):
+            raise TooManyRequests
         if viewer.session is None and scope not in viewer.scopes:
             raise NotAllowed(
                 f"This token may not do this: it needs “{scope}”.",

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from prometheus_client import CollectorRegistry
 
@@ -21,6 +21,8 @@ from web.api import recording_list, v1, watch
 from web.api import recordings as recordings_api
 from web.api import uploads as upload_api
 from web.assets import Assets
+from web.compression import Compression, takes_gzip
+from web.host_names import HostNames
 from web.live import Hub
 from web.metrics import WebMetrics
 from web.pages import (
@@ -60,7 +62,9 @@ from web.pages import (
     web_forms,
 )
 from web.problems import answer_problems
+from web.proxies import ForwardedFor, ProxyMemory
 from web.rendering import Renderer
+from web.request_limits import RequestLimit
 from web.settings import WebSettings
 from web.shield import Shield
 
@@ -133,6 +137,7 @@ def create_app(
     there is no such address.
     """
     assets = Assets()
+    proxy_memory = ProxyMemory()
     metrics = WebMetrics(registry)
     renderer = Renderer(web_settings, assets, can_pause=control is not None)
     gate = Gate(records, web_settings, passwords or Passwords())
@@ -170,11 +175,12 @@ def create_app(
         assets=assets,
         metrics=metrics,
         control=control,
+        proxy_faults=proxy_memory.faults,
     )
 
     @app.get("/static/{version}/{name:path}", include_in_schema=False)
-    async def static(version: str, name: str) -> Response:
-        return assets.answer(version, name)
+    async def static(request: Request, version: str, name: str) -> Response:
+        return assets.answer(version, name, gzipped=takes_gzip(request.headers))
 
     for part in PARTS:
         app.include_router(part.router)
@@ -184,5 +190,12 @@ def create_app(
     answer_problems(app, renderer)
     own_bound = upload_api.PREFIX if uploads is not None else None
     bounds = {imports.UPLOAD: imports.UPLOAD_MOST}
+    # The last one added sees a request first.
+    app.add_middleware(Compression)
     app.add_middleware(Shield, https=web_settings.https, bounded_elsewhere=own_bound, bounds=bounds)
+    app.add_middleware(HostNames, public_url=web_settings.public_url)
+    app.add_middleware(RequestLimit, allowance=web_settings.requests_of_address)
+    app.add_middleware(
+        ForwardedFor, trust=web_settings.trust, memory=proxy_memory, public_url=web_settings.public_url
+    )
     return app

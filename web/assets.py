@@ -12,6 +12,8 @@ from pathlib import Path
 
 from starlette.responses import Response
 
+from web.compression import compress
+
 STATIC = Path(__file__).parent / "static"
 _KEPT_FOR = "public, max-age=31536000, immutable"
 _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
@@ -32,6 +34,11 @@ class Assets:
         for name, content in self._files.items():
             digest.update(name.encode() + b"\0" + content + b"\0")
         self.version = digest.hexdigest()[:12]
+        self._packed = {
+            name: packed
+            for name, content in self._files.items()
+            if Path(name).suffix in _TYPES and len(packed := compress(content)) < len(content)
+        }
 
     def url(self, name: str) -> str:
         """The path of an asset. Raises KeyError for one that does not exist: a template's mistake."""
@@ -43,7 +50,7 @@ class Assets:
         """An asset's content, to be put into a page."""
         return self._files[name].decode()
 
-    def answer(self, version: str, name: str) -> Response:
+    def answer(self, version: str, name: str, *, gzipped: bool = False) -> Response:
         """The asset. An old version's path gets today's content, uncached: a page open during an update
         still works.
         """
@@ -53,4 +60,10 @@ class Assets:
         suffix = Path(name).suffix
         kind = _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
         cache = _KEPT_FOR if version == self.version else "no-cache"
-        return Response(content, media_type=kind, headers={"Cache-Control": cache})
+        headers = {"Cache-Control": cache}
+        if name in self._packed:
+            headers["Vary"] = "Accept-Encoding"
+            if gzipped:
+                headers["Content-Encoding"] = "gzip"
+                content = self._packed[name]
+        return Response(content, media_type=kind, headers=headers)

@@ -37,6 +37,9 @@ QUEUE_MOST = 256
 # s; an event of the PBX rarely comes alone (a call that begins changes six times within 30 ms), and whoever watches a
 # list cannot tell 50 ms. Without it 100 open lists are written to for each of them, and a card waits behind that
 GATHER_SECONDS = 0.05
+STREAMS_OF_ACCOUNT = (
+    20  # all tabs of a browser share one; a person at twenty devices, or a script, stops there
+)
 CHUNKS_AT_ONCE = 32  # of what waits for one reader; joined, they cost one write
 NAMES_EVERY = 30.0  # s; a person added by hand in the database shows up half a minute later
 STORE_TIMEOUT = 5.0  # s; longer than any healthy answer, shorter than the interval between checks
@@ -48,6 +51,10 @@ class Flavour(StrEnum):
 
     FACTS = "facts"
     PAGE = "page"
+
+
+class TooManyStreams(SwitchhookError):
+    """This account follows the calls in too many places already. Close one of its windows or programs."""
 
 
 @dataclass(eq=False, slots=True)
@@ -452,8 +459,15 @@ class Hub:
 
     # -- serving --
 
+    def check_room(self, viewer: Viewer) -> None:
+        """Raises TooManyStreams for an account that follows the calls in too many places."""
+        own = sum(stream.account_id == viewer.account.id for stream in self._streams)
+        if own >= STREAMS_OF_ACCOUNT:
+            raise TooManyStreams
+
     def open(self, viewer: Viewer, flavour: Flavour) -> Stream:
-        """Begin a stream: from here on it misses nothing."""
+        """Begin a stream: from here on it misses nothing. Raises TooManyStreams."""
+        self.check_room(viewer)
         stream = Stream(
             account_id=viewer.account.id,
             session_id=viewer.session.id if viewer.session else None,
@@ -481,7 +495,11 @@ class Hub:
         noticed.
         """
         checked = time.monotonic()
-        stream = self.open(viewer, flavour)
+        try:
+            stream = self.open(viewer, flavour)
+        except TooManyStreams:  # many asked in the same moment, when there still was room
+            yield encode("bye", {"reason": "too_many"})
+            return
         try:
             while True:
                 try:

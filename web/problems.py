@@ -18,7 +18,9 @@ from starlette.exceptions import HTTPException
 from telephony.errors import ChangedMeanwhile, NeedsPerson, PeerMistake, SwitchhookError, TryLater
 from web.access import FormExpired, NewPasswordNeeded, NotAllowed, NotFound, NotSignedIn, Viewer, gate_of
 from web.error_remedies import find_way_on
+from web.live import TooManyStreams
 from web.rendering import Renderer
+from web.request_limits import TooManyRequests
 from web.sign_in_limits import TooManyTries
 from web.wording import _
 
@@ -33,6 +35,8 @@ STATUS: dict[type[SwitchhookError], int] = {
     NewPasswordNeeded: 403,
     FormExpired: 403,
     TooManyTries: 429,
+    TooManyRequests: 429,
+    TooManyStreams: 429,
     ChangedMeanwhile: 409,
     PeerMistake: 400,
     TryLater: 503,

@@ -8,12 +8,15 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable
+from typing import Any, cast
 
 import uvicorn
 from fastapi import FastAPI
 
 from telephony.errors import NeedsPerson
+from web.http_connections import ConnectionLimits, ConnectionTable
 from web.live import Hub
+from web.proxies import ProxyTrust
 
 STOP_SECONDS = 1  # s for requests under way; live streams are ended first and need none of it
 BACKLOG = 256  # browsers that reconnect at the same moment after a restart
@@ -33,22 +36,27 @@ async def serve(
     stop: asyncio.Event,
     *,
     bound: Callable[[int], None] | None = None,
-    forwarded_allow_ips: str = "127.0.0.1",
+    trust: ProxyTrust | None = None,
+    limits: ConnectionLimits | None = None,
 ) -> None:
     """Serve until `stop` is set. Port 0 takes a free one; `bound` is told which, once requests are answered.
+    `trust` says which peers speak for others, so that theirs is no bound of one address.
 
     Raises NeedsPerson when the address cannot be had, and whatever ended the live hub, should it ever fail.
     """
     listener = listen(host, port)
+    table = ConnectionTable(limits or ConnectionLimits(), trust or ProxyTrust())
     config = uvicorn.Config(
         app,
+        http=cast(Any, table.protocol_factory()),
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
         lifespan="on",
         timeout_graceful_shutdown=STOP_SECONDS,
         timeout_keep_alive=30,
-        forwarded_allow_ips=forwarded_allow_ips,
+        proxy_headers=False,  # web.proxies does it, and notices a proxy that says too little
     )
     server = _Server(config)
     try:
@@ -62,7 +70,7 @@ async def serve(
         await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
         failure = hub_task.exception() if hub_task and hub_task.done() and not hub_task.cancelled() else None
     finally:
-        hub = app.state.hub
+        hub = getattr(app.state, "hub", None)
         if isinstance(hub, Hub):
             hub.close()
         server.should_exit = True

@@ -6,9 +6,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta, tzinfo
+from urllib.parse import urlsplit
 
 from telephony.numbers import Numbering
 from telephony.staff import Role
+from web.proxies import ProxyTrust, is_local_name
+from web.request_limits import PER_ACCOUNT, PER_ADDRESS, Allowance
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,11 @@ class WebSettings:
     mask_numbers_for: frozenset[Role] = frozenset()
     """Roles that see only the last two digits of outside numbers, on pages, API and stream alike."""
     metrics_token: str | None = None
-    """Lets a scraper from elsewhere read /metrics; without it only this machine may."""
+    """Lets a scraper from elsewhere read /metrics; without it only this machine may, and only where no proxy is."""
+    trusted_proxies: tuple[str, ...] | None = None
+    """Networks of the reverse proxies whose X-Forwarded-For is believed. None: this machine's own."""
+    requests_of_account: Allowance = PER_ACCOUNT
+    requests_of_address: Allowance = PER_ADDRESS
     version: str = ""
     debug: bool = False
     """Demo and tests only: allows `?dir=rtl` and `?theme=dark` previews."""
@@ -49,6 +56,17 @@ class WebSettings:
     """A stream looks up its session this often; with a heartbeat between, a revocation elsewhere ends it
     within 30 s.
     """
+
+    @property
+    def trust(self) -> ProxyTrust:
+        """Who may speak for others."""
+        return ProxyTrust() if self.trusted_proxies is None else ProxyTrust(self.trusted_proxies)
+
+    @property
+    def behind_proxy(self) -> bool:
+        """Whether strangers' requests may come from this machine's own address."""
+        name = urlsplit(self.public_url).hostname if self.public_url else None
+        return self.trusted_proxies is not None or (name is not None and not is_local_name(name))
 
     @property
     def https(self) -> bool:

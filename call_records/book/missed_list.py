@@ -19,11 +19,13 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records import wire
+from call_records.book.missed_flood import recent_floods
 from call_records.book.missed_shapes import (
     Asker,
     MissedCounts,
     MissedEntry,
     MissedFilter,
+    MissedFlood,
     MissedPage,
     Sort,
     Whose,
@@ -77,6 +79,12 @@ class MissedBook:
         self._home = home
 
     # -- reading --
+
+    async def floods(self) -> Sequence[MissedFlood]:
+        """Lines on which unknown callers got no entry lately, because they were too many at once."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                return await recent_floods(connection)
 
     async def page(
         self, wanted: MissedFilter, asker: Asker, *, limit: int = 100, skip: int = 0

@@ -127,8 +127,20 @@ class MissedCounts:
     """Whose deadline comes soon: they were reminded of."""
 
 
+@dataclass(frozen=True, slots=True)
+class MissedFlood:
+    """Callers of one line that got no entry, because too many came at once."""
+
+    did: str | None
+    calls: int
+    until: datetime
+
+
 class Missed(Protocol):
     """Whom we owe a call. Each change raises PeerMistake when the entry is no longer as the page showed it."""
+
+    async def floods(self) -> Sequence[MissedFlood]:
+        """Lines on which unknown callers got no entry lately, because they were too many at once."""
 
     async def page(
         self, wanted: MissedFilter, asker: Asker, *, limit: int = 100, skip: int = 0

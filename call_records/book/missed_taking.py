@@ -20,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from call_records import wire
 from call_records.book.filing import key_of as number_key
+from call_records.book.missed_flood import count_left_out, is_flooded
 from call_records.book.rows import BOOK_CHANNEL, Home, lock_number, notice
 from call_records.book.tables import (
     blocklist,
@@ -275,6 +276,8 @@ async def _keep(
     if row is None or row.last_call_id != last.id or about in (None, last.id):
         values |= await _whose(connection, key, episode, last)
         values |= {"did": _clean(last.did), "number": _clean(outside_of(last).number)}
+    if row is None and await _is_left_out(connection, key, episode, last, values):
+        return
     if row is None or row.owed_since != episode.owed_since:
         due = await _due(connection, episode.owed_since, home.zone)
         values |= {"due_at": due, "reminded_at": None, "escalated_at": None}
@@ -290,6 +293,19 @@ async def _keep(
         await connection.execute(fresh.values(**values, version=missed.c.version + 1))
     await _count(connection, entry_id, ids)
     await _told(connection, entry_id)
+
+
+async def _is_left_out(
+    connection: AsyncConnection, key: str, episode: Episode, last: CallFacts, values: Mapping[str, Any]
+) -> bool:
+    """Whether a caller whom nobody knows came in a flood of such callers."""
+    if values["client_id"] is not None or episode.claim or episode.given or episode.tries or episode.closing:
+        return False
+    did, at = values["did"], episode.missed[-1].at
+    if not await is_flooded(connection, did, at, key):
+        return False
+    await count_left_out(connection, did, last.started_at)
+    return True
 
 
 def _values(episode: Episode) -> dict[str, Any]:

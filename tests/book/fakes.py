@@ -7,7 +7,14 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import UUID
 
-from call_records.book.missed_shapes import Asker, MissedCounts, MissedEntry, MissedFilter, MissedPage
+from call_records.book.missed_shapes import (
+    Asker,
+    MissedCounts,
+    MissedEntry,
+    MissedFilter,
+    MissedFlood,
+    MissedPage,
+)
 from telephony.errors import PeerMistake
 from telephony.hours import WorkingHours
 from telephony.missed import GaveUpReason, MissedRules
@@ -19,6 +26,9 @@ class FakeMissed:
     def __init__(self) -> None:
         self.kept_hours = WorkingHours()
         self.kept_rules = MissedRules()
+
+    async def floods(self) -> Sequence[MissedFlood]:
+        return ()
 
     async def page(
         self, wanted: MissedFilter, asker: Asker, *, limit: int = 100, skip: int = 0

@@ -349,3 +349,19 @@ async def test_a_builder_that_tries_the_address_is_answered(visitor: Visitor) ->
     assert (await visitor.send(b"test=test", content_type="application/x-www-form-urlencoded"))[0] == 200
     assert (await visitor.send(b"test=test&x=1", content_type="application/x-www-form-urlencoded"))[0] == 422
     assert list(await visitor.clients()) == []
+
+
+async def test_one_stranger_does_not_use_up_the_form(visitor: Visitor) -> None:
+    """A stranger sends far more than the form takes in a minute; a visitor from elsewhere is taken all the same."""
+    seen = [(await visitor.send(X_Forwarded_For="203.0.113.9"))[0] for _ in range(130)]
+    assert set(seen[20:]) == {429}
+    assert (await visitor.send(X_Forwarded_For="198.51.100.7"))[0] == 200
+
+
+async def test_unsigned_posts_use_up_nothing_of_a_signed_form(server: Visitor) -> None:
+    """Not even from the address of the server that signs."""
+    seen = [(await server.send(b"{}"))[0] for _ in range(130)]
+    assert seen[0] == 401
+    assert seen[-1] == 429
+    body = json.dumps(FIELDS).encode()
+    assert (await server.send(body, **server.signed(body)))[0] == 200

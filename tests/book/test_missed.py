@@ -595,3 +595,42 @@ async def test_a_number_that_calls_a_thousand_times(told: Told) -> None:
     await told(missed_call(1300))
     (entry,) = await told.owed()
     assert entry.times >= 500
+
+
+# -- invented numbers --
+
+
+def invented(number: int) -> str:
+    """A number that calls once."""
+    return f"+7916555{number:04d}"
+
+
+async def test_invented_numbers_do_not_fill_the_list(told: Told) -> None:
+    """Calls from many numbers within minutes: two became leads, then the line makes four entries (twice its limit of
+    leads). A client of ours is in the list all the same, and so is a stranger who tries again when it is over.
+    """
+    await told.records.rules.limit(2, by=None)
+    await told(*(missed_call(each / 60, invented(each)) for each in range(9)))
+    assert len(await told.owed()) == 6
+    (flood,) = await told.records.missed.floods()
+    assert flood.calls == 3
+    await told.records.book.add(NewClient(ClientKind.CONTACT, "Irina", (CLIENT,)), by=None)
+    await told(missed_call(1, CLIENT))
+    assert len(await told.owed()) == 7
+    await told(missed_call(30, invented(8)))
+    assert {CLIENT, invented(8)} <= {entry.number for entry in await told.owed()}
+
+
+async def test_a_flood_of_withheld_numbers_is_one_too(told: Told) -> None:
+    """Each is a caller of its own, since nobody can tell them apart."""
+    await told.records.rules.limit(2, by=None)
+    await told(*(missed_call(each / 60, None) for each in range(7)))
+    assert len(await told.owed()) == 4
+
+
+async def test_who_has_an_entry_keeps_it_in_a_flood(told: Told) -> None:
+    """Its count grows."""
+    await told.records.rules.limit(2, by=None)
+    await told(*(missed_call(each / 60, invented(each)) for each in range(6)))
+    await told(missed_call(2, invented(0)), missed_call(3, invented(0)))
+    assert {entry.number: entry.times for entry in await told.owed()}[invented(0)] == 3

@@ -467,6 +467,13 @@ class FakeTimelines:
         return {one: self.kept[one] for one in call_ids if one in self.kept}
 
 
+class FakeRules:
+    """A quiet office."""
+
+    async def floods(self) -> list[Any]:
+        return []
+
+
 class FakeRecords:
     """The opened store."""
 
@@ -497,6 +504,7 @@ class FakeRecords:
         self.pipelines: Any = FakePipelines()
         self.tasks: Any = FakeTasks()
         self.missed = FakeMissed()
+        self.rules: Any = FakeRules()
         self.problem: str | None = None
 
     def _name_of(self, account_id: UUID) -> str:

@@ -35,6 +35,7 @@ from telephony.errors import SwitchhookError, TryLater
 from web.access import address_of, token_hash
 from web.api.form_fields import CHARSET, in_letters, is_test, meaning_of, pairs_of, read_by_value
 from web.pages import Site, site_of
+from web.request_limits import address_key
 from web.wording import _
 
 BODY_MOST = 32 * 1024  # bytes; a message of 10 000 letters and the fields around it
@@ -50,6 +51,10 @@ SENT_ID = "_id"
 """A field with the sender's own id for this submission."""
 OF_A_FORM = RateLimitItemPerMinute(120, 1)  # a radio advertisement brings a third of it
 OF_AN_ADDRESS = RateLimitItemPerMinute(10, 1)  # an office behind one address tries a form out
+UNSIGNED = RateLimitItemPerMinute(
+    60, 1
+)  # to a signed form; a sender whose key was mistyped retries less often
+TOO_MANY = _("Too many at once. Try again in a minute.")
 UNKNOWN = RateLimitItemPerMinute(20, 5)  # addresses that do not exist, tried by one sender
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{20,128}")
 
@@ -130,7 +135,7 @@ def _limiter(request: Request) -> MovingWindowRateLimiter:
 
 async def _form(site: Site, request: Request, token: str) -> WebForm | None:
     """The form of this token, if it is on."""
-    address = address_of(request)
+    address = address_key(address_of(request))
     if not _TOKEN.fullmatch(token) or not _limiter(request).test(UNKNOWN, "unknown", address):
         return None
     form = await site.records.forms.find(token_hash(token))
@@ -144,20 +149,38 @@ async def _form(site: Site, request: Request, token: str) -> WebForm | None:
 
 
 async def _admitted(request: Request, form: WebForm) -> tuple[dict[str, str], bytes]:
-    """The fields and the very bytes, if it may be sent so. Raises Refused."""
-    if form.secret is None and request.headers.get("origin") not in form.origins:
-        raise Refused(403, "origin", _("This site may not send this form."))
-    address = address_of(request)
-    of_form = _limiter(request).hit(OF_A_FORM, "form", str(form.id))
-    # A server that signs sends for everybody from one address.
-    if not of_form or (
-        form.secret is None and not _limiter(request).hit(OF_AN_ADDRESS, "from", str(form.id), address)
-    ):
-        raise Refused(429, "too_many", _("Too many at once. Try again in a minute."))
-    body = await _body(request)
-    if form.secret is not None:
-        _check_signature(request, form.secret, body)
+    """The fields and the very bytes, if it may be sent so. Raises Refused.
+
+    The form's own allowance is counted last: what is refused for its sender's sake uses up nobody else's.
+    """
+    if form.secret is None:
+        if request.headers.get("origin") not in form.origins:
+            raise Refused(403, "origin", _("This site may not send this form."))
+        _count_sender(request, OF_AN_ADDRESS, "from", form)
+        body = await _body(request)
+    else:
+        body = await _signed_body(request, form, form.secret)
+    if not _limiter(request).hit(OF_A_FORM, "form", str(form.id)):
+        raise Refused(429, "too_many", TOO_MANY)
     return await _fields(request, body), body
+
+
+async def _signed_body(request: Request, form: WebForm, secret: str) -> bytes:
+    """What was sent, if it is signed. A right signature is never refused for others of the same address: a server that
+    signs sends for everybody, and shares its address with its neighbours.
+    """
+    try:
+        body = await _body(request)
+        _check_signature(request, secret, body)
+    except Refused:
+        _count_sender(request, UNSIGNED, "unsigned", form)
+        raise
+    return body
+
+
+def _count_sender(request: Request, allowed: RateLimitItemPerMinute, what: str, form: WebForm) -> None:
+    if not _limiter(request).hit(allowed, what, str(form.id), address_key(address_of(request))):
+        raise Refused(429, "too_many", TOO_MANY)
 
 
 async def _body(request: Request) -> bytes:

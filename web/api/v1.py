@@ -177,7 +177,8 @@ async def live(
 ) -> StreamingResponse:
     """First `snapshot` with everything; then `call`, `gone`, `card`, `card_closed`, `link`, `beat`.
 
-    `bye` announces the end: `signed_out`, `slow` (connect again), `changed` (connect again) or `restart`.
+    `bye` announces the end: `signed_out`, `slow` (connect again), `changed` (connect again), `too_many` (another 20
+    streams of this account are open) or `restart`.
     """
     site = site_of(request)
 
@@ -189,5 +190,6 @@ async def live(
         async for chunk in site.hub.chunks(viewer, view, still_allowed):
             yield chunk
 
+    site.hub.check_room(viewer)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(stream(), media_type="text/event-stream", headers=headers)

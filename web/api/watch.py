@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from ipaddress import ip_address
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
@@ -11,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from web.access import NotAllowed, address_of
 from web.pages import site_of
+from web.proxies import came_through_proxy, host_name, is_local_name, is_loopback
 from web.wording import _
 
 router = APIRouter(include_in_schema=False)
@@ -36,24 +36,28 @@ async def readyz(request: Request) -> Response:
 async def metrics(request: Request) -> Response:
     """Prometheus text; for this machine, or with the metrics token."""
     site = site_of(request)
-    if not (_on_this_machine(request) or _has_token(request, site.settings.metrics_token)):
+    if not (
+        is_on_this_machine(request, behind_proxy=site.settings.behind_proxy)
+        or has_token(request, site.settings.metrics_token)
+    ):
         raise NotAllowed(
-            _("Metrics are read from this machine, or with the metrics token."),
-            remedy=_("Send “Authorization: Bearer …” with the token from the configuration."),
+            _(
+                "Metrics are read with the metrics token, or from this machine where no proxy stands before us."
+            ),
+            remedy=_("Set metrics_token_file under [web], and send that token as “Authorization: Bearer …”."),
         )
     return Response(generate_latest(site.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
-def _on_this_machine(request: Request) -> bool:
-    """A proxy on this machine speaks for others: what it forwards is not ours."""
-    if "x-forwarded-for" in request.headers or "forwarded" in request.headers:
-        return False
-    try:
-        return ip_address(address_of(request)).is_loopback
-    except ValueError:
-        return False
+def is_on_this_machine(request: Request, *, behind_proxy: bool) -> bool:
+    """Whether a program of this machine asks, and nothing on this machine that speaks for somebody elsewhere. A proxy
+    that adds no header cannot be told from one: behind a proxy nobody is believed.
+    """
+    peer = getattr(request.state, "peer", None) or address_of(request)
+    local = is_loopback(peer) and is_local_name(host_name(request.headers.get("host", "localhost")))
+    return local and not behind_proxy and not came_through_proxy(request.headers)
 
 
-def _has_token(request: Request, token: str | None) -> bool:
+def has_token(request: Request, token: str | None) -> bool:
     told = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
     return token is not None and hmac.compare_digest(told.encode(), token.encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -33,6 +34,8 @@ class Site:
     metrics: WebMetrics
     control: RecordingControl | None = None
     """Pauses the recording of a live call; None where this process watches no PBX."""
+    proxy_faults: Callable[[], Sequence[str]] = tuple
+    """What the reverse proxy does wrong, one sentence each."""
     noted: Noted = field(default_factory=Noted)
 
 

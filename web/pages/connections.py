@@ -18,7 +18,7 @@ from web.access import ADMINISTRATORS, Viewer, guard
 from web.endpoint_rows import list_names, undecided_names
 from web.live import STALE_AFTER
 from web.pages import Site, site_of
-from web.wording import _, duration
+from web.wording import _, display_number, duration
 
 router = APIRouter(include_in_schema=False)
 
@@ -93,7 +93,34 @@ async def connections(
     lines.append(Connection(_("Database"), well, text, problem, None))
     for trouble in site.hub.troubles():
         lines.append(Connection(_("Keeping calls"), False, trouble, None, None))
+    lines += await _floods(site)
+    for fault in site.proxy_faults():
+        lines.append(Connection(_("Reverse proxy"), False, fault, None, None))
     return site.renderer.page(request, viewer, "connections.html", connections=lines, now=now)
+
+
+async def _floods(site: Site) -> list[Connection]:
+    """Lines of ours on which more unknown callers came within minutes than anybody can call back."""
+    try:
+        leads, missed = await site.records.rules.floods(), await site.records.missed.floods()
+    except SwitchhookError:
+        return []  # the line about the database says it
+    region = site.settings.region
+    remedy = _(
+        "All calls are in the list of calls. The limit is under Lead rules, where numbers can be blocked too."
+    )
+    lead_text = _("{n} calls of unknown callers made no lead, because too many came at once.")
+    missed_text = _("{n} calls of unknown callers are not among the missed, because too many came at once.")
+    lines = []
+    for said, floods in ((lead_text, leads), (missed_text, missed)):
+        for flood in floods:
+            line = display_number(flood.did, region) if flood.did else _("without a number")
+            lines.append(
+                Connection(
+                    _("Line {line}").format(line=line), False, said.format(n=flood.calls), remedy, flood.until
+                )
+            )
+    return lines
 
 
 async def _undecided(site: Site) -> list[Connection]:

@@ -18,6 +18,9 @@ from web.sign_in_limits import TooManyTries
 from web.wording import _
 
 router = APIRouter(include_in_schema=False)
+JUST_SIGNED_IN = "switchhook-just-signed-in"
+"""A cookie that plain http keeps too, for the sign-in page alone."""
+JUST_SECONDS = 20  # from the right password to the page that follows, or to this one again
 Leaving = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, new_password_later=True))]
 _log = structlog.get_logger(__name__)
 
@@ -34,7 +37,7 @@ async def form(request: Request) -> Response:
     site = site_of(request)
     if await site.gate.needs_first_account():
         return RedirectResponse("/welcome", 303)
-    return _form(request, site)
+    return _form(request, site, problem=_cookie_problem(request, site))
 
 
 @router.post("/sign-in")
@@ -65,6 +68,10 @@ async def sign_in(request: Request) -> Response:
     except ChangedMeanwhile as changed:
         return _form(request, site, status=401, problem=f"{changed} {changed.remedy}", login=login)
     site.metrics.sign_ins.labels("ok").inc()
+    if site.settings.https:
+        response.set_cookie(
+            JUST_SIGNED_IN, "1", max_age=JUST_SECONDS, path="/sign-in", httponly=True, samesite="lax"
+        )
     return response
 
 
@@ -96,6 +103,7 @@ async def sign_out(request: Request, viewer: Leaving) -> Response:
         await log_sign_in(site, request, viewer.account, AuditAction.SIGNED_OUT)
     response = RedirectResponse("/sign-in", 303)
     site.gate.forget(response)
+    response.delete_cookie(JUST_SIGNED_IN, path="/sign-in")
     return response
 
 
@@ -143,6 +151,19 @@ async def _first_problem(
     if not login or not name:
         return _("Please fill in your name and a sign-in name.")
     return password_problem(told.get("password", ""), login)
+
+
+def _cookie_problem(request: Request, site: Site) -> str | None:
+    """Whoever comes here again right after the password was right has a browser that did not keep the sign-in: over
+    plain http none keeps a cookie that is for https only.
+    """
+    lost = JUST_SIGNED_IN in request.cookies and site.gate.cookie_name not in request.cookies
+    if not (lost and site.settings.https):
+        return None
+    return _(
+        "The password was right, but your browser did not keep the sign-in, because this page was not opened over https. "
+        "Open {address} instead."
+    ).format(address=site.settings.public_url)
 
 
 def local_path(wanted: str) -> str:

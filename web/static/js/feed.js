@@ -14,6 +14,8 @@
 const SILENCE = 25_000; // ms; two beats of the server missed and a half
 const RETRY_LEAST = 150; // ms; with up to RETRY_SPREAD of jitter this stays below a second
 const RETRY_SPREAD = 750;
+const RETRY_REFUSED = 2_000; // ms; an answer that is no stream: the server is there and says no
+const RETRY_FULL = 20_000; // ms; this account follows the calls in as many places as it may: wait until one is closed
 
 export class Feed {
   /** @param {(message: Message) => void} tell */
@@ -64,7 +66,8 @@ export class Feed {
     on("missed", () => this.tell({ type: "missed" }));
     on("beat", () => {});
     on("bye", ({ reason }) => {
-      if (reason === "signed_out") { this.stop(); this.tell({ type: "signed_out" }); } else this.again();
+      if (reason === "signed_out") { this.stop(); this.tell({ type: "signed_out" }); }
+      else this.again(reason === "too_many" ? RETRY_FULL : RETRY_LEAST);
     });
     source.onerror = () => { if (this.source === source) this.lost(); };
     this.alive();
@@ -79,7 +82,7 @@ export class Feed {
   /** The stream broke. A refused one may mean that the session has ended: ask before trying on. */
   async lost() {
     const refused = this.source?.readyState === EventSource.CLOSED;
-    this.again();
+    this.again(refused ? RETRY_REFUSED : RETRY_LEAST);
     if (!refused) return;
     try {
       const answer = await fetch("/api/v1/calls?limit=1", { redirect: "manual" });
@@ -87,10 +90,11 @@ export class Feed {
     } catch { /* no network: the retry goes on */ }
   }
 
-  again() {
+  /** @param {number} least ms */
+  again(least = RETRY_LEAST) {
     this.stop();
     if (this.connected) { this.connected = false; this.tell({ type: "lost", heard: this.heard }); }
-    this.retry = setTimeout(() => this.connect(), RETRY_LEAST + Math.random() * RETRY_SPREAD);
+    this.retry = setTimeout(() => this.connect(), least + Math.random() * RETRY_SPREAD);
   }
 
   stop() {
