@@ -1,12 +1,14 @@
 // @ts-check
 /** Begins everything on a page: the stream, the cards, the ticking, the keyboard. */
 import * as cards from "./cards.js";
+import "./doors.js";
 import "./keys.js";
 import * as livePage from "./live-page.js";
 import "./missed-count.js";
 import { keep, tidy } from "./notes.js";
 import { elapsed, tick } from "./page.js";
 import { listen } from "./source.js";
+import "./toast.js";
 
 const line = document.getElementById("notice");
 /** @type {{text: string, since: string|null}|null} */ let notice = null;
@@ -56,18 +58,3 @@ if (own instanceof HTMLElement) {
 }
 
 for (const form of document.querySelectorAll("[data-filters]")) form.addEventListener("change", () => /** @type {HTMLFormElement} */ (form).requestSubmit());
-
-const notify = document.getElementById("notify");
-if (notify && typeof Notification !== "undefined" && Notification.permission !== "granted") {
-  notify.hidden = false;
-  notify.querySelector("button")?.addEventListener("click", async () => {
-    const answer = await Notification.requestPermission();
-    const said = notify.querySelector("[role=status]");
-    if (said) said.textContent = answer === "granted" ? "Notifications are on." : "The browser does not allow it; its settings for this site can change that.";
-  });
-}
-const sound = document.getElementById("sound");
-if (sound instanceof HTMLInputElement) {
-  sound.checked = localStorage.getItem("switchhook sound") === "yes";
-  sound.addEventListener("change", () => localStorage.setItem("switchhook sound", sound.checked ? "yes" : "no"));
-}
