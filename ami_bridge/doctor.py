@@ -16,11 +16,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from ami_bridge import recording_loss
 from ami_bridge.asterisk_version import OLDEST_ASTERISK, AsteriskTooOld, major_of
 from ami_bridge.connection import AmiConnection, PbxLink
 from ami_bridge.doctor_clock import REMEDY as CLOCK_REMEDY
 from ami_bridge.doctor_clock import ClockReading, describe_difference
 from ami_bridge.message import Message
+from ami_bridge.recording_loss import loses_one_side
 from ami_bridge.snapshot import Snapshot
 from ami_bridge.translate import SERVICE_APPS
 from telephony.errors import SwitchhookError
@@ -211,6 +213,14 @@ def check_reporting(heard: _Heard) -> list[Finding]:
     return [Finding(Level.OK, f"The state of calls can be asked for. Asterisk {version}.")]
 
 
+def check_recording_loss(heard: _Heard) -> list[Finding]:
+    """Whether this is a package whose recordings lose one side. Says nothing of any other Asterisk."""
+    settings = _succeeded(heard, "CoreSettings")
+    if settings is None or not loses_one_side(settings.get("AsteriskVersion")):
+        return []
+    return [Finding(Level.WARN, recording_loss.WHAT, recording_loss.REMEDY)]
+
+
 def check_system_name(heard: _Heard) -> list[Finding]:
     """Whether ids of this PBX can be told from another's."""
     settings = _succeeded(heard, "CoreSettings")
@@ -374,6 +384,7 @@ def check_filter(heard: _Heard) -> list[Finding]:
 
 CHECKS: tuple[Callable[[_Heard], list[Finding]], ...] = (
     check_reporting,
+    check_recording_loss,
     check_system_name,
     check_timestamps,
     check_clock,

@@ -73,6 +73,13 @@ calls = Table(
     Index("calls_by_parties", "parties", postgresql_using="gin"),
     Index("calls_by_other", "other_last10", postgresql_using="gin"),
     Index("calls_by_rating", "rating", text("started_at DESC"), postgresql_where=text("rating IS NOT NULL")),
+    Index(
+        "calls_by_queue",
+        text("(facts #>> '{queue,name}')"),
+        text("started_at DESC"),
+        text("id DESC"),
+        postgresql_where=text("(facts #>> '{queue,name}') IS NOT NULL"),
+    ),
     Index("calls_to_book", "revision", postgresql_where=text("booked IS DISTINCT FROM revision")),
     Index("calls_unfinished", "pbx", postgresql_where=text("state <> 'ended'")),
 )
@@ -149,7 +156,11 @@ accounts = Table(
     Column("hears", Text),
     Column("recording_rights", ARRAY(Text)),
     Column("password_hash", Text, nullable=False),
+    # Made by an administrator, who has seen it: whoever signs in with it chooses another one first.
+    Column("password_temporary", Boolean, nullable=False, server_default=text("false")),
     Column("active", Boolean, nullable=False),
+    # Counts what administrators decided: a form that was shown before the newest decision changes nothing.
+    Column("version", Integer, nullable=False, server_default="1"),
     Column("created_at", MOMENT, nullable=False, server_default=_NOW),
     Index("accounts_login", text("lower(login)"), unique=True),
 )
@@ -176,7 +187,22 @@ tokens = Table(
     Column("token_hash", LargeBinary, nullable=False, unique=True),
     Column("created_at", MOMENT, nullable=False, server_default=_NOW),
     Column("used_at", MOMENT),
+    # NULL: made before there were scopes, opens everything that tokens open.
+    Column("scopes", ARRAY(Text)),
+    # NULL: never.
+    Column("expires_at", MOMENT),
     Index("tokens_by_account", "account_id"),
+)
+
+sign_in_tries = Table(
+    "sign_in_tries",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    # A digest: people type passwords into the field for the name, and addresses are nobody's business later.
+    Column("bucket", LargeBinary, nullable=False),
+    Column("at", MOMENT, nullable=False, server_default=text("clock_timestamp()")),
+    Index("sign_in_tries_by_bucket", "bucket", "at"),
+    Index("sign_in_tries_by_age", "at"),
 )
 
 people = Table(

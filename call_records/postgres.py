@@ -495,11 +495,11 @@ def _cluster_home(state_dir: Path, user: User | None) -> Path:
     """The directory of the cluster; created. Everything below it is ours."""
     home, elsewhere = cluster_homes(state_dir)
     try:
-        state_dir.mkdir(parents=True, exist_ok=True)
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         if user is not None and not _can_enter(state_dir.parent, user):
             home = elsewhere
             log.info("postgres_elsewhere", state_dir=str(state_dir), home=str(home), user=user.name)
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         if user is not None:
             home.parent.chmod(stat.S_IMODE(home.parent.stat().st_mode) | stat.S_IXOTH)
             home.chmod(0o700)

@@ -382,7 +382,7 @@ class _SpoolFile:
 
     def _write_all(self, data: bytes) -> None:
         if self._open is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             handle = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._open = os.fdopen(handle, "ab", buffering=0)
             if self._ends_in_half_a_line():

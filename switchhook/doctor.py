@@ -29,6 +29,7 @@ from switchhook.doctor_database import examine_database
 from switchhook.doctor_endpoints import examine_endpoints
 from switchhook.doctor_findings import Finding, Level, guarded, stumbled
 from switchhook.doctor_web import examine_web
+from switchhook.hold_music_check import examine_hold_music
 from switchhook.numbering import numbering_of
 from switchhook.setting_mistakes import BadSettings
 from switchhook.setting_secrets import default_state_dir
@@ -202,6 +203,8 @@ async def _recordings(settings: Settings) -> AsyncIterator[Finding]:
                 "Set recordings_dir in its [[pbx]] table, or an upload token for switchhook-upload; "
                 "docs/how-to/record-calls.md says how.",
             )
+    for finding in guarded("recordings", examine_hold_music):
+        yield finding
     try:
         audio = audio_settings(settings)
         for finding in guarded("recordings", lambda: _audio_room(audio)):

@@ -20,7 +20,10 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from ami_bridge import recording_loss
 from switchhook.asterisk_blocks import Block, PbxAccess, blocks_for, print_blocks, reloads, write_blocks
+from switchhook.doctor_findings import Level
+from switchhook.hold_music_check import examine_hold_music
 from switchhook.machine_place import propose_region, propose_time_zone
 from switchhook.setting_mistakes import FORMATS, BadSettings
 from switchhook.setting_tables import PbxSettings, WebSettings
@@ -152,6 +155,7 @@ def write(
     if given.region is None and not ask:
         print(f"Country: {plan.region} (default_region); correct it if the PBX stands elsewhere.\n")
     _print_next_steps(config, secret_file, blocks, directory)
+    _warn_of_music()
     if test:
         _try(config)
 
@@ -218,14 +222,16 @@ username = {_quoted(plan.username)}
 secret_file = {_quoted(secret_file)}
 default_region = {_quoted(plan.region)}
 {_prefix_line(plan)}
-# Phones whose endpoints are not named by two to six digits (alice, a MAC address), and lines that are:
-# extensions = 'alice|bob|[0-9a-f]{{12}}'
+# Lines that are named by two to six digits, as phones are:
 # trunks = 'provider-.*'
 # The area code to put before short local numbers:
 # area_code = "495"
 # On the same machine as Asterisk:
 # cel_file = "/var/log/asterisk/cel-custom/switchhook.csv"
 # recordings_dir = "/var/spool/asterisk/monitor"
+# Phones with other names (alice, a MAC address) that no hint of the dialplan places; `switchhook doctor` names them:
+# [pbx.phones]
+# alice = "101"
 {_state_table()}{_web_table(plan)}"""
 
 
@@ -296,6 +302,13 @@ def _print_next_steps(config: Path, secret_file: Path, blocks: list[Block], dire
     print(f"5. Here, while it runs: {_our_name()} doctor --test-call --config {config}")
 
 
+def _warn_of_music() -> None:
+    """Where the PBX is on this machine: music after which a recording loses our side, before anybody records."""
+    for finding in examine_hold_music():
+        if finding.level is not Level.FINE:
+            print(f"\nBefore you record: {finding.what} → {finding.remedy}")
+
+
 def _our_name() -> str:
     """The command as it can be typed: in an environment of its own it is not on the PATH."""
     typed = Path(sys.argv[0])
@@ -305,7 +318,6 @@ def _our_name() -> str:
 def _try(config: Path) -> None:
     """Whether the PBX answers already; before step 1 it cannot accept us, so a refusal is news and not a failure."""
     from switchhook.doctor import examine_pbx
-    from switchhook.doctor_findings import Level
 
     print()
     try:
@@ -314,7 +326,10 @@ def _try(config: Path) -> None:
         print(f"The PBX was not tried: {mistake}")
         return
     faults = [finding for finding in findings if finding.level is Level.FAULT]
+    losses = [finding for finding in findings if finding.what == recording_loss.WHAT]
     if not faults:
         print("The PBX answers and accepts this user.")
+    for loss in losses:
+        print(f"Before you record: {loss.what} → {loss.remedy}")
     for fault in faults:
         print(f"Not yet: {fault.what}" + (f" → {fault.remedy}" if fault.remedy else ""))

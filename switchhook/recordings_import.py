@@ -70,6 +70,7 @@ TELLING = {
     RecordingState.EMPTY: "empty",
     RecordingState.REFUSED: "refused",
     RecordingState.LOST: "without sound",
+    RecordingState.JOINED: "a track without sound",
 }
 BEFORE = "taken in before"
 LEFT = "left alone"

@@ -217,6 +217,14 @@ class RecordingPause:
 
 
 @dataclass(frozen=True, slots=True)
+class TrackSpan:
+    """A time in which the party of a track was in a conversation with the outside party; `until` None while it lasts."""
+
+    at: datetime
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Recorded:
     """One recording that the PBX made: which file, on whose channel, when.
 
@@ -234,6 +242,12 @@ class Recorded:
     until: datetime | None
     """When it was stopped, or the channel ended; None while it goes on."""
     pauses: tuple[RecordingPause, ...] = ()
+    track: bool = False
+    """The file holds only what this channel's party says; the call's recording is joined from all its tracks."""
+    answered_at: datetime | None = None
+    """Of a track: when its channel was answered, which is when its audio begins as a rule."""
+    with_outside: tuple[TrackSpan, ...] = ()
+    """Of a track that is not the outside party's own: when it was in a conversation with it. Consultations are left out."""
 
 
 CONSENTS = ("announced", "given", "refused")
@@ -411,6 +425,12 @@ def _recorded(told: dict[str, Any]) -> Recorded:
         at=_moment(told["at"]),
         until=_maybe(told["until"]),
         pauses=tuple(RecordingPause(at=_moment(p["at"]), until=_maybe(p["until"])) for p in told["pauses"]),
+        # Written since recordings have tracks:
+        track=bool(told.get("track")),
+        answered_at=_maybe(told.get("answered_at")),
+        with_outside=tuple(
+            TrackSpan(at=_moment(s["at"]), until=_maybe(s["until"])) for s in told.get("with_outside") or ()
+        ),
     )
 
 

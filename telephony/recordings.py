@@ -27,7 +27,11 @@ class RecordingState(StrEnum):
     FAILED = "failed"  # processing was tried several times; needs a person
     LOST = "lost"  # expected, but no file came within the time that is allowed
     REMOVED = "removed"  # a tombstone
+    JOINED = "joined"  # one party's track: what belongs to the call is in the call's own recording
 
+
+TRACK_SUFFIX = "-track"
+"""At the end of a file's name: only what the recorded channel's own party says. Written by our dialplan."""
 
 SOMEBODY_SHOULD_LOOK = frozenset({RecordingState.REFUSED, RecordingState.FAILED, RecordingState.LOST})
 """States that belong on the page of exceptions."""
@@ -38,6 +42,7 @@ class Layout(StrEnum):
 
     STEREO = "stereo"  # left = the outside party, right = ours
     MONO = "mono"  # everybody on one channel
+    TRACK = "track"  # one of ours alone, to be joined into the call's recording; never seen by itself
 
 
 class HealthFault(StrEnum):
@@ -100,6 +105,8 @@ class AuditAction(StrEnum):
     REMOVED = "removed"
     HOLD_PLACED = "hold_placed"
     HOLD_LIFTED = "hold_lifted"
+    DISMISSED = "dismissed"  # an exception is known and hidden
+    RESTORED = "restored"  # it is shown again
     REFILED = "refiled"  # a recording was given to another call
     PAUSED = "paused"
     RESUMED = "resumed"
@@ -107,7 +114,23 @@ class AuditAction(StrEnum):
     RIGHTS_CHANGED = "rights_changed"
     RULES_CHANGED = "rules_changed"  # retention or policy
     EXPORTED = "exported"  # the audit log itself
-    REFUSED = "refused"  # somebody asked for what he may not have
+    REFUSED = "refused"  # somebody asked for what they may not have
+    SIGNED_IN = "signed_in"
+    SIGN_IN_REFUSED = "sign_in_refused"  # a wrong password, or a name that nobody has
+    SIGNED_OUT = "signed_out"
+    PASSWORD_CHANGED = "password_changed"  # by its owner
+    PASSWORD_RESET = "password_reset"  # by an administrator, who sees the new one
+    TOKEN_MADE = "token_made"
+    TOKEN_REMOVED = "token_removed"
+
+
+@dataclass(frozen=True, slots=True)
+class PersonShare:
+    """How much of a recording one person of ours talked; known where everybody has a track of their own."""
+
+    party: str
+    """The extension; empty for somebody outside who was called in."""
+    talk_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +145,8 @@ class Measures:
     longest_silence_at_seconds: float
     loudest: float
     """The highest sample, 0 to 1."""
+    people: tuple[PersonShare, ...] = ()
+    """Each person of ours, in order of speaking; empty where one file holds all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,4 +197,9 @@ def _told_of(call: CallFacts | None, file: str) -> Recorded | None:
 def recording_name(file: str) -> str:
     """What the files of one recording share: the name without directory, side and ending."""
     name = file.rpartition("/")[2].rpartition(".")[0] or file
-    return name.removesuffix("-in").removesuffix("-out")
+    return name.removesuffix("-in").removesuffix("-out").removesuffix(TRACK_SUFFIX)
+
+
+def is_track(file: str) -> bool:
+    """Whether this file, by its name, holds one party alone (one track per channel)."""
+    return (file.rpartition("/")[2].rpartition(".")[0] or file).endswith(TRACK_SUFFIX)

@@ -40,6 +40,7 @@ from web.pages import (
     listen,
     live,
     missed,
+    new_password,
     people,
     people_changes,
     people_forms,
@@ -71,6 +72,7 @@ with a `remedy`. The fields of a call are described in `docs/reference/call-fact
 
 PARTS = (
     sign_in,
+    new_password,
     live,
     calls,
     card,
@@ -151,7 +153,7 @@ def create_app(
         title="Switchhook",
         version=web_settings.version or "1",
         description=DESCRIPTION,
-        openapi_url="/api/v1/openapi.json",
+        openapi_url=None,  # served by the API itself, to whoever is signed in
         docs_url=None,  # both viewers load scripts from elsewhere, which our pages never do
         redoc_url=None,
         lifespan=lifespan,

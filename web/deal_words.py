@@ -12,6 +12,7 @@ from datetime import datetime, time, timedelta, tzinfo
 
 from call_records.book.shapes import Deal, Task
 from telephony.errors import PeerMistake
+from web.date_bounds import bounded
 from web.money import money
 from web.people_words import say
 from web.visibility import View
@@ -82,7 +83,7 @@ def read_due(date_told: str, time_told: str, zone: tzinfo) -> datetime | None:
     if not date_told.strip():
         return None
     try:
-        on = datetime.strptime(date_told.strip(), "%Y-%m-%d").date()  # noqa: DTZ007 - a date has no zone
+        on = bounded(datetime.strptime(date_told.strip(), "%Y-%m-%d")).date()  # noqa: DTZ007 - a date has no zone
         at = time.fromisoformat(time_told.strip()) if time_told.strip() else DAY_ENDS
     except ValueError:
         raise PeerMistake(_("This is no date."), remedy=_("Choose a day in the calendar.")) from None

@@ -95,9 +95,22 @@ class Shown:
     phones: tuple[ShownPhone, ...]
 
     @property
+    def has_name(self) -> bool:
+        """Whether it is called by more than its number."""
+        return any(char.isalpha() for char in self.client.name)
+
+    @property
     def name(self) -> str:
-        """Never empty: a page links it."""
-        return self.client.name or _("No name")
+        """Never empty: a page links it. An entry that a call made is named after its number until somebody knows better."""
+        if self.has_name:
+            return self.client.name
+        if self.phones or self.client.name:
+            return (
+                _("Unknown caller")
+                if self.client.kind is ClientKind.LEAD
+                else self.client.name or _("No name")
+            )
+        return _("No name")
 
     @property
     def first_phone(self) -> ShownPhone | None:

@@ -52,6 +52,14 @@ class Voice:
 
 
 @dataclass(frozen=True, slots=True)
+class TalkShare:
+    """How much of a recording one person talked, in whole percent."""
+
+    who: Named
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
 class Strip:
     """One recording that can be played."""
 
@@ -68,6 +76,7 @@ class Strip:
     warnings: tuple[str, ...]
     has_original: bool
     comments: tuple[Comment, ...]
+    shares: tuple[TalkShare, ...] = ()
 
     def for_script(self) -> dict[str, Any]:
         """What `player.js` needs to know of it."""
@@ -172,10 +181,25 @@ def _strip(
         warnings=tuple(_warning(fault, recording, facts) for fault in recording.faults),
         has_original=recording.has_original,
         comments=comments,
+        shares=_shares(recording, facts, other, names) if facts else (),
     )
 
 
 # -- who is heard --
+
+
+def _shares(recording: Recording, facts: CallFacts, other: Leg | None, names: Names) -> tuple[TalkShare, ...]:
+    """The outside party's share of the talk and each of ours; where one file holds all of ours, nothing is shown."""
+    measures = recording.measures
+    if measures is None or not measures.people or other is None:
+        return ()
+    found = [(names.leg(other, facts), measures.outside_talk_share or 0.0)]
+    for person in measures.people:
+        leg = facts.leg_of(person.party) if person.party else None
+        found.append(
+            (names.leg(leg, facts) if leg else Named(_("Somebody outside"), None), person.talk_share)
+        )
+    return tuple(TalkShare(who, round(100 * share)) for who, share in found)
 
 
 def _other_side(facts: CallFacts, recording: Recording, begin: datetime, seconds: float) -> Leg | None:
@@ -361,5 +385,7 @@ def tell_state(recording: Recording, facts: CallFacts | None) -> Told:
             return Told("silent", _("Removed by {who}").format(who=gone.by), at=gone.at, why=gone.why)
         case RecordingState.REMOVED:
             return Told("silent", _("The recording was removed."))
+        case RecordingState.JOINED:
+            return Told("silent", _("This is one person’s track; the call’s own recording has it."))
         case RecordingState.READY:
             return Told("silent", _("The recording has no sound in it."))

@@ -5,6 +5,7 @@ Programs get RFC 9457 problem details, people a page. Which of the two is decide
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 from urllib.parse import quote, urlencode
 
@@ -14,19 +15,25 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from telephony.errors import NeedsPerson, PeerMistake, SwitchhookError, TryLater
-from web.access import FormExpired, NotAllowed, NotSignedIn, TooManyTries, gate_of
+from telephony.errors import ChangedMeanwhile, NeedsPerson, PeerMistake, SwitchhookError, TryLater
+from web.access import FormExpired, NewPasswordNeeded, NotAllowed, NotFound, NotSignedIn, Viewer, gate_of
+from web.error_remedies import find_way_on
 from web.rendering import Renderer
+from web.sign_in_limits import TooManyTries
 from web.wording import _
 
 API = "/api/"
+VIEWER_SECONDS = 2.0  # an error page comes without its navigation rather than late
 _log = structlog.get_logger(__name__)
 
 STATUS: dict[type[SwitchhookError], int] = {
     NotSignedIn: 401,
     NotAllowed: 403,
+    NotFound: 404,
+    NewPasswordNeeded: 403,
     FormExpired: 403,
     TooManyTries: 429,
+    ChangedMeanwhile: 409,
     PeerMistake: 400,
     TryLater: 503,
     NeedsPerson: 503,
@@ -35,13 +42,21 @@ STATUS: dict[type[SwitchhookError], int] = {
 _REMEDIES = {
     401: _("Sign in, or send a personal token as “Authorization: Bearer …”."),
     403: _("Ask an administrator if you need it."),
-    404: _("Check the address, or look in the list of calls."),
+    404: _("Check the address."),
     405: _("This address takes other methods; see the list of what the API can do."),
     413: _("Send less at once."),
     422: _("Correct the values named here."),
     429: _("Wait five minutes, then try again."),
     503: _("Try again in a moment. If it stays, an administrator finds the reason under Connections."),
 }
+
+_PAGE_REMEDIES = {
+    400: _("Go back, correct what is named here, and try again."),
+    401: _("Sign in, then try again."),
+    404: _("Check the address. It may have been deleted, or merged into another."),
+    405: _("Go back and use the buttons of the page."),
+}
+"""What a person at a browser can do, where that differs from what a program can."""
 
 
 def problem(
@@ -77,21 +92,26 @@ def answer_problems(app: FastAPI, renderer: Renderer) -> None:
     ) -> Response:
         if request.url.path.startswith(API):
             return problem(status, detail, remedy=remedy, errors=errors)
+        viewer = await find_viewer(request)
         return renderer.page(
             request,
-            None,
+            viewer,
             "error.html",
             status=status,
             title=detail,
-            remedy=remedy or _REMEDIES.get(status, ""),
+            remedy=remedy or _page_remedy(status, viewer),
+            way_on=find_way_on(request.url.path, viewer),
         )
 
     async def own(request: Request, error: Exception) -> Response:
         if not isinstance(error, SwitchhookError):
             raise error
         status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
-        if isinstance(error, NotSignedIn) and not request.url.path.startswith(API):
+        page = not request.url.path.startswith(API)
+        if isinstance(error, NotSignedIn) and page:
             return await _to_sign_in(request)
+        if isinstance(error, NewPasswordNeeded) and page:
+            return RedirectResponse("/new-password", 303)
         return await tell(request, status, str(error), error.remedy)
 
     async def http(request: Request, error: Exception) -> Response:
@@ -99,9 +119,7 @@ def answer_problems(app: FastAPI, renderer: Renderer) -> None:
         detail = error.detail if isinstance(error, HTTPException) else ""
         if status == 404 and detail in ("", "Not Found"):
             detail = (
-                _("There is no such page.")
-                if not request.url.path.startswith(API)
-                else _("There is nothing here.")
+                _("Page not found.") if not request.url.path.startswith(API) else _("There is nothing here.")
             )
         return await tell(request, status, detail)
 
@@ -126,6 +144,22 @@ def answer_problems(app: FastAPI, renderer: Renderer) -> None:
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(Exception, ours)
+
+
+async def find_viewer(request: Request) -> Viewer | None:
+    """Who looks at the error page, so that navigation and live cards stay; None when that cannot be told in time."""
+    try:
+        async with asyncio.timeout(VIEWER_SECONDS):
+            return await gate_of(request).by_cookie(request)
+    except (SwitchhookError, TimeoutError, OSError):
+        return None
+
+
+def _page_remedy(status: int, viewer: Viewer | None) -> str:
+    """What to do next, for somebody at a browser."""
+    if status == 503 and viewer is not None and not viewer.is_administrator:
+        return _("Try again in a moment. If it stays, tell your administrator.")
+    return _PAGE_REMEDIES.get(status) or _REMEDIES.get(status, "")
 
 
 def _to_log(path: str) -> str:

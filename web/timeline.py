@@ -16,6 +16,7 @@ from call_records.recordings.shapes import Recording
 from call_records.shapes import Note
 from telephony.facts import CallFacts, Direction, PartyKind
 from web.access import Viewer
+from web.clients_of_calls import names_for
 from web.pages import Site
 from web.pages.recordings_player import playable_of_calls
 from web.people_words import mask_in, say
@@ -114,9 +115,8 @@ async def _calls(site: Site, viewer: Viewer, ids: Sequence[UUID]) -> dict[UUID, 
     facts = {one: live.get(call.id, call) for one, call in facts.items()}
     notes = await site.records.notes.of_calls([call.id for call in facts.values()])
     heard = await playable_of_calls(site, viewer, list(facts.values()))
-    return {
-        one: _told(call, viewer, site.hub.names, notes.get(call.id, ()), heard) for one, call in facts.items()
-    }
+    names = await names_for(site.records, site.hub.names, facts.values(), viewer.view)
+    return {one: _told(call, viewer, names, notes.get(call.id, ()), heard) for one, call in facts.items()}
 
 
 def _told(

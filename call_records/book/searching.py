@@ -229,7 +229,7 @@ def _after(cursor: str, *, by_name: bool) -> tuple[Any, UUID]:
         return (key if by_name else _moment(key)), UUID(client_id)
     except (ValueError, TypeError, AttributeError, binascii.Error) as cause:
         raise PeerMistake(
-            "This page mark is not one of ours.", remedy="Start again from the first page."
+            "This page link is invalid.", remedy="Start again from the first page of the list."
         ) from cause
 
 

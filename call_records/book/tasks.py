@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, delete, select, text, update
+from sqlalchemy import CompoundSelect, Row, Select, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records import wire
@@ -21,11 +21,22 @@ from call_records.book.shapes import NewTask, Task
 from call_records.book.tables import clients, deals, tasks, timeline
 from call_records.models import people
 from call_records.troubles import plain_errors
+from telephony.edit_version import check_edit_version
 from telephony.errors import PeerMistake
 
 TEXT_MOST = 1000  # characters; more is a note
 
 DONE_SHOWN = 50  # done tasks shown of one client or deal, the last first; all are on its timeline
+
+
+def _of_person(owner_id: UUID) -> CompoundSelect[Any]:
+    """Their own open tasks, and nobody's on their deals: each found by its own index."""
+    own = select(tasks.c.id).where(tasks.c.owner_id == owner_id, tasks.c.done_at.is_(None))
+    theirs = select(deals.c.id).where(deals.c.owner_id == owner_id, deals.c.removed_at.is_(None))
+    nobodys = select(tasks.c.id).where(
+        tasks.c.owner_id.is_(None), tasks.c.done_at.is_(None), tasks.c.deal_id.in_(theirs)
+    )
+    return own.union(nobodys)
 
 
 class TaskBook:
@@ -64,9 +75,11 @@ class TaskBook:
     async def open_of(
         self, owner_id: UUID, *, until: datetime | None = None, limit: int = 50
     ) -> Sequence[Task]:
-        """What a person has to do, overdue first; what belongs to a removed deal or client is left out."""
+        """What a person has to do, overdue first; what belongs to a removed deal or client is left out. A task without
+        an owner on their own deal is theirs.
+        """
         wanted = _rows().where(
-            tasks.c.owner_id == owner_id,
+            tasks.c.id.in_(_of_person(owner_id)),
             tasks.c.done_at.is_(None),
             deals.c.removed_at.is_(None),
             clients.c.removed_at.is_(None),
@@ -76,12 +89,13 @@ class TaskBook:
         order = (tasks.c.due_at.nulls_last(), tasks.c.created_at, tasks.c.id)
         return await self._read(wanted.order_by(*order).limit(limit))
 
-    async def change(self, task: Task, *, by: UUID) -> Task:
+    async def change(self, task: Task, *, by: UUID, seen: str | None = None) -> Task:
         """Store text, due date and owner; a new owner or date is told."""
         said, now = _text(task.text), datetime.now(UTC)
         with plain_errors():
             async with self._engine.begin() as connection:
                 before = await _locked(connection, task.id)
+                check_edit_version((await _surely(connection, task.id)).edit_version, seen)
                 await connection.execute(
                     update(tasks)
                     .where(tasks.c.id == task.id)

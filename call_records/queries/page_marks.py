@@ -29,5 +29,5 @@ def key_of_mark(mark: str) -> tuple[datetime, UUID]:
         return at, UUID(row_id)
     except (ValueError, binascii.Error) as cause:
         raise PeerMistake(
-            "This page mark is not one of ours.", remedy="Start again from the first page."
+            "This page link is invalid.", remedy="Start again from the first page of the list."
         ) from cause

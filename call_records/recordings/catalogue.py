@@ -40,7 +40,13 @@ from call_records.models import call_aliases, call_redirects, calls
 from call_records.queries.page_marks import page_mark
 from call_records.recordings import filing
 from call_records.recordings.filing import Expected
-from call_records.recordings.listing import FEW, exceptions_query, matches_query, page_query
+from call_records.recordings.listing import (
+    FEW,
+    exception_mark,
+    exceptions_query,
+    matches_query,
+    page_query,
+)
 from call_records.recordings.naming import bare, is_bare, recording_of
 from call_records.recordings.rows import COLUMNS, file_from, files_json, measures_json, recording_from
 from call_records.recordings.shapes import (
@@ -71,6 +77,9 @@ AFTER_ALL = frozenset(
      RecordingState.FAILED}
 )  # fmt: skip
 """States whose files, if any, are replaced by what arrives: nobody can have heard them."""
+
+
+_SETTLED = (RecordingState.READY, RecordingState.REMOVED, RecordingState.EMPTY, RecordingState.JOINED)
 
 
 class Taken(StrEnum):
@@ -152,7 +161,11 @@ class Catalogue:
         return found[0] if found else None
 
     async def of_call(self, call_id: UUID) -> Sequence[Recording]:
-        """All of a call (merged calls included), by start; tombstones too."""
+        """All of a call (merged calls included), by start; tombstones too, but no tracks that another is made of."""
+        return [one for one in await self.tracks_of(call_id) if _is_shown(one)]
+
+    async def tracks_of(self, call_id: UUID) -> Sequence[Recording]:
+        """As `of_call`, with the tracks that a joined recording is made of."""
         moved = select(call_redirects.c.new_id).where(call_redirects.c.old_id == call_id).scalar_subquery()
         return await self._rows(or_(recordings.c.call_id == call_id, recordings.c.call_id == moved))
 
@@ -160,7 +173,7 @@ class Catalogue:
         """For a page of a list: one query. Calls without a recording are left out."""
         found: dict[UUID, list[Recording]] = {}
         for one in await self._rows(recordings.c.call_id.in_(list(call_ids))):
-            if one.call_id is not None:
+            if one.call_id is not None and _is_shown(one):
                 found.setdefault(one.call_id, []).append(one)
         return found
 
@@ -188,11 +201,13 @@ class Catalogue:
                 row = (await connection.execute(wanted.where(recordings.c.id == recording_id))).one_or_none()
         return Peaks(row.peaks_left, row.peaks_right) if row and row.peaks_left is not None else None
 
-    async def exceptions(self, *, limit: int = 200) -> Sequence[Listed]:
-        """What somebody should look at: refused, failed, lost, without a call, unhealthy, namesakes; newest first."""
+    async def exceptions(self, *, limit: int = 200, dismissed: bool = False) -> Sequence[Listed]:
+        """What somebody should look at: refused, failed, lost, without a call, unhealthy, namesakes; newest first. Or
+        what was dismissed of it.
+        """
         with plain_errors():
             async with self._engine.connect() as connection:
-                rows = (await connection.execute(exceptions_query(limit))).all()
+                rows = (await connection.execute(exceptions_query(limit, dismissed=dismissed))).all()
         return [_listed(row) for row in rows]
 
     async def refile(self, recording_id: UUID, call_id: UUID) -> None:
@@ -210,6 +225,22 @@ class Catalogue:
                 await _must_change(connection, recording_id, call_id=target)
                 await filing.copy_search_columns(connection, [target])
                 await filing.notify(connection, [recording_id])
+
+    async def dismiss_exceptions(self, recording_ids: Sequence[UUID], *, by: str) -> Sequence[UUID]:
+        """They are known: not shown again until something else is wrong with them. Gives those that changed."""
+        values = {"dismissed_as": exception_mark(), "dismissed_by": by, "dismissed_at": func.now()}
+        return await self._set_dismissed(recording_ids, values)
+
+    async def restore_exceptions(self, recording_ids: Sequence[UUID]) -> Sequence[UUID]:
+        """They are shown again."""
+        values = {"dismissed_as": None, "dismissed_by": None, "dismissed_at": None}
+        return await self._set_dismissed(recording_ids, values)
+
+    async def _set_dismissed(self, ids: Sequence[UUID], values: Mapping[str, Any]) -> Sequence[UUID]:
+        change = update(recordings).where(recordings.c.id.in_(list(ids))).values(values)
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                return list((await connection.scalars(change.returning(recordings.c.id))).all())
 
     async def try_again(self, recording_id: UUID) -> None:
         """Process a failed or refused one again, or wait again for a lost one; PeerMistake for any other."""
@@ -314,7 +345,7 @@ class Catalogue:
     async def counted(self) -> Mapping[RecordingState, int]:
         """How many there are in each state but READY and REMOVED, which grow without end."""
         of = recordings.c.state
-        settled = [RecordingState.READY.value, RecordingState.REMOVED.value, RecordingState.EMPTY.value]
+        settled = [state.value for state in _SETTLED]
         with plain_errors():
             async with self._engine.connect() as connection:
                 wanted = select(of, func.count()).where(of.not_in(settled)).group_by(of)
@@ -395,6 +426,21 @@ class Catalogue:
         """A header and no audio."""
         await self._settled(recording_id, RecordingState.EMPTY, reason)
 
+    async def lead(self, recording_id: UUID, files: Sequence[SourceFile]) -> None:
+        """It is made of all these files: its own track and those of the others."""
+        await self._change(recording_id, announce=False, files=files_json(files))
+
+    async def joined(self, recording_id: UUID, reason: str) -> None:
+        """A track whose sound is in its call's recording, or belongs to none. Its file is no longer needed."""
+        await self._change(
+            recording_id,
+            state=RecordingState.JOINED.value,
+            reason=_sentence(reason) if reason else None,
+            ready_at=func.now(),
+            faults=_texts([]),
+            claimed_until=None,
+        )
+
     async def refused(self, recording_id: UUID, reason: str) -> None:
         """Not audio that can be read; the files stay as they came."""
         await self._settled(recording_id, RecordingState.REFUSED, reason)
@@ -415,7 +461,7 @@ class Catalogue:
         row = recordings.c
         return await self._rows(
             or_(
-                row.state == RecordingState.REMOVED.value,
+                row.state.in_([RecordingState.REMOVED.value, RecordingState.JOINED.value]),
                 and_(row.state == RecordingState.READY.value, _STORED),
             ),
             row.pbx == pbx,
@@ -448,6 +494,11 @@ class Catalogue:
         with plain_errors():
             async with self._engine.connect() as connection:
                 return [recording_from(row) for row in await connection.execute(query.limit(limit))]
+
+
+def _is_shown(recording: Recording) -> bool:
+    """Whether people see it with its call: not one person's track that is, or will be, in another recording."""
+    return recording.state is not RecordingState.JOINED and recording.layout is not Layout.TRACK
 
 
 async def _must_change(

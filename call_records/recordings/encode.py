@@ -11,16 +11,19 @@ The container still says 48 kHz, as Opus in MP4 must.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 from av.audio.codeccontext import AudioCodecContext
 
-from call_records.recordings.encode_shapes import Encoded, Soundless, Sources, Unreadable
-from call_records.recordings.encode_source import OPUS_RATES, Sound, open_sound
+from call_records.recordings.encode_shapes import Encoded, Soundless, Sources, TrackPiece, Unreadable
+from call_records.recordings.encode_source import Sound, open_sound
+from call_records.recordings.encode_tracks import Timeline, TrackReader, encoding_rate, open_pieces
 from call_records.recordings.measure import SAMPLE_BYTES, SideMeter, audioop, blanks, judge
 from telephony.recordings import Layout
 
@@ -38,6 +41,8 @@ CONTAINER_RATE = 48_000  # Opus in MP4 counts in 48 kHz whatever was recorded
 
 def encode(sources: Sources, target: Path) -> Encoded:
     """Encode into `target`. Raises Unreadable, or OSError when a file cannot be read or the disk is full."""
+    if sources.tracks:
+        return _encode_joined(sources.tracks, target)
     tracks = _open_tracks(sources)
     try:
         return _encode(tracks, target)
@@ -46,7 +51,49 @@ def encode(sources: Sources, target: Path) -> Encoded:
             track.close()
 
 
-def _encode(tracks: list[_Track], target: Path) -> Encoded:
+def _encode_joined(pieces: Sequence[TrackPiece], target: Path) -> Encoded:
+    """Everybody's own tracks: the outside party's to the left, ours to the right, and how much each of ours talked."""
+    sounds = open_pieces(pieces)
+    try:
+        rate = encoding_rate(sound.rate for _, sound in sounds)
+        placed = [
+            (piece, TrackReader(sound, rate, (piece.from_seconds, piece.to_seconds)))
+            for piece, sound in sounds
+        ]
+        end_seconds = max(piece.at_seconds + piece.to_seconds - piece.from_seconds for piece in pieces)
+        sides = [
+            Timeline([one for one in placed if one[0].outside is outside], rate, end_seconds)
+            for outside in (True, False)
+        ]
+        made = _encode(sides, target)
+        measures = replace(made.measures, people=sides[1].people())
+        return replace(made, measures=measures, difference_seconds=0.0)
+    finally:
+        for _, sound in sounds:
+            sound.close()
+
+
+class SideReader(Protocol):
+    """One channel of what will be heard, at the rate it will be encoded with."""
+
+    rate: int
+
+    @property
+    def samples(self) -> int:
+        """How many will come."""
+        ...
+
+    @property
+    def truncated(self) -> bool: ...
+    @property
+    def seconds_read(self) -> float: ...
+    def read(self, samples: int) -> bytes:
+        """Exactly so many samples; fewer at the end, then nothing."""
+
+    def close(self) -> None: ...
+
+
+def _encode(tracks: Sequence[SideReader], target: Path) -> Encoded:
     samples = max(track.samples for track in tracks)
     rate = tracks[0].rate
     meters = [SideMeter(rate, samples) for _ in tracks]
@@ -159,7 +206,7 @@ LEFT, RIGHT, BOTH = (1.0, 0.0), (0.0, 1.0), (0.5, 0.5)
 """Of a file with two channels: what a track takes of each."""
 
 
-def _open_tracks(sources: Sources) -> list[_Track]:
+def _open_tracks(sources: Sources) -> list[TrackReader]:
     """What becomes left and right, or the one track there is."""
     wanted = _wanted(sources)
     sounds: list[Sound | None] = []
@@ -174,9 +221,8 @@ def _open_tracks(sources: Sources) -> list[_Track]:
         for sound in filter(None, sounds):
             sound.close()
         raise
-    highest = max(sound.rate for sound in sounds if sound)
-    rate = next((rate for rate in OPUS_RATES if rate >= highest), OPUS_RATES[-1])
-    return [_Track(sound, rate, take) for sound, (_, take) in zip(sounds, wanted, strict=True)]
+    rate = encoding_rate(sound.rate for sound in sounds if sound)
+    return [TrackReader(sound, rate, take=take) for sound, (_, take) in zip(sounds, wanted, strict=True)]
 
 
 def _wanted(sources: Sources) -> list[tuple[Path | None, tuple[float, float]]]:
@@ -188,54 +234,3 @@ def _wanted(sources: Sources) -> list[tuple[Path | None, tuple[float, float]]]:
     if sources.outside_first is False:
         sides.reverse()
     return [(side, BOTH) for side in sides]
-
-
-class _Track:
-    """One channel of what will be heard, at the rate it will be encoded with; silence where its file is missing."""
-
-    def __init__(self, sound: Sound | None, rate: int, take: tuple[float, float]) -> None:
-        self._sound = sound
-        self._take = take
-        self._state: Any = None
-        self._ready = bytearray()
-        self._read = 0
-        self.rate = rate
-
-    @property
-    def samples(self) -> int:
-        """How many will come, at this track's rate."""
-        return self._sound.samples * self.rate // self._sound.rate if self._sound else 0
-
-    @property
-    def truncated(self) -> bool:
-        return self._sound is not None and self._sound.truncated
-
-    @property
-    def seconds_read(self) -> float:
-        return self._read / self.rate
-
-    def read(self, samples: int) -> bytes:
-        """Exactly so many samples; fewer at the end, then nothing."""
-        wanted = samples * SAMPLE_BYTES
-        while len(self._ready) < wanted and self._sound is not None:
-            block = self._sound.read(self._sound.rate)
-            if not block:
-                break
-            self._ready += self._at_rate(self._mono(block, self._sound), self._sound)
-        ready = bytes(self._ready[:wanted])
-        del self._ready[:wanted]
-        self._read += len(ready) // SAMPLE_BYTES
-        return ready
-
-    def _mono(self, block: bytes, sound: Sound) -> bytes:
-        return block if sound.channels == 1 else audioop.tomono(block, SAMPLE_BYTES, *self._take)
-
-    def _at_rate(self, block: bytes, sound: Sound) -> bytes:
-        if sound.rate == self.rate:
-            return block
-        converted, self._state = audioop.ratecv(block, SAMPLE_BYTES, 1, sound.rate, self.rate, self._state)
-        return converted
-
-    def close(self) -> None:
-        if self._sound is not None:
-            self._sound.close()

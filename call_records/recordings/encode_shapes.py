@@ -19,14 +19,35 @@ class Soundless(Unreadable):
 
 
 @dataclass(frozen=True, slots=True)
+class TrackPiece:
+    """A stretch of one party's track, and where it lies on the axis of the call's recording. All in seconds."""
+
+    path: Path
+    party: str
+    outside: bool
+    """Whether it goes to the outside party's side, else to ours."""
+    from_seconds: float
+    to_seconds: float
+    """Where it stands in the file."""
+    at_seconds: float
+    """Where it begins on the axis."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sources:
-    """What the PBX wrote of one recording: its two sides (one may be missing), or everybody in one file."""
+    """What the PBX wrote of one recording: its two sides (one may be missing), everybody in one file, or everybody's own
+    tracks.
+    """
 
     in_side: Path | None = None
     out_side: Path | None = None
     mix: Path | None = None
     outside_first: bool | None = None
     """Whether the IN side is the outside party. A mixed file of two channels is read as two sides only if this is known."""
+    began_at: float = 0.0
+    """Of tracks: the moment of the axis's beginning, Unix seconds."""
+    tracks: tuple[TrackPiece, ...] = ()
+    """Everybody's own tracks; the files above are not looked at then."""
 
 
 @dataclass(frozen=True, slots=True)

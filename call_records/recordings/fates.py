@@ -8,6 +8,8 @@
 | finished late (180 s after the call) | waited for; taken when its header and its size agree |
 | never finished: the header says more or less than there is | taken after 4 minutes as it is, marked TRUNCATED |
 | one side is missing | waited for 4 minutes, then taken without it |
+| one party's track | taken by itself; the pipeline joins the tracks of a call |
+| one party's track of nothing but a header (a phone that only rang) | JOINED at once: nobody sees it |
 | nothing but a header, or not one byte; nobody had answered | EMPTY |
 | the same, but somebody had answered | LOST after 4 minutes, with the reason; still taken if it grows |
 | no WAV (MP3, text, …) whatever its name says | REFUSED with the reason, left as it came |
@@ -26,7 +28,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from call_records.recordings.shapes import SourceRole
+from call_records.recordings.shapes import BOTH_SIDES, SourceRole
 from call_records.recordings.wav_header import Look
 from telephony.recordings import HealthFault, RecordingState
 
@@ -99,6 +101,9 @@ def fate_of(pieces: Sequence[Piece], call: CallIs, quiet_seconds: float) -> Fate
 
 
 def _without_sound(pieces: Sequence[Piece], call: CallIs, late: bool) -> Fate:
+    if all(one.role is SourceRole.TRACK and one.look is Look.HEADER_ONLY for one in pieces):
+        # Of every phone that rang and was not answered; what another track has is in that one.
+        return WAIT if call is CallIs.LIVE else Fate(RecordingState.JOINED, "Nothing was said on this track.")
     alien = next((one for one in pieces if one.look is Look.ALIEN), None)
     if alien is not None:
         return Fate(RecordingState.REFUSED, alien.reason)
@@ -118,4 +123,4 @@ def _without_sound(pieces: Sequence[Piece], call: CallIs, late: bool) -> Fate:
 def _incomplete(pieces: Sequence[Piece]) -> bool:
     """Sides are written apart or not at all, and with them the mixed file; uploads bring the mixed one last."""
     roles = {one.role for one in pieces}
-    return bool(roles & {SourceRole.IN, SourceRole.OUT}) and roles != set(SourceRole)
+    return bool(roles & {SourceRole.IN, SourceRole.OUT}) and not roles >= BOTH_SIDES

@@ -21,7 +21,7 @@ from call_records import wire
 from call_records.recordings.naming import bare, channel_in, recording_of
 from call_records.recordings.tables import recordings
 from telephony.facts import CallFacts, PartyKind
-from telephony.recordings import RecordingState
+from telephony.recordings import Layout, RecordingState
 
 RECORDINGS_CHANNEL = "switchhook_recordings"
 """NOTIFY channel: the payload is recording ids, space between them."""
@@ -39,6 +39,8 @@ class Expected:
     outside_first: bool
     """Whether the IN file is the outside party."""
     call_at: datetime
+    follows: bool = False
+    """Whether it is a track of one of ours, which will be in another's recording."""
 
 
 def expected_of(facts: CallFacts, call_id: UUID, uniqueids: Sequence[str]) -> list[Expected]:
@@ -57,6 +59,7 @@ def expected_of(facts: CallFacts, call_id: UUID, uniqueids: Sequence[str]) -> li
             channel=wire.clean(told[name].uniqueid) if name in told else channel_in(name, uniqueids),
             outside_first=name not in told or told[name].kind is PartyKind.OUTSIDE,
             call_at=facts.started_at,
+            follows=name in told and told[name].track and told[name].kind is PartyKind.EXTENSION,
         )
         for name in {**names, **told}
     ]
@@ -79,6 +82,7 @@ async def expect(connection: AsyncConnection, expected: Sequence[Expected]) -> N
                 ),
                 "expected_at": func.coalesce(recordings.c.expected_at, func.now()),
                 "listed_at": func.coalesce(recordings.c.started_at, told.excluded.listed_at),
+                "layout": func.coalesce(recordings.c.layout, told.excluded.layout),
             },
             where=recordings.c.call_id.is_(None),
         ),
@@ -96,6 +100,7 @@ def _row(one: Expected) -> dict[str, Any]:
         "state": RecordingState.EXPECTED.value,
         "outside_first": one.outside_first,
         "listed_at": one.call_at,
+        "layout": Layout.TRACK.value if one.follows else None,
     }
 
 

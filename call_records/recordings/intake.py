@@ -60,7 +60,7 @@ READ_BYTES = 1 << 20
 CLOCK_SLACK_SECONDS = 60.0  # between the database's clock and that of the spool's file system
 UNREADABLE_AGAIN_SECONDS = 30.0
 MISSED = frozenset({RecordingState.EXPECTED, RecordingState.LOST})
-NO_LONGER_NEEDED = frozenset({RecordingState.EMPTY, RecordingState.REMOVED})
+NO_LONGER_NEEDED = frozenset({RecordingState.EMPTY, RecordingState.REMOVED, RecordingState.JOINED})
 """States in which an upload has nothing to give any more; READY has when its audio is stored."""
 PART_SECONDS = 21 * 86400.0  # the script at the PBX tries for 14 days
 SOURCES_SECONDS = 60.0  # how often finished uploads and the PBX's old files are removed
@@ -357,7 +357,7 @@ class Intake:
         Either they were taken so before, or exactly one recording is missed on the channel that the name carries.
         """
         paths = {one.path for one in group.files}
-        of_call = await self._catalogue.of_call(call.call_id)
+        of_call = await self._catalogue.tracks_of(call.call_id)
         for one in of_call:
             if paths & {file.path for file in one.files}:
                 return one.id, False

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, func, select, true, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    and_,
+    case,
+    func,
+    select,
+    true,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.types import Text
 
@@ -51,16 +62,29 @@ def page_query(
     return _with_calls(ids)
 
 
-def exceptions_query(limit: int) -> Select[Any]:
+_OUT_OF_SIGHT = (RecordingState.REMOVED.value, RecordingState.JOINED.value)
+
+
+def exception_mark() -> ColumnElement[str]:
+    """What is wrong with a recording, in one text: a dismissal holds only while this stays the same."""
+    row = recordings.c
+    faults = func.array_to_string(row.faults, ",")
+    without_call = case((row.call_id.is_(None), "no call"), else_="")
+    return func.concat_ws("|", row.state, faults, without_call, func.coalesce(row.reason, ""))
+
+
+def exceptions_query(limit: int, *, dismissed: bool = False) -> Select[Any]:
     """What somebody should look at. Each kind by its own index, the newest of all of them."""
+    hidden = recordings.c.dismissed_as == exception_mark()
+    shown = hidden if dismissed else hidden.is_not(True)
     kinds = [
         *(recordings.c.state == state.value for state in sorted(SOMEBODY_SHOULD_LOOK)),
-        and_(recordings.c.call_id.is_(None), recordings.c.state != RecordingState.REMOVED.value),
-        and_(_FAULTY, recordings.c.state != RecordingState.REMOVED.value),
+        and_(recordings.c.call_id.is_(None), recordings.c.state.not_in(_OUT_OF_SIGHT)),
+        and_(_FAULTY, recordings.c.state.not_in(_OUT_OF_SIGHT)),
         and_(recordings.c.state == RecordingState.READY.value, recordings.c.reason.is_not(None)),
     ]
     key = select(recordings.c.id, recordings.c.listed_at)
-    parts = [select(key.where(kind).order_by(*NEWEST_FIRST).limit(limit).subquery()) for kind in kinds]
+    parts = [select(key.where(kind, shown).order_by(*NEWEST_FIRST).limit(limit).subquery()) for kind in kinds]
     found = union_all(*parts).subquery()
     newest = select(found.c.id).group_by(found.c.id, found.c.listed_at)
     return _with_calls(newest.order_by(found.c.listed_at.desc(), found.c.id.desc()).limit(limit))
@@ -80,8 +104,12 @@ _FAULTY = recordings.c.faults != array([], type_=Text)
 def _conditions(wanted: RecordingFilter, rare_parties: bool) -> list[ColumnElement[bool]]:
     row = recordings.c
     given: list[ColumnElement[bool]] = []
+    if wanted.call_ids is not None:
+        given.append(row.call_id.in_(wanted.call_ids))
     if wanted.states is not None:
         given.append(_one_of_states(wanted.states))
+    else:
+        given.append(row.state != RecordingState.JOINED.value)
     if wanted.since is not None:
         given.append(row.listed_at >= wanted.since)
     if wanted.until is not None:

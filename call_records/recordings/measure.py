@@ -160,6 +160,11 @@ def judge(sides: Sequence[SideMeter], *, truncated: bool) -> tuple[Peaks, Measur
     return peaks, _measures(sides, talks), _faults(sides, talks, duration, truncated=truncated)
 
 
+def talk_share(side: SideMeter) -> float:
+    """Of a sound that was fed whole, the share in which this side talked."""
+    return _talk(side.levels).count(1) / max(1, len(side.levels))
+
+
 def blanks(sides: Sequence[SideMeter]) -> Blanks:
     """Where a side of a sound that was fed whole holds exact zeros for at least 5 s, to 20 ms; mono has no sides."""
     if len(sides) < 2:

@@ -1,6 +1,7 @@
 """What the name of a recording's file tells: which recording, which side, which channel.
 
-With the recommended dialplan a recording is `UNIQUEID.wav` with `UNIQUEID-in.wav` and `UNIQUEID-out.wav` beside it.
+With the recommended dialplan a recording is `UNIQUEID.wav` with `UNIQUEID-in.wav` and `UNIQUEID-out.wav` beside it, or,
+where each channel has a track of its own, `UNIQUEID-track.wav` of every channel.
 FreePBX writes `external-101-89161234567-20261122-120000-1795311120.5.wav`: the Uniqueid stands at the end. Anything
 else is known by its name alone, as the PBX told it.
 """
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from call_records.recordings.shapes import SourceRole
+from telephony.recordings import TRACK_SUFFIX
 
 SOUND_ENDINGS = (".wav", ".WAV", ".wav16", ".mp3")
 """As files that are expected may be spelled. `.WAV` is GSM in RIFF, `.wav16` is WAV of 16 kHz."""
@@ -54,7 +56,7 @@ ENDINGS = frozenset(
     }
 )
 """What PBXes record as. What is read is decided by the file's first bytes; the others are kept and refused with a reason."""
-ROLES = {"-in": SourceRole.IN, "-out": SourceRole.OUT}
+ROLES = {"-in": SourceRole.IN, "-out": SourceRole.OUT, TRACK_SUFFIX: SourceRole.TRACK}
 _BARE = re.compile(
     r"\d{9,10}\.\d+$"
 )  # the epoch has had ten digits since 2001; nine in tests of old captures

@@ -29,7 +29,15 @@ from call_records.recordings.pipeline_call import (
     outside_first,
     part_missing,
 )
-from call_records.recordings.shapes import Processed, Recording, Shelf, SourceRole
+from call_records.recordings.pipeline_tracks import (
+    TrackPlan,
+    TrackStep,
+    is_track,
+    joined_files,
+    joined_sources,
+    plan_track,
+)
+from call_records.recordings.shapes import Processed, Recording, Shelf, SourceFile, SourceRole
 from telephony.errors import NeedsPerson, PeerMistake, SwitchhookError, TryLater
 from telephony.facts import CallFacts
 from telephony.recordings import HealthFault
@@ -80,6 +88,14 @@ class Arrivals(Protocol):
     async def refused(self, recording_id: UUID, reason: str) -> None: ...
     async def failed(self, recording_id: UUID, reason: str) -> None: ...
     async def of_call(self, call_id: UUID) -> Sequence[Recording]: ...
+    async def tracks_of(self, call_id: UUID) -> Sequence[Recording]:
+        """As `of_call`, with the tracks that another is made of."""
+
+    async def lead(self, recording_id: UUID, files: Sequence[SourceFile]) -> None:
+        """It is made of all these files."""
+
+    async def joined(self, recording_id: UUID, reason: str) -> None:
+        """Its sound is in its call's recording, or belongs to none."""
 
 
 class Encoder(Protocol):
@@ -168,7 +184,12 @@ class Pipeline:
     async def _settle(self, recording: Recording) -> None:
         catalogue = self._catalogue
         try:
-            made = await self._encoded(recording)
+            if is_track(recording):
+                made = await self._joined_track(recording)
+                if made is None:
+                    return
+            else:
+                made = await self._encoded(recording)
         except Soundless as none:
             reason = _sentence(none)
             await self._told(lambda: catalogue.empty(recording.id, reason))
@@ -194,6 +215,38 @@ class Pipeline:
                 raise
             log.warning("recording_side_unreadable", reason=str(trouble))
             return await self._in_the_end("encoding", lambda: self._worker.encode(instead, target))
+
+    async def _joined_track(self, recording: Recording) -> Processed | None:
+        """The call's recording out of its tracks, where this one leads; None when something else became of it."""
+        call = await self._call_of(recording)
+        rows: Sequence[Recording] = ()
+        if call is not None:
+            call_id = call.id
+            rows = await self._in_the_end("reading recordings", lambda: self._catalogue.tracks_of(call_id))
+        plan = plan_track(recording, call, rows)
+        if call is None or plan.step is TrackStep.ALONE:
+            alone = Sources(mix=recording.files[0].path)
+            return await self._in_the_end(
+                "encoding", lambda: self._worker.encode(alone, self._target(recording))
+            )
+        if plan.step is not TrackStep.LEAD:
+            await self._told(lambda: self._settle_track(recording, plan))
+            return None
+        files = joined_files(recording, plan.followers)
+        await self._told(lambda: self._catalogue.lead(recording.id, files))
+        sources = await asyncio.to_thread(joined_sources, recording, plan.followers, call)
+        return await self._in_the_end(
+            "encoding", lambda: self._worker.encode(sources, self._target(recording))
+        )
+
+    async def _settle_track(self, recording: Recording, plan: TrackPlan) -> None:
+        match plan.step:
+            case TrackStep.WAIT:
+                await self._catalogue.put_off(recording.id, plan.reason, plan.pause_seconds, counted=False)
+            case TrackStep.LATE:
+                await self._catalogue.failed(recording.id, plan.reason)
+            case _:
+                await self._catalogue.joined(recording.id, plan.reason)
 
     def _target(self, recording: Recording) -> Path:
         self._work.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -240,7 +293,7 @@ class Pipeline:
             HealthFault.SHORTER_THAN_TALK: falls_short(call, recording, made.duration_seconds, siblings),
             HealthFault.PART_MISSING: part_missing(call, recording, made),
         }
-        sound = audible_faults(call, recording, made.faults)
+        sound = audible_faults(call, recording, made.faults, made.duration_seconds)
         return (*sound, *(fault for fault, is_so in of_the_call.items() if is_so))
 
     async def _attempt_failed(self, recording: Recording, reason: str) -> None:

@@ -71,17 +71,46 @@ def _talk_between(call: CallFacts, since: datetime, until: datetime) -> float:
 _NEEDS_TALK = frozenset({HealthFault.SILENT, HealthFault.OUTSIDE_SILENT, HealthFault.OURS_SILENT})
 
 
+_ONE_SIDED = frozenset({HealthFault.OUTSIDE_SILENT, HealthFault.OURS_SILENT})
+SILENT_SECONDS = 2.0  # of talk without a pause, and less: nobody need have said a word in it
+ONE_SIDED_SECONDS = (
+    5.0  # as the sound itself is judged: a shorter talk may well be one person's "wrong number"
+)
+
+
 def audible_faults(
-    call: CallFacts, recording: Recording, faults: Sequence[HealthFault]
+    call: CallFacts, recording: Recording, faults: Sequence[HealthFault], duration_seconds: float
 ) -> tuple[HealthFault, ...]:
-    """The faults of the sound that are faults: where nobody answered, silence is what there was.
+    """The faults of the sound that are faults: where nobody answered, silence is what there was; so it is while the
+    recording was paused on purpose, and in the second of a mailbox into which nobody spoke.
 
     A recording that begins with the call holds the ringing of our side (FreePBX plays it to the caller of a ring group),
     or a mailbox's announcement, and nothing from the other.
     """
     if _nobody_talked(call, recording):
         return tuple(fault for fault in faults if fault not in _NEEDS_TALK)
+    talked = _recorded_talk(call, recording, duration_seconds)
+    if talked < SILENT_SECONDS:
+        return tuple(fault for fault in faults if fault not in _NEEDS_TALK)
+    if talked < ONE_SIDED_SECONDS:
+        return tuple(fault for fault in faults if fault not in _ONE_SIDED)
     return tuple(faults)
+
+
+def _recorded_talk(call: CallFacts, recording: Recording, duration_seconds: float) -> float:
+    """Seconds of sound that somebody may have spoken in: at most its length, and of its talk what was not paused."""
+    told = told_of(call, recording)
+    end = (told.until if told else None) or call.ended_at
+    if told is None or end is None or not told.pauses:
+        return duration_seconds
+    talk = union(
+        _span(max(one.since, told.at), min(one.until or end, end), end.timestamp())
+        for leg in call.legs
+        for one in leg.intervals
+        if one.doing == "talking" and max(one.since, told.at) < min(one.until or end, end)
+    )
+    pauses = [_span(pause.at, pause.until, end.timestamp()) for pause in told.pauses]
+    return min(duration_seconds, total(without(talk, pauses)))
 
 
 def _nobody_talked(call: CallFacts, recording: Recording) -> bool:

@@ -12,7 +12,7 @@ from sqlalchemy import Label, Row, select
 
 from call_records.recordings.shapes import Hold, Recording, Redaction, Removal, SourceFile, SourceRole
 from call_records.recordings.tables import audio_objects, recordings
-from telephony.recordings import HealthFault, Layout, Measures, RecordingState
+from telephony.recordings import HealthFault, Layout, Measures, PersonShare, RecordingState
 
 _HEAVY = frozenset({"peaks_left", "peaks_right"})  # 2.4 kB a row, read only for the player
 _SEARCHED = frozenset({"direction", "parties", "outside_last10", "outside_reversed", "other_last10"})
@@ -44,7 +44,7 @@ def recording_from(row: Row[Any]) -> Recording:
         started_at=row.started_at,
         duration_seconds=row.duration_seconds,
         layout=Layout(row.layout) if row.layout else None,
-        measures=Measures(**row.measures) if row.measures else None,
+        measures=_measures(row.measures) if row.measures else None,
         faults=tuple(HealthFault(one) for one in row.faults),
         has_original=row.has_original,
         redactions=tuple(_redaction(one) for one in row.redactions),
@@ -72,6 +72,11 @@ def files_json(files: Iterable[SourceFile]) -> list[dict[str, Any]]:
 def measures_json(measures: Measures) -> dict[str, Any]:
     """As the column `measures` keeps them."""
     return asdict(measures)
+
+
+def _measures(told: dict[str, Any]) -> Measures:
+    people = tuple(PersonShare(**one) for one in told.get("people") or ())
+    return Measures(**{**told, "people": people})
 
 
 def file_from(told: dict[str, Any]) -> SourceFile:

@@ -34,6 +34,13 @@ class SourceRole(StrEnum):
     IN = "in"  # what the recorded channel's own party said (MixMonitor's r)
     OUT = "out"  # what was said to him (MixMonitor's t)
     MIX = "mix"  # both in one
+    TRACK = (
+        "track"  # what the recorded channel's own party said; the others of the call have tracks of their own
+    )
+
+
+BOTH_SIDES = frozenset({SourceRole.IN, SourceRole.OUT, SourceRole.MIX})
+"""What is written together where one channel's recording has both sides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +136,8 @@ class RecordingFilter:
     tag: str | None = None
     without_call: bool = False
     """Only those that belong to no known call."""
+    call_ids: frozenset[UUID] | None = None
+    """Only of these calls: how a page that is open asks for the rows that changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +245,8 @@ class AuditEntry:
     at: datetime
     account_id: UUID | None
     who: str
-    action: AuditAction
+    action: AuditAction | str
+    """A plain string where a later release wrote it."""
     recording_id: UUID | None
     call_id: UUID | None
     seconds: float | None
@@ -272,8 +282,16 @@ class RecordingCatalogue(Protocol):
         self, wanted: RecordingFilter, *, limit: int = 50, cursor: str | None = None
     ) -> RecordingPage: ...
     async def peaks(self, recording_id: UUID) -> Peaks | None: ...
-    async def exceptions(self, *, limit: int = 200) -> Sequence[Listed]:
-        """What somebody should look at: refused, failed, lost, without a call, unhealthy; newest first."""
+    async def exceptions(self, *, limit: int = 200, dismissed: bool = False) -> Sequence[Listed]:
+        """What somebody should look at: refused, failed, lost, without a call, unhealthy; newest first. Or what was
+        dismissed of it.
+        """
+
+    async def dismiss_exceptions(self, recording_ids: Sequence[UUID], *, by: str) -> Sequence[UUID]:
+        """They are known: not shown again until something else is wrong with them. Gives those that changed."""
+
+    async def restore_exceptions(self, recording_ids: Sequence[UUID]) -> Sequence[UUID]:
+        """They are shown again."""
 
     async def refile(self, recording_id: UUID, call_id: UUID) -> None:
         """Give it to another call. Raises PeerMistake when there is no such call."""
@@ -382,6 +400,11 @@ class Retention(Protocol):
     async def policy(self) -> RecordingPolicy: ...
     async def set_policy(self, policy: RecordingPolicy) -> None: ...
     async def rules(self) -> Sequence[RetentionRule]: ...
+    async def set_all(
+        self, policy: RecordingPolicy, rules: Sequence[RetentionRule], *, seen: str | None = None
+    ) -> None:
+        """Both in one step. Raises ChangedMeanwhile unless what holds is still what was `seen`."""
+
     async def put_rules(self, rules: Sequence[RetentionRule]) -> None:
         """Replace all rules; positions are those of the sequence. Every recording's keep_until is set anew."""
 

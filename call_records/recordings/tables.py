@@ -69,6 +69,10 @@ recordings = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("due_at", MOMENT, nullable=False, server_default=_NOW),
     Column("claimed_until", MOMENT),
+    # An exception that somebody knows of: what was wrong then (`exception_mark`), who said so and when.
+    Column("dismissed_as", Text),
+    Column("dismissed_by", Text),
+    Column("dismissed_at", MOMENT),
     UniqueConstraint("pbx", "name", name="recordings_once"),
     Index("recordings_by_call", "call_id"),
     # Everything a list is filtered by stands in the index: a million rows are walked without reading one of them.

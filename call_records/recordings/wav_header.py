@@ -76,6 +76,19 @@ def examine(path: Path) -> Examined:
     return Examined(look, reason, status.st_size, status.st_mtime_ns)
 
 
+def sound_seconds(path: Path) -> float:
+    """How long the sound in a WAV is, by what is there of it; 0 for what is none. Raises OSError."""
+    with open_for_reading(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        beginning = file.read(HEADER_BYTES)
+        sound = _find_sound(file, size) if beginning[:4] == b"RIFF" else None
+    bytes_a_second = int.from_bytes(beginning[28:32], "little")
+    if sound is None or not bytes_a_second or beginning[12:16] != b"fmt ":
+        return 0.0
+    begins, told = sound
+    return min(told or size, size - begins) / bytes_a_second
+
+
 def _look(file: BinaryIO, size: int) -> tuple[Look, str | None]:
     if size == 0:
         return Look.HEADER_ONLY, "The file is empty."

@@ -18,12 +18,13 @@ import signal
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
 from call_records.recordings import editing_audio
 from call_records.recordings.encode import encode
-from call_records.recordings.encode_shapes import Encoded, Soundless, Sources, Unreadable
+from call_records.recordings.encode_shapes import Encoded, Soundless, Sources, TrackPiece, Unreadable
 
 NICENESS = 10  # pages, calls and the database first; alone on a core it is as fast as before
 ADDRESS_SPACE = 1 << 30  # bytes; 0.4 GB are mapped by the libraries alone, a 15 minute clip needs 0.3 GB more
@@ -39,6 +40,7 @@ def _encode(order: Mapping[str, Any]) -> Answer:
         out_side=_path(order["out_side"]),
         mix=_path(order["mix"]),
         outside_first=order["outside_first"],
+        tracks=tuple(TrackPiece(**{**one, "path": Path(one["path"])}) for one in order["tracks"]),
     )
     return _told(encode(sources, Path(order["target"])))
 
@@ -88,7 +90,7 @@ def _told(made: Encoded) -> Answer:
         "peaks_right": _packed(made.peaks.right),
         "faults": [fault.value for fault in made.faults],
         "blanks": {"outside": made.blanks.outside, "ours": made.blanks.ours},
-        "measures": {name: getattr(measures, name) for name in measures.__slots__},
+        "measures": asdict(measures),
     }
 
 

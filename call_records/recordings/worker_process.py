@@ -15,6 +15,7 @@ import sys
 from base64 import b64decode
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ import structlog
 from call_records.recordings.encode_shapes import Covered, Soundless, Sources, Unreadable
 from call_records.recordings.shapes import Blanks, Peaks, Processed, Span
 from telephony.errors import NeedsPerson, OurMistake, SwitchhookError, TryLater
-from telephony.recordings import HealthFault, Layout, Measures
+from telephony.recordings import HealthFault, Layout, Measures, PersonShare
 
 log = structlog.get_logger(__name__)
 
@@ -62,12 +63,14 @@ class AudioWorker:
         """Encode and measure. Raises Unreadable for what is no sound, TryLater when there is no room or we stop,
         NeedsPerson when a file is gone, WorkerDied when the process died or hung over it."""
         files = [path for path in (sources.in_side, sources.out_side, sources.mix) if path is not None]
+        files += dict.fromkeys(piece.path for piece in sources.tracks)
         order = {
             "job": "encode",
             "in_side": _text(sources.in_side),
             "out_side": _text(sources.out_side),
             "mix": _text(sources.mix),
             "outside_first": sources.outside_first,
+            "tracks": [{**asdict(piece), "path": str(piece.path)} for piece in sources.tracks],
         }
         done = await self._carry_out(order, target, _limit(files, BYTES_A_SECOND))
         if done["difference_seconds"]:
@@ -296,6 +299,7 @@ def _processed(done: Mapping[str, Any], audio: Path) -> Processed:
             longest_silence_seconds=told["longest_silence_seconds"],
             longest_silence_at_seconds=told["longest_silence_at_seconds"],
             loudest=told["loudest"],
+            people=tuple(PersonShare(one["party"], one["talk_share"]) for one in told["people"]),
         ),
         faults=tuple(HealthFault(fault) for fault in done["faults"]),
         blanks=Blanks(outside=_spans(done["blanks"]["outside"]), ours=_spans(done["blanks"]["ours"])),

@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Self
 
 from switchhook.lab.asterisk_binary import AsteriskInstall
+from switchhook.lab.hold_music import write_hold_music
 from switchhook.lab.ports import LOCALHOST, HeldPorts, LabPorts
 from switchhook.lab.probes import ami_accepts, sip_answers_as
 from switchhook.lab.staff import STAFF
@@ -55,12 +56,14 @@ class PrivateAsterisk:
         ami_write_all: bool = False,
         tls_certificate: Path | None = None,
         additions: Mapping[str, str] | None = None,
+        companded_music: bool = False,
     ) -> None:
         """`state` is its directory, made when missing; without one a temporary directory that goes with it.
 
         `system_name` None: Uniqueids without a prefix. `recordings`: where recordings go (default: in `state`).
         `tls_certificate`: a PEM file with certificate and key; the AMI then answers over TLS on `ports.ami_tls` too.
         `ami_write_all`: give Switchhook's own AMI user the rights for transfers too.
+        `companded_music`: music as .gsm, after which Debian's 22 leaves our side out of recordings of both sides.
         `additions`: text put at the end of the office's files, by file name: more phones, queues, numbers.
         """
         self.install = install
@@ -79,6 +82,7 @@ class PrivateAsterisk:
         self._transfers = ami_write_all
         self._tls_certificate = tls_certificate
         self._additions = additions or {}
+        self._companded_music = companded_music
         self._ports: LabPorts | None = None
         self._killed_at: float | None = None
         self._process: subprocess.Popen[bytes] | None = None  # of no event loop: tests have one each
@@ -318,7 +322,10 @@ class PrivateAsterisk:
         )
 
     def _offer_music(self) -> None:
-        """Long prompts stand in for music, which Asterisk's core sounds do not bring."""
+        """Linear music; or, for what is to be shown of companded music, long prompts of Asterisk's own."""
+        if not self._companded_music:
+            write_hold_music(self.state / "music" / "chord.wav")
+            return
         sounds = self.install.data / "sounds" / "en"
         for name in ("demo-congrats.gsm", "demo-instruct.gsm", "vm-intro.gsm"):
             music = self.state / "music" / name

@@ -23,8 +23,8 @@ class CallState(StrEnum):
 class CallProgress:
     """What can be seen of a call, and waited for. `Call` adds what can be done."""
 
-    def __init__(self, owner: str) -> None:
-        """`owner` is the phone's number, for messages."""
+    def __init__(self, owner: str, sequence: int | None = None) -> None:
+        """`owner` is the phone's number, for messages; `sequence` that of its audio's first packet, if not the next."""
         self.state = CallState.DIALLING
         self.code = 0
         """The last final SIP code of the INVITE: 200 when it was answered, 486 when busy ..."""
@@ -36,7 +36,7 @@ class CallProgress:
         self.ended_by_us = False
         self.transfer_codes: list[int] = []
         """What the PBX told of our transfer: 100, 180, 200 ... in order."""
-        self.audio = Audio()
+        self.audio = Audio(sequence)
         self._owner = owner
         self._changed = asyncio.Event()
 

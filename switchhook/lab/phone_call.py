@@ -45,7 +45,7 @@ class Call(CallProgress):
 
     def __init__(self, phone: Phone, *, outgoing: bool, call_id: str, local: str, remote: str) -> None:
         """`local` and `remote` are SIP addresses with angle brackets, `local` perhaps with a display name."""
-        super().__init__(phone.number)
+        super().__init__(phone.number, phone.first_sequence())
         self.phone = phone
         self.outgoing = outgoing
         self.id = call_id

@@ -34,7 +34,8 @@ Frames = Iterator[bytes]
 class Audio(asyncio.DatagramProtocol):
     """One call's audio. Silent until told to speak; always listens."""
 
-    def __init__(self) -> None:
+    def __init__(self, sequence: int | None = None) -> None:
+        """`sequence`: of the first packet; None takes the next in the order in which phones begin."""
         self.received_packets = 0
         self.to: tuple[str, int] | None = None
         self.muted = False
@@ -44,7 +45,7 @@ class Audio(asyncio.DatagramProtocol):
         self._pressing = asyncio.Lock()
         self._arrived = asyncio.Event()
         self._wanted = 0
-        self._sequence = first_sequence()
+        self._sequence = first_sequence() if sequence is None else sequence & 0xFFFF
         self._clock = secrets.randbelow(1 << 30)
         self._source = secrets.randbits(31)
 
@@ -137,16 +138,15 @@ class Audio(asyncio.DatagramProtocol):
 def first_sequence() -> int:
     """The sequence number that a phone's audio begins with: as if all phones had counted since this process began.
 
-    Real phones begin anywhere below 65536. Asterisk 22.10.1 then leaves whoever talks after music, or after another
-    talker, out of a recording if his numbers look older than the last ones (measured: after music always above 32767,
-    never below; 16.28 does not): see docs/how-to/record-calls.md. So the lab's phones show what Switchhook does, and
-    not that fault.
+    Real phones begin anywhere below 65536, and so do these: on both sides of 32767, but each higher than those that
+    began before it. Debian's Asterisk 22 leaves whoever talks after another talker out of a recording of both sides if
+    his numbers look older (docs/how-to/record-calls.md); a test that is about that gives its phones numbers of its own.
     """
-    return int((time.monotonic() - _BEGAN) * FASTER_THAN_FRAMES) % HIGHEST_START
+    return int(FIRST_START + (time.monotonic() - _BEGAN) * FASTER_THAN_FRAMES) & 0xFFFF
 
 
 _BEGAN = time.monotonic()
-HIGHEST_START = 20_000  # a call of four minutes stays below 32768; the count begins anew every six and a half
+FIRST_START = 31_000  # the first half minute of a process is below 32768, the ten minutes after it above
 FASTER_THAN_FRAMES = 51  # a second; a phone sends 50 packets, so who begins later has the higher numbers
 
 

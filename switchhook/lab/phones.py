@@ -105,6 +105,8 @@ class Phone(asyncio.DatagramProtocol):
         self.policy: Policy = let_it_ring
         self.voice: Callable[[], Frames | None] = lambda: None
         """What is said in each call; None is silence."""
+        self.first_sequence: Callable[[], int | None] = lambda: None
+        """The RTP sequence number that the audio of each call begins with; None: in the order in which phones begin."""
         self.calls: list[Call] = []
         """The last calls of this phone, ended ones too, oldest first."""
         self._by_id: dict[str, Call] = {}

@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from telephony import facts as f
+from telephony.conversations import union
 from telephony.ids import uid_order
 from telephony.observations import Channel, SeenRecording, moment
+from telephony.recordings import is_track
 from telephony.telling.scene import Scene
 
 
@@ -19,6 +21,7 @@ def recorded_of(scene: Scene) -> tuple[f.Recorded, ...]:
 
 def _one_recorded(scene: Scene, seen: SeenRecording, channel: Channel) -> f.Recorded:
     part = scene.part_of.get(channel.uid)  # a Local half has none
+    track = is_track(seen.file)
     until = seen.until if seen.until is not None else channel.ended_at
     ends = [until] if until is not None else []
     return f.Recorded(
@@ -35,6 +38,26 @@ def _one_recorded(scene: Scene, seen: SeenRecording, channel: Channel) -> f.Reco
             for since, resumed in seen.pauses
             if since is not None
         ),
+        track=track,
+        answered_at=moment(channel.up_at) if track and channel.up_at is not None else None,
+        with_outside=_with_outside(scene, channel) if track else (),
+    )
+
+
+def _with_outside(scene: Scene, channel: Channel) -> tuple[f.TrackSpan, ...]:
+    """When another party's channel was in a conversation with the outside party: none of its own, none of internal calls."""
+    clients = {one.uid for one in scene.client.channels}
+    if scene.client.kind is not f.PartyKind.OUTSIDE or channel.uid in clients:
+        return ()
+    spans = union(
+        (one.since, one.until)
+        for one in scene.together
+        if channel.uid in one.uids and clients & one.uids and one.until > channel.counts_from
+    )
+    going = scene.call.ended_at is None and channel.ended_at is None
+    return tuple(
+        f.TrackSpan(moment(since), None if going and until >= scene.now else moment(until))
+        for since, until in spans
     )
 
 

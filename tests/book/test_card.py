@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from call_records.book.steps import steps_for
 from call_records.book.tables import clients
 from call_records.book.worker import Bookkeeper
 from call_records.database import RecordsStore
-from telephony.contacts import ClientKind, MatchRule
+from telephony.contacts import ClientKind, LeadState, MatchRule
 from telephony.facts import CallFacts
 from telephony.staff import PopPreference, Role
 from tests.call_facts_builder import change
@@ -78,7 +78,7 @@ class Desk:
 async def desk(records: RecordsStore) -> AsyncIterator[Desk]:
     """The pages over a real store; Anna is signed in at extension 101."""
     anna = await hire(records, "anna", Role.MANAGER, "101")
-    await records.accounts.update(replace(anna, pop=PopPreference.ON_RING))
+    await records.accounts.set_pop(anna.id, PopPreference.ON_RING)
     live = FakeLive()
     store = cast(FakeRecords, records)
     async with (
@@ -119,17 +119,20 @@ async def test_an_unknown_number_becomes_a_contact_on_the_card(desk: Desk) -> No
     assert "Boris Oak" in again["detail"]
 
 
-async def test_a_lead_of_the_rules_is_named_in_place(desk: Desk) -> None:
-    """The rules made a lead that is called by its number: the name typed on the card is the lead's, and no second entry."""
+async def test_saving_a_lead_as_a_contact_makes_a_contact(desk: Desk) -> None:
+    """The rules made a lead that is called by its number: "Save as contact" on the card converts it, as it says."""
     lead = await desk.add(CLIENT, CLIENT, kind=ClientKind.LEAD, source="call")
     call = await desk.rings()
     assert ((await desk.who(call))["save"], (await desk.who(call))["client"]["kind"]) == (True, "Lead")
     told = await desk.ask("POST", f"/api/v1/calls/{call.id}/contact", name="Boris Oak", company="")
-    assert (told["who"]["client"]["id"], told["who"]["client"]["name"], told["who"]["save"]) == (
-        str(lead),
-        "Boris Oak",
-        False,
-    )
+    assert (told["who"]["client"]["name"], told["who"]["save"]) == ("Boris Oak", False)
+    became = await desk.records.book.one(UUID(told["who"]["client"]["id"]))
+    assert became is not None
+    assert became.id != lead
+    assert (became.kind, became.name) == (ClientKind.CONTACT, "Boris Oak")
+    before = await desk.records.book.one(lead)
+    assert before is not None
+    assert before.state is LeadState.CONVERTED
 
 
 async def test_two_contacts_until_she_chooses(desk: Desk) -> None:

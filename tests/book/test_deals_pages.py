@@ -197,6 +197,12 @@ async def test_one_deal_and_what_is_next(records: RecordsStore) -> None:
         assert (task.owner_id, task.due_at) == (account.person_id, datetime(2030, 1, 2, 10, 30, tzinfo=UTC))
         assert await anna.send(f"{path}/tasks", text="", due="") == 400
         assert await anna.send(f"{path}/tasks", text="x", due="soon") == 400
+        assert await anna.send(f"/tasks/{task.id}", text="Measure it") == 303  # what is not sent stays
+        alone = await records.tasks.one(task.id)
+        assert alone is not None
+        assert (alone.text, alone.owner_id, alone.due_at) == ("Measure it", task.owner_id, task.due_at)
+        stale = {"text": "Measure late", "seen": task.edit_version}
+        assert await anna.send(f"/tasks/{task.id}", **stale) == 409  # somebody changed it since
         assert await anna.send(f"/tasks/{task.id}", text="Measure twice", due="2030-01-03", owner="") == 303
         changed = await records.tasks.one(task.id)
         assert changed is not None

@@ -105,3 +105,22 @@ async def test_what_no_task_can_be(records: RecordsStore) -> None:
     with pytest.raises(PeerMistake, match="no such task"):
         await records.tasks.done(uuid4(), done=True, by=by)
     assert await records.tasks.one(uuid4()) is None
+
+
+async def test_an_unowned_task_on_my_deal_is_mine(records: RecordsStore) -> None:
+    """Nobody was named for it, and the deal is Anna's: it stands in her day. Boris's and nobody's deals do not."""
+    anna, boris = await person(records, "Anna"), await person(records, "Boris")
+    by = await account(records, "chief")
+    hers = await deal(records, "Fence", owner_id=anna)
+    his = await deal(records, "Roof", owner_id=boris)
+    nobodys = await deal(records, "Well")
+    for text, of, owner in (
+        ("hers", hers.id, None), ("his", his.id, None), ("nobody's", nobodys.id, None), ("given away", hers.id, boris),
+        ("own", None, anna),
+    ):  # fmt: skip
+        await records.tasks.add(NewTask(text, deal_id=of, owner_id=owner), by=by)
+    assert sorted(one.text for one in await records.tasks.open_of(anna)) == ["hers", "own"]
+    assert sorted(one.text for one in await records.tasks.open_of(boris)) == ["given away", "his"]
+    done = next(one for one in await records.tasks.open_of(anna) if one.text == "hers")
+    await records.tasks.done(done.id, done=True, by=by)
+    assert [one.text for one in await records.tasks.open_of(anna)] == ["own"]

@@ -7,6 +7,7 @@ talked with whom, taken from the phones.
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -171,6 +172,8 @@ class Scene:
     phones: tuple[int, ...] = (1, 2)
     policy: tuple[tuple[str, str], ...] = ()
     """(key, value) of the family switchhook-record; TTT in a key is the team."""
+    starts: tuple[int, ...] = ()
+    """The RTP sequence number with which each phone's audio begins, the phones in order; none: each above the last."""
 
 
 async def prove_all(
@@ -181,14 +184,22 @@ async def prove_all(
     database: Sequence[str] = (),
     *,
     at_once: int = AT_ONCE,
+    customer_starts: Sequence[int] = (),
+    companded_music: bool = False,
 ) -> dict[str, Proof]:
-    """Play all, a few at a time, and read what was recorded."""
+    """Play all, a few at a time, and read what was recorded. `customer_starts`: as `Scene.starts`, customers in turn."""
     teams = range(FIRST_TEAM, FIRST_TEAM + len(scenes))
     added = additions(teams)
     added["extensions.conf"] += extra_dialplan
     async with AsyncExitStack() as room:
         asterisk = await room.enter_async_context(
-            PrivateAsterisk(install, recordings=recordings, additions=added, ami_write_all=True)
+            PrivateAsterisk(
+                install,
+                recordings=recordings,
+                additions=added,
+                ami_write_all=True,
+                companded_music=companded_music,
+            )
         )
         for entry in database:
             await asterisk.cli(f"database put {entry}")
@@ -197,6 +208,8 @@ async def prove_all(
                 await asterisk.cli(f"database put switchhook-record {key.replace('TTT', str(team))} {value}")
         outside = Outside(asterisk)
         outside.carrier.voice = lambda: None
+        if customer_starts:
+            outside.carrier.first_sequence = partial(next, itertools.cycle(customer_starts))
         await room.enter_async_context(outside.carrier)
         watch = Watch.recommended(asterisk)
         running = [asyncio.create_task(work.run()) for work in (watch, outside)]
@@ -227,6 +240,8 @@ async def prove_all(
 async def _play(stage: ToneStage, scene: Scene, limit: asyncio.Semaphore) -> Proof:
     proof = Proof(scene.name)
     async with limit:
+        for number, start in zip(scene.phones, scene.starts, strict=False):
+            stage.phone(number).first_sequence = partial(int, start)
         try:
             async with asyncio.timeout(PLAY_SECONDS):
                 proof.talks = await scene.play(stage)
@@ -264,19 +279,22 @@ def proven(
     judge: Callable[[Proof], None],
     extra_dialplan: str = "",
     database: Sequence[str] = (),
+    *,
+    customer_starts: Sequence[int] = (),
 ) -> dict[str, Proof]:
     """Play all; play the few that went wrong again, fewer at a time.
 
     A phone of the lab that is late with a packet because two cores are busy is missing in the recording; what is wrong
     twice is wrong.
     """
-    proofs = asyncio.run(prove_all(install, scenes, recordings, extra_dialplan, database))
+    play = partial(prove_all, install, customer_starts=customer_starts)
+    proofs = asyncio.run(play(scenes, recordings, extra_dialplan, database))
     for most, at_once in ENCORES:
         wrong = [scene for scene in scenes if _is_wrong(proofs[scene.name], judge)]
         if not wrong or len(wrong) > most:
             break
         again = recordings / f"encore-{at_once}"
-        proofs |= asyncio.run(prove_all(install, wrong, again, extra_dialplan, database, at_once=at_once))
+        proofs |= asyncio.run(play(wrong, again, extra_dialplan, database, at_once=at_once))
     return proofs
 
 

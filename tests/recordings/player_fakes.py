@@ -125,6 +125,7 @@ class FakeCatalogue:
     def __init__(self, calls: Mapping[UUID, CallFacts]) -> None:
         self._calls = calls
         self.kept: dict[UUID, Recording] = {}
+        self.dismissed: set[UUID] = set()
         self.peaks_of: dict[UUID, Peaks] = {}
         self.lists_asked = 0
 
@@ -152,8 +153,18 @@ class FakeCatalogue:
     async def peaks(self, recording_id: UUID) -> Peaks | None:
         return self.peaks_of.get(recording_id)
 
-    async def exceptions(self, *, limit: int = 200) -> Sequence[Listed]:
-        return []
+    async def exceptions(self, *, limit: int = 200, dismissed: bool = False) -> Sequence[Listed]:
+        found = [one for one in self.kept.values() if one.faults and (one.id in self.dismissed) is dismissed]
+        return [Listed(one, self._calls.get(one.call_id) if one.call_id else None) for one in found][:limit]
+
+    async def dismiss_exceptions(self, recording_ids: Sequence[UUID], *, by: str) -> Sequence[UUID]:
+        del by
+        self.dismissed |= set(recording_ids)
+        return list(recording_ids)
+
+    async def restore_exceptions(self, recording_ids: Sequence[UUID]) -> Sequence[UUID]:
+        self.dismissed -= set(recording_ids)
+        return list(recording_ids)
 
     async def refile(self, recording_id: UUID, call_id: UUID) -> None:
         self.kept[recording_id] = replace(self.kept[recording_id], call_id=call_id)
@@ -304,9 +315,13 @@ class FakeAudit:
     def __init__(self) -> None:
         self.lines: list[AuditEntry] = []
 
-    def told(self) -> list[AuditAction]:
-        """What was written down, in order."""
-        return [line.action for line in self.lines]
+    def told(self) -> list[AuditAction | str]:
+        """What was written down about recordings, in order; who signed in besides is left out."""
+        return [
+            line.action
+            for line in self.lines
+            if line.action not in (AuditAction.SIGNED_IN, AuditAction.SIGNED_OUT)
+        ]
 
     async def write(
         self,
@@ -372,6 +387,12 @@ class FakeRetention:
 
     async def rules(self) -> Sequence[RetentionRule]:
         return []
+
+    async def set_all(
+        self, policy: RecordingPolicy, rules: Sequence[RetentionRule], *, seen: str | None = None
+    ) -> None:
+        del rules, seen
+        self.chosen = policy
 
     async def put_rules(self, rules: Sequence[RetentionRule]) -> None:
         raise PeerMistake("This office has no rules.")

@@ -156,6 +156,26 @@ async def test_another_recording_of_the_same_name_stands_beside_it(records: Reco
     assert first not in looked_at
 
 
+async def test_a_dismissed_exception_comes_back_only_with_another_fault(records: RecordsStore) -> None:
+    """Known, hide: it is among the hidden ones; shown again by hand, or when something else is wrong with it."""
+    await ready(records, call(), UNIQUEID)
+    other = (await records.catalogue.arrived(arrival(UNIQUEID, content="other"))).recording_id
+    await records.catalogue.processed(other, outcome(), MONDAY, None)
+
+    async def shown(*, dismissed: bool = False) -> list[UUID]:
+        return [one.recording.id for one in await records.recordings.exceptions(dismissed=dismissed)]
+
+    assert (await shown(), await shown(dismissed=True)) == ([other], [])
+    assert await records.recordings.dismiss_exceptions([other, uuid4()], by="Jan") == [other]
+    assert (await shown(), await shown(dismissed=True)) == ([], [other])
+    await records.recordings.restore_exceptions([other])
+    assert await shown() == [other]
+    await records.recordings.dismiss_exceptions([other], by="Jan")
+    async with records.engine.begin() as connection:
+        await connection.execute(text("UPDATE recordings SET faults = '{clipped}' WHERE reason IS NOT NULL"))
+    assert (await shown(), await shown(dismissed=True)) == ([other], [])
+
+
 async def test_a_removed_recording_does_not_come_back(records: RecordsStore) -> None:
     """Its file still lies at the PBX and is found again."""
     facts = call()

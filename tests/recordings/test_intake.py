@@ -15,7 +15,7 @@ from sqlalchemy import text
 from call_records.database import RecordsStore
 from call_records.recordings.intake import Intake, SpoolPlace
 from call_records.recordings.settings import AudioSettings
-from call_records.recordings.shapes import Recording, RecordingFilter, SourceRole
+from call_records.recordings.shapes import BOTH_SIDES, Recording, RecordingFilter, SourceRole
 from telephony.errors import TryLater
 from telephony.facts import CallFacts, PartyKind, Recorded
 from telephony.recordings import HealthFault, RecordingPolicy, RecordingState
@@ -95,7 +95,7 @@ async def test_a_finished_recording_of_an_ended_call(office: Office) -> None:
     await office.after(0.6)
     one = await office.only()
     assert (one.state, one.call_id) == (RecordingState.ARRIVED, facts.id)
-    assert {file.role for file in one.files} == set(SourceRole)
+    assert {file.role for file in one.files} == BOTH_SIDES
     assert all(file.path.is_file() for file in one.files)
     assert office.intake.counts().arrived == 1
 
@@ -279,6 +279,34 @@ async def test_a_recording_of_no_known_call(office: Office) -> None:
     assert (await office.only()).call_id == facts.id
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "in-74951000019-79161110001-20261129-202600-1795311120.5",
+        "rg-600-79161110001-20261129-202600-1795311120.5",
+        "q-400-79161110001-20261129-202600-1795311120.5",
+    ],
+)
+async def test_freepbx_own_recording_arrives(office: Office, name: str) -> None:
+    """Told by its path in the folder of the day, and found there: one recording, of its call, with what FreePBX calls it."""
+    told = f"/var/spool/asterisk/monitor/2026/11/29/{name}.wav"
+    facts = await office.ended_call(recordings=(told,))
+    leave(office.spool / "2026" / "11" / "29", name)
+    await office.after(16)
+    one = await office.only()
+    assert (one.state, one.call_id, one.name) == (RecordingState.ARRIVED, facts.id, name)
+
+
+@pytest.mark.parametrize("kind", ["in-74951000019-79161110001", "internal-102-101", "out-89161234567-101"])
+async def test_freepbx_own_recording_that_nobody_announced_arrives(office: Office, kind: str) -> None:
+    """Without the event that names it, too: the Uniqueid at its end finds the call."""
+    facts = await office.ended_call(recordings=())
+    leave(office.spool / "2026" / "11" / "29", f"{kind}-20261129-202600-{UNIQUEID}")
+    await office.after(16)
+    one = await office.only()
+    assert (one.state, one.call_id) == (RecordingState.ARRIVED, facts.id)
+
+
 async def test_expected_but_it_never_came(office: Office) -> None:
     """On the page of exceptions within five minutes; and taken all the same when it comes after an hour."""
     facts = await office.ended_call()
@@ -304,7 +332,7 @@ async def test_one_side_comes_later(office: Office) -> None:
     assert (await office.only()).state is RecordingState.EXPECTED
     out.write_bytes(content)
     await office.after(3)
-    assert {file.role for file in (await office.only()).files} == set(SourceRole)
+    assert {file.role for file in (await office.only()).files} == BOTH_SIDES
 
 
 async def test_one_side_never_comes(office: Office) -> None:
@@ -322,7 +350,7 @@ async def test_one_side_never_comes(office: Office) -> None:
     await office.after(3)
     again = await office.only()
     assert again.id == one.id
-    assert {file.role for file in again.files} == set(SourceRole)
+    assert {file.role for file in again.files} == BOTH_SIDES
 
 
 async def test_links_are_never_followed(office: Office, tmp_path: Path) -> None:

@@ -186,3 +186,23 @@ def test_a_file_that_changes_after_it_was_settled(tmp_path: Path, monkeypatch: p
     assert len(clocked.watch.look()) == 1
     path.unlink()
     assert clocked.watch.resting() == []
+
+
+@pytest.mark.parametrize(
+    ("call", "state"),
+    [
+        (CallIs.LIVE, None),
+        (CallIs.ANSWERED, RecordingState.JOINED),
+        (CallIs.UNANSWERED, RecordingState.JOINED),
+    ],
+)
+def test_a_track_of_a_phone_that_only_rang_is_nobodys_concern(
+    call: CallIs, state: RecordingState | None
+) -> None:
+    """A group of six leaves five of them in every answered call: neither lost nor empty in the lists."""
+    header_only = [Piece(SourceRole.TRACK, Look.HEADER_ONLY, "why")]
+    assert fate_of(header_only, call, 90).state is state
+    assert (
+        fate_of([Piece(SourceRole.TRACK, Look.SOUND, None)], CallIs.ANSWERED, 3).state
+        is RecordingState.ARRIVED
+    )

@@ -10,9 +10,10 @@ import pytest
 
 from call_records.recordings.shapes import PEAKS, Comment, Peaks, Redaction, Removal
 from telephony.facts import CallFacts, Direction, PartyKind, Recorded, RecordingPause
-from telephony.recordings import HealthFault, Layout, RecordingState
+from telephony.recordings import HealthFault, Layout, PersonShare, RecordingState
 from telephony.staff import Directory, Person
 from tests.recordings.player_fakes import NOON, recording, talk
+from tests.recordings.recording_builder import MEASURED
 from tests.web import office
 from web.picture import draw, span_seconds
 from web.player import Material, Player, own_axis, show_player, tell_state
@@ -230,6 +231,24 @@ def test_an_internal_call_has_the_one_who_called_above() -> None:
     (strip,) = player_of(call, started_at=office.s(5), duration_seconds=55.0).strips
     assert strip.outside.name == "Anna"
     assert [who.first for who in strip.ours] == ["Warehouse"]
+
+
+def test_everybodys_share_of_the_talk_is_shown() -> None:
+    """Recorded by tracks: the client, Anna, the warehouse, and somebody outside whose number is nobody's business."""
+    people = (PersonShare("101", 0.304), PersonShare("555", 0.12), PersonShare("", 0.05))
+    (strip,) = player_of(
+        told_call(), measures=replace(MEASURED, outside_talk_share=0.41, people=people)
+    ).strips
+    assert [(one.who.first, one.percent) for one in strip.shares] == [
+        ("Garden", 41),
+        ("Anna", 30),
+        ("Warehouse", 12),
+        ("Somebody outside", 5),
+    ]
+    (strip,) = player_of(
+        told_call(), measures=MEASURED
+    ).strips  # both sides on one channel: ours are not told apart
+    assert strip.shares == ()
 
 
 def test_a_mono_recording_names_nobodys_side() -> None:

@@ -22,7 +22,7 @@ from call_records.database import RecordsStore
 from call_records.recordings.arrivals import UploadDesk
 from call_records.recordings.intake import Intake, SpoolPlace
 from call_records.recordings.settings import AudioSettings
-from call_records.recordings.shapes import RecordingFilter, SourceRole
+from call_records.recordings.shapes import BOTH_SIDES, RecordingFilter
 from telephony.recordings import RecordingState
 from tests.call_facts_builder import MONDAY
 from tests.recordings.recording_builder import outcome
@@ -492,6 +492,9 @@ async def test_files_are_removed_only_when_told_and_only_when_stored(
     ("settings", "told"),
     [
         ({"URL": "http://switchhook.example"}, "must begin with https"),
+        ({"URL": "http://127.0.0.1.switchhook.example"}, "must begin with https"),
+        ({"URL": "http://localhost.switchhook.example/x"}, "must begin with https"),
+        ({"URL": "http://127.0.0.1:80@switchhook.example"}, "no user"),
         ({"SPOOL": "/nowhere"}, "no directory"),
         ({"DAYS": "soon"}, "no whole number"),
         ({"COLOUR": "blue"}, "no setting"),
@@ -529,4 +532,4 @@ async def test_uploads_become_a_recording_with_both_sides(
         now[0] += 20
     (one,) = (await records.catalogue.page(RecordingFilter())).listed
     assert (one.recording.pbx, one.recording.state) == ("branch", RecordingState.ARRIVED)
-    assert {file.role for file in one.recording.files} == set(SourceRole)
+    assert {file.role for file in one.recording.files} == BOTH_SIDES

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher
 
-from call_records.book.shapes import CallPlace
+from call_records.book.shapes import CallPlace, ClientPage
 from call_records.shapes import (
     Account,
     ApiToken,
@@ -24,14 +24,15 @@ from call_records.shapes import (
     Note,
     Session,
     StaffMember,
+    TryLimit,
 )
 from telephony.contacts import Match
 from telephony.endpoint_directory import EndpointSource, KnownEndpoint
-from telephony.errors import PeerMistake
+from telephony.errors import ChangedMeanwhile, PeerMistake
 from telephony.facts import CallFacts
 from telephony.ports import LinkState
 from telephony.presence import Phone
-from telephony.staff import Directory, Person, PopPreference, RingAlert, Role
+from telephony.staff import Directory, Person, PopPreference, RingAlert, Role, TokenScope
 from tests.book.deal_fakes import FakeDeals, FakePipelines, FakeTasks
 from tests.book.fakes import FakeMissed
 from tests.recordings.player_fakes import (
@@ -76,6 +77,9 @@ class FakeCalls:
         found = {one: self.kept.get(self.merged.get(one, one)) for one in ids}
         return {one: facts for one, facts in found.items() if facts is not None}
 
+    async def queues(self) -> list[str]:
+        return sorted({facts.queue.name for facts in self.kept.values() if facts.queue})
+
     async def last_with(self, number: str, *, before: datetime) -> CallFacts | None:
         found = [
             facts
@@ -95,6 +99,8 @@ def _matches(facts: CallFacts, wanted: CallFilter) -> bool:
         and (wanted.party is None or any(leg.party == wanted.party for leg in facts.legs))
         and (not digits or (facts.caller.number or "").endswith(digits[-10:]))
         and (wanted.since is None or facts.started_at >= wanted.since)
+        and (wanted.queue is None or (facts.queue is not None and facts.queue.name == wanted.queue))
+        and (wanted.ids is None or facts.id in wanted.ids)
         and (wanted.until is None or facts.started_at < wanted.until)
     )
 
@@ -117,6 +123,7 @@ class FakeAccounts:
         password_hash: str,
         extensions: Sequence[str],
         pop: PopPreference,
+        password_temporary: bool = False,
     ) -> Account:
         if await self.by_login(login):
             raise PeerMistake(f"The sign-in name {login} is taken.")
@@ -130,6 +137,7 @@ class FakeAccounts:
             password_hash,
             active=True,
             created_at=datetime.now(UTC),
+            password_temporary=password_temporary,
         )
         self.kept[account.id] = account
         return account
@@ -152,8 +160,38 @@ class FakeAccounts:
         return list(self.kept.values())
 
     async def update(self, account: Account) -> Account:
-        self.kept[account.id] = account
-        return account
+        before = self.kept[account.id]
+        kept = replace(
+            account,
+            pop=before.pop,
+            alerts=before.alerts,
+            password_hash=before.password_hash,
+            version=account.version + 1,
+        )
+        if before.version != account.version:
+            raise ChangedMeanwhile
+        self.kept[account.id] = kept
+        return kept
+
+    async def set_pop(self, account_id: UUID, pop: PopPreference) -> Account:
+        self.kept[account_id] = replace(self.kept[account_id], pop=pop)
+        return self.kept[account_id]
+
+    async def set_password(
+        self, account_id: UUID, password_hash: str, *, instead_of: str | None, temporary: bool = False
+    ) -> Account:
+        if instead_of not in (None, self.kept[account_id].password_hash):
+            raise ChangedMeanwhile
+        self.kept[account_id] = replace(
+            self.kept[account_id], password_hash=password_hash, password_temporary=temporary
+        )
+        return self.kept[account_id]
+
+    async def reset_password(
+        self, account_id: UUID, password_hash: str, *, temporary: bool, keep_session: UUID | None = None
+    ) -> Account:
+        del keep_session
+        return await self.set_password(account_id, password_hash, instead_of=None, temporary=temporary)
 
     async def set_alerts(self, account_id: UUID, alerts: Collection[RingAlert]) -> None:
         self.kept[account_id] = replace(self.kept[account_id], alerts=frozenset(alerts))
@@ -167,8 +205,15 @@ class FakeSessions:
         self.kept: dict[bytes, Session] = {}
 
     async def open(
-        self, *, account_id: UUID, token_hash: bytes, expires_at: datetime, browser: str
+        self,
+        *,
+        account_id: UUID,
+        token_hash: bytes,
+        expires_at: datetime,
+        browser: str,
+        password_hash: str | None = None,
     ) -> Session:
+        del password_hash
         now = datetime.now(UTC)
         self.kept[token_hash] = Session(uuid4(), account_id, now, now, expires_at, browser)
         return self.kept[token_hash]
@@ -195,8 +240,20 @@ class FakeTokens:
         self._accounts = accounts
         self.kept: dict[bytes, ApiToken] = {}
 
-    async def create(self, *, account_id: UUID, name: str, token_hash: bytes) -> ApiToken:
-        self.kept[token_hash] = ApiToken(uuid4(), account_id, name, datetime.now(UTC), None)
+    async def create(
+        self,
+        *,
+        account_id: UUID,
+        name: str,
+        token_hash: bytes,
+        scopes: frozenset[TokenScope] = frozenset(TokenScope),
+        expires_at: datetime | None = None,
+        password_hash: str | None = None,
+    ) -> ApiToken:
+        del password_hash
+        self.kept[token_hash] = ApiToken(
+            uuid4(), account_id, name, datetime.now(UTC), None, scopes, expires_at
+        )
         return self.kept[token_hash]
 
     async def find(self, token_hash: bytes) -> tuple[ApiToken, Account] | None:
@@ -208,6 +265,34 @@ class FakeTokens:
 
     async def revoke(self, token_id: UUID, *, account_id: UUID) -> None:
         self.kept = {h: t for h, t in self.kept.items() if t.id != token_id or t.account_id != account_id}
+
+    async def revoke_all(self, account_id: UUID) -> int:
+        before = len(self.kept)
+        self.kept = {h: t for h, t in self.kept.items() if t.account_id != account_id}
+        return before - len(self.kept)
+
+
+class FakeTries:
+    """Tries at signing in; none of them grows old."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, str] = {}
+        self._number = 0
+
+    async def take(self, limits: Sequence[TryLimit]) -> Sequence[int] | None:
+        buckets = list(self.kept.values())
+        if any(buckets.count(one.bucket) >= one.most for one in limits):
+            return None
+        taken = []
+        for one in limits:
+            self._number += 1
+            self.kept[self._number] = one.bucket
+            taken.append(self._number)
+        return taken
+
+    async def give_back(self, tries: Sequence[int]) -> None:
+        for one in tries:
+            self.kept.pop(one, None)
 
 
 class FakeNotes:
@@ -262,7 +347,8 @@ class FakeStaff:
             for one in (await self.directory()).people
         ]
 
-    async def put_member(self, member: StaffMember) -> StaffMember:
+    async def put_member(self, member: StaffMember, *, seen: str | None = None) -> StaffMember:
+        del seen
         self.people.append(Person(member.name, frozenset(member.extensions), member.team))
         return member
 
@@ -370,6 +456,9 @@ class FakeBook:
     async def one(self, client_id: UUID) -> None:
         del client_id
 
+    async def page(self, *_asked: Any, **_more: Any) -> ClientPage:
+        return ClientPage((), None)
+
     async def several(self, ids: Sequence[UUID]) -> Mapping[UUID, Any]:
         del ids
         return {}
@@ -393,6 +482,7 @@ class FakeRecords:
         self.accounts = FakeAccounts()
         self.sessions = FakeSessions(self.accounts)
         self.tokens = FakeTokens(self.accounts)
+        self.sign_in_tries = FakeTries()
         self.notes = FakeNotes(self.accounts)
         self.staff = FakeStaff(self.accounts)
         self.endpoints = FakeEndpoints()

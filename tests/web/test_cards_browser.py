@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -131,7 +130,7 @@ async def alerts(office: Office, *wanted: RingAlert) -> None:
     """What the manager has chosen in My settings."""
     account = await office.records.accounts.by_login("manager")
     assert account
-    await office.records.accounts.update(replace(account, alerts=frozenset(wanted)))
+    await office.records.accounts.set_alerts(account.id, wanted)
 
 
 async def counted(pages: list[Page], what: str) -> int:

@@ -19,6 +19,7 @@ from call_records.recordings.shapes import Comment, Recording, ShareLink
 from telephony.errors import NeedsPerson, PeerMistake, TryLater
 from telephony.facts import CallFacts, iso
 from telephony.recordings import AuditAction, RecordingRight
+from telephony.staff import TokenScope
 from web.access import ANYONE_SIGNED_IN, NotAllowed, Viewer, guard, new_token
 from web.hearing import Heard, heard, may_hear, note_use
 from web.listening import listening_of, take_reason
@@ -29,7 +30,9 @@ from web.visibility import show
 from web.wording import _
 
 router = APIRouter(prefix="/api/v1", tags=["recordings"])
-Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, programs=True))]
+Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, scope=TokenScope.READ_RECORDINGS))]
+Writing = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, scope=TokenScope.WRITE_RECORDINGS))]
+Steering = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, scope=TokenScope.WRITE_CALLS))]
 
 COMMENT_MOST = 2000  # characters; a paragraph, longer thoughts are a note on the call
 SPAN_LEAST = 0.2  # s; shorter is a slip of the mouse
@@ -96,9 +99,16 @@ def told_recording(recording: Recording) -> dict[str, Any]:
         "started_at": iso(recording.started_at) if recording.started_at else None,
         "duration_seconds": recording.duration_seconds,
         "layout": recording.layout.value if recording.layout else None,
+        "people": _people(recording),
         "faults": [fault.value for fault in recording.faults],
         "audio": f"/api/v1/recordings/{recording.id}/audio" if playable(recording) else None,
     }
+
+
+def _people(recording: Recording) -> list[dict[str, Any]]:
+    """How much each of ours talked, where everybody has a track of their own."""
+    people = recording.measures.people if recording.measures else ()
+    return [{"party": one.party or None, "talk_share": round(one.talk_share, 3)} for one in people]
 
 
 async def recording_list(site: Site, viewer: Viewer, facts: CallFacts) -> list[dict[str, Any]]:
@@ -180,7 +190,7 @@ async def comments(request: Request, recording_id: UUID, viewer: Asking) -> JSON
 
 
 @router.post("/recordings/{recording_id}/comments", summary="Say something about a moment", status_code=201)
-async def comment(request: Request, recording_id: UUID, new: NewComment, viewer: Asking) -> JSONResponse:
+async def comment(request: Request, recording_id: UUID, new: NewComment, viewer: Writing) -> JSONResponse:
     """Everybody who may hear the recording may read it."""
     site = site_of(request)
     found = await _ready(site, request, viewer, recording_id)
@@ -199,7 +209,7 @@ async def comment(request: Request, recording_id: UUID, new: NewComment, viewer:
 
 @router.put("/recordings/{recording_id}/comments/{comment_id}", summary="Change what I said")
 async def change_comment(
-    request: Request, recording_id: UUID, comment_id: UUID, new: CommentText, viewer: Asking
+    request: Request, recording_id: UUID, comment_id: UUID, new: CommentText, viewer: Writing
 ) -> JSONResponse:
     """Only its author can; an empty text removes it."""
     site = site_of(request)
@@ -242,7 +252,7 @@ async def links(request: Request, recording_id: UUID, viewer: Asking) -> JSONRes
 
 
 @router.post("/recordings/{recording_id}/links", summary="Share a recording or a part of it", status_code=201)
-async def share(request: Request, recording_id: UUID, new: NewLink, viewer: Asking) -> JSONResponse:
+async def share(request: Request, recording_id: UUID, new: NewLink, viewer: Writing) -> JSONResponse:
     """An address that whoever has it can listen at until it expires. It is told once: only its hash is kept."""
     site = site_of(request)
     found = await _ready(site, request, viewer, recording_id, RecordingRight.SHARE)
@@ -288,7 +298,7 @@ def _too_long() -> TryLater:
 
 
 @router.delete("/recordings/{recording_id}/links/{link_id}", summary="End a link", status_code=204)
-async def revoke(request: Request, recording_id: UUID, link_id: UUID, viewer: Asking) -> Response:
+async def revoke(request: Request, recording_id: UUID, link_id: UUID, viewer: Writing) -> Response:
     """From now on it leads nowhere."""
     site = site_of(request)
     found = await heard(site, request, viewer, recording_id, RecordingRight.SHARE)
@@ -304,7 +314,7 @@ async def revoke(request: Request, recording_id: UUID, link_id: UUID, viewer: As
 
 
 @router.post("/recordings/{recording_id}/redactions", summary="Cover a part with a tone", status_code=201)
-async def redact(request: Request, recording_id: UUID, new: NewRedaction, viewer: Asking) -> JSONResponse:
+async def redact(request: Request, recording_id: UUID, new: NewRedaction, viewer: Writing) -> JSONResponse:
     """Both sides, for good: the policy says whether the original is kept for those with the right or destroyed.
 
     Where it is destroyed, `typed` has to be the client's name as the call's page shows it.
@@ -316,7 +326,7 @@ async def redact(request: Request, recording_id: UUID, new: NewRedaction, viewer
         raise PeerMistake(_("Say from when to when."))
     destroys = (await site.records.retention.policy()).destroy_redacted_original
     if destroys:
-        _require_typed(site, viewer, found, new.typed)
+        await _require_typed(site, viewer, found, new.typed)
     details = {"from": since, "to": until, "original": "destroyed" if destroys else "kept"}
     await note_use(site, request, viewer, AuditAction.REDACTED, found.recording, details=details)
     try:
@@ -327,9 +337,9 @@ async def redact(request: Request, recording_id: UUID, new: NewRedaction, viewer
     return JSONResponse({"from_seconds": since, "to_seconds": until, "original": details["original"]}, 201)
 
 
-def _require_typed(site: Site, viewer: Viewer, found: Heard, typed: str) -> None:
+async def _require_typed(site: Site, viewer: Viewer, found: Heard, typed: str) -> None:
     seen = show(found.call, viewer.view) if found.call else None
-    thing = name_of_thing(site, viewer, seen, [found.recording])
+    thing = await name_of_thing(site, viewer, seen, [found.recording])
     if " ".join(typed.split()).casefold() != " ".join(thing.split()).casefold():
         raise PeerMistake(
             _("The original is destroyed for good, so “{thing}” has to be typed first.").format(thing=thing)
@@ -340,13 +350,13 @@ def _require_typed(site: Site, viewer: Viewer, found: Heard, typed: str) -> None
 
 
 @router.post("/calls/{call_id}/recording/pause", summary="Stop recording for a moment", status_code=204)
-async def pause(request: Request, call_id: UUID, viewer: Asking) -> Response:
+async def pause(request: Request, call_id: UUID, viewer: Steering) -> Response:
     """For card data: exact silence in the recording until it goes on. For those in the call, and supervisors."""
     return await _steer(request, call_id, viewer, AuditAction.PAUSED)
 
 
 @router.post("/calls/{call_id}/recording/resume", summary="Go on recording", status_code=204)
-async def resume(request: Request, call_id: UUID, viewer: Asking) -> Response:
+async def resume(request: Request, call_id: UUID, viewer: Steering) -> Response:
     """The end of a pause."""
     return await _steer(request, call_id, viewer, AuditAction.RESUMED)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID
@@ -15,11 +16,13 @@ from fastapi.responses import RedirectResponse, Response
 from call_records.shapes import CallFilter
 from telephony.errors import TryLater
 from telephony.facts import CallFacts, Direction, Disposition, PartyKind
-from web.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
+from web.access import ANYONE_SIGNED_IN, SUPERVISORS, NotFound, Viewer, guard
 from web.caller_words import client_name, told_identity
 from web.callers import Identity, identify, number_of
 from web.clients_of_calls import ASK_SECONDS, names_for
+from web.date_ranges import PARAMETERS, PERIOD_WORDS, DateRange, read_date_range
 from web.hearing import may_hold, may_know_of
+from web.number_search import NO_NUMBER, WHOLE_ONLY, number_to_search
 from web.pages import Site, site_of
 from web.pages.recordings_player import may_pause, playable_of_calls, player_of_call
 from web.pages.review import reviewable
@@ -33,7 +36,9 @@ from web.wording import Named, Names, _
 
 router = APIRouter(include_in_schema=False)
 
-FILTERS = frozenset({"direction", "outcome", "person", "date", "q"})
+FILTERS = frozenset({"direction", "outcome", "person", "queue", "q"}) | PARAMETERS
+IDS_LENGTH = 37 * 50  # characters: as many ids as a page has rows
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
 PAGE = 50  # rows; two screens, a quarter of a second on a slow line
 
 
@@ -42,7 +47,9 @@ async def calls(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE
     """The list, newest first."""
     site = site_of(request)
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
-    wanted, problem = read_filter(asked, site)
+    dates = read_date_range(asked, site.settings.time_zone, datetime.now(UTC))
+    wanted, problem = read_filter(asked, dates, site, viewer)
+    wanted = replace(wanted, ids=read_ids(asked.get("only")))
     page = await site.records.calls.page(wanted, limit=PAGE, cursor=asked.get("cursor"))
     filters = {name: value for name, value in asked.items() if name in FILTERS}
     names = await names_for(site.records, site.hub.names, page.calls, viewer.view)
@@ -57,6 +64,8 @@ async def calls(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE
         older="/calls?" + urlencode({**filters, "cursor": page.older}) if page.older else None,
         newest="/calls?" + urlencode(filters) if "cursor" in asked else None,
         filters=filters,
+        dates=dates,
+        periods=PERIOD_WORDS,
         problem=problem,
         directions=Direction,
         dispositions=Disposition,
@@ -64,19 +73,16 @@ async def calls(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE
     )
 
 
-def read_filter(asked: dict[str, str], site: Site) -> tuple[CallFilter, str | None]:
+def read_filter(
+    asked: dict[str, str], dates: DateRange, site: Site, viewer: Viewer
+) -> tuple[CallFilter, str | None]:
     """The filter a person chose; what cannot be understood is left out and said."""
-    problem = None
+    problem = dates.problem
     number = asked.get("q")
     if number and sum(char.isdigit() for char in number) < 3:
         problem, number = _("Search needs at least three digits of a number."), None
-    since = until = None
-    if "date" in asked:
-        try:
-            since = datetime.fromisoformat(asked["date"]).replace(tzinfo=site.settings.time_zone)
-            until = since + timedelta(days=1)
-        except (ValueError, OverflowError):
-            problem = _("The date was not understood; it is written like 2026-11-22.")
+    elif number and number_to_search(site, viewer, number) is None:
+        problem, number = WHOLE_ONLY, NO_NUMBER
     direction, outcome = asked.get("direction"), asked.get("outcome")
     return (
         CallFilter(
@@ -84,11 +90,19 @@ def read_filter(asked: dict[str, str], site: Site) -> tuple[CallFilter, str | No
             disposition=Disposition(outcome) if outcome in list(Disposition) else None,
             party=asked.get("person"),
             number=number,
-            since=since.astimezone(UTC) if since else None,
-            until=until.astimezone(UTC) if until else None,
+            queue=asked.get("queue"),
+            since=dates.since,
+            until=dates.until,
         ),
         problem,
     )
+
+
+def read_ids(text: str | None) -> frozenset[UUID] | None:
+    """The calls a page asks for again because they changed; None asks for all, and what is no id is left out."""
+    if text is None:
+        return None
+    return frozenset(UUID(one) for one in text[:IDS_LENGTH].split(",") if _UUID.fullmatch(one))
 
 
 def client_of(facts: CallFacts, names: Names) -> Named:
@@ -116,15 +130,8 @@ async def call(
     site = site_of(request)
     facts = await find_call(site, call_id)
     if facts is None:
-        return site.renderer.page(
-            request,
-            viewer,
-            "error.html",
-            status=404,
-            title=_("There is no such call."),
-            remedy=_(
-                "It may have been removed under the retention rules. The list of calls shows what is kept."
-            ),
+        raise NotFound(
+            _("This call was not found."), remedy=_("It may have been deleted by the retention rules.")
         )
     if facts.id != call_id:
         return RedirectResponse(f"/calls/{facts.id}", 303)

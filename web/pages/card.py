@@ -16,13 +16,14 @@ from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
 
 from call_records.book.rows import NAME_MOST
-from call_records.book.shapes import Client, ClientFilter, NewClient
-from telephony.contacts import ClientKind
+from call_records.book.shapes import Client, ClientFilter, Conversion, NewClient
+from telephony.contacts import ClientKind, LeadState
 from telephony.errors import PeerMistake
 from telephony.facts import CallFacts
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.caller_words import told_identity
 from web.callers import identify, number_of
+from web.number_search import text_to_search
 from web.pages import Site, fields, site_of
 from web.pages.calls import find_call
 from web.people_words import KIND_WORDS, show_client
@@ -105,9 +106,8 @@ async def people(
     """The best fits for what is being typed: who it could be instead."""
     del call_id
     site = site_of(request)
-    found = (
-        await site.records.book.page(ClientFilter(text=q.strip()), limit=FOUND_MOST) if q.strip() else None
-    )
+    text = text_to_search(site, viewer, q.strip())
+    found = await site.records.book.page(ClientFilter(text=text), limit=FOUND_MOST) if text else None
     shown = [show_client(one, viewer.view, site.settings.region) for one in found.clients] if found else []
     return {
         "people": [
@@ -162,7 +162,7 @@ async def _deal_for(site: Site, facts: CallFacts, client: Client | None) -> UUID
 
 
 async def save_contact(site: Site, viewer: Viewer, facts: CallFacts, typed: NewName) -> None:
-    """Make the entry, or name the one that has nothing but the number; then the call is theirs."""
+    """Make a contact, out of the lead that has nothing but the number where there is one; the call is theirs."""
     name = " ".join(typed.name.split())
     if not name:
         raise PeerMistake(_("A contact needs a name."), remedy=_("Type who it is."))
@@ -170,17 +170,22 @@ async def save_contact(site: Site, viewer: Viewer, facts: CallFacts, typed: NewN
     if number is None:
         raise PeerMistake(_("This call has no number to save."), remedy=_("Add the contact under People."))
     book, by = site.records.book, viewer.account.id
-    company = await _company(site, viewer, typed.company)
     identity = await identify(site.records, facts.id, number)
     if identity.client is not None and identity.nameless:
-        lead = await _client(site, identity.client.id)
-        await book.change(replace(lead, name=name, company_id=company or lead.company_id), by=by)
+        nameless = await _client(site, identity.client.id)
+        if nameless.state is LeadState.OPEN:
+            into = Conversion(name=name, company=" ".join(typed.company.split()) or None)
+            await book.convert(nameless.id, into, by=by)
+            return
+        company = await _company(site, viewer, typed.company)
+        await book.change(replace(nameless, name=name, company_id=company or nameless.company_id), by=by)
         return
     if identity.client is not None:
         raise PeerMistake(
             _("This number was saved as {name} meanwhile.").format(name=identity.client.name),
             remedy=_("Choose “Wrong person” if it is somebody else."),
         )
+    company = await _company(site, viewer, typed.company)
     contact = await book.add(
         NewClient(
             ClientKind.CONTACT,

@@ -13,12 +13,13 @@ from starlette.exceptions import HTTPException
 from call_records.reviews.shapes import Grade, Told
 from telephony.reviews import QuestionKind, Step, trend
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.clients_of_calls import names_for
 from web.pages import Site, site_of
 from web.pages.review_chart import bars, steps_back
 from web.pages.review_people import forms_of, marks_of
 from web.story import headline, tell
 from web.visibility import show
-from web.wording import Named, _
+from web.wording import Named, Names, _
 
 router = APIRouter(include_in_schema=False)
 SignedIn = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
@@ -35,21 +36,23 @@ async def feedback(request: Request, viewer: SignedIn) -> Response:
     steps = steps_back(datetime.now(zone).date(), Step.MONTH)
     since = await grades.since(own, datetime.now(UTC) - timedelta(days=366)) if own else []
     marks = marks_of(since, await forms_of(site, since))
+    calls = [one.call for one in found if one.call]
+    names = await names_for(site.records, site.hub.names, calls, viewer.view)
     return site.renderer.page(
         request,
         viewer,
         "feedback.html",
-        told=[(one, _client(site, viewer, one)) for one in found],
+        told=[(one, _client(names, viewer, one)) for one in found],
         unread=sum(one.read_at is None for one in found),
         bars=bars(trend(marks, Step.MONTH, zone), steps) if marks else [],
         has_phone=bool(own),
     )
 
 
-def _client(site: Site, viewer: Viewer, told: Told) -> Named | None:
+def _client(names: Names, viewer: Viewer, told: Told) -> Named | None:
     if told.call is None:
         return None
-    seen, names = show(told.call, viewer.view), site.hub.names
+    seen = show(told.call, viewer.view)
     target = seen.caller.number
     if target == told.grade.extension:
         target = seen.answered_by or seen.requested
@@ -70,6 +73,7 @@ async def one(request: Request, grade_id: UUID, viewer: SignedIn) -> Response:
     await reviews.grades.mark_read(grade.id, viewer.account.id)
     call = await site.records.calls.one(grade.call_id)
     seen = show(call, viewer.view) if call else None
+    names = await names_for(site.records, site.hub.names, [call] if call else [], viewer.view)
     form = await reviews.forms.one(grade.form_id, grade.version)
     return site.renderer.page(
         request,
@@ -79,9 +83,9 @@ async def one(request: Request, grade_id: UUID, viewer: SignedIn) -> Response:
         form=form,
         kinds=QuestionKind,
         call=seen,
-        headline=headline(seen, site.hub.names) if seen else None,
-        story=tell(seen, site.hub.names) if seen else (),
-        client=_client(site, viewer, Told(grade, form, call, None)) if form else None,
+        headline=headline(seen, names) if seen else None,
+        story=tell(seen, names) if seen else (),
+        client=_client(names, viewer, Told(grade, form, call, None)) if form else None,
     )
 
 

@@ -15,11 +15,13 @@ from zoneinfo import ZoneInfo, available_timezones
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from telephony.errors import PeerMistake
+from telephony.edit_version import edit_version
+from telephony.errors import ChangedMeanwhile, PeerMistake
 from telephony.hours import WEEKDAYS, WorkingHours, checked
 from telephony.missed import MissedRules
 from web import missed_words
 from web.access import ADMINISTRATORS, Viewer, guard
+from web.access_log import note_rules
 from web.pages import fields, site_of
 from web.wording import _
 
@@ -52,8 +54,12 @@ async def change(request: Request, viewer: Administrator) -> Response:
         return await _page(
             request, viewer, blank | given, problem=f"{mistake} {mistake.remedy or ''}".strip()
         )
-    await book.set_hours(told, by=viewer.account.id)
-    await book.set_rules(rules, by=viewer.account.id)
+    before = await book.hours(), await book.rules()
+    try:
+        await book.set_hours_and_rules(told, rules, by=viewer.account.id, seen=given.get("seen"))
+    except ChangedMeanwhile as changed:
+        return await _page(request, viewer, given, problem=f"{changed} {changed.remedy}")
+    await note_rules(request, viewer, "working hours", _as_typed(*before), _as_typed(told, rules))
     return RedirectResponse("/hours?saved=yes", 303)
 
 
@@ -75,6 +81,7 @@ async def _page(
         zones=sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC"),
         teams=sorted(teams | ({typed["team"]} if typed.get("team") else set())),
         typed=typed,
+        seen=edit_version((kept, await site.records.missed.rules())),
         problem=problem,
         said=_("Saved. Deadlines of what is owed were reckoned again.")
         if "saved" in request.query_params

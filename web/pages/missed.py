@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlencode
@@ -192,6 +192,7 @@ async def _page(
     wanted, period = _wanted(asked, hours, now)
     skip = int(asked["skip"]) if asked.get("skip", "").isdecimal() and len(asked["skip"]) < 7 else 0
     found = await site.records.missed.page(wanted, asker_of(viewer), limit=ON_A_PAGE, skip=skip)
+    in_office = await _count_in_office(site, viewer, wanted, found)
     lines = [_line(site, viewer, entry, hours, now) for entry in found.entries]
     return site.renderer.page(
         request,
@@ -202,6 +203,8 @@ async def _page(
         found=found,
         wanted=wanted,
         period=period,
+        in_office=in_office,
+        whole_office=urlencode({**asked, "whose": Whose.ALL.value, "skip": ""}),
         headline=_headline(found, lines, wanted),
         office=missed_words.office_now(hours, ZoneInfo(hours.zone), now),
         since=missed_words.moment(wanted.since, ZoneInfo(hours.zone), now) if wanted.since else None,
@@ -223,11 +226,21 @@ async def _page(
     )
 
 
+async def _count_in_office(site: Site, viewer: Viewer, wanted: MissedFilter, found: MissedPage) -> int | None:
+    """How many callbacks are due in the whole office, where the list shows fewer; None where it shows them all."""
+    if wanted.closed or wanted.whose is Whose.ALL:
+        return None
+    everybody = await site.records.missed.page(replace(wanted, whose=Whose.ALL), asker_of(viewer), limit=1)
+    total = everybody.total + everybody.older
+    return total if total > found.total + found.older else None
+
+
 _WHOSE_WORDS = {
-    Whose.ALL: _("Everybody’s"),
+    Whose.OWN: _("Mine and unassigned"),
+    Whose.ALL: _("Whole office"),
     Whose.MINE: _("Mine"),
     Whose.TEAM: _("My team’s"),
-    Whose.UNOWNED: _("Nobody’s"),
+    Whose.UNOWNED: _("Unassigned"),
 }
 _PERIOD_WORDS = {
     "close": _("Since we last closed"),
@@ -261,7 +274,7 @@ def _wanted(asked: dict[str, str], hours: WorkingHours, now: datetime) -> tuple[
     sort = asked.get("sort", "")
     return (
         MissedFilter(
-            whose=Whose(whose) if whose in list(Whose) else Whose.ALL,
+            whose=Whose(whose) if whose in list(Whose) else Whose.ALL if closed else Whose.OWN,
             closed=closed,
             since=since,
             sort=Sort(sort) if sort in list(Sort) else Sort.OLDEST,

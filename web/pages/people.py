@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 
 from call_records.book.shapes import ClientFilter
-from call_records.shapes import CallFilter
 from telephony.contacts import ClientKind, LeadState
-from telephony.errors import PeerMistake
-from telephony.facts import CallFacts
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
-from web.pages import Site, site_of
-from web.pages.calls import client_of, ours_of
+from web.global_search import FEWEST_DIGITS, digits_in, is_colleague, read_text, search_everything
+from web.number_search import NO_NUMBER, text_to_search
+from web.pages import site_of
 from web.pages.people_finding import one_or_none, owners, uuid_of
-from web.pages.recordings_player import playable_of_calls
 from web.people_words import show_client, show_clients
-from web.visibility import show
 
 router = APIRouter(include_in_schema=False)
 Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
 
 PAGE = 50  # rows; two screens
-FOUND = 15  # people, and calls, on the page of a search: both are seen at once
+FOUND = 15  # rows of each kind on the page of a search
+EVERY_KIND = "all"
 FILTERS = frozenset({"kind", "q", "owner", "tag", "state", "company", "order"})
-FEWEST_DIGITS = 3  # as the list of calls asks for
 
 
 @router.get("/people")
@@ -37,7 +35,11 @@ async def people(request: Request, viewer: Asking) -> Response:
     site = site_of(request)
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
     filters = {name: value for name, value in asked.items() if name in FILTERS}
-    page = await site.records.book.page(read_filter(filters), limit=PAGE, cursor=asked.get("cursor"))
+    kind = kind_of(filters)
+    wanted = read_filter(filters)
+    if wanted.text:
+        wanted = replace(wanted, text=text_to_search(site, viewer, wanted.text) or NO_NUMBER)
+    page = await site.records.book.page(wanted, limit=PAGE, cursor=asked.get("cursor"))
     removed = await one_or_none(site, asked.get("removed"))
     return site.renderer.page(
         request,
@@ -46,7 +48,9 @@ async def people(request: Request, viewer: Asking) -> Response:
         people=show_clients(page.clients, viewer.view, site.settings.region),
         more="/people?" + urlencode({**filters, "cursor": page.more}) if page.more else None,
         first="/people?" + urlencode(filters) if "cursor" in asked else None,
-        filters=filters,
+        filters={name: value for name, value in filters.items() if name != "kind"},
+        kind=kind,
+        every_kind=EVERY_KIND,
         kinds=ClientKind,
         states=LeadState,
         owners=owners(site),
@@ -60,9 +64,9 @@ async def people(request: Request, viewer: Asking) -> Response:
 
 def read_filter(filters: Mapping[str, str]) -> ClientFilter:
     """What a person chose; what cannot be understood is left out."""
-    kind, state = filters.get("kind"), filters.get("state")
+    kind, state = kind_of(filters), filters.get("state")
     return ClientFilter(
-        kind=ClientKind(kind) if kind in list(ClientKind) else None,
+        kind=None if kind == EVERY_KIND else ClientKind(kind),
         text=filters.get("q"),
         owner_id=uuid_of(filters.get("owner")),
         tag=filters.get("tag"),
@@ -72,40 +76,42 @@ def read_filter(filters: Mapping[str, str]) -> ClientFilter:
     )
 
 
-def _kept(filters: Mapping[str, str], kind: str | None) -> dict[str, str]:
-    """The filters that another tab has too."""
+def kind_of(filters: Mapping[str, str]) -> str:
+    """The tab: contacts until somebody chooses, because leads of unknown callers are many; of a company everybody."""
+    kind = filters.get("kind", "")
+    if kind in [*ClientKind, EVERY_KIND]:
+        return kind
+    return EVERY_KIND if "company" in filters else ClientKind.CONTACT.value
+
+
+def _kept(filters: Mapping[str, str], kind: str) -> dict[str, str]:
+    """The filters that another tab has too; contacts need not be said."""
     kept = {name: value for name, value in filters.items() if name not in ("kind", "state")}
-    return {**kept, **({"kind": kind} if kind else {})}
+    return {**kept, **({"kind": kind} if kind != ClientKind.CONTACT else {})}
 
 
 @router.get("/search")
 async def search(request: Request, viewer: Asking) -> Response:
-    """One search for people and calls, from the head of every page."""
+    """One search for everything, from the head of every page: the whole answer."""
     site = site_of(request)
-    text = request.query_params.get("q", "").strip()
-    found = await site.records.book.page(ClientFilter(text=text), limit=FOUND) if text else None
-    calls, more = await _calls_with(site, text)
-    names = site.hub.names
-    seen = [show(facts, viewer.view) for facts in calls]
+    text = read_text(request.query_params.get("q", ""))
+    groups = await search_everything(site, viewer, text, datetime.now(UTC), limit=FOUND)
     return site.renderer.page(
         request,
         viewer,
         "people_search.html",
         text=text,
-        people=show_clients(found.clients, viewer.view, site.settings.region) if found else [],
-        more_people="/people?" + urlencode({"q": text}) if found and found.more else None,
-        calls=[(facts, client_of(facts, names), ours_of(facts, names)) for facts in seen],
-        more_calls="/calls?" + urlencode({"q": text}) if more else None,
-        heard=await playable_of_calls(site, viewer, calls),
-        by_number=sum(char.isdecimal() for char in text) >= FEWEST_DIGITS,
+        groups=groups,
+        total=sum(len(group.hits) for group in groups),
+        by_number=digits_in(text) >= FEWEST_DIGITS and not any(char.isalpha() for char in text),
+        may_add=bool(text) and not is_colleague(groups),
     )
 
 
-async def _calls_with(site: Site, text: str) -> tuple[Sequence[CallFacts], bool]:
-    if sum(char.isdecimal() for char in text) < FEWEST_DIGITS:
-        return (), False
-    try:
-        page = await site.records.calls.page(CallFilter(number=text), limit=FOUND)
-    except PeerMistake:  # digits enough, but most of them their own extension
-        return (), False
-    return page.calls, page.older is not None
+@router.get("/search/suggestions")
+async def suggestions(request: Request, viewer: Asking) -> Response:
+    """The same while somebody types: a few of each kind."""
+    site = site_of(request)
+    text = read_text(request.query_params.get("q", ""))
+    groups = await search_everything(site, viewer, text, datetime.now(UTC))
+    return HTMLResponse(site.renderer.part("parts/search_suggestions.html", text=text, groups=groups))

@@ -22,6 +22,7 @@ from call_records.book.shapes import Client, ClientFilter, Conversion, NewClient
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.date_bounds import bounded
 from web.pages import Site, fields, site_of
 from web.pages.calls import find_call
 from web.pages.people_finding import found_client, uuid_of, with_numbers
@@ -75,7 +76,7 @@ async def create(request: Request, viewer: Asking) -> Response:
         typed = replace(typed, values={**typed.values, "name": phones.splitlines()[0].strip()})
     problem = problem_of(typed)
     if problem is None and told.get("sure") != "yes":
-        twins = await with_numbers(site, phones)
+        twins = await with_numbers(site, phones, viewer)
         if twins:
             return await new_page(site, request, viewer, told, twins=twins, status=409)
     if problem is None:
@@ -303,7 +304,7 @@ DAY_ENDS_AT = 18  # o'clock: a task "for Friday" is late when people go home
 def read_due(site: Site, text: str) -> datetime | None:
     """A day or a moment on the office's clock; None when nothing was chosen or it is no date."""
     try:
-        moment = datetime.fromisoformat(text) if text else None
+        moment = bounded(datetime.fromisoformat(text)) if text else None
     except ValueError:
         return None
     if moment is None:

@@ -14,7 +14,7 @@ from fastapi.responses import RedirectResponse, Response
 from call_records.book.shapes import Client, ClientFilter, ClientPage
 from telephony.contacts import ClientKind, LeadState
 from web import people_words, timeline
-from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.access import ANYONE_SIGNED_IN, NotFound, Viewer, guard
 from web.pages import Site, site_of
 from web.pages.people_finding import owners, uuid_of
 from web.people_form import TEXT_FIELDS, ClientForm, form_of
@@ -48,7 +48,10 @@ async def person(request: Request, client_id: UUID, viewer: Asking) -> Response:
     site = site_of(request)
     client = await site.records.book.one(client_id)
     if client is None:
-        return _no_such(site, request, viewer)
+        raise NotFound(
+            _("This person or company was not found."),
+            remedy=_("Check the address, or search by name or number at the top of the page."),
+        )
     moved = client.became_id or client.id
     if moved != client_id:
         query = f"?{request.url.query}" if request.url.query else ""
@@ -56,17 +59,6 @@ async def person(request: Request, client_id: UUID, viewer: Asking) -> Response:
     shown = show_client(client, viewer.view, site.settings.region)
     editing = "edit" in request.query_params and client.removed_at is None
     return await person_page(request, viewer, client, form=form_of(shown) if editing else None)
-
-
-def _no_such(site: Site, request: Request, viewer: Viewer) -> Response:
-    return site.renderer.page(
-        request,
-        viewer,
-        "error.html",
-        status=404,
-        title=_("There is nobody like that in the book."),
-        remedy=_("Check the address, or search by name or number at the head of the page."),
-    )
 
 
 async def person_page(

@@ -15,6 +15,7 @@ from call_records.book.money import CURRENCIES, CURRENCY_KEY, OTHERWISE
 from call_records.book.shapes import Pipeline, Stage
 from telephony.errors import PeerMistake
 from web.access import ADMINISTRATORS, Viewer, guard
+from web.access_log import note_rules
 from web.pages import Site, fields, site_of
 from web.pages.deals import read_uuid
 from web.wording import _
@@ -80,7 +81,7 @@ Given = Mapping[str, str]
 
 
 async def _rename(site: Site, _viewer: Viewer, pipeline: Pipeline, given: Given) -> None:
-    await site.records.pipelines.rename(pipeline.id, given.get("name", ""))
+    await site.records.pipelines.rename(pipeline.id, given.get("name", ""), instead_of=given.get("was"))
 
 
 async def _first(site: Site, _viewer: Viewer, pipeline: Pipeline, _given: Given) -> None:
@@ -111,7 +112,7 @@ PIPELINE_ACTS: dict[str, Callable[[Site, Viewer, Pipeline, Given], Awaitable[obj
 
 async def _save(site: Site, _viewer: Viewer, _pipeline: Pipeline, stage: Stage, given: Given) -> None:
     name, ends = given.get("name", ""), given.get("ends", stage.ends)
-    await site.records.pipelines.change_stage(stage.id, name=name, ends=ends)
+    await site.records.pipelines.change_stage(stage.id, name=name, ends=ends, seen=given.get("seen"))
 
 
 async def _shift(site: Site, pipeline: Pipeline, stage: Stage, by: int) -> None:
@@ -152,11 +153,23 @@ async def _found(site: Site, pipeline_id: UUID) -> Pipeline:
 
 
 async def _after(request: Request, viewer: Viewer, doing: Awaitable[object]) -> Response:
+    site = site_of(request)
+    before = await _in_words(site)
     try:
         await doing
     except PeerMistake as mistake:
         return await _page(request, viewer, problem=f"{mistake} {mistake.remedy or ''}".strip())
+    await note_rules(request, viewer, "pipelines", before, await _in_words(site))
     return RedirectResponse("/pipelines?saved=yes", 303)
+
+
+async def _in_words(site: Site) -> dict[str, object]:
+    """As the audit log keeps it: readable in ten years."""
+    told: dict[str, object] = {
+        ("not in use: " if one.archived_at else "") + one.name: [f"{s.name} ({s.ends})" for s in one.stages]
+        for one in await site.records.deals.pipelines(archived=True)
+    }
+    return told | {"currency": await site.records.office.get(CURRENCY_KEY)}
 
 
 async def _page(request: Request, viewer: Viewer, *, problem: str | None = None) -> Response:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -30,7 +30,10 @@ from telephony.recordings import (
     RecordingRight,
     RecordingState,
 )
-from web.access import ANYONE_SIGNED_IN, SUPERVISORS, NotAllowed, Viewer, guard, may_list_recordings
+from web.access import ANYONE_SIGNED_IN, SUPERVISORS, NotAllowed, NotFound, Viewer, guard, may_list_recordings
+from web.clients_of_calls import names_for
+from web.date_bounds import read_day
+from web.date_ranges import PARAMETERS, PERIOD_WORDS, DateRange, read_date_range
 from web.hearing import (
     Heard,
     extensions_listed,
@@ -43,11 +46,12 @@ from web.hearing import (
     note_use,
     within,
 )
+from web.number_search import NO_NUMBER, WHOLE_ONLY, number_to_search
 from web.pages import Site, fields, site_of
-from web.pages.calls import client_of, ours_of
+from web.pages.calls import client_of, ours_of, read_ids
 from web.recording_words import Attention, attention, may_try_again
 from web.visibility import show, show_name
-from web.wording import Named, _
+from web.wording import Named, Names, _
 
 router = APIRouter(include_in_schema=False)
 Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
@@ -62,7 +66,7 @@ NEAR = timedelta(minutes=15)  # around a recording's own time: the calls it may 
 NEAR_CALLS = 25  # of those; more are found by number
 TAG_LENGTH = 40  # characters
 TAGS_MOST = 12  # on one call
-FILTERS = frozenset({"from", "to", "person", "direction", "number", "fault", "length", "state", "tag"})
+FILTERS = frozenset({"person", "direction", "number", "fault", "length", "state", "tag"}) | PARAMETERS
 LENGTHS = {
     "10": _("10 seconds or more"),
     "60": _("1 minute or more"),
@@ -79,6 +83,8 @@ SAID = {
     "again": _("It will be tried again in a moment."),
     "refiled": _("The recording now belongs to this call."),
     "ended": _("The link is ended."),
+    "hidden": _("Hidden. It comes back if something else is wrong with it."),
+    "shown": _("Shown again."),
 }
 
 
@@ -111,7 +117,9 @@ async def recordings(request: Request, viewer: Asking) -> Response:
         raise NotAllowed(_("Your account hears no recordings."))
     site = site_of(request)
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
-    wanted, problem = read_filter(asked, site, viewer)
+    dates = read_date_range(asked, site.settings.time_zone, datetime.now(UTC))
+    wanted, problem = read_filter(asked, dates, site, viewer)
+    wanted = replace(wanted, call_ids=read_ids(asked.get("only")))
     page = await _page(site, wanted, asked.get("cursor"))
     filters = {name: value for name, value in asked.items() if name in FILTERS}
     return site.renderer.page(
@@ -123,6 +131,8 @@ async def recordings(request: Request, viewer: Asking) -> Response:
         older="/recordings?" + urlencode({**filters, "cursor": page.older}) if page.older else None,
         newest="/recordings?" + urlencode(filters) if "cursor" in asked else None,
         filters=filters,
+        dates=dates,
+        periods=PERIOD_WORDS,
         more=bool(filters.keys() & {"fault", "length", "state", "tag"}),
         problem=problem,
         only_looks_after=looks_after(viewer.account) and viewer.account.hears == "none",
@@ -140,17 +150,16 @@ async def _page(site: Site, wanted: RecordingFilter, cursor: str | None) -> Reco
     return await site.records.recordings.page(wanted, limit=PAGE, cursor=cursor)
 
 
-def read_filter(asked: dict[str, str], site: Site, viewer: Viewer) -> tuple[RecordingFilter, str | None]:
+def read_filter(
+    asked: dict[str, str], dates: DateRange, site: Site, viewer: Viewer
+) -> tuple[RecordingFilter, str | None]:
     """The filter a person chose, within his scope; what cannot be understood is left out and said."""
-    problem = None
+    problem = dates.problem
     number = asked.get("number")
     if number and sum(char.isdigit() for char in number) < 3:
         problem, number = _("Search needs at least three digits of a number."), None
-    try:
-        since, until = _day(asked.get("from"), site), _day(asked.get("to"), site)
-    except (ValueError, OverflowError):
-        since = until = None
-        problem = _("The date was not understood; it is written like 2026-11-22.")
+    elif number and number_to_search(site, viewer, number) is None:
+        problem, number = WHOLE_ONLY, NO_NUMBER
     allowed = extensions_listed(viewer.account, site.hub.names.directory)
     chosen = asked.get("person")
     direction, fault, state = asked.get("direction"), asked.get("fault"), asked.get("state")
@@ -158,8 +167,8 @@ def read_filter(asked: dict[str, str], site: Site, viewer: Viewer) -> tuple[Reco
     return (
         RecordingFilter(
             states=frozenset({RecordingState(state)}) if state in list(RecordingState) else None,
-            since=since,
-            until=until + timedelta(days=1) if until else None,
+            since=dates.since,
+            until=dates.until,
             direction=Direction(direction) if direction in list(Direction) else None,
             parties=within(frozenset({chosen}), allowed) if chosen else allowed,
             number=number,
@@ -169,14 +178,6 @@ def read_filter(asked: dict[str, str], site: Site, viewer: Viewer) -> tuple[Reco
         ),
         problem,
     )
-
-
-def _day(text: str | None, site: Site) -> datetime | None:
-    """The beginning of that day on the office's clock."""
-    if not text:
-        return None
-    at = datetime.combine(datetime.fromisoformat(text).date(), time(), site.settings.time_zone)
-    return at.astimezone(UTC)
 
 
 def _people(site: Site, viewer: Viewer) -> list[tuple[str, str]]:
@@ -195,15 +196,23 @@ async def _lines(
     """What this viewer may know of among these, each as he may see it."""
     directory = site.hub.names.directory
     open_to = [one for one in found if may_know_of(viewer.account, one.call, directory)]
-    tags = await site.records.retention.tags_of_calls([one.call.id for one in open_to if one.call])
+    calls = [one.call for one in open_to if one.call]
+    tags = await site.records.retention.tags_of_calls([call.id for call in calls])
+    names = await names_for(site.records, site.hub.names, calls, viewer.view)
     return [
-        _line(site, viewer, one, tags.get(one.call.id, ()) if one.call else (), exceptions=exceptions)
+        _line(viewer, names, one, tags.get(one.call.id, ()) if one.call else (), exceptions=exceptions)
         for one in open_to
     ]
 
 
-def _line(site: Site, viewer: Viewer, listed: Listed, tags: Sequence[str], *, exceptions: bool) -> Line:
-    recording, names = listed.recording, site.hub.names
+async def _single_line(site: Site, viewer: Viewer, listed: Listed, tags: Sequence[str] = ()) -> Line:
+    calls = [listed.call] if listed.call else []
+    names = await names_for(site.records, site.hub.names, calls, viewer.view)
+    return _line(viewer, names, listed, tags, exceptions=False)
+
+
+def _line(viewer: Viewer, names: Names, listed: Listed, tags: Sequence[str], *, exceptions: bool) -> Line:
+    recording = listed.recording
     call = show(listed.call, viewer.view) if listed.call else None
     told = recording.started_at or recording.arrived_at or recording.expected_at or recording.ready_at
     if told is None:
@@ -232,7 +241,8 @@ async def exceptions(request: Request, viewer: Supervising) -> Response:
     if not may_list_recordings(viewer.account):
         raise NotAllowed(_("Your account hears no recordings."))
     site = site_of(request)
-    found = await site.records.recordings.exceptions(limit=EXCEPTIONS)
+    hidden = request.query_params.get("hidden") == "yes"
+    found = await site.records.recordings.exceptions(limit=EXCEPTIONS, dismissed=hidden)
     lines = await _lines(site, viewer, found, exceptions=True)
     lines.sort(key=lambda line: not (line.attention and line.attention.urgent))
     return site.renderer.page(
@@ -245,8 +255,36 @@ async def exceptions(request: Request, viewer: Supervising) -> Response:
         may_refile=may_refile(viewer.account),
         may_delete=RecordingRight.DELETE in viewer.account.recording_rights,
         may_try_again=may_try_again,
+        hidden=hidden,
+        undo=undoable_ids(request.query_params.get("undo")),
         said=SAID.get(request.query_params.get("said", "")),
     )
+
+
+@router.post("/recordings/exceptions/{act}")
+async def dismiss(request: Request, act: str, viewer: Supervising) -> Response:
+    """Known, hide; or show again. One of them, or all that are marked; each is a line in the log."""
+    if act not in ("hide", "show") or not may_list_recordings(viewer.account):
+        raise NotFound
+    site, form = site_of(request), await request.form(max_files=0, max_fields=EXCEPTIONS + 10)
+    marked = undoable_ids(",".join(str(value) for value in form.getlist("recording")))
+    open_to = [await known(site, request, viewer, one) for one in marked]
+    ids = [one.recording.id for one in open_to]
+    catalogue, hides = site.records.recordings, act == "hide"
+    if hides:
+        await catalogue.dismiss_exceptions(ids, by=viewer.account.name)
+    else:
+        await catalogue.restore_exceptions(ids)
+    action = AuditAction.DISMISSED if hides else AuditAction.RESTORED
+    for one in open_to:
+        await note_use(site, request, viewer, action, one.recording)
+    back = {"said": "hidden" if hides else "shown", **({"undo": ",".join(map(str, ids))} if hides else {})}
+    return RedirectResponse("/recordings/exceptions?" + urlencode(back), 303)
+
+
+def undoable_ids(text: str | None) -> list[UUID]:
+    """The recordings named in an address or a form, as many as the page has rows."""
+    return [UUID(one) for one in (text or "").split(",")[:EXCEPTIONS] if _ID.fullmatch(one)]
 
 
 # -- one recording --
@@ -272,7 +310,7 @@ async def _one(
     site, account = site_of(request), viewer.account
     record = found.recording
     tags = await site.records.retention.tags_of(found.call.id) if found.call else ()
-    line = _line(site, viewer, Listed(record, found.call), tags, exceptions=False)
+    line = await _single_line(site, viewer, Listed(record, found.call), tags)
     wrong = record.state in SOMEBODY_SHOULD_LOOK or found.call is None or record.faults
     shares = RecordingRight.SHARE in account.recording_rights and may_hear(
         account, found.call, site.hub.names.directory
@@ -421,21 +459,24 @@ async def _refile_page(
 ) -> Response:
     site = site_of(request)
     asked = {name: request.query_params.get(name, "").strip() for name in ("number", "day")}
-    line = _line(site, viewer, Listed(found.recording, found.call), (), exceptions=False)
+    line = await _single_line(site, viewer, Listed(found.recording, found.call))
     since, until, number = line.at - NEAR, line.at + NEAR, asked["number"]
     if asked["day"]:
         try:
-            since = _day(asked["day"], site) or since
+            since = read_day(asked["day"], site.settings.time_zone) or since
             until = since + timedelta(days=1)
-        except (ValueError, OverflowError):
+        except ValueError:
             problem = _("The date was not understood; it is written like 2026-11-22.")
     if number and sum(char.isdigit() for char in number) < 3:
         problem, number = _("Search needs at least three digits of a number."), ""
+    elif number and number_to_search(site, viewer, number) is None:
+        problem, number = WHOLE_ONLY, ""
     wanted = CallFilter(since=since, until=until, number=number or None)
     near = (await site.records.calls.page(wanted, limit=NEAR_CALLS)).calls
     shown = [
         show(facts, viewer.view) for facts in near if facts.id != (found.call.id if found.call else None)
     ]
+    names = await names_for(site.records, site.hub.names, near, viewer.view)
     shown.sort(key=lambda facts: abs((facts.started_at - line.at).total_seconds()))
     return site.renderer.page(
         request,
@@ -444,7 +485,7 @@ async def _refile_page(
         status=status,
         line=line,
         recording=found.recording,
-        calls=[(facts, client_of(facts, site.hub.names), ours_of(facts, site.hub.names)) for facts in shown],
+        calls=[(facts, client_of(facts, names), ours_of(facts, names)) for facts in shown],
         asked=asked,
         problem=problem,
     )

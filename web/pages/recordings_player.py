@@ -24,6 +24,7 @@ from telephony.recordings import AuditAction, RecordingRight, RecordingState
 from telephony.staff import Role
 from web import audio
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.clients_of_calls import names_for
 from web.hearing import Heard, heard, may_hear, note_use
 from web.listening import begin, listening_of, reason_wanted
 from web.pages import Site, fields, site_of
@@ -31,7 +32,7 @@ from web.picture import span_seconds
 from web.player import Material, own_axis, playable, show_player
 from web.visibility import show, show_name
 from web.waveform import Axis
-from web.wording import Named, _
+from web.wording import Named, Names, _
 
 router = APIRouter(include_in_schema=False)
 Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
@@ -111,22 +112,30 @@ async def _context(
         {one.id: await records.comments.of_recording(one.id) for one in ready},
     )
     policy = await records.retention.policy()
+    names = await names_for(records, site.hub.names, [facts] if facts else [], viewer.view)
     return {
-        "player": show_player(material, seen, site.hub.names, axis),
+        "player": show_player(material, seen, names, axis),
         "wants_reason": {one.id for one in ready if await reason_wanted(site, viewer, one, facts)},
         "may": {right.value: right in rights for right in RecordingRight},
         "me": viewer.account.id,
         "link_days": [days for days in LINK_DAYS if days < policy.link_days_most] + [policy.link_days_most],
         "destroys": policy.destroy_redacted_original,
-        "thing": name_of_thing(site, viewer, seen, ready),
+        "thing": _thing(names, viewer, seen, ready),
         "speeds": SPEEDS,
     }
 
 
-def name_of_thing(site: Site, viewer: Viewer, seen: CallFacts | None, recordings: Sequence[Recording]) -> str:
+async def name_of_thing(
+    site: Site, viewer: Viewer, seen: CallFacts | None, recordings: Sequence[Recording]
+) -> str:
     """What is typed before something of a recording is destroyed for good: the client's name as the page shows it."""
+    names = await names_for(site.records, site.hub.names, [seen] if seen else [], viewer.view)
+    return _thing(names, viewer, seen, recordings)
+
+
+def _thing(names: Names, viewer: Viewer, seen: CallFacts | None, recordings: Sequence[Recording]) -> str:
     if seen is not None:
-        return site.hub.names.client(seen).first
+        return names.client(seen).first
     return show_name(recordings[0].name, viewer.view) if recordings else ""
 
 
@@ -153,9 +162,8 @@ async def drawer(request: Request, recording_id: UUID, viewer: Asking) -> HTMLRe
     seen = show(facts, viewer.view) if facts else None
     recordings = await site.records.recordings.of_call(facts.id) if facts else [found.recording]
     context = await _context(site, viewer, facts, seen, recordings, own_axis(recordings, seen))
-    client = (
-        site.hub.names.client(seen) if seen else Named(show_name(found.recording.name, viewer.view), None)
-    )
+    names = await names_for(site.records, site.hub.names, [facts] if facts else [], viewer.view)
+    client = names.client(seen) if seen else Named(show_name(found.recording.name, viewer.view), None)
     html = site.renderer.part(
         "parts/player_drawer.html",
         call=seen,

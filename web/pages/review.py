@@ -23,13 +23,14 @@ from telephony.facts import CallFacts
 from telephony.recordings import HearScope
 from telephony.reviews import Answer, QuestionKind, agents_of
 from web.access import SUPERVISORS, Viewer, address_of, browser_name, guard
+from web.clients_of_calls import names_for
 from web.hearing import extensions_heard
 from web.pages import Site, site_of
 from web.pages.recordings_player import player_alone
 from web.pages.review_words import kind_word, reason
 from web.story import headline, tell
 from web.visibility import show
-from web.wording import Named, _
+from web.wording import Named, Names, _
 
 router = APIRouter(include_in_schema=False)
 Supervisor = Annotated[Viewer, Depends(guard(SUPERVISORS))]
@@ -79,11 +80,11 @@ async def open_entries(site: Site, viewer: Viewer) -> list[Entry]:
     """The queue of this viewer; his own calls are for others to grade."""
     found = await site.records.reviews.picks.queue(scope_of(site, viewer))
     own = set(viewer.account.extensions)
-    return [_entry(site, viewer, picked) for picked in found if picked.extension not in own]
+    names = await names_for(site.records, site.hub.names, [one.call for one in found], viewer.view)
+    return [_entry(names, viewer, picked) for picked in found if picked.extension not in own]
 
 
-def _entry(site: Site, viewer: Viewer, picked: Picked) -> Entry:
-    names = site.hub.names
+def _entry(names: Names, viewer: Viewer, picked: Picked) -> Entry:
     seen = show(picked.call, viewer.view)
     target = (
         seen.caller.number if seen.caller.number != picked.extension else seen.answered_by or seen.requested
@@ -257,8 +258,9 @@ async def _page(
     given: Mapping[str, str] | None = None,
     problem: PeerMistake | None = None,
 ) -> Response:
-    reviews, names = site.records.reviews, site.hub.names
-    entry = _entry(site, viewer, picked)
+    reviews = site.records.reviews
+    names = await names_for(site.records, site.hub.names, [picked.call], viewer.view)
+    entry = _entry(names, viewer, picked)
     seen = entry.picked.call
     grades = await reviews.grades.of_part(picked.call.id, picked.extension)
     own = [one for one in grades if one.grader_id == viewer.account.id]

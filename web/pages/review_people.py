@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from call_records.reviews.shapes import FormVersion, Grade, GradedTwice, Picked, Scope
 from telephony.reviews import Difference, Mark, Question, Step, TrendPoint, compare, points_of, trend
 from web.access import SUPERVISORS, Viewer, guard
+from web.clients_of_calls import names_for
 from web.pages import Site, site_of
 from web.pages.review import hears_nobody, in_scope, open_entries, scope_of
 from web.pages.review_chart import Line, bars, change, line, steps_back
@@ -201,14 +202,16 @@ async def calibration(request: Request, viewer: Supervisor) -> Response:
     scope = scope_of(site, viewer)
     since = datetime.now(UTC) - 2 * QUARTER
     found = await site.records.reviews.grades.twice(scope, since)
+    to_second = await _to_second(site, viewer, scope)
+    calls = [*(one.call for one in found if one.call), *(one.call for one in to_second)]
     return site.renderer.page(
         request,
         viewer,
         "review_calibration.html",
         pairs=grader_pairs(found),
         far=FAR_APART,
-        names=site.hub.names,
-        to_second=await _to_second(site, viewer, scope),
+        names=await names_for(site.records, site.hub.names, calls, viewer.view),
+        to_second=to_second,
         hears_nobody=hears_nobody(viewer),
     )
 

@@ -11,7 +11,8 @@ from fastapi.responses import RedirectResponse, Response
 
 from telephony.errors import PeerMistake
 from web.access import ADMINISTRATORS, Viewer, guard
-from web.pages import fields, site_of
+from web.access_log import note_rules
+from web.pages import Site, fields, site_of
 from web.pages.web_forms import counted
 from web.wording import _
 
@@ -42,7 +43,8 @@ async def add(request: Request, viewer: Administrator) -> Response:
 async def change(request: Request, campaign_id: UUID, viewer: Administrator) -> Response:
     """Another name or other numbers."""
     name, dids = await _told(request)
-    changing = site_of(request).records.campaigns.change(campaign_id, name=name, dids=dids)
+    seen = (await fields(request)).get("seen")
+    changing = site_of(request).records.campaigns.change(campaign_id, name=name, dids=dids, seen=seen)
     return await _after(request, viewer, changing)
 
 
@@ -70,11 +72,21 @@ async def _told(request: Request) -> tuple[str, list[str]]:
 async def _after(
     request: Request, viewer: Viewer, doing: Awaitable[object], *, saved: str = "yes"
 ) -> Response:
+    site = site_of(request)
+    before = await _in_words(site)
     try:
         await doing
     except PeerMistake as mistake:
         return await _page(request, viewer, problem=f"{mistake} {mistake.remedy or ''}".strip())
+    await note_rules(request, viewer, "campaigns", before, await _in_words(site))
     return RedirectResponse(f"/sources?saved={saved}", 303)
+
+
+async def _in_words(site: Site) -> dict[str, list[str]]:
+    """As the audit log keeps it: readable in ten years."""
+    return {
+        one.name: ["ended"] if one.ended_at else list(one.dids) for one in await site.records.campaigns.all()
+    }
 
 
 async def _page(request: Request, viewer: Viewer, *, problem: str | None = None) -> Response:

@@ -23,6 +23,7 @@ from telephony.errors import PeerMistake
 from telephony.extension_rule import ExtensionRule, rule_of
 from telephony.presence import PhoneState, together
 from web.access import ADMINISTRATORS, Viewer, guard
+from web.access_log import note_rules
 from web.endpoint_rows import list_endpoint_rows
 from web.extensions import extension_rule, problem_sentence, read_extensions
 from web.pages import Site, fields, site_of
@@ -76,13 +77,15 @@ async def put(request: Request, viewer: Administrator) -> Response:
         crm_user=told.get("crm_user", "").strip()[:NAME_LENGTH] or None,
     )
     problem = problem or (None if name else _("Please fill in the name."))
+    before = await _in_words(site)
     if problem is None:
         try:
-            await site.records.staff.put_member(member)
+            await site.records.staff.put_member(member, seen=told.get("seen"))
         except PeerMistake as mistake:
             problem = f"{mistake} {mistake.remedy or ''}".strip()
     if problem is not None:
         return await _page(request, viewer, problem=problem, told=member, status=400)
+    await note_rules(request, viewer, "staff", before, await _in_words(site))
     await site.hub.refresh_names()
     return RedirectResponse("/staff?saved=kept", 303)
 
@@ -96,8 +99,10 @@ async def put_list(request: Request, viewer: Administrator) -> Response:
     lines = read_list(pasted, await site.records.staff.members(), await extension_rule(site))
     if form.get("keep") != "yes" or any(line.problem for line in lines):
         return await _page(request, viewer, pasted=pasted, lines=lines)
+    before = await _in_words(site)
     for line in lines:
         await site.records.staff.put_member(line.member)
+    await note_rules(request, viewer, "staff", before, await _in_words(site))
     await site.hub.refresh_names()
     return RedirectResponse("/staff?saved=kept", 303)
 
@@ -134,11 +139,11 @@ async def one(request: Request, person_id: UUID, viewer: Administrator) -> Respo
 @router.post("/staff/{person_id}/left")
 async def left(request: Request, person_id: UUID, viewer: Administrator) -> Response:
     """He works here no more, or again."""
-    del viewer
     site, told = site_of(request), await fields(request)
     await _found(site, person_id)
-    back = told.get("back") == "yes"
+    back, before = told.get("back") == "yes", await _in_words(site)
     await site.records.staff.leave(person_id, at=None if back else datetime.now(UTC))
+    await note_rules(request, viewer, "staff", before, await _in_words(site))
     await site.hub.refresh_names()
     return RedirectResponse("/staff?saved=" + ("back" if back else "left"), 303)
 
@@ -207,6 +212,14 @@ def _line(told: list[str], by_phone: Mapping[str, StaffMember], seen: set[str], 
         problem = problem or _("This extension stands in the list twice.")
     seen |= set(phones)
     return Line(member, next(iter(known.values()), None) if len(known) == 1 else None, problem)
+
+
+async def _in_words(site: Site) -> dict[str, str]:
+    """As the audit log keeps it: readable in ten years. Only what differs is shown there."""
+    return {
+        one.name: ", ".join(filter(None, (*one.extensions, one.team, _("left") if one.left_at else None)))
+        for one in await site.records.staff.members()
+    }
 
 
 def _id_of(told: str | None) -> UUID | None:

@@ -17,6 +17,7 @@ from fastapi.responses import RedirectResponse, Response
 from call_records.book.forms import WebForm
 from telephony.errors import PeerMistake
 from web.access import ADMINISTRATORS, Viewer, guard, new_token
+from web.access_log import note_rules
 from web.api.forms import HONEYPOT, THANKS
 from web.pages import Site, fields, site_of
 from web.wording import _
@@ -87,22 +88,36 @@ async def change(request: Request, form_id: UUID, viewer: Administrator) -> Resp
     """Another name, other sites, other fields, another campaign."""
     site, told = site_of(request), await fields(request)
     form = await _found(site, form_id)
+    changed = _told(told)
     try:
-        await site.records.forms.change(form, **_told(told))
+        await site.records.forms.change(form, **changed, seen=told.get("seen"))
     except PeerMistake as mistake:
         problem = f"{mistake} {mistake.remedy or ''}".strip()
         return await _page(request, viewer, form, problem=problem, status=400, typed=told)
+    before = {name: getattr(form, name) for name in ("name", "origins", "mapping", "campaign_id")}
+    await note_rules(request, viewer, f"form {form.name}", _in_words(before), _in_words(changed))
     return RedirectResponse(f"/sources/forms/{form_id}?saved=yes", 303)
+
+
+def _in_words(form: Mapping[str, Any]) -> dict[str, object]:
+    """As the audit log keeps it: readable in ten years."""
+    return {
+        "name": form["name"],
+        "sites": list(form["origins"]),
+        "fields": dict(form["mapping"]),
+        "campaign": str(form["campaign_id"]) if form["campaign_id"] else None,
+    }
 
 
 @router.post("/sources/forms/{form_id}/active")
 async def switch(request: Request, form_id: UUID, viewer: Administrator) -> Response:
     """Off, or on again."""
-    del viewer
     site, told = site_of(request), await fields(request)
     active = told.get("active") == "yes"
-    await _found(site, form_id)
+    form = await _found(site, form_id)
     await site.records.forms.switch(form_id, active=active)
+    before, after = {"active": form.active}, {"active": active}
+    await note_rules(request, viewer, f"form {form.name}", before, after)
     return RedirectResponse(f"/sources/forms/{form_id}?saved={'on' if active else 'off'}", 303)
 
 

@@ -2,11 +2,15 @@
 /** Begins everything on a page: the stream, the cards, the ticking, the keyboard. */
 import * as cards from "./cards.js";
 import "./doors.js";
+import "./filters.js";
 import "./keys.js";
+import * as callPage from "./call-page.js";
 import * as livePage from "./live-page.js";
+import * as liveRows from "./live-rows.js";
 import "./missed-count.js";
 import { keep, tidy } from "./notes.js";
 import { elapsed, tick } from "./page.js";
+import "./search.js";
 import { listen } from "./source.js";
 import "./toast.js";
 
@@ -19,11 +23,11 @@ const HEAR = {
   state: (message) => {
     notice = message.notice;
     lost = message.connected || !message.ready ? null : message.heard;
-    if (message.ready) { livePage.all(message.calls); cards.reconcile(message.cards); }
+    if (message.ready) { livePage.all(message.calls); liveRows.all(message.calls); callPage.all(message.calls); cards.reconcile(message.cards); }
     document.documentElement.dataset.live = message.connected ? "yes" : "no";
   },
-  call: ({ call }) => livePage.upsert(call),
-  gone: ({ id }) => livePage.gone(id),
+  call: ({ call }) => { livePage.upsert(call); liveRows.changed(call.id); callPage.changed(call.id); },
+  gone: ({ id }) => { livePage.gone(id); liveRows.ended(id); callPage.ended(id); },
   card: ({ card }) => cards.show(card),
   card_closed: (closed) => cards.close(closed),
   link: (message) => { notice = message.notice; },
@@ -57,4 +61,3 @@ if (own instanceof HTMLElement) {
   if (area && sign) keep(area, own.dataset.note ?? "", sign);
 }
 
-for (const form of document.querySelectorAll("[data-filters]")) form.addEventListener("change", () => /** @type {HTMLFormElement} */ (form).requestSubmit());

@@ -12,10 +12,6 @@ const SPEED = 14; // px a frame, at the very edge
 const PAUSE = 700; // ms after the last arrow key before the move is told: two stages on are one move
 const SAID = 20_000; // ms the line with Undo stays
 
-for (const form of document.querySelectorAll("form[data-filters]")) {
-  /** @type {HTMLElement} */ (form.querySelector("button[type=submit]")).hidden = true; // a choice and Enter are enough
-  for (const select of form.querySelectorAll("select")) select.addEventListener("change", () => /** @type {HTMLFormElement} */ (form).requestSubmit());
-}
 const found = document.querySelector("[data-board]");
 if (found instanceof HTMLElement) begin(found);
 

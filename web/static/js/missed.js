@@ -27,7 +27,7 @@ function swap(html, own = false) {
   old.replaceWith(document.adoptNode(fresh));
   bindToasts(fresh);
   bind();
-  for (const form of fresh.querySelectorAll("form[data-filters]")) form.addEventListener("change", () => /** @type {HTMLFormElement} */ (form).requestSubmit());
+document.addEventListener("switchhook:results", bind);
   if (at < 0) return;
   const rows = [...fresh.querySelectorAll("[data-entry]")];
   const same = rows.find((one) => /** @type {HTMLElement} */ (one).dataset.entry === row?.dataset.entry);
@@ -79,17 +79,39 @@ function bind() {
   for (const link of here.querySelectorAll("[data-call-back]")) link.addEventListener("click", () => { calling(/** @type {HTMLElement} */ (link)); });
 }
 
+const OPENS = 1_500; // ms in which a program that answers to tel: links comes to the front
+
 /**
- * The number is dialled by whatever answers to tel: links; we note who is calling. When somebody else said that he will,
- * the list says so at once. @param {HTMLElement} link
+ * The number is copied, and dialled by whatever answers to tel: links. Only when such a program really came to the front we
+ * note who is calling: where nothing dials, nobody has claimed anything. @param {HTMLElement} link
  */
 async function calling(link) {
   const row = link.closest("[data-entry]");
+  const opened = dialled();
+  try { await navigator.clipboard.writeText(link.dataset.number ?? ""); label(link, "Number copied"); } catch { /* it is dialled, or read from the row */ }
+  if (!(await opened)) return;
   if (row?.querySelector('form[action$="/release"]')) return; // it is ours already
   const body = new URLSearchParams({ csrf: meta("csrf"), back: location.search.slice(1) });
   asking += 1;
   const answer = await fetch(link.dataset.callBack ?? "", { method: "POST", body });
   swap(await answer.text(), true);
+}
+
+/** Whether another program took the focus. @returns {Promise<boolean>} */
+const dialled = () => new Promise((tell) => {
+  const end = (/** @type {boolean} */ yes) => { removeEventListener("blur", gone); clearTimeout(late); tell(yes); };
+  const gone = () => end(true);
+  const late = setTimeout(() => end(false), OPENS);
+  addEventListener("blur", gone);
+});
+
+/** @param {HTMLElement} link @param {string} text */
+function label(link, text) {
+  const word = link.querySelector("span");
+  if (!word) return;
+  const before = word.textContent;
+  word.textContent = text;
+  setTimeout(() => { word.textContent = before; }, 2_000);
 }
 
 keys({
@@ -100,3 +122,4 @@ keys({
   },
 });
 bind();
+document.addEventListener("switchhook:results", bind);

@@ -32,7 +32,6 @@ for (const form of document.querySelectorAll("form[data-refills]")) {
     history.replaceState(null, "", asked.size ? url : form.action);
   });
   field.addEventListener("input", ask);
-  field.addEventListener("change", (event) => event.stopPropagation()); // the list is right already
   field.addEventListener("keydown", (event) => {
     if (event.key !== "ArrowDown" && event.key !== "Enter") return;
     const first = /** @type {HTMLElement|null} */ (list.querySelector("[data-nav] a"));
@@ -147,6 +146,7 @@ function wire(root) {
 }
 
 wire(document);
+document.addEventListener("switchhook:results", () => wire(document));
 
 /** Links that have a key of their own. */
 for (const link of document.querySelectorAll("a[data-key]")) {
@@ -154,3 +154,16 @@ for (const link of document.querySelectorAll("a[data-key]")) {
 }
 const composer = /** @type {HTMLTextAreaElement|null} */ (document.querySelector(".composer textarea"));
 if (composer) keys({ n: () => (noteField() ?? composer).focus() }); // a card is a call that goes on
+
+/* -- daily actions in the head lead to their field -- */
+
+document.addEventListener("click", (event) => {
+  const target = /** @type {Element} */ (event.target);
+  for (const menu of document.querySelectorAll(".head-acts details[open]")) if (!menu.contains(target)) menu.removeAttribute("open");
+  const link = /** @type {HTMLElement|null} */ (target.closest("[data-focus]"));
+  const field = link && document.querySelector(link.dataset.focus ?? "");
+  if (!link || !field) return;
+  event.preventDefault();
+  if (field instanceof HTMLDetailsElement) field.open = true;
+  /** @type {HTMLElement|null} */ (field.matches("textarea") ? field : field.querySelector("input:not([type=hidden])"))?.focus();
+});

@@ -244,9 +244,14 @@ export class Player {
 
 // -- on this page --
 
-const own = /** @type {HTMLElement|null} */ (document.querySelector("main [data-player]"));
+/** The player that stands on the page itself. @returns {Player|null} */
+function ofPage() {
+  const own = /** @type {HTMLElement|null} */ (document.querySelector("main [data-player]"));
+  return own?.querySelector("[data-strip]") ? new Player(own) : null;
+}
 /** @type {HTMLElement|null} the row's button that opened the drawer */ let openedBy = null;
-/** @type {Player|null} */ let player = own?.querySelector("[data-strip]") ? new Player(own) : null;
+/** @type {Player|null} */ let player = ofPage();
+document.addEventListener("switchhook:call", () => { player?.close(); player = ofPage(); }); // the call's page has new parts
 addEventListener("pagehide", () => player?.sound.report());
 document.addEventListener("visibilitychange", () => { if (document.hidden && !player?.sound.playing) player?.sound.report(); });
 document.addEventListener("click", (event) => {

@@ -1,0 +1,59 @@
+"""Where an error page leads on to: the list that the missing or refused thing belongs to, if this viewer may open it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from telephony.staff import Role
+from web.access import ADMINISTRATORS, ANYONE_SIGNED_IN, SUPERVISORS, Viewer, may_list_recordings
+from web.wording import _
+
+
+@dataclass(frozen=True, slots=True)
+class WayOn:
+    """A link out of an error."""
+
+    href: str
+    text: str
+    roles: frozenset[Role] = ANYONE_SIGNED_IN
+
+
+_LIVE = WayOn("/live", _("Go to Live"))
+_SIGN_IN = WayOn("/sign-in", _("Sign in"))
+
+_LISTS: tuple[tuple[str, WayOn], ...] = (
+    ("/calls", WayOn("/calls", _("Go to Calls"))),
+    ("/missed", WayOn("/missed", _("Go to Missed calls"))),
+    ("/people/import", WayOn("/people/import", _("Go to Import"), SUPERVISORS)),
+    ("/people", WayOn("/people", _("Go to People"))),
+    ("/deals", WayOn("/deals", _("Go to Deals"))),
+    ("/recordings", WayOn("/recordings", _("Go to Recordings"))),
+    ("/review", WayOn("/review", _("Go to Review"), SUPERVISORS)),
+    ("/feedback", WayOn("/feedback", _("Go to Feedback"), frozenset({Role.MANAGER}))),
+    ("/staff", WayOn("/staff", _("Go to Staff"), ADMINISTRATORS)),
+    ("/accounts", WayOn("/accounts", _("Go to Accounts"), ADMINISTRATORS)),
+    ("/rules", WayOn("/rules", _("Go to Lead rules"), ADMINISTRATORS)),
+    ("/pipelines", WayOn("/pipelines", _("Go to Pipelines"), ADMINISTRATORS)),
+    ("/sources", WayOn("/sources", _("Go to Sources"), ADMINISTRATORS)),
+    ("/audit", WayOn("/audit", _("Go to Audit"), ADMINISTRATORS)),
+    ("/settings", WayOn("/settings", _("Go to My settings"))),
+)
+"""The longer address before the shorter one it begins with."""
+
+
+def find_way_on(path: str, viewer: Viewer | None) -> WayOn:
+    """The nearest list to go on from; Live where there is none, signing in for nobody signed in."""
+    if viewer is None:
+        return _SIGN_IN
+    return next((way for way in _ways(path) if _is_open(way, viewer)), _LIVE)
+
+
+def _ways(path: str) -> Iterable[WayOn]:
+    return (way for prefix, way in _LISTS if path == prefix or path.startswith(f"{prefix}/"))
+
+
+def _is_open(way: WayOn, viewer: Viewer) -> bool:
+    if way.href == "/recordings" and not may_list_recordings(viewer.account):
+        return False
+    return viewer.account.role in way.roles
