@@ -28,7 +28,7 @@ from telephony.edit_version import edit_version
 from telephony.endpoint_directory import EndpointSource, KnownEndpoint
 from telephony.facts import CallFacts, Direction, Disposition
 from telephony.recordings import DEFAULT_RIGHTS, DEFAULT_SCOPE, HearScope, RecordingRight
-from telephony.staff import Directory, PopPreference, Role, TokenScope
+from telephony.staff import DEFAULT_ALERTS, Directory, PopPreference, RingAlert, Role, TokenScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,7 @@ class Account:
     rights_chosen: frozenset[RecordingRight] | None = None
     person_id: UUID | None = None
     """Whose account it is; what he owns is kept under this id."""
+    alerts: frozenset[RingAlert] = DEFAULT_ALERTS
     password_temporary: bool = False
     """Whether the password was made by an administrator, who has seen it: another one must be chosen first."""
     version: int = field(default=1, compare=False)
@@ -212,6 +213,8 @@ class Accounts(Protocol):
         self, account_id: UUID, password_hash: str, *, temporary: bool, keep_session: UUID | None = None
     ) -> Account:
         """Another password; all sessions (but one) and all tokens end with the old one, in the same moment."""
+
+    async def set_alerts(self, account_id: UUID, alerts: Collection[RingAlert]) -> None: ...
 
 
 class Sessions(Protocol):

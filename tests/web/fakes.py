@@ -32,7 +32,7 @@ from telephony.errors import ChangedMeanwhile, PeerMistake
 from telephony.facts import CallFacts
 from telephony.ports import LinkState
 from telephony.presence import Phone
-from telephony.staff import Directory, Person, PopPreference, Role, TokenScope
+from telephony.staff import Directory, Person, PopPreference, RingAlert, Role, TokenScope
 from tests.book.deal_fakes import FakeDeals, FakePipelines, FakeTasks
 from tests.book.fakes import FakeMissed
 from tests.recordings.player_fakes import (
@@ -162,7 +162,11 @@ class FakeAccounts:
     async def update(self, account: Account) -> Account:
         before = self.kept[account.id]
         kept = replace(
-            account, pop=before.pop, password_hash=before.password_hash, version=account.version + 1
+            account,
+            pop=before.pop,
+            alerts=before.alerts,
+            password_hash=before.password_hash,
+            version=account.version + 1,
         )
         if before.version != account.version:
             raise ChangedMeanwhile
@@ -188,6 +192,9 @@ class FakeAccounts:
     ) -> Account:
         del keep_session
         return await self.set_password(account_id, password_hash, instead_of=None, temporary=temporary)
+
+    async def set_alerts(self, account_id: UUID, alerts: Collection[RingAlert]) -> None:
+        self.kept[account_id] = replace(self.kept[account_id], alerts=frozenset(alerts))
 
 
 class FakeSessions:

@@ -83,6 +83,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/search/suggestions"): ALL,
     ("GET", "/settings"): ALL,
     ("POST", "/settings/card"): ALL,
+    ("POST", "/settings/alerts"): ALL,
     ("POST", "/settings/theme"): ALL,
     ("POST", "/settings/password"): ALL,
     ("POST", "/settings/sessions/{session_id}/end"): ALL,

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from telephony.recordings import AuditAction
-from telephony.staff import PopPreference, TokenScope
+from telephony.staff import PopPreference, RingAlert, TokenScope
 from web.access import ANYONE_SIGNED_IN, Viewer, address_of, guard, new_token, password_problem
 from web.access_log import log_access
 from web.pages import Site, fields, site_of
@@ -24,6 +24,7 @@ SignedIn = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
 
 SAVED = {
     "card": _("Saved. It counts from the next call on."),
+    "alerts": _("Saved for all your browsers."),
     "theme": _("Saved."),
     "password": _("Your password was changed. All other sign-ins of yours were ended."),
     "session": _("That sign-in was ended."),
@@ -49,6 +50,15 @@ async def card(request: Request, viewer: SignedIn) -> Response:
         account = await site.records.accounts.set_pop(viewer.account.id, PopPreference(chosen))
         await site.hub.account_changed(account)
     return RedirectResponse("/settings?saved=card", 303)
+
+
+@router.post("/settings/alerts")
+async def set_alerts(request: Request, viewer: SignedIn) -> Response:
+    """How a person is told that their phone rings, beside the card."""
+    told = await fields(request)
+    chosen = [alert for alert in RingAlert if told.get(alert.value) == "yes"]
+    await site_of(request).records.accounts.set_alerts(viewer.account.id, chosen)
+    return RedirectResponse("/settings?saved=alerts", 303)
 
 
 @router.post("/settings/theme")
@@ -187,6 +197,7 @@ async def _page(
         sessions=sorted(sessions, key=lambda session: session.seen_at, reverse=True),
         tokens=await site.records.tokens.of_account(viewer.account.id),
         preferences=PopPreference,
+        alerts=RingAlert,
         scopes=SCOPE_WORDS,
         scopes_of=scopes_of,
         token_days=TOKEN_DAYS,

@@ -2,6 +2,7 @@
 /** The list of missed calls: what is done is done without leaving it, and what others do shows by itself. */
 import { keys } from "./keys.js";
 import { meta } from "./page.js";
+import { bindToasts } from "./toast.js";
 
 const PATIENCE = 400; // ms; several changes of one call come together
 const EVERY = 60_000; // ms; "overdue by 5 min" grows by itself
@@ -21,9 +22,10 @@ function swap(html, own = false) {
   const row = /** @type {HTMLElement|null} */ (document.activeElement?.closest("[data-entry]"));
   const at = row ? [...old.querySelectorAll("[data-entry]")].indexOf(row) : -1;
   const kind = document.activeElement?.matches(".call-back") ? ".call-back" : "a.who";
-  const said = old.querySelector(".said.with-act");
-  if (said && !own && !fresh.querySelector(".said")) fresh.querySelector(".filters")?.after(said);
+  const said = old.querySelector(".toast");
+  if (said && !own && !fresh.querySelector(".toast")) fresh.append(said);
   old.replaceWith(document.adoptNode(fresh));
+  bindToasts(fresh);
   bind();
 document.addEventListener("switchhook:results", bind);
   if (at < 0) return;
