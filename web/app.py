@@ -21,6 +21,7 @@ from web.api import recording_list, v1, watch
 from web.api import recordings as recordings_api
 from web.api import uploads as upload_api
 from web.assets import Assets
+from web.form_posts import FormPosts
 from web.live import Hub
 from web.metrics import WebMetrics
 from web.pages import (
@@ -52,6 +53,7 @@ from web.pages import (
     review_forms,
     review_people,
     review_rules,
+    session_state,
     settings,
     sign_in,
     sources,
@@ -71,6 +73,7 @@ with a `remedy`. The fields of a call are described in `docs/reference/call-fact
 
 PARTS = (
     sign_in,
+    session_state,
     live,
     calls,
     card,
@@ -180,6 +183,7 @@ def create_app(
     if uploads is not None:
         app.include_router(upload_api.router)
     answer_problems(app, renderer)
+    app.add_middleware(FormPosts)
     own_bound = upload_api.PREFIX if uploads is not None else None
     bounds = {imports.UPLOAD: imports.UPLOAD_MOST}
     app.add_middleware(Shield, https=web_settings.https, bounded_elsewhere=own_bound, bounds=bounds)

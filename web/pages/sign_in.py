@@ -14,6 +14,15 @@ from web.pages import Site, fields, site_of
 from web.wording import _
 
 router = APIRouter(include_in_schema=False)
+
+REASONS = {
+    "ended": _(
+        "You were signed out: the session ended, here or on another device. Sign in to go on; what you typed is kept."
+    ),
+    "unsaved": _("You were signed out before the form arrived, so it was not saved. Sign in to go on."),
+}
+"""Why somebody sees this page who was signed in a moment ago."""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -128,5 +137,12 @@ def _form(
 ) -> Response:
     wanted = request.query_params.get("next", "")
     return site.renderer.page(
-        request, None, "sign_in.html", status=status, problem=problem, login=login, next=local_path(wanted)
+        request,
+        None,
+        "sign_in.html",
+        status=status,
+        problem=problem,
+        login=login,
+        next=local_path(wanted),
+        reason=REASONS.get(request.query_params.get("why", "")),
     )

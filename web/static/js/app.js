@@ -4,9 +4,13 @@ import * as cards from "./cards.js";
 import "./keys.js";
 import * as livePage from "./live-page.js";
 import "./missed-count.js";
-import { keep, tidy } from "./notes.js";
+import { tidy } from "./drafts.js";
+import "./form-drafts.js";
+import { toSignIn } from "./form-send.js";
+import { keep } from "./notes.js";
 import { elapsed, tick } from "./page.js";
 import { listen } from "./source.js";
+import "./unsaved.js";
 
 const line = document.getElementById("notice");
 /** @type {{text: string, since: string|null}|null} */ let notice = null;
@@ -19,6 +23,7 @@ const HEAR = {
     lost = message.connected || !message.ready ? null : message.heard;
     if (message.ready) { livePage.all(message.calls); cards.reconcile(message.cards); }
     document.documentElement.dataset.live = message.connected ? "yes" : "no";
+    if (message.connected) document.dispatchEvent(new CustomEvent("switchhook:connected"));
   },
   call: ({ call }) => livePage.upsert(call),
   gone: ({ id }) => livePage.gone(id),
@@ -27,7 +32,7 @@ const HEAR = {
   link: (message) => { notice = message.notice; },
   missed: () => document.dispatchEvent(new CustomEvent("switchhook:missed")),
   lost: ({ heard }) => { lost = heard; document.documentElement.dataset.live = "no"; },
-  signed_out: () => { location.href = `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`; },
+  signed_out: toSignIn,
 };
 
 listen((message) => { HEAR[message.type]?.(message); say(); });
