@@ -13,6 +13,7 @@ from web.assets import Assets
 from web.live import Hub
 from web.metrics import WebMetrics
 from web.noted import Noted
+from web.recent_changes import RecentChanges
 from web.rendering import Renderer
 from web.settings import WebSettings
 
@@ -34,6 +35,8 @@ class Site:
     control: RecordingControl | None = None
     """Pauses the recording of a live call; None where this process watches no PBX."""
     noted: Noted = field(default_factory=Noted)
+    changes: RecentChanges = field(default_factory=RecentChanges)
+    """Who changed what a moment ago."""
 
 
 def site_of(request: Request) -> Site:

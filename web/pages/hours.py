@@ -7,8 +7,9 @@ for sixty hours on Monday morning.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Annotated
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -20,6 +21,7 @@ from telephony.hours import WEEKDAYS, WorkingHours, checked
 from telephony.missed import MissedRules
 from web import missed_words
 from web.access import ADMINISTRATORS, Viewer, guard
+from web.field_problems import FieldProblem, FieldReader
 from web.pages import fields, site_of
 from web.wording import _
 
@@ -45,20 +47,18 @@ async def change(request: Request, viewer: Administrator) -> Response:
     """Keep it; deadlines of what is owed are reckoned again."""
     given = await fields(request)
     book = site_of(request).records.missed
-    try:
-        told, rules = read_hours(given), read_rules(given)
-    except PeerMistake as mistake:
+    reader = FieldReader()
+    told, rules = read_hours(given, reader), read_rules(given, reader)
+    if reader.problems:
         blank = dict.fromkeys(_as_typed(WorkingHours(), MissedRules()), "")
-        return await _page(
-            request, viewer, blank | given, problem=f"{mistake} {mistake.remedy or ''}".strip()
-        )
+        return await _page(request, viewer, blank | given, problems=reader.problems)
     await book.set_hours(told, by=viewer.account.id)
     await book.set_rules(rules, by=viewer.account.id)
     return RedirectResponse("/hours?saved=yes", 303)
 
 
 async def _page(
-    request: Request, viewer: Viewer, typed: Mapping[str, str], *, problem: str | None = None
+    request: Request, viewer: Viewer, typed: Mapping[str, str], *, problems: Sequence[FieldProblem] = ()
 ) -> Response:
     site = site_of(request)
     kept = await site.records.missed.hours()
@@ -67,7 +67,7 @@ async def _page(
         request,
         viewer,
         "hours.html",
-        status=400 if problem else 200,
+        status=400 if problems else 200,
         office=missed_words.office_now(kept, ZoneInfo(kept.zone), datetime.now(UTC)),
         now=datetime.now(ZoneInfo(kept.zone)).strftime("%H:%M"),
         kept=kept,
@@ -75,7 +75,8 @@ async def _page(
         zones=sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC"),
         teams=sorted(teams | ({typed["team"]} if typed.get("team") else set())),
         typed=typed,
-        problem=problem,
+        problem=None,
+        problems=problems,
         said=_("Saved. Deadlines of what is owed were reckoned again.")
         if "saved" in request.query_params
         else None,
@@ -114,13 +115,29 @@ def _ranges(days: frozenset[date]) -> list[str]:
     return [f"{run[0]}" if len(run) == 1 else f"{run[0]} - {run[-1]}" for run in runs]
 
 
-def read_hours(given: Mapping[str, str]) -> WorkingHours:
-    """What was typed. Raises PeerMistake with the field that was not understood."""
-    days = tuple(
-        span for day in range(len(WEEKDAYS)) for span in _spans(day, given.get(f"day-{day}", "").strip())
-    )
+def read_hours(given: Mapping[str, str], reader: FieldReader) -> WorkingHours:
+    """What was typed; the reader collects what was not understood."""
+    days = tuple(span for day in range(len(WEEKDAYS)) for span in _read_day(day, given, reader))
+    no_days: frozenset[date] = frozenset()
+    holidays = reader.read("holidays", lambda: frozenset(_holidays(given.get("holidays", ""))), no_days)
     zone = given.get("zone", "").strip() or "UTC"
-    return checked(WorkingHours(zone, days, frozenset(_holidays(given.get("holidays", "")))))
+    reader.read("zone", lambda: checked(WorkingHours(zone, (), frozenset())), None)
+    told = WorkingHours(zone, days, holidays)
+    if not reader.problems:
+        reader.read("day-0", lambda: checked(told), None)
+    return told
+
+
+def _read_day(day: int, given: Mapping[str, str], reader: FieldReader) -> list[tuple[int, time, time]]:
+    name = f"day-{day}"
+    typed = given.get(name, "").strip()
+
+    def understood() -> list[tuple[int, time, time]]:
+        spans = _spans(day, typed)
+        checked(WorkingHours("UTC", tuple(spans), frozenset()))
+        return spans
+
+    return reader.read(name, understood, [])
 
 
 def _spans(day: int, typed: str) -> list[tuple[int, time, time]]:
@@ -164,21 +181,27 @@ def _holidays(typed: str) -> set[date]:
     return days
 
 
-def read_rules(given: Mapping[str, str]) -> MissedRules:
-    """What was typed. Raises PeerMistake for a number that is none."""
-    minutes = {}
-    for name in MINUTES:
-        typed = given.get(name, "").strip()
-        if not typed.isdecimal() or int(typed) > MOST_MINUTES:
-            raise PeerMistake(
-                _("“{typed}” is no number of minutes.").format(typed=typed[:40]),
-                remedy=_("Write a whole number up to {most}.").format(most=MOST_MINUTES),
-            )
-        minutes[name] = int(typed)
-    if minutes["remind_minutes"] > minutes["deadline_minutes"]:
+def _read_minutes(typed: str) -> int:
+    if not typed.isdecimal() or len(typed) > 9 or int(typed) > MOST_MINUTES:
         raise PeerMistake(
-            _("The reminder would come before the call."),
-            remedy=_("Remind at most as many minutes before the deadline as there are until it."),
+            _("“{typed}” is not a number of minutes.").format(typed=typed[:40]),
+            remedy=_("Write a whole number up to {most}.").format(most=MOST_MINUTES),
+        )
+    return int(typed)
+
+
+def read_rules(given: Mapping[str, str], reader: FieldReader) -> MissedRules:
+    """What was typed; the reader collects the numbers that are none."""
+    before = len(reader.problems)
+    minutes = {
+        name: reader.read(name, partial(_read_minutes, given.get(name, "").strip()), 0) for name in MINUTES
+    }
+    if len(reader.problems) == before and minutes["remind_minutes"] > minutes["deadline_minutes"]:
+        reader.add(
+            "remind_minutes",
+            _("The reminder would come before the call: at most {most}.").format(
+                most=minutes["deadline_minutes"]
+            ),
         )
     return MissedRules(
         deadline_minutes=minutes["deadline_minutes"],

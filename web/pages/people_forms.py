@@ -18,6 +18,7 @@ from telephony.contacts import ClientKind, LeadState
 from telephony.facts import CallFacts, Direction
 from web import people_words
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.field_problems import FieldProblem
 from web.pages import Site, site_of
 from web.pages.calls import client_of, find_call
 from web.pages.people_finding import (
@@ -90,6 +91,7 @@ async def new_page(
     told: Mapping[str, str],
     *,
     problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
     twins: Sequence[Client] = (),
     status: int = 200,
 ) -> Response:
@@ -104,6 +106,7 @@ async def new_page(
         chosen=told.get("kind") if told.get("kind") in list(ClientKind) else ClientKind.CONTACT.value,
         owners=owners(site),
         problem=problem,
+        problems=problems,
         same=show_clients(twins, viewer.view, site.settings.region),
     )
 
@@ -125,6 +128,7 @@ async def convert_page(
     told: Mapping[str, str],
     *,
     problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
     status: int = 200,
 ) -> Response:
     """The form with what was typed, and contacts that have the same number."""
@@ -142,6 +146,7 @@ async def convert_page(
         contacts=show_clients(contacts, viewer.view, site.settings.region),
         pipelines=await site.records.deals.pipelines(),
         problem=problem,
+        problems=problems,
     )
 
 

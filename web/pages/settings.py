@@ -4,6 +4,7 @@ programs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 from uuid import UUID
@@ -13,6 +14,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from telephony.staff import PopPreference
 from web.access import ANYONE_SIGNED_IN, Viewer, address_of, guard, new_token, password_problem
+from web.field_problems import FieldProblem
 from web.pages import fields, site_of
 from web.wording import _
 
@@ -71,10 +73,11 @@ async def password(request: Request, viewer: SignedIn) -> Response:
     limits.check(viewer.account.login, address)
     if not await site.gate.passwords.matches(told.get("old", ""), viewer.account.password_hash):
         limits.failed(viewer.account.login, address)
-        return await _page(request, viewer, problem=_("The present password is not right."), status=400)
+        wrong = FieldProblem("old", _("The current password is not right."))
+        return await _page(request, viewer, problems=[wrong], status=400)
     problem = password_problem(new, viewer.account.login)
     if problem:
-        return await _page(request, viewer, problem=problem, status=400)
+        return await _page(request, viewer, problems=[FieldProblem("new", problem)], status=400)
     hashed = await site.gate.passwords.hash(new)
     await site.records.accounts.update(replace(viewer.account, password_hash=hashed))
     keep = viewer.session.id if viewer.session else None
@@ -120,6 +123,7 @@ async def _page(
     *,
     said: str | None = None,
     problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
     new: tuple[str, str] | None = None,
     status: int = 200,
 ) -> Response:
@@ -132,6 +136,7 @@ async def _page(
         status=status,
         said=said,
         problem=problem,
+        problems=problems,
         new_token=new,
         sessions=sorted(sessions, key=lambda session: session.seen_at, reverse=True),
         tokens=await site.records.tokens.of_account(viewer.account.id),
