@@ -35,6 +35,7 @@ from web.pages import (
     deals,
     exports,
     feedback,
+    form_echo,
     hours,
     imports,
     lead_rules,
@@ -74,6 +75,7 @@ with a `remedy`. The fields of a call are described in `docs/reference/call-fact
 PARTS = (
     sign_in,
     session_state,
+    form_echo,
     live,
     calls,
     card,

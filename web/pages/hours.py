@@ -21,6 +21,7 @@ from telephony.hours import WEEKDAYS, WorkingHours, checked
 from telephony.missed import MissedRules
 from web import missed_words
 from web.access import ADMINISTRATORS, Viewer, guard
+from web.date_fields import DAY, read_date
 from web.field_problems import FieldProblem, FieldReader
 from web.pages import fields, site_of
 from web.wording import _
@@ -31,7 +32,7 @@ Administrator = Annotated[Viewer, Depends(guard(ADMINISTRATORS))]
 MOST_MINUTES = 10_000  # a working month; whoever wants longer wants no deadline, which is 0
 MOST_HOLIDAYS = 400  # days; written as ranges they are few lines
 _TIMES = re.compile(r"(\d{1,2})[:.](\d{2})\s*(?:-|–|—|to)\s*(\d{1,2})[:.](\d{2})")
-_DATES = re.compile(r"(\d{4}-\d{2}-\d{2})(?:\s*(?:-|–|—|to|\.\.)\s*(\d{4}-\d{2}-\d{2}))?$")
+_DATES = re.compile(rf"({DAY})(?:\s*(?:-|–|—|to|\.\.)\s*({DAY}))?")
 MINUTES = ("deadline_minutes", "remind_minutes", "escalate_minutes")
 
 
@@ -48,7 +49,7 @@ async def change(request: Request, viewer: Administrator) -> Response:
     given = await fields(request)
     book = site_of(request).records.missed
     reader = FieldReader()
-    told, rules = read_hours(given, reader), read_rules(given, reader)
+    told, rules = read_hours(given, reader, site_of(request).settings.region), read_rules(given, reader)
     if reader.problems:
         blank = dict.fromkeys(_as_typed(WorkingHours(), MissedRules()), "")
         return await _page(request, viewer, blank | given, problems=reader.problems)
@@ -115,11 +116,13 @@ def _ranges(days: frozenset[date]) -> list[str]:
     return [f"{run[0]}" if len(run) == 1 else f"{run[0]} - {run[-1]}" for run in runs]
 
 
-def read_hours(given: Mapping[str, str], reader: FieldReader) -> WorkingHours:
+def read_hours(given: Mapping[str, str], reader: FieldReader, region: str | None = None) -> WorkingHours:
     """What was typed; the reader collects what was not understood."""
     days = tuple(span for day in range(len(WEEKDAYS)) for span in _read_day(day, given, reader))
     no_days: frozenset[date] = frozenset()
-    holidays = reader.read("holidays", lambda: frozenset(_holidays(given.get("holidays", ""))), no_days)
+    holidays = reader.read(
+        "holidays", lambda: frozenset(_holidays(given.get("holidays", ""), region)), no_days
+    )
     zone = given.get("zone", "").strip() or "UTC"
     reader.read("zone", lambda: checked(WorkingHours(zone, (), frozenset())), None)
     told = WorkingHours(zone, days, holidays)
@@ -159,22 +162,23 @@ def _spans(day: int, typed: str) -> list[tuple[int, time, time]]:
     return spans
 
 
-def _holidays(typed: str) -> set[date]:
+def _holidays(typed: str, region: str | None) -> set[date]:
     days: set[date] = set()
     for line in filter(None, (one.strip() for one in re.split(r"[\n,;]", typed))):
         found = _DATES.fullmatch(line)
         try:
             if found is None:
                 raise ValueError(line)
-            first = date.fromisoformat(found[1])
-            last = date.fromisoformat(found[2]) if found[2] else first
+            first = read_date(found[1], region)
+            last = read_date(found[2], region) if found[2] else first
             if not timedelta() <= last - first < timedelta(days=MOST_HOLIDAYS):
                 raise ValueError(line)
-        except ValueError as cause:
+        except (ValueError, PeerMistake) as cause:
             raise PeerMistake(
                 _("The holiday “{typed}” was not understood.").format(typed=line[:40]),
                 remedy=_(
-                    "Write one day a line, like 2026-12-31, or days that follow each other: 2026-12-31 - 2027-01-08."
+                    "Write one day per line, like 31.12.2026, or the first and the last of several: "
+                    "2026-12-31 - 2027-01-08."
                 ),
             ) from cause
         days |= {first + timedelta(days=step) for step in range((last - first).days + 1)}

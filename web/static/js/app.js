@@ -5,6 +5,7 @@ import "./keys.js";
 import * as livePage from "./live-page.js";
 import "./missed-count.js";
 import { tidy } from "./drafts.js";
+import "./field-echo.js";
 import "./form-drafts.js";
 import { toSignIn } from "./form-send.js";
 import { keep } from "./notes.js";

@@ -41,13 +41,16 @@ export function bindClient(card, say) {
   });
   part(card, '[data-act="wrong"]').addEventListener("click", () => { open(card, true); wrong.q.focus(); });
   part(card, '[data-act="keep"]').addEventListener("click", () => { open(card, false); part(card, '[data-act="wrong"]').focus(); });
-  const instead = (/** @type {string|null} */ id) =>
-    act(request("PUT", `/api/v1/calls/${about()}/who`, { client_id: id, wrong: card.dataset.client || null }), "The call was moved");
-  part(card, '[data-act="nobody"]').addEventListener("click", () => instead(null));
+  const instead = async (/** @type {string|null} */ id) => {
+    const before = card.dataset.client || null;
+    const moved = await act(request("PUT", `/api/v1/calls/${about()}/who`, { client_id: id, wrong: before }), "The call was moved.");
+    if (moved) offerUndo(card, () => act(request("PUT", `/api/v1/calls/${about()}/who`, { client_id: before, wrong: id }), "The call is where it was."));
+  };
+  part(card, '[data-act="nobody"]').addEventListener("click", () => { void instead(null); });
   wrong.addEventListener("submit", (event) => event.preventDefault());
   part(wrong, '[data-slot="found"]').addEventListener("click", (event) => {
     const button = /** @type {HTMLElement} */ (event.target).closest("button");
-    if (button?.dataset.id) instead(button.dataset.id);
+    if (button?.dataset.id) void instead(button.dataset.id);
   });
   /** @type {ReturnType<typeof setTimeout>|undefined} */ let timer;
   wrong.q.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => look(wrong, about(), card.dataset.client ?? ""), PAUSE); });
@@ -187,12 +190,23 @@ async function answer(card, asked, done, say, lost = () => say("Not saved: no co
   try {
     const got = await asked;
     const told = await got.json();
-    if (!got.ok) return say([told.detail ?? told.title, told.remedy].filter(Boolean).join(" "));
+    if (!got.ok) { say([told.detail ?? told.title, told.remedy].filter(Boolean).join(" ")); return false; }
     drafts.drop(nameOf(card.dataset.about ?? ""));
     /** @type {HTMLFormElement} */ (part(card, "[data-save]")).reset();
     open(card, false);
     if (told.who?.client) { part(card, '[data-slot="who"]').textContent = told.who.client.name; part(card, ".number").hidden = false; }
     showClient(card, told.who);
     say(done);
-  } catch { lost(); }
+    return true;
+  } catch { lost(); return false; }
+}
+
+/** Beside what was just done. @param {HTMLElement} card @param {() => void} undo */
+function offerUndo(card, undo) {
+  const button = /** @type {HTMLButtonElement} */ (item("button", "Undo"));
+  button.type = "button";
+  button.className = "quiet";
+  button.dataset.act = "undo-move";
+  button.addEventListener("click", undo);
+  part(card, '[data-slot="saved"]').append(" ", button);
 }

@@ -239,7 +239,7 @@ function goOn(to) {
 addEventListener("submit", (event) => {
   const form = /** @type {HTMLFormElement} */ (event.target);
   const submitter = /** @type {HTMLElement|null} */ (event.submitter);
-  if (event.defaultPrevented || form.method !== "post" || form.matches("[data-native], .door, .me")) return;
+  if (event.defaultPrevented || form.method !== "post" || form.matches("[data-native], .door")) return;
   event.preventDefault();
   void submit(form, submitter).then((answer) => {
     if (answer?.outcome === "saved") goOn(answer.to);

@@ -72,7 +72,8 @@ function mark(field, message) {
   said.className = "field-problem";
   said.id = `field-problem-${(made += 1)}`;
   said.textContent = message;
-  const beside = field.closest("fieldset.kinds, .phone-line, .fact-line, .when") ?? field.closest("label") ?? field;
+  const beside = /** @type {HTMLElement} */ (field.closest("fieldset.kinds, .phone-line, .fact-line, .when") ?? field.closest("label") ?? field);
+  field.parentElement?.querySelector(".field-echo")?.replaceChildren();
   beside.after(said);
   field.setAttribute("aria-invalid", "true");
   field.setAttribute("aria-describedby", [field.getAttribute("aria-describedby"), said.id].filter(Boolean).join(" "));

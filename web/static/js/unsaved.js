@@ -94,11 +94,14 @@ void flush();
 
 /* -- signing out -- */
 
-const out = /** @type {HTMLFormElement|null} */ (document.querySelector("form.me"));
 let sure = false;
-out?.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const button = /** @type {HTMLButtonElement} */ (out.querySelector("button[type=submit]"));
+for (const out of document.querySelectorAll('form[action="/sign-out"]')) {
+  out.addEventListener("submit", (event) => { event.preventDefault(); void signOut(/** @type {HTMLFormElement} */ (out)); });
+}
+
+/** @param {HTMLFormElement} form */
+async function signOut(form) {
+  const button = /** @type {HTMLButtonElement} */ (form.querySelector("button"));
   await flush(true);
   const left = drafts.all().filter(([, draft]) => draft.state !== "typed" || draft.kind === "note");
   if (left.length && !sure) {
@@ -109,6 +112,6 @@ out?.addEventListener("submit", async (event) => {
   }
   drafts.dropAll();
   sessionStorage.clear();
-  /** @type {HTMLInputElement} */ (out.elements.namedItem("csrf")).value = meta("csrf");
-  out.submit();
-});
+  /** @type {HTMLInputElement} */ (form.elements.namedItem("csrf")).value = meta("csrf");
+  form.submit();
+}
