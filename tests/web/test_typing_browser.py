@@ -26,7 +26,8 @@ from tests.web.kept import serving
 __all__ = ["chromium", "records", "store"]
 pytestmark = [pytest.mark.browser, pytest.mark.postgres, pytest.mark.timeout(540)]
 
-TYPABLE = "input:not([type=hidden]):not([type=radio]):not([type=checkbox]):not([type=password]):not([type=file]):not([type=search]):not([readonly]), textarea"
+_NOT_TYPED = ("hidden", "radio", "checkbox", "password", "file", "search")
+TYPABLE = "input" + "".join(f":not([type={kind}])" for kind in _NOT_TYPED) + ":not([readonly]), textarea"
 """What one types in. Passwords are never kept, a file cannot be put back by a page, a search changes nothing."""
 _ANY = CallFilter()
 PAGES_MOST = 60  # of one role; more kinds of pages than there are

@@ -12,7 +12,7 @@ from web.access import ANYONE_SIGNED_IN, Viewer, guard
 router = APIRouter(include_in_schema=False)
 
 
-@router.get("/session")
+@router.get("/api/v1/session")
 async def session_state(viewer: Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]) -> JSONResponse:
     """The account, and the token its forms carry."""
     return JSONResponse({"account": str(viewer.account.id), "csrf": viewer.csrf})

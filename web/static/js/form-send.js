@@ -49,7 +49,7 @@ async function post(action, entries, id, files) {
 /** Who is signed in in this browser by now. @returns {Promise<{account: string, csrf: string}|null|"unreachable">} */
 export async function session() {
   try {
-    const answer = await fetch("/session", { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(PATIENCE) });
+    const answer = await fetch("/api/v1/session", { headers: { Accept: "application/json" }, signal: AbortSignal.timeout(PATIENCE) });
     if (answer.status === 401) return null;
     return answer.ok ? await answer.json() : "unreachable";
   } catch { return "unreachable"; }

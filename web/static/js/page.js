@@ -16,8 +16,10 @@ export function clock(seconds) {
 /** `3:12` from a moment on. @param {string} since */
 export const elapsed = (since) => clock((Date.now() - Date.parse(since)) / 1000);
 
-/** Let every `<time data-since>` tick; called once a second and after each change. */
+/** Let every `<time data-since>` tick; called once a second and after each change. Without a connection they stand still:
+ * nobody knows whether the call goes on. */
 export function tick() {
+  if (document.documentElement.dataset.live === "no") return;
   for (const time of document.querySelectorAll("time[data-since]")) {
     const text = elapsed(time.getAttribute("data-since") ?? "");
     if (time.textContent !== text) time.textContent = text;

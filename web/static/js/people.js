@@ -23,7 +23,9 @@ for (const form of document.querySelectorAll("form[data-refills]")) {
     if (!fresh()) return;
     list.setAttribute("aria-busy", "false");
     const there = got?.html.querySelector(form.dataset.refills ?? "");
-    if (!there) return;
+    list.classList.toggle("out-of-date", !there);
+    const unsearched = document.querySelector("[data-found]");
+    if (!there) { if (unsearched) unsearched.textContent = "Not searched: no connection"; return; }
     list.replaceChildren(...there.childNodes);
     const found = list.querySelectorAll("[data-nav]").length;
     const said = document.querySelector("[data-found]");
