@@ -81,6 +81,8 @@ ALLOWED: Mapping[str, Rule] = {
     "CoreShowChannels": _rule("reporting"),
     "Status": _rule("reporting", "", "Channel Variables AllVariables"),
     "DeviceStateList": _rule("reporting"),
+    "ExtensionStateList": _rule("reporting"),
+    "PJSIPShowRegistrationsOutbound": _rule("reporting"),
     "BridgeList": _rule("", "", "BridgeType"),
     "BridgeInfo": _rule("", "BridgeUniqueid"),
     "QueueStatus": _rule("", "", "Queue Member"),

@@ -30,7 +30,13 @@ from telephony.ports import CallerQuestion
 LINE_BYTES = 1024  # Asterisk's longest line is its own URL with our arguments, under 200
 LINES = 64  # Asterisk 22 sends 21 and our two arguments
 ASKING = b"switchhook-who 1 "
-NAMES = ("SWITCHHOOK_NAME", "SWITCHHOOK_NAME_LATIN", "SWITCHHOOK_OWNER", "SWITCHHOOK_ANSWERED")
+NAMES = (
+    "SWITCHHOOK_NAME",
+    "SWITCHHOOK_NAME_LATIN",
+    "SWITCHHOOK_OWNER",
+    "SWITCHHOOK_OWNER_PHONES",
+    "SWITCHHOOK_ANSWERED",
+)
 
 _LINE = re.compile(r"agi_([a-z0-9_]+): (.*)")
 _PBX = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -73,7 +79,7 @@ def _question(pbx: str, raw: str, did: str) -> CallerQuestion:
 
 def fastagi_commands(display: HandsetDisplay) -> list[bytes]:
     """The commands that tell Asterisk; the last one says that we did answer. Each is one whole line."""
-    values = (display.full, display.latin, "&".join(display.owners), "1")
+    values = (display.full, display.latin, "&".join(display.owners), "&".join(display.phones), "1")
     # __: phones that are rung through a Local channel (queues, follow me) inherit it too.
     return [
         f"SET VARIABLE __{name} {quoted(value)}\n".encode()
@@ -91,6 +97,7 @@ def quoted(value: str) -> str:
 def script_answer(display: HandsetDisplay) -> bytes:
     """The line that answers the script; an empty object for a caller nobody knows."""
     told = {"full": display.full, "latin": display.latin, "owner": "&".join(display.owners)}
+    told["phones"] = "&".join(display.phones)
     shown = {key: value for key, value in told.items() if value}
     return json.dumps(shown, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 

@@ -81,6 +81,7 @@ NULLS = ("NULL", "\\N")  # what databases write for no value; nobody's name, num
 LATEST = 4e9  # Unix seconds, the year 2096; a number beyond it is damage, and no calendar may hold it
 WHOLE_SECOND = 1.0
 SAME_SECOND_STEP = 1e-6  # s; keeps rows of one whole second in the order in which they were written
+KEPT_DIGITS = 6  # of a second; told again from what was kept, a row has the very time it had
 BARE_DIGITS = 14  # YYYYMMDDhhmmss
 DATE_FORMS = ("%Y%m%d%H%M%S", "%d.%m.%Y %H:%M:%S", "%Y/%m/%d %H:%M:%S")
 """Times that are no ISO 8601: MySQL's bare digits, and what spreadsheets make of a date."""
@@ -107,7 +108,7 @@ class CelRow(NamedTuple):
         """The row, at that moment (Unix seconds) or a little later if it was written in its second."""
         if self.at > floor or self.at + self.slack <= floor:
             return self
-        at = floor + SAME_SECOND_STEP
+        at = round(floor + 2 * SAME_SECOND_STEP, KEPT_DIGITS)
         return self._replace(at=at, cells={**self.cells, "eventtime": f"{at:.6f}"})
 
 
@@ -233,6 +234,7 @@ def _row(cells: dict[str, str], moment: Moment) -> CelRow:
     )
     kept = {name: value for name, value in cells.items() if value}
     if not moment.zoned or moment.whole:
+        moment = moment._replace(seconds=round(moment.seconds, KEPT_DIGITS))
         kept["eventtime"] = f"{moment.seconds:.6f}"
     slack = WHOLE_SECOND if moment.whole else 0.0
     return CelRow(

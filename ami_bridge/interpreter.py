@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ami_bridge.endpoint_listing import LISTED_ENDPOINTS, EndpointLists
 from ami_bridge.message import Message
 from ami_bridge.snapshot_reading import LISTED, SnapshotAssembler
 from ami_bridge.translate import SERVICE_APPS, TRANSLATIONS, USER_EVENTS, VARIABLES, moment_of, translate
@@ -17,10 +18,13 @@ from telephony import signals as s
 SNAPSHOT_REST = 0.5  # s of silence after the lists: a capture has no mark that says the snapshot is complete
 RESTART_SLACK = 2.0  # s; Uptime is whole seconds and the clocks of two hosts differ
 
-WANTED = frozenset(name.encode() for name in (*TRANSLATIONS, *LISTED, "FullyBooted", "OriginateResponse"))
+WANTED = frozenset(
+    name.encode() for name in (*TRANSLATIONS, *LISTED, *LISTED_ENDPOINTS, "FullyBooted", "OriginateResponse")
+)
 """Names of the events worth decoding; a `Framer` leaves all others as bytes."""
 
 WANTED_ONLY_WITH = {
+    b"ExtensionStatus": re.compile(rb"\r\nActionID: "),
     b"VarSet": re.compile(rb"\r\nVariable: _*(?:%s)\r\n" % "|".join(VARIABLES).encode()),
     b"UserEvent": re.compile(rb"\r\nUserEvent: (?:%s)\r\n" % "|".join(USER_EVENTS).encode()),
     b"Newexten": re.compile(rb"\r\nApplication: (?:%s)\r\n" % "|".join(sorted(SERVICE_APPS)).encode()),
@@ -36,6 +40,7 @@ class Interpreter:
         """Time of the newest event understood, Unix seconds."""
         self._assembler: SnapshotAssembler | None = None
         self._logins = 0
+        self._endpoints = EndpointLists()
         self._listed = False
         self._stop: s.PbxStopped | None = None
         """A restart that the uptime told of, until a snapshot has said what lives."""
@@ -49,6 +54,8 @@ class Interpreter:
                 yield from self.link_up(message.arrived_at)
         elif message.kind == "FullyBooted":
             self._booted(message)
+        elif message.kind in LISTED_ENDPOINTS:
+            yield from self._endpoint(message)
         elif message.kind in LISTED or (message.kind == "ParkedCall" and "Privilege" not in message.fields):
             if self._assembler is None:
                 self._assembler = SnapshotAssembler(message.arrived_at)
@@ -56,6 +63,13 @@ class Interpreter:
             self._listed = True
         elif message.kind in TRANSLATIONS:
             yield from self._news(message)
+
+    def _endpoint(self, message: Message) -> Iterator[s.Signal]:
+        if "Privilege" in message.fields:
+            return  # a lamp has changed
+        listing = self._endpoints.take(message.kind, message.fields)
+        if listing is not None:
+            yield s.EndpointsListed(self.last_at, listing)
 
     def link_up(self, at: float) -> Iterator[s.Signal]:
         """A login succeeded; what was known before is no longer certain."""

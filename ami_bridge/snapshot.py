@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ami_bridge.endpoint_listing import QUESTIONS as ENDPOINT_QUESTIONS
 from ami_bridge.message import Message
 
 STATUS_VARIABLES = (
@@ -24,6 +25,8 @@ STATUS_VARIABLES = (
 Headers = tuple[tuple[str, str], ...]
 
 ACTIONS: tuple[tuple[str, Headers], ...] = (
+    # First whose phones the endpoints are: the calls of this moment are told by it.
+    *((action, ()) for action in ENDPOINT_QUESTIONS),
     ("CoreStatus", ()),
     ("CoreShowChannels", ()),
     ("Status", (("Variables", ",".join(STATUS_VARIABLES)),)),

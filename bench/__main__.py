@@ -15,6 +15,7 @@ MEASUREMENTS = {
     "book_search": "how fast people are found among a million; beside plain ILIKE",
     "timeline": "how fast a history of a hundred thousand entries is read; beside a plain query",
     "recordings_list": "how fast a million recordings are listed and filtered",
+    "importing": "how fast contacts are imported, and how long that holds up the observer",
     "matching": "how fast a ringing number finds who calls, among a million contacts",
 }
 """Module of this package → what it measures. Exit code 1 of one means that a target was missed."""

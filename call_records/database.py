@@ -35,6 +35,7 @@ from call_records.book.shapes import Book, BookNews, Deals, Matching, Office, Pi
 from call_records.book.tasks import TaskBook
 from call_records.book.timelines import TimelineBook
 from call_records.database_engine import open_engine
+from call_records.endpoints import EndpointBook
 from call_records.journal import CallJournal
 from call_records.notes import NoteBook
 from call_records.outbox import Outbox
@@ -60,7 +61,16 @@ from call_records.recordings.shelf import AudioShelf, NoShelf
 from call_records.relay import CallRelay
 from call_records.reviews.desk import ReviewDesk
 from call_records.reviews.shapes import Reviews
-from call_records.shapes import Accounts, ApiTokens, CallQueries, CallTraces, Notes, Sessions, StaffBook
+from call_records.shapes import (
+    Accounts,
+    ApiTokens,
+    CallQueries,
+    CallTraces,
+    Endpoints,
+    Notes,
+    Sessions,
+    StaffBook,
+)
 from call_records.staff import StaffPages
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, SwitchhookError
@@ -80,6 +90,7 @@ class RecordsStore:
     tokens: ApiTokens
     notes: Notes
     staff: StaffBook
+    endpoints: Endpoints
     traces: CallTraces
     recordings: RecordingCatalogue
     shelf: Shelf
@@ -174,6 +185,7 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         tokens=TokenBook(engine),
         notes=NoteBook(engine),
         staff=StaffPages(engine),
+        endpoints=EndpointBook(engine),
         traces=CallJournal(engine),
         recordings=Catalogue(engine),
         shelf=shelf,

@@ -41,4 +41,3 @@ def open_engine(address: URL) -> AsyncEngine:
             },
         },
     )
-

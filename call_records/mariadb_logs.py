@@ -130,7 +130,7 @@ class MariaDbLog:
     async def _walked_back(self, cursor: Any, since: float) -> list[dict[str, str]]:
         """Steps from the end by number, until one lies before that time altogether or nothing is left."""
         rows: list[dict[str, str]] = []
-        where, arguments = "", ()
+        where, arguments = "", tuple[int, ...]()
         while len(rows) < MOST_ROWS:
             statement = f"SELECT * FROM {self._table} {where} ORDER BY id DESC LIMIT {AT_ONCE}"  # noqa: S608 - the name was checked
             step = await _rows(cursor, statement, arguments)

@@ -206,6 +206,20 @@ extensions = Table(
     Index("extensions_by_person", "person_id"),
 )
 
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("pbx", Text, nullable=False),
+    # PJSIP/alice, or alice where the technology was not told.
+    Column("endpoint", Text, nullable=False),
+    # telephony.endpoint_directory.EndpointSource
+    Column("source", Text, nullable=False),
+    # NULL: a trunk; of an undecided one: nobody knows.
+    Column("extension", Text),
+    Column("seen_at", MOMENT, nullable=False, server_default=_NOW),
+    PrimaryKeyConstraint("pbx", "endpoint", "source"),
+)
+
 notes = Table(
     "notes",
     metadata,

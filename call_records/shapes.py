@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -24,6 +24,7 @@ from call_records.recordings.shapes import (
     Shelf,
 )
 from call_records.reviews.shapes import Reviews
+from telephony.endpoint_directory import EndpointSource, KnownEndpoint
 from telephony.facts import CallFacts, Direction, Disposition
 from telephony.recordings import DEFAULT_RIGHTS, DEFAULT_SCOPE, HearScope, RecordingRight
 from telephony.staff import Directory, PopPreference, Role
@@ -257,6 +258,27 @@ class StaffBook(Protocol):
         """Every extension that was ever seen or named, by number."""
 
 
+class Endpoints(Protocol):
+    """Whose phones the endpoints of the PBXes are, as it was learned last."""
+
+    async def list_known(self, pbx: str) -> tuple[KnownEndpoint, ...]:
+        """Everything known of that PBX's endpoints."""
+
+    async def list_all(self) -> Mapping[str, tuple[KnownEndpoint, ...]]:
+        """Everything known, by PBX."""
+
+    async def replace_known(
+        self, pbx: str, sources: Collection[EndpointSource], known: Iterable[KnownEndpoint]
+    ) -> None:
+        """These, and nothing else, are known from these sources now."""
+
+    async def say(self, pbx: str, endpoint: str, extension: str | None) -> None:
+        """An administrator says whose phone it is; None: it is a trunk."""
+
+    async def unsay(self, pbx: str, endpoint: str) -> None:
+        """An administrator takes back what they said."""
+
+
 class Records(Protocol):
     """The opened store, as `call_records.database.open_records` hands it out."""
 
@@ -266,6 +288,7 @@ class Records(Protocol):
     tokens: ApiTokens
     notes: Notes
     staff: StaffBook
+    endpoints: Endpoints
     traces: CallTraces
     recordings: RecordingCatalogue
     shelf: Shelf

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from call_records.database import RecordsStore
 from call_records.shapes import Account
+from switchhook.numbering import read_numberings
 from switchhook.opening import open_store
 from switchhook.settings import Settings
 from telephony.errors import NeedsPerson
+from telephony.extension_rule import rule_of
 from telephony.staff import PopPreference, Role
 from web.access import Passwords, new_token, password_problem
 
@@ -32,6 +34,7 @@ async def account(
     """Make the account, or change what was named. A new one needs a password, from the file or asked for."""
     async with open_store(settings) as store:
         existing = await store.accounts.by_login(login)
+        await _check_extensions(store, settings, extensions or ())
         password = await _password(login, password_file, needed=existing is None)
         hashed = await Passwords().hash(password) if password is not None else None
         if existing is None:
@@ -109,6 +112,17 @@ async def _password(login: str, file: Path | None, *, needed: bool) -> str | Non
     if problem is not None:
         raise NeedsPerson(problem)
     return password
+
+
+async def _check_extensions(store: RecordsStore, settings: Settings, extensions: Sequence[str]) -> None:
+    """Raises NeedsPerson for what is no extension of any PBX."""
+    if not extensions:
+        return
+    numberings = await read_numberings(store.endpoints, settings)
+    seen = {phone.extension for phone in await store.staff.phones() if phone.gone_at is None}
+    problem = rule_of(numberings, seen).first_problem(extensions)
+    if problem is not None:
+        raise NeedsPerson(problem.sentence, remedy=problem.remedy)
 
 
 async def _refuse_to_lose_the_last_administrator(

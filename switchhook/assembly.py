@@ -44,7 +44,9 @@ from switchhook.bridge import Bridge, RecordingDesk
 from switchhook.caller_lookup import BookLookup
 from switchhook.cel_sources import cel_source
 from switchhook.doctor import link_to
+from switchhook.endpoint_keeper import EndpointKeeper
 from switchhook.meters import ServiceMeters
+from switchhook.numbering import numbering_of
 from switchhook.opening import open_store
 from switchhook.pbx_details import PbxInquiry
 from switchhook.recording_line import RecordingLine
@@ -54,7 +56,6 @@ from switchhook.service_database import cluster_in
 from switchhook.setting_tables import PbxSettings
 from switchhook.settings import Settings, machine_time_zone
 from telephony.errors import SwitchhookError, TryLater
-from telephony.numbers import Numbering
 from telephony.staff import Role
 from web.app import create_app
 from web.server import serve
@@ -86,6 +87,8 @@ class Service:
     line: RecordingLine | None = None
     """The way of recordings; None in a process that only serves pages."""
     bridges: dict[str, Bridge] = field(default_factory=dict)
+    endpoints: dict[str, EndpointKeeper] = field(default_factory=dict)
+    """Whose endpoints these are, by PBX."""
     inquiries: dict[str, PbxInquiry] = field(default_factory=dict)
     names: FastAgiServer | None = None
     """Tells the PBX who calls; None when it was not asked for."""
@@ -309,12 +312,16 @@ def _start_parts(
         once_stored(service.store.reviews.picks.run, "review picks")
         once_stored(Bookkeeper(service.store.engine, steps_for(service.store.home)).run, "book")
         once_stored(service.store.missed.run, "missed calls")
+        for pbx in service.settings.pbx:
+            keeper = EndpointKeeper(numbering_of(pbx), pbx.phones, service.store.endpoints)
+            service.endpoints[pbx.id] = keeper
         if (names := _names_on_handsets(service)) is not None:
             running.append(tasks.create_task(names.keep_serving(), name="names on handsets"))
         for pbx in service.settings.pbx:
             actions = ActionChannel(link_to(pbx))
             bridge = _bridge(service, pbx, service.spool, actions)
-            roster = RosterLine(actions, numbering_of(pbx), service.store, service.board)
+            keeper = service.endpoints[pbx.id]
+            roster = RosterLine(actions, bridge, keeper, service.store, service.board)
             once_stored(roster.run, f"phones {pbx.id}")
             inquiry = _inquiry(service, pbx, bridge, actions)
             running.append(tasks.create_task(inquiry.run(), name=f"details {pbx.id}"))
@@ -333,7 +340,10 @@ def _names_on_handsets(service: Service) -> FastAgiServer | None:
     if wanted.port is None and wanted.socket is None:
         return None
     service.names = FastAgiServer(
-        {pbx.id: BookLookup(service.store, numbering_of(pbx)) for pbx in service.settings.pbx},
+        {
+            pbx_id: BookLookup(service.store, keeper.current_numbering)
+            for pbx_id, keeper in service.endpoints.items()
+        },
         host=wanted.host,
         port=wanted.port,
         unix_socket=wanted.socket,
@@ -358,6 +368,7 @@ def _bridge(service: Service, pbx: PbxSettings, spool: SpoolingJournal, actions:
         spool,
         cel_source(pbx),
         actions=actions,
+        endpoints=service.endpoints[pbx.id],
         clock_correction=observer.clock_correction,
     )
     service.bridges[pbx.id] = bridge
@@ -387,18 +398,6 @@ def home_of(settings: Settings) -> Home:
     return Home(first.default_region, first.area_code or "", first.outside_prefix or "", zone)
 
 
-def numbering_of(pbx: PbxSettings) -> Numbering:
-    """How this PBX numbers its phones and lines."""
-    return Numbering(
-        pbx=pbx.id,
-        extensions=pbx.extensions,
-        trunks=pbx.trunks,
-        region=pbx.default_region,
-        area_code=pbx.area_code or "",
-        outside_prefix=pbx.outside_prefix or "",
-    )
-
-
 def _started(service: Service, started: Callable[[Service], None] | None) -> None:
     service.ready.set()
     if started is not None:
@@ -414,6 +413,7 @@ def pages_of(settings: Settings, setup_code: str) -> WebSettings:
         region=settings.pbx[0].default_region if settings.pbx else None,
         mask_numbers_for=frozenset(map(Role, settings.web.mask_numbers_for)),
         version=__version__,
+        numberings=tuple(map(numbering_of, settings.pbx)),
     )
 
 

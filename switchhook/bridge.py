@@ -27,6 +27,7 @@ from call_records.database import RecordsStore
 from call_records.journal import OpenCall
 from call_records.live import LiveBoard
 from call_records.spool import SpoolingJournal
+from switchhook.endpoint_keeper import EndpointKeeper
 from switchhook.teller import CLOCK_SET, Teller, cel_lines
 from telephony.errors import NeedsPerson, SwitchhookError, TryLater
 from telephony.events import CallEvent, EventKind
@@ -87,13 +88,16 @@ class Bridge:
         cel: CelSource | None = None,
         *,
         actions: ActionChannel | None = None,
+        endpoints: EndpointKeeper | None = None,
         clock_correction: Callable[[], float] = lambda: 0.0,
         sweep_after_gap_seconds: float = SWEEP_AFTER_GAP_SECONDS,
     ) -> None:
         """`clock_correction`: what is taken from the PBX's times to make them ours, in seconds."""
         self.feed = feed
         self.teller = Teller(numbering)
-        self._numbering = numbering
+        self._endpoints = endpoints
+        if endpoints is not None:
+            endpoints.follow(lambda: self.numbering)
         self._store = store
         self._board = board
         self._spool = spool
@@ -115,7 +119,18 @@ class Bridge:
     @property
     def pbx(self) -> str:
         """The PBX's short name."""
-        return self._numbering.pbx
+        return self.numbering.pbx
+
+    @property
+    def numbering(self) -> Numbering:
+        """How the PBX numbers its phones and lines, as calls and its own lists have shown it."""
+        return self.teller.tracker.numbering
+
+    async def use_numbering(self, numbering: Numbering) -> None:
+        """Tell by this one from now on, the calls of this moment too."""
+        if numbering != self.numbering:
+            self.teller.tracker.use_numbering(numbering)
+            await self._keep(self.teller.rest(time.time() - 1.0))
 
     async def run(self, store_ready: asyncio.Event, *, tell_link_elsewhere: bool = False) -> None:
         """Observe until cancelled. `store_ready` is set once the tables are those of this release."""
@@ -187,6 +202,8 @@ class Bridge:
             try:
                 unfinished = await self._store.journal.unfinished(self.pbx)
                 told_until = await self._store.journal.told_until(self.pbx)
+                if self._endpoints is not None:
+                    self.teller.tracker.use_numbering(await self._endpoints.read())
                 break
             except SwitchhookError as trouble:
                 log.warning("open_calls_unread", pbx=self.pbx, problem=str(trouble), remedy=trouble.remedy)
@@ -342,7 +359,7 @@ class Bridge:
 
     def _tell_from_cel(self, group: CelGroup, now: float) -> list[CallChange]:
         lines = [*cel_lines(group.rows), {"t": group.last_at, "mark": "gone"}]
-        told = Teller(self._numbering).tell_again(lines)
+        told = Teller(self.numbering).tell_again(lines)
         return [_with_trace_of(change, [*lines, {"t": now, "mark": "cel"}]) for change in told]
 
     def _refined(self, call: OpenCall, group: CelGroup, now: float) -> list[CallChange]:
@@ -356,7 +373,7 @@ class Bridge:
         if not fresh:
             return []
         mark = {"t": now, "mark": "cel"}
-        told = Teller(self._numbering, dict.fromkeys(call.aliases, call.id)).tell_again([*call.trace, *fresh])
+        told = Teller(self.numbering, dict.fromkeys(call.aliases, call.id)).tell_again([*call.trace, *fresh])
         own = [change for change in told if change.facts.id == call.id and change.facts.ended]
         return [replace(change, events=(), absorbed=(), trace=(*fresh, mark)) for change in own]
 

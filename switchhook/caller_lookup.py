@@ -7,6 +7,7 @@ nobody is picked: what they have in common, their company, is shown.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from call_records.database import RecordsStore
 from telephony.contacts import Candidate, ClientKind, Match
@@ -20,7 +21,8 @@ DIRECTORY_SECONDS = 15.0  # how soon a contact's new owner rings first
 class BookLookup:
     """Implements `telephony.ports.CallerLookup` over the book, for one PBX."""
 
-    def __init__(self, store: RecordsStore, numbering: Numbering) -> None:
+    def __init__(self, store: RecordsStore, numbering: Callable[[], Numbering]) -> None:
+        """`numbering`: how the PBX numbers its phones, as it is known at the moment of the question."""
         self._store = store
         self._numbering = numbering
         self._directory = Directory()
@@ -28,7 +30,7 @@ class BookLookup:
 
     async def ask(self, question: CallerQuestion) -> CallerAnswer | None:
         """The caller, None when he is not known."""
-        number = self._numbering.outside(question.raw) or question.raw
+        number = self._numbering().outside(question.raw) or question.raw
         match = await self._store.matching.match(number)
         if match.chosen is None:
             company = _common_company(match)
@@ -38,11 +40,21 @@ class BookLookup:
     async def _told(self, client: Candidate) -> CallerAnswer:
         is_company = client.kind is ClientKind.COMPANY
         owner = (await self._people()).by_id.get(client.owner_id) if client.owner_id else None
+        extensions = tuple(sorted(owner.extensions)) if owner else ()
         return CallerAnswer(
             name=None if is_company or _is_number(client.name) else client.name,
             company=client.name if is_company else client.company,
-            owner_extensions=tuple(sorted(owner.extensions)) if owner else (),
+            owner_extensions=extensions,
+            owner_phones=self._phones_of(extensions),
         )
+
+    def _phones_of(self, extensions: tuple[str, ...]) -> tuple[str, ...]:
+        """What is dialled for these extensions; empty when that is just the extensions."""
+        directory = self._numbering().directory
+        phones = tuple(
+            phone for extension in extensions for phone in directory.endpoints_of(extension) or (extension,)
+        )
+        return () if phones == extensions else phones
 
     async def _people(self) -> Directory:
         now = time.monotonic()

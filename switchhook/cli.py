@@ -284,13 +284,18 @@ def replay(
         str | None, typer.Option(help="Endpoints that are trunks (regular expression).")
     ] = None,
     cel: Annotated[list[Path] | None, typer.Option(help="CEL as CSV, to close gaps.")] = None,
+    phones: Annotated[
+        list[str] | None, typer.Option(help="Whose phones endpoints are: alice=101,bob=102.")
+    ] = None,
 ) -> None:
     """Tell the calls of captured AMI streams. Needs no configuration, database or network."""
     if not files and not cel:
         raise typer.BadParameter("name at least one capture, or --cel FILE.csv")
     for pattern in (extensions, trunks):
         _check_pattern(pattern or "")
-    _finish(_do("switchhook.replay", "main", files or [], form.value, extensions, trunks, cel or []))
+    _finish(
+        _do("switchhook.replay", "main", files or [], form.value, extensions, trunks, cel or [], phones or [])
+    )
 
 
 def _check_pattern(pattern: str) -> None:

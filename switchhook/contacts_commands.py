@@ -1,4 +1,7 @@
-"""`switchhook number` and `switchhook contacts …`: which words exist. What they do is in `number_report`, `contacts_import`."""
+"""`switchhook number` and `switchhook contacts …`: which words exist.
+
+What they do is in `number_report` and `contacts_import`, imported when asked for.
+"""
 
 from __future__ import annotations
 
@@ -74,13 +77,21 @@ def read_numbers(
 @contacts.command("import")
 def import_contacts(
     file: Annotated[Path, typer.Argument(help="A table (CSV, XLSX, XLS, ODS) or contact cards (vCard).")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Change nothing; print what would become of each row.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; print what would become of each row.")
+    ] = False,
     form: Format = Form.TEXT,
     region: Region = None,
-    kind: Annotated[RowKind | None, typer.Option(help="What the rows are (default: guessed by the headings).")] = None,
-    encoding: Annotated[str | None, typer.Option(help="Code page, as cp1250 or gbk (default: guessed).")] = None,
+    kind: Annotated[
+        RowKind | None, typer.Option(help="What the rows are (default: guessed by the headings).")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Code page, as cp1250 or gbk (default: guessed).")
+    ] = None,
     delimiter: Annotated[str | None, typer.Option(help="What separates columns (default: guessed).")] = None,
-    heading_row: Annotated[int | None, typer.Option(help="The row that names the columns; 0: none does.", min=0)] = None,
+    heading_row: Annotated[
+        int | None, typer.Option(help="The row that names the columns; 0: none does.", min=0)
+    ] = None,
     sheet: Annotated[str | None, typer.Option(help="Which sheet of a workbook (default: the first).")] = None,
     column: Annotated[
         list[str] | None, typer.Option(help="HEADING=FIELD, as 'Ansprechpartner=name'; may be repeated.")

@@ -56,7 +56,10 @@ class Report:
     def finish(self, sheet: Sheet, mapped: Mapped, *, dry_run: bool, compared_with: str) -> None:
         """The totals."""
         names = (*WHAT.values(), "problems")
-        totals = {"rows": sum(self._counts[name] for name in WHAT.values()), **{n: self._counts[n] for n in names}}
+        totals = {
+            "rows": sum(self._counts[name] for name in WHAT.values()),
+            **{n: self._counts[n] for n in names},
+        }
         columns = dict(zip(sheet.headings, mapped.columns, strict=False))
         told = {
             "totals": totals,
@@ -90,8 +93,17 @@ def row_report(one: Decision) -> dict[str, Any]:
 
 
 def _row_in_words(told: dict[str, Any]) -> str:
-    numbers = ", ".join(one["key"] + (f" ext. {one['extension']}" if one["extension"] else "") for one in told["numbers"])
-    parts = (str(told["row"]), told["what"], told["name"], numbers, ", ".join(told["emails"]), " ".join(told["problems"]))
+    numbers = ", ".join(
+        one["key"] + (f" ext. {one['extension']}" if one["extension"] else "") for one in told["numbers"]
+    )
+    parts = (
+        str(told["row"]),
+        told["what"],
+        told["name"],
+        numbers,
+        ", ".join(told["emails"]),
+        " ".join(told["problems"]),
+    )
     return "\t".join(parts).rstrip()
 
 
@@ -128,16 +140,22 @@ async def main(
     report = Report(as_json=as_json)
     if dry_run and not has_database(settings):
         _decide_alone(table, mapped, home, report.take)
-        print("There is no database to compare with: rows are compared with one another only.", file=sys.stderr)
+        print(
+            "There is no database to compare with: rows are compared with one another only.", file=sys.stderr
+        )
         report.finish(table, mapped, dry_run=True, compared_with="nothing")
         return
     await _in_database(settings, home, file.name, data, mapped, report.take, dry_run=dry_run)
     report.finish(table, mapped, dry_run=dry_run, compared_with="database")
 
 
-def _form(encoding: str | None, delimiter: str | None, heading_row: int | None, sheet: str | None) -> FileForm:
+def _form(
+    encoding: str | None, delimiter: str | None, heading_row: int | None, sheet: str | None
+) -> FileForm:
     if encoding is not None and page_of(encoding) is None:
-        raise PeerMistake(f"The code page “{encoding[:40]}” is not read.", remedy=f"Choose of: {', '.join(ENCODINGS)}.")
+        raise PeerMistake(
+            f"The code page “{encoding[:40]}” is not read.", remedy=f"Choose of: {', '.join(ENCODINGS)}."
+        )
     by = {"tab": "\t", "\\t": "\t"}.get(delimiter or "", delimiter)
     if by and by not in DELIMITERS:
         raise PeerMistake("Columns cannot be separated by that.", remedy="Choose ; , | or tab.")
@@ -148,7 +166,9 @@ def _bytes_of(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as cause:
-        raise NeedsPerson(f"{file} cannot be read ({cause.strerror}).", remedy="Give the file's right name.") from cause
+        raise NeedsPerson(
+            f"{file} cannot be read ({cause.strerror}).", remedy="Give the file's right name."
+        ) from cause
 
 
 def _chosen(sheet: Sheet, mapped: Mapped, columns: Sequence[str], kind: str | None) -> Mapped:
@@ -156,15 +176,23 @@ def _chosen(sheet: Sheet, mapped: Mapped, columns: Sequence[str], kind: str | No
     chosen = list(mapped.columns)
     for one in columns:
         heading, equals, name = one.rpartition("=")
-        places = [place for place, title in enumerate(sheet.headings) if title.casefold() == heading.strip().casefold()]
+        places = [
+            place
+            for place, title in enumerate(sheet.headings)
+            if title.casefold() == heading.strip().casefold()
+        ]
         name = {"": LEFT_OUT, "-": LEFT_OUT, "leave_out": LEFT_OUT}.get(name.strip(), name.strip())
         if not equals or not places or name not in (*FIELDS, FACT, LEFT_OUT):
             fields = ", ".join((*FIELDS, FACT, "-"))
-            raise PeerMistake(f"“{one[:80]}” is no choice for a column.", remedy=f"Write HEADING=FIELD; fields: {fields}.")
+            raise PeerMistake(
+                f"“{one[:80]}” is no choice for a column.", remedy=f"Write HEADING=FIELD; fields: {fields}."
+            )
         for place in places:
             chosen[place] = name
     if not {"name", "first_name", "last_name", "phone", "email", "company"} & set(chosen):
-        raise PeerMistake("No column is a name, a number or an e-mail.", remedy="Say which is, with --column HEADING=FIELD.")
+        raise PeerMistake(
+            "No column is a name, a number or an e-mail.", remedy="Say which is, with --column HEADING=FIELD."
+        )
     return replace(mapped, columns=tuple(chosen), kind=ClientKind(kind) if kind else mapped.kind)
 
 
@@ -186,7 +214,14 @@ def _decide_alone(sheet: Sheet, mapped: Mapped, home: Home, observe: Observer) -
 
 
 async def _in_database(
-    settings: Settings, home: Home, name: str, data: bytes, mapped: Mapped, observe: Observer, *, dry_run: bool
+    settings: Settings,
+    home: Home,
+    name: str,
+    data: bytes,
+    mapped: Mapped,
+    observe: Observer,
+    *,
+    dry_run: bool,
 ) -> None:
     from call_records.book.importing import ImportDesk
     from switchhook.opening import open_store

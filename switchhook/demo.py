@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 
 from switchhook import __version__, logs
-from switchhook.assembly import Service, numbering_of, serve_until
+from switchhook.assembly import Service, serve_until
 from switchhook.bridge import Bridge
 from switchhook.demo_book import fill_book
 from switchhook.demo_captures import RecordedCall, RecordedPbx, recorded_calls
@@ -30,6 +30,7 @@ from switchhook.lab.asterisk import AsteriskDidNotStart, PrivateAsterisk
 from switchhook.lab.asterisk_binary import DEFAULT_SUITE, NoAsterisk, find_asterisk
 from switchhook.lab.office import BELIEVABLE, Pace, SimulatedOffice
 from switchhook.lab.staff import STAFF
+from switchhook.numbering import numbering_of
 from switchhook.setting_tables import DatabaseSettings, LogSettings, PbxSettings
 from switchhook.setting_tables import WebSettings as WebSection
 from switchhook.settings import Settings, machine_time_zone

@@ -26,8 +26,10 @@ from switchhook import settings as settings_module
 from switchhook.audio import audio_settings
 from switchhook.doctor_cel import examine_cel, group_remedy
 from switchhook.doctor_database import examine_database
+from switchhook.doctor_endpoints import examine_endpoints
 from switchhook.doctor_findings import Finding, Level, guarded, stumbled
 from switchhook.doctor_web import examine_web
+from switchhook.numbering import numbering_of
 from switchhook.setting_mistakes import BadSettings
 from switchhook.setting_secrets import default_state_dir
 from switchhook.setting_tables import DatabaseSettings, PbxSettings
@@ -294,6 +296,7 @@ async def examine_pbx(pbx: PbxSettings) -> list[Finding]:
     try:
         async with asyncio.timeout(PBX_SECONDS):
             told = await pbx_doctor.examine(link_to(pbx))
+            told += await examine_endpoints(link_to(pbx), numbering_of(pbx))
     except Exception as mistake:  # the doctor must finish the round
         return [stumbled(pbx.id, mistake)]
     if not any(each.level is pbx_doctor.Level.FAULT for each in told):

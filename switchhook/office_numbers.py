@@ -21,10 +21,14 @@ def numbering_for(
     if loaded.pbx:
         first = loaded.pbx[0]
         office = Numbering(
-            region=first.default_region, area_code=first.area_code or "", outside_prefix=first.outside_prefix or ""
+            region=first.default_region,
+            area_code=first.area_code or "",
+            outside_prefix=first.outside_prefix or "",
         )
     if region is not None:
-        office = Numbering(region=_country(region))  # another country has neither our area code nor our prefix
+        office = Numbering(
+            region=_country(region)
+        )  # another country has neither our area code nor our prefix
     if area_code is not None:
         office = replace(office, area_code=area_code)
     if outside_prefix is not None:
@@ -36,6 +40,7 @@ def _country(region: str) -> str:
     code = region.strip().upper()
     if code not in phonenumbers.SUPPORTED_REGIONS:
         raise PeerMistake(
-            f"There is no country “{region[:20]}”.", remedy="Write its two letters, such as PL, or GB for the United Kingdom."
+            f"There is no country “{region[:20]}”.",
+            remedy="Write its two letters, such as PL, or GB for the United Kingdom.",
         )
     return code

@@ -167,7 +167,7 @@ def _pbx_of(settings: Settings, pbx: str) -> PbxSettings:
 
 
 def _numbering(pbx: PbxSettings) -> Numbering:
-    from switchhook.assembly import numbering_of
+    from switchhook.numbering import numbering_of
 
     return numbering_of(pbx)
 

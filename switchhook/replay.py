@@ -9,7 +9,7 @@ import gzip
 import json
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 from uuid import UUID
@@ -22,6 +22,7 @@ from ami_bridge.interpreter import Interpreter
 from ami_bridge.message import Message
 from ami_bridge.pbx_clock import ClockGate, PbxClock
 from ami_bridge.quarantine import LinkSession, judge
+from telephony.endpoint_directory import directory_of
 from telephony.errors import NeedsPerson
 from telephony.facts import CallFacts
 from telephony.local_times import zone_named
@@ -145,10 +146,12 @@ def replay(
     cel: Sequence[Path] = (),
     extensions: str = DEFAULT_EXTENSIONS,
     trunks: str | None = None,
+    phones: Mapping[str, str] | None = None,
     region: str = "RU",
 ) -> list[CallFacts]:
     """The calls in captured files. Raises NeedsPerson when a file cannot be read or is no capture at all."""
     numbering = Numbering(extensions=extensions, trunks=trunks, region=region)
+    numbering = numbering.with_directory(directory_of((), phones or {}))
     kept = [line for file in files for line in _kept_lines(file)]
     if any("cel" in line or "mark" in line for line in kept):
         return _told_from_kept(kept, numbering)
@@ -252,10 +255,25 @@ def main(
     extensions: str | None = None,
     trunks: str | None = None,
     cel: Sequence[Path] = (),
+    phones: Sequence[str] = (),
 ) -> None:
     """`switchhook replay`: tell the calls on standard output, as `json` (one object a line) or as a `table`."""
-    calls = replay(files, cel=cel, extensions=extensions or DEFAULT_EXTENSIONS, trunks=trunks)
+    calls = replay(
+        files, cel=cel, extensions=extensions or DEFAULT_EXTENSIONS, trunks=trunks, phones=read_phones(phones)
+    )
     FORMS[form](calls, sys.stdout)
+
+
+def read_phones(told: Sequence[str]) -> dict[str, str]:
+    """`alice=101,bob=102` as a table. Raises NeedsPerson."""
+    pairs = [pair.strip().partition("=") for one in told for pair in one.split(",") if pair.strip()]
+    for endpoint, equals, extension in pairs:
+        if not (endpoint.strip() and equals and extension.strip()):
+            raise NeedsPerson(
+                f"{endpoint}{equals}{extension} does not say whose phone it is.",
+                remedy="Write endpoint and extension, as in --phones alice=101,bob=102.",
+            )
+    return {endpoint.strip(): extension.strip() for endpoint, _, extension in pairs}
 
 
 def print_json(calls: Iterable[CallFacts], out: TextIO) -> None:

@@ -16,8 +16,9 @@ from ami_bridge.actions import ActionChannel
 from ami_bridge.roster import read_roster
 from call_records.database import RecordsStore
 from call_records.live import LiveBoard
+from switchhook.bridge import Bridge
+from switchhook.endpoint_keeper import EndpointKeeper
 from telephony.errors import SwitchhookError
-from telephony.numbers import Numbering
 from telephony.presence import Phone
 
 log = structlog.get_logger(__name__)
@@ -30,10 +31,16 @@ class RosterLine:
     """The phones of one PBX. `run` it until cancelled."""
 
     def __init__(
-        self, actions: ActionChannel, numbering: Numbering, store: RecordsStore, board: LiveBoard
+        self,
+        actions: ActionChannel,
+        bridge: Bridge,
+        keeper: EndpointKeeper,
+        store: RecordsStore,
+        board: LiveBoard,
     ) -> None:
         self._actions = actions
-        self._numbering = numbering
+        self._bridge = bridge
+        self._keeper = keeper
         self._store = store
         self._board = board
         self._kept: frozenset[str] = frozenset()
@@ -50,15 +57,15 @@ class RosterLine:
     async def ask(self) -> None:
         """Once."""
         try:
-            phones = await read_roster(self._actions, self._numbering)
-            self._board.put_phones(self._numbering.pbx, phones, datetime.now(UTC))
-            await self._keep({phone.extension: phone for phone in phones})
+            await self._bridge.use_numbering(await self._keeper.ask(self._actions))
+            roster = await read_roster(self._actions, self._keeper.numbering)
+            self._board.put_phones(self._bridge.pbx, roster.phones, datetime.now(UTC))
+            await self._keep({phone.extension: phone for phone in roster.phones})
+            await self._keeper.keep(roster.devices)
             self.problem = None
         except SwitchhookError as trouble:
             if str(trouble) != self.problem:
-                log.info(
-                    "phones_not_read", pbx=self._numbering.pbx, problem=str(trouble), remedy=trouble.remedy
-                )
+                log.info("phones_not_read", pbx=self._bridge.pbx, problem=str(trouble), remedy=trouble.remedy)
             self.problem = str(trouble)
 
     async def _keep(self, phones: Mapping[str, Phone]) -> None:
@@ -66,5 +73,5 @@ class RosterLine:
         names = frozenset(phones)
         if names == self._kept and (now - self._kept_at).total_seconds() < KEEP_SECONDS:
             return
-        await self._store.staff.seen(self._numbering.pbx, sorted(names), at=now)
+        await self._store.staff.seen(self._bridge.pbx, sorted(names), at=now)
         self._kept, self._kept_at = names, now

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints
 
 
 def setting(default: Any, meaning: str, *, unit: str = "", reason: str = "", **limits: Any) -> Any:
@@ -29,6 +29,11 @@ def _is_pattern(value: str) -> str:
 
 
 Pattern = Annotated[str, AfterValidator(_is_pattern)]
+
+
+PhoneName = Annotated[str, StringConstraints(pattern=r"^(?:[A-Za-z0-9]{2,10}/)?[^/@&,;$\s]{1,80}$")]
+"""An endpoint, `alice` or `PJSIP/alice`."""
+ExtensionName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z_.-]{0,39}$")]
 
 
 def _is_time_zone(value: str) -> str:
@@ -142,6 +147,13 @@ class PbxSettings(Section):
         None,
         "Endpoints whose name matches are trunks, even where they match `extensions`.",
         reason="Without it, whatever is no extension is a trunk.",
+    )
+    phones: dict[PhoneName, ExtensionName] = setting(
+        {},
+        'Whose phone an endpoint is, where neither its name nor a hint says so: `alice = "101"` in a table '
+        "`[pbx.phones]` below its `[[pbx]]`.",
+        reason="Hints of the dialplan say it by themselves; the staff page can say it too, and this stands above both.",
+        max_length=5_000,
     )
     default_region: Region = setting(
         "RU",

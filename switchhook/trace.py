@@ -18,6 +18,8 @@ from ami_bridge.kept_lines import as_capture, in_order
 from ami_bridge.redaction import Redactor
 from call_records.database import RecordsStore
 from call_records.journal import OpenCall
+from switchhook.call_differences import differences
+from switchhook.numbering import read_numbering
 from switchhook.opening import open_store
 from switchhook.settings import Settings
 from switchhook.teller import Line, Teller
@@ -150,6 +152,7 @@ class Recomputed:
     """Fields that are told otherwise now; empty when nothing changed."""
     note: str = ""
     """Why it was left as it is, where it was."""
+    started_at: datetime | None = None
 
 
 async def recompute(settings: Settings, calls: Sequence[UUID], since: str | None) -> int:
@@ -165,9 +168,15 @@ async def recompute(settings: Settings, calls: Sequence[UUID], since: str | None
                 done.add(result.call_id)
                 changed += bool(result.changed)
                 told = result.note or (", ".join(result.changed) if result.changed else "as before")
-                print(f"{result.call_id}  {told}")
+                print(f"{_call_line(result)}  {told}")
     print(f"{len(done)} calls told again, {changed} of them differently", file=sys.stderr)
     return 0
+
+
+def _call_line(result: Recomputed) -> str:
+    """Which call it is: for people its beginning, for programs its id."""
+    at = f"{result.started_at:%Y-%m-%d %H:%M:%S}  " if result.started_at else ""
+    return f"{result.call_id}  {at}".rstrip()
 
 
 def _day(text: str) -> datetime:
@@ -185,41 +194,34 @@ async def recompute_family(store: RecordsStore, settings: Settings, call: UUID) 
     family = await store.journal.kept(await store.journal.family(call))
     if not family:
         raise NeedsPerson(f"There is no call {call}.", remedy="Copy the id from the call's page.")
-    told = _told_again(family, settings)
+    numbering = await read_numbering(store.endpoints, settings, family[0].facts.pbx)
+    told = _told_again(family, numbering)
     results: list[Recomputed] = []
     for kept in family:
-        again = told.get(kept.id)
+        again, at = told.get(kept.id), kept.facts.started_at
         if not kept.facts.ended:
-            results.append(Recomputed(kept.id, (), "left alone: it has not ended"))
+            results.append(Recomputed(kept.id, (), "left alone: it has not ended", at))
         elif not any("h" in line or "cel" in line for line in kept.trace):
-            results.append(Recomputed(kept.id, (), "left alone: its messages are no longer kept"))
+            results.append(Recomputed(kept.id, (), "left alone: its messages are no longer kept", at))
         elif again is None or not again.facts.ended:
-            results.append(Recomputed(kept.id, (), "left alone: its messages do not tell its end any more"))
+            results.append(
+                Recomputed(kept.id, (), "left alone: its messages do not tell its end any more", at)
+            )
         else:
             fields = _differences(kept.facts, again.facts)
             if fields:
                 # Without a line behind it the statement stands, however old the messages are.
                 await store.journal.record([replace(again, events=(), absorbed=(), trace=())])
-            results.append(Recomputed(kept.id, fields))
+            results.append(Recomputed(kept.id, fields, started_at=at))
     return results
 
 
-def _told_again(family: Sequence[OpenCall], settings: Settings) -> dict[UUID, CallChange]:
-    numbering = _numbering(settings, family[0].facts.pbx)
+def _told_again(family: Sequence[OpenCall], numbering: Numbering) -> dict[UUID, CallChange]:
     known = {alias: kept.id for kept in family for alias in kept.aliases}
     changes = Teller(numbering, known).tell_again(line for kept in family for line in kept.trace)
     return {change.facts.id: change for change in changes}
 
 
-def _numbering(settings: Settings, pbx: str) -> Numbering:
-    from switchhook.assembly import numbering_of
-
-    for one in settings.pbx:
-        if one.id == pbx:
-            return numbering_of(one)
-    return Numbering(pbx=pbx)
-
-
 def _differences(before: CallFacts, after: CallFacts) -> tuple[str, ...]:
-    old, new = before.as_json(), after.as_json()
-    return tuple(f"{name}: {old.get(name)} → {new[name]}" for name in new if old.get(name) != new[name])
+    """What is told otherwise, in words: `direction inbound → outbound`, `101 instead of alice`."""
+    return differences(before.as_json(), after.as_json())

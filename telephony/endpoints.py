@@ -56,7 +56,16 @@ class Name(NamedTuple):
     """For Local channels what both halves share (`Local/105@from-staff-0000000a`); empty otherwise."""
 
 
-_SUFFIX = re.compile(r"-[0-9a-fA-F]{6,8}(?:;[12])?$")
+_HEX_SUFFIX = re.compile(r"-[0-9a-fA-F]{6,10}(?:;[12])?$")
+_SUFFIXES = {
+    # chan_iax2 numbers its calls in decimals, 1 to 32767; chan_dahdi the subchannels of a line, `DAHDI/31-1`.
+    "IAX2": re.compile(r"-[0-9]{1,5}$"),
+    "DAHDI": re.compile(r"-[0-9a-fA-F]{1,5}$"),
+    "MGCP": re.compile(r"-[0-9]{1,5}$"),
+}
+"""What channel drivers put behind the endpoint; the others put eight hexadecimal digits (`PJSIP/101-0000003a`)."""
+_SPAN = re.compile(r"(i[0-9]{1,3})/.*", re.DOTALL)
+"""An ISDN channel names the number as well, `DAHDI/i1/89161234567-a`: the span is the endpoint."""
 
 
 @lru_cache(maxsize=8_192)
@@ -65,25 +74,37 @@ def parse_name(name: str) -> Name:
     tech, _, rest = name.partition("/")
     if tech == "Local":
         return Name(tech, rest.partition("@")[0], name.rpartition(";")[0] or name)
-    return Name(tech, _SUFFIX.sub("", rest), "")
+    endpoint = _SUFFIXES.get(tech, _HEX_SUFFIX).sub("", rest)
+    if tech == "DAHDI" and (span := _SPAN.fullmatch(endpoint)):
+        endpoint = span[1]
+    return Name(tech, endpoint, "")
+
+
+def kind_and_extension(name: Name, numbering: Numbering) -> tuple[Kind, str]:
+    """What stands behind a channel of that name, and of a phone its extension (else empty)."""
+    if name.tech == "Local":
+        return Kind.LOCAL, ""
+    if name.tech in MACHINERY or not name.endpoint:
+        return Kind.MACHINERY, ""
+    extension = numbering.extension_of(name.endpoint, name.tech)
+    return (Kind.TRUNK, "") if extension is None else (Kind.EXTENSION, extension)
 
 
 def kind_of(name: Name, numbering: Numbering) -> Kind:
     """What stands behind a channel of that name."""
-    if name.tech == "Local":
-        return Kind.LOCAL
-    if name.tech in MACHINERY or not name.endpoint:
-        return Kind.MACHINERY
-    return Kind.EXTENSION if numbering.is_extension(name.endpoint) else Kind.TRUNK
+    return kind_and_extension(name, numbering)[0]
 
 
-def dialled_number(dial_string: str) -> str:
+def dialled_number(dial_string: str, endpoint: str = "") -> str:
     """The number in a dial string that goes to a trunk; empty when there is none.
 
     `+79161234567@trunk`, `PJSIP/89161234567@trunk`, `trunk/sip:8916…@host`, `DAHDI/g1/8916…` are all met in the field.
+    The name of the `endpoint` that is rung is no number, even one of digits: `001122334455/sip:001122334455@10.0.0.7`.
     """
     for part in dial_string.split("/"):
         candidate = part.removeprefix("sip:").partition("@")[0]
+        if candidate == endpoint:
+            continue
         digits = candidate.lstrip("+")
         if len(digits) >= 3 and digits.isdigit():
             return candidate

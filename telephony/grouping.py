@@ -19,10 +19,12 @@ from __future__ import annotations
 
 from telephony import signals as s
 from telephony.caller_names import name_of_person
-from telephony.endpoints import Kind, kind_of, parse_name
+from telephony.endpoint_evidence import learn_from_beginning, learn_from_dial, learn_from_service
+from telephony.endpoints import Kind, kind_and_extension, parse_name
 from telephony.events import EventKind
 from telephony.ids import call_id
 from telephony.meeting import Meeting
+from telephony.numbers import Numbering
 from telephony.observations import SAME_MOMENT, CallRecord, Channel
 
 
@@ -62,7 +64,7 @@ class Grouping(Meeting):
 
     def _channel(self, at: float, look: s.Look) -> Channel | None:
         name = parse_name(look.name)
-        kind = kind_of(name, self.numbering)
+        kind, extension = kind_and_extension(name, self.numbering)
         if kind is Kind.MACHINERY:
             return None
         call = self._call_for(at, look)
@@ -76,8 +78,7 @@ class Grouping(Meeting):
             channel.caller_name = name_of_person(look.caller_name, look.number)
         channel.exten = look.exten
         channel.rung = is_rung(look)
-        if kind is Kind.EXTENSION:
-            channel.party = name.endpoint
+        channel.party = extension
         self.channels[look.uid] = channel
         self._add(call, channel)
         if kind is Kind.LOCAL:
@@ -88,6 +89,44 @@ class Grouping(Meeting):
                 self._note_consultation(channel)
         _apply_state(channel, at, look.state)
         return channel
+
+    # -- whose endpoints these are ---------------------------------------------------------------------------------
+
+    def use_numbering(self, numbering: Numbering) -> None:
+        """Another answer to whose endpoints these are: every call that is not forgotten is told by it."""
+        if numbering == self.numbering:
+            return
+        self.numbering = numbering
+        for channel in list(self.channels.values()):
+            self._classify(channel)
+
+    def _learn(self, numbering: Numbering) -> None:
+        if numbering is not self.numbering:
+            self.use_numbering(numbering)
+            self.learned += 1
+
+    def learn_beginning(self, channel: Channel) -> None:
+        """See `telephony.endpoint_evidence`."""
+        self._learn(learn_from_beginning(self.numbering, channel))
+
+    def learn_dial(self, dest: Channel, dial_string: str) -> None:
+        """See `telephony.endpoint_evidence`."""
+        self._learn(learn_from_dial(self.numbering, dest, dial_string))
+        if dest.kind is Kind.EXTENSION:
+            self.learn_service(dest.call)
+
+    def learn_service(self, call: CallRecord) -> None:
+        """See `telephony.endpoint_evidence`."""
+        self._learn(learn_from_service(self.numbering, call))
+
+    def _classify(self, channel: Channel) -> None:
+        name = parse_name(channel.name)
+        kind, extension = kind_and_extension(name, self.numbering)
+        if not channel.real or (kind is channel.kind and (not extension or extension == channel.party)):
+            return
+        channel.kind = kind
+        channel.party = extension
+        self.touch(channel.call)
 
     def _call_for(self, at: float, look: s.Look) -> CallRecord:
         linked = look.linked or look.uid

@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from telephony.endpoint_directory import TECHNOLOGIES
 from telephony.ports import CallerAnswer
 
 COLUMNS = 32  # what two-line desk phones show of a caller before they scroll
@@ -24,7 +25,8 @@ OWNERS = 3  # phones that ring first; more is a ring group, which the dialplan h
 _HARMFUL = str.maketrans(dict.fromkeys('"`´\\<>;|^${}[]', " "))
 """What means something to SIP headers, the dialplan or a phone's own page: `${…}`, quotes, angle brackets, backslash."""
 
-_EXTENSION = re.compile(r"[0-9]{2,6}", re.ASCII)
+_EXTENSION = re.compile(r"[0-9]{2,8}", re.ASCII)
+_PHONE = re.compile(rf"(?:(?:{'|'.join(TECHNOLOGIES)})/)?[0-9A-Za-z][0-9A-Za-z_.+-]{{0,63}}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class HandsetDisplay:
     """In Latin letters without accents (ASCII); empty when it cannot be written so."""
     owners: tuple[str, ...]
     """Extensions of the contact's owner, digits only."""
+    phones: tuple[str, ...] = ()
+    """What is dialled for them, `PJSIP/alice`, where that is not called like the extension."""
 
 
 def handset_display(answer: CallerAnswer, *, columns: int = COLUMNS) -> HandsetDisplay:
@@ -47,12 +51,18 @@ def handset_display(answer: CallerAnswer, *, columns: int = COLUMNS) -> HandsetD
         # Cleaned again: ＂ and ｛ become plain quotes and braces on their way into ASCII.
         latin=compose(clean(to_latin(name)), clean(to_latin(company)), columns=columns),
         owners=dialable(answer.owner_extensions),
+        phones=_dialable_phones(answer.owner_phones),
     )
 
 
 def dialable(extensions: tuple[str, ...]) -> tuple[str, ...]:
-    """The extensions that are two to six digits, once each, at most `OWNERS`; `&Local/…` and the like are left out."""
+    """The extensions that are two to eight digits, once each, at most `OWNERS`; `&Local/…` and the like are left out."""
     good = (each for each in extensions if isinstance(each, str) and _EXTENSION.fullmatch(each))
+    return tuple(dict.fromkeys(good))[:OWNERS]
+
+
+def _dialable_phones(phones: tuple[str, ...]) -> tuple[str, ...]:
+    good = (each for each in phones if isinstance(each, str) and _PHONE.fullmatch(each))
     return tuple(dict.fromkeys(good))[:OWNERS]
 
 

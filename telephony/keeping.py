@@ -37,6 +37,8 @@ class Keeping:
     def __init__(self, numbering: Numbering, *, identify: Callable[[str], UUID | None] | None = None) -> None:
         """`identify` may name the call of a channel uid from before a restart; None is the answer for new ones."""
         self.numbering = numbering
+        self.learned = 0
+        """How often calls have shown whose an endpoint is; `numbering` has it then."""
         self.channels: dict[str, Channel] = {}
         self.now = 0.0
         """The newest `at` seen."""

@@ -17,7 +17,7 @@ _NOT_DIGITS = re.compile(r"[^0-9+]")
 
 def other_readings(raw: str, digits: str, region: str) -> Iterator[str]:
     """What else these digits may mean, likeliest first."""
-    yield from _without_trunk_zero(raw, digits, region)
+    yield from _without_trunk_zero(raw, digits)
     rule = _BY_REGION.get(_region_of(digits, region))
     if rule is not None:
         yield from rule(digits)
@@ -42,7 +42,7 @@ def _international(digits: str) -> str | None:
     return digits[2:] if digits.startswith("00") else None
 
 
-def _without_trunk_zero(raw: str, digits: str, region: str) -> Iterator[str]:
+def _without_trunk_zero(raw: str, digits: str) -> Iterator[str]:
     """`+48 (0) 22 625 12 34`, `0048 022 625 12 34`: a trunk's 0 behind the country code is not dialled from abroad."""
     international = _international(digits)
     if international is None:

@@ -32,7 +32,9 @@ WHOLE = 10  # digits that name a subscriber within a country
 LONGEST = 18  # digits: 15 of E.164 and what is dialled before them; longer is an account, not a telephone
 TEXT_MOST = 2_000  # characters of a field that are looked at; a novel's numbers are nobody's
 NUMBERS_MOST = 50  # of one field; a form of an entry holds as many
-READINGS_MOST = 250  # runs of digits asked about in one field; a number with gaps costs up to thirty, of 0.1 ms each
+READINGS_MOST = (
+    250  # runs of digits asked about in one field; a number with gaps costs up to thirty, of 0.1 ms each
+)
 RUNS_MOST = 200  # runs of figures looked at in one field
 SHORTEST_RECOGNISED = 3  # digits; 112 and an extension are numbers to write down, 12 is a mistake of typing
 _AROUND = 48  # characters before a number in which a word may say what it is
@@ -167,7 +169,9 @@ def _marked(plain: str, region: str) -> str:
     return _LABEL.sub(lambda hit: _CALLED * len(hit[0]), text)
 
 
-_ANY_CARRIER = re.compile(r"(?i)(?<![^\W_])0?\s?(?P<any>xx)(?=[\s)]{0,2}\(?\d\d)")  # Brazil's 0xx11: whichever carrier
+_ANY_CARRIER = re.compile(
+    r"(?i)(?<![^\W_])0?\s?(?P<any>xx)(?=[\s)]{0,2}\(?\d\d)"
+)  # Brazil's 0xx11: whichever carrier
 _LOCAL_END = re.compile(r"[\w.+\-]+\Z")
 _HOST = re.compile(r"[\w.\-]+")
 _LOCAL_MOST = 64  # characters before the @; RFC 5321, 4.5.3.1
@@ -183,7 +187,11 @@ def _without_addresses(text: str) -> str:
     while at >= 0:
         local = _LOCAL_END.search(text, max(done, at - _LOCAL_MOST), at)
         host = _HOST.match(text, at + 1)
-        if local and host and (any(not one.isdigit() and one not in ".+-" for one in local[0]) or "." in host[0][1:]):
+        if (
+            local
+            and host
+            and (any(not one.isdigit() and one not in ".+-" for one in local[0]) or "." in host[0][1:])
+        ):
             pieces += [text[done : local.start()], _NOTHING * (host.end() - local.start())]
             done = host.end()
         at = text.find("@", max(at + 1, done))
@@ -301,7 +309,9 @@ EXCHANGE_LEAST = 2  # digits of an extension behind a dash, but where people wri
 def _with_dashed_extension(run: str, at: int, dialling: _Dialling) -> _Found | None:
     """`010-88886666-8001`: a number that exists without its last digits, which are then an extension."""
     hit = _DASHED_EXTENSION.search(run)
-    least = 1 if dialling.region in DASHED_EXTENSIONS or run.lstrip("+0 ").startswith("86") else EXCHANGE_LEAST
+    least = (
+        1 if dialling.region in DASHED_EXTENSIONS or run.lstrip("+0 ").startswith("86") else EXCHANGE_LEAST
+    )
     if hit is None or len(hit[1]) < least or _digits(run) > LONGEST + 6:
         return None
     key = dialling.e164(run[: hit.start()])

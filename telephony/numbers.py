@@ -8,9 +8,11 @@ numbers are found in what people write is `telephony.number_texts`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 from telephony.dialling import SHORTEST_OUTSIDE, e164, is_certain
+from telephony.endpoint_directory import NO_DIRECTORY, Endpoint, EndpointDirectory
 from telephony.national_numbers import may_be_one_line
 from telephony.number_texts import WHOLE, Written, is_recognised, without_extension, written
 from telephony.withheld import is_row_of_one_digit, is_withheld
@@ -48,6 +50,8 @@ class Numbering:
     """Digits put before a 7-digit local number."""
     outside_prefix: str = ""
     """Digits dialled to get a line, such as 9 or 0."""
+    directory: EndpointDirectory = field(default=NO_DIRECTORY, hash=False)
+    """Whose each endpoint is, where its name does not say so."""
     _extension: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _trunk: re.Pattern[str] | None = field(init=False, repr=False, compare=False)
 
@@ -55,11 +59,39 @@ class Numbering:
         object.__setattr__(self, "_extension", _whole(self.extensions))
         object.__setattr__(self, "_trunk", _whole(self.trunks) if self.trunks else None)
 
+    def extension_of(self, endpoint: str, tech: str = "") -> str | None:
+        """The extension whose phone that endpoint is, None when it is a trunk. `tech`: of its channels, where known."""
+        return self.directory.extension_of(
+            Endpoint(tech, endpoint), is_extension=self._extension, is_trunk=self._trunk
+        )
+
     def is_extension(self, endpoint: str) -> bool:
         """Whether an endpoint of that name is one of our phones; otherwise it is a trunk."""
-        if self._trunk is not None and self._trunk.search(endpoint):
-            return False
-        return self._extension.search(endpoint) is not None
+        return self.extension_of(endpoint) is not None
+
+    def looks_like_extension(self, text: str) -> bool:
+        """Whether it matches `extensions`."""
+        return self._extension.search(text) is not None
+
+    def says_trunk(self, endpoint: Endpoint) -> bool:
+        """Whether the setting `trunks`, an administrator or the PBX itself says that it is a trunk."""
+        return self.directory.is_line(endpoint, self._trunk)
+
+    def is_known_line(self, endpoint: Endpoint) -> bool:
+        """Whether it is known as a trunk, from calls too."""
+        return self.says_trunk(endpoint) or self.directory.was_line(endpoint)
+
+    def undecided(self, devices: Iterable[Endpoint]) -> tuple[Endpoint, ...]:
+        """Those of the PBX's devices of which nobody says whose they are."""
+        return self.directory.undecided(devices, is_extension=self._extension, is_trunk=self._trunk)
+
+    def names_extension(self, text: str) -> bool:
+        """Whether that is an extension somebody can dial: one of a known phone, or one that looks as ours do."""
+        return text in self.directory.extensions or self._extension.search(text) is not None
+
+    def with_directory(self, directory: EndpointDirectory) -> Numbering:
+        """The same with another directory."""
+        return replace(self, directory=directory)
 
     def outside(self, raw: str, *, dialled_here: bool = False) -> str | None:
         """The number in E.164, or None when it is withheld, short or not a number at all.
@@ -69,7 +101,15 @@ class Numbering:
         return e164(raw, self.region, self.area_code, self.outside_prefix, dialled_here=dialled_here)
 
     def party(self, raw: str, *, dialled_here: bool = False) -> str:
-        """How a dialled or shown number is told: an extension as it is, an outside number in E.164, else the raw text."""
+        """How a dialled or shown number is told: an extension as it is, an outside number in E.164, else the raw text.
+
+        Who dials a phone by its endpoint (`99101`) has dialled its extension.
+        """
+        if raw in self.directory.extensions:
+            return raw
+        whose = self.extension_of(raw)
+        if whose is not None:
+            return whose
         if self._extension.search(raw):
             return raw
         return self.outside(raw, dialled_here=dialled_here) or raw

@@ -112,7 +112,9 @@ class CallerAnswer:
     name: str | None
     company: str | None
     owner_extensions: tuple[str, ...] = ()
-    """Where the contact's owner can be reached, the first preferred; empty when nobody owns him."""
+    """Where the contact's owner can be reached, the first preferred; empty when nobody owns them."""
+    owner_phones: tuple[str, ...] = ()
+    """The endpoints of these extensions, as `PJSIP/alice`, where they are not called like the extensions."""
 
 
 class CallerLookup(Protocol):

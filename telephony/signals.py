@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from telephony.endpoint_directory import EndpointListing
+
 
 class Look(NamedTuple):
     """How a channel looked in one message. Empty strings where the PBX said nothing."""
@@ -268,6 +270,13 @@ class SnapshotChannel(NamedTuple):
     """Name of the channel it is bridged with, as the PBX says; empty when not."""
 
 
+class EndpointsListed(NamedTuple):
+    """Which endpoints the PBX says are whose phones, and which are trunks."""
+
+    at: float
+    listing: EndpointListing
+
+
 class Snapshot(NamedTuple):
     """Everything that lives on the PBX. Asked for at `began_at`, complete at `at`."""
 
@@ -323,5 +332,6 @@ Signal = (
     | LinkLost
     | ClockSet
     | Snapshot
+    | EndpointsListed
     | PbxStopped
 )

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 
 _FLOAT = re.compile(r"(?<![\d.,])(\d{7,18})[.,]0{1,6}(?![\d.,])")
-_SCIENTIFIC = re.compile(r"(?<![\w.,])\+?(\d)(?:[.,](\d{1,17}))?[eEеЕ]\+?(\d{1,2})(?![\w.,])")  # both alphabets' E
+_SCIENTIFIC = re.compile(
+    r"(?<![\w.,])\+?(\d)(?:[.,](\d{1,17}))?[eEеЕ]\+?(\d{1,2})(?![\w.,])"
+)  # both alphabets' E
 SHORTEST = 7  # digits; 1,5E+3 is a price
 
 
@@ -24,7 +26,9 @@ def restore_figures(text: str, *, filler: str) -> str:
     What cannot be restored becomes `filler`, letter by letter; so does what was left over.
     """
     text = _FLOAT.sub(lambda hit: hit[1] + " " * (len(hit[0]) - len(hit[1])), text)
-    return _SCIENTIFIC.sub(lambda hit: (_whole(hit) or "").ljust(len(hit[0]), " " if _whole(hit) else filler), text)
+    return _SCIENTIFIC.sub(
+        lambda hit: (_whole(hit) or "").ljust(len(hit[0]), " " if _whole(hit) else filler), text
+    )
 
 
 def _whole(hit: re.Match[str]) -> str | None:

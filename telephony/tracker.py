@@ -12,7 +12,7 @@ from typing import Any
 
 from telephony import signals as s
 from telephony.caller_names import is_same_number, name_of_person
-from telephony.endpoints import Kind, dialled_number, kind_of, parse_name
+from telephony.endpoints import Kind, dialled_number, kind_and_extension, parse_name
 from telephony.events import EventKind
 from telephony.facts import Certainty
 from telephony.grouping import Grouping, is_rung
@@ -51,6 +51,7 @@ def _began(tracker: Tracker, signal: s.ChannelBegan) -> None:
     if look.caller_name:
         channel.caller_name = name_of_person(look.caller_name, look.number) or channel.caller_name
     channel.rung = is_rung(look) and not channel.calling
+    tracker.learn_beginning(channel)
 
 
 def _changed(tracker: Tracker, signal: s.ChannelChanged) -> None:
@@ -65,6 +66,8 @@ def _changed(tracker: Tracker, signal: s.ChannelChanged) -> None:
     if look.state == "Up" and channel.up_at is None:
         channel.up_at = signal.at
         tracker.touch(channel.call)
+        if channel.uid == channel.call.linked:
+            tracker.learn_service(channel.call)
     elif look.state == "Ringing" and channel.ringing_at is None:
         channel.ringing_at = signal.at
         tracker.say(channel.call, EventKind.RANG, signal.at, channel.party)
@@ -78,14 +81,14 @@ def _changed(tracker: Tracker, signal: s.ChannelChanged) -> None:
 
 def _rename(tracker: Tracker, channel: Channel, name: str) -> None:
     parsed = parse_name(name)
-    kind = kind_of(parsed, tracker.numbering)
+    kind, extension = kind_and_extension(parsed, tracker.numbering)
     if kind in (Kind.MACHINERY, Kind.LOCAL):
         return
     channel.name = name
     if parsed.endpoint != channel.endpoint:
         channel.endpoint = parsed.endpoint
         channel.kind = kind
-        channel.party = parsed.endpoint if kind is Kind.EXTENSION else channel.party
+        channel.party = extension or channel.party
         tracker.touch(channel.call)
 
 
@@ -116,6 +119,7 @@ def _dial_began(tracker: Tracker, signal: s.DialBegan) -> None:
         exten = signal.source.exten if signal.source else ""
         dest.dial = Dial(source.uid if source else None, signal.at, signal.dial_string, exten)
         tracker.touch(dest.call)
+        tracker.learn_dial(dest, signal.dial_string)
     elif source is not None and dest.dial.ended_at is None:
         dest.dial.source = source.uid
     if signal.dial_string and not dest.dial.dial_string:
@@ -127,6 +131,7 @@ def _learn_what_was_dialled(tracker: Tracker, dest: Channel, dial: Dial, dial_st
     dial.dial_string = dial_string
     if dest.kind is Kind.TRUNK:
         dest.party = ""
+    tracker.learn_dial(dest, dial_string)
     tracker.touch(dest.call)
 
 
@@ -211,6 +216,7 @@ def _queue_joined(tracker: Tracker, signal: s.QueueJoined) -> None:
         return
     note_redirect(tracker, channel, signal.look.exten or signal.queue, signal.at)
     call.queues.append(SeenQueue(signal.queue, channel.uid, signal.at))
+    tracker.learn_service(call)
     tracker.say(call, EventKind.QUEUED, signal.at)
 
 
@@ -324,9 +330,9 @@ def _parked(tracker: Tracker, signal: s.Parked) -> None:
     call = channel.call
     if any(p.uid == channel.uid and abs(p.at - signal.at) < SAME_MOMENT for p in call.parkings):
         return
-    parker = parse_name(signal.parker).endpoint
-    if not tracker.numbering.is_extension(parker):
-        parker = ""  # another program parked it, and the PBX names the parked channel itself
+    tech, _, name = signal.parker.partition("/")
+    # Empty: another program parked it, and the PBX names the parked channel itself.
+    parker = tracker.numbering.extension_of(name, tech) or ""
     call.parkings.append(SeenParking(channel.uid, signal.at, parker, signal.slot))
     tracker.say(call, EventKind.PARKED, signal.at, signal.slot)
 
@@ -375,6 +381,11 @@ def _stopped(tracker: Tracker, signal: s.PbxStopped) -> None:
             tracker.end_channel(channel, max(channel.last_at, signal.at), 0)
 
 
+def _endpoints_listed(tracker: Tracker, signal: s.EndpointsListed) -> None:
+    directory = tracker.numbering.directory.with_listing(signal.listing)
+    tracker.use_numbering(tracker.numbering.with_directory(directory))
+
+
 HANDLERS: dict[type[Any], Callable[[Tracker, Any], None]] = {
     s.ChannelBegan: _began,
     s.ChannelChanged: _changed,
@@ -407,5 +418,6 @@ HANDLERS: dict[type[Any], Callable[[Tracker, Any], None]] = {
     s.LinkLost: _link_lost,
     s.ClockSet: _clock_set,
     s.Snapshot: reconcile,
+    s.EndpointsListed: _endpoints_listed,
     s.PbxStopped: _stopped,
 }

@@ -13,16 +13,18 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
         "private caller", "unknown number", "unknown caller", "restricted number", "blocked number", "hidden number",
         "anonymous caller", "number unavailable", "out of area", "presentation restricted",
     ),
-    "de": ("anonym", "unbekannt", "unterdrückt", "rufnummer unterdrückt", "unbekannte nummer", "privat", "unbekannter anrufer"),
+    "de": ("anonym", "unbekannt", "unterdrückt", "rufnummer unterdrückt", "unbekannte nummer", "privat",
+           "unbekannter anrufer"),
     "es": ("anónimo", "anonimo", "desconocido", "número desconocido", "número privado", "numero privado", "oculto",
            "número oculto", "privado", "no disponible"),
     "fr": ("anonyme", "inconnu", "masqué", "numéro masqué", "numéro inconnu", "privé", "numéro privé", "indisponible"),
     "it": ("anonimo", "sconosciuto", "numero sconosciuto", "privato", "numero privato", "riservato", "nascosto"),
-    "pl": ("anonimowy", "nieznany", "numer nieznany", "zastrzeżony", "numer zastrzeżony", "zastrzezony", "ukryty", "prywatny",
-           "numer prywatny", "niedostępny"),
+    "pl": ("anonimowy", "nieznany", "numer nieznany", "zastrzeżony", "numer zastrzeżony", "zastrzezony", "ukryty",
+           "prywatny",            "numer prywatny", "niedostępny"),
     "pt": ("anônimo", "anónimo", "desconhecido", "número desconhecido", "número privado", "número oculto", "restrito",
            "confidencial", "não identificado", "indisponível"),
-    "ru": ("аноним", "анонимно", "анонимный", "неизвестен", "неизвестно", "неизвестный", "неизвестный номер", "номер неизвестен",
+    "ru": ("аноним", "анонимно", "анонимный", "неизвестен", "неизвестно", "неизвестный", "неизвестный номер",
+           "номер неизвестен",
            "скрыт", "скрытый", "скрытый номер", "номер скрыт", "номер не определен", "номер не определён", "не определен",
            "не определён", "частный номер", "нет номера", "недоступен", "ограничен", "засекречен"),
     "uk": ("анонім", "невідомий", "невідомий номер", "прихований", "прихований номер", "номер приховано"),
@@ -45,7 +47,9 @@ def is_withheld(raw: str) -> bool:
     plain = raw[: 8 * LONGEST].strip().lower()
     plain = plain.removeprefix("sips:").removeprefix("sip:").strip(_AROUND)
     name, at, host = plain.partition("@")
-    if at and (name.strip(_AROUND) in _ALL or host.endswith(".invalid")):  # anonymous@anonymous.invalid, RFC 3323
+    if at and (
+        name.strip(_AROUND) in _ALL or host.endswith(".invalid")
+    ):  # anonymous@anonymous.invalid, RFC 3323
         return True
     plain = " ".join(plain.replace("_", " ").split())
     if plain in _ALL or plain.partition(" <")[0].strip(_AROUND) in _ALL:

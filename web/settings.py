@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, timedelta, tzinfo
 
+from telephony.numbers import Numbering
 from telephony.staff import Role
 
 
@@ -22,6 +23,8 @@ class WebSettings:
     """One-time code printed in the terminal; without it nobody can make the first administrator."""
     region: str | None = None
     """Two letters of the country whose numbers are written in the national way, e.g. `RU`."""
+    numberings: tuple[Numbering, ...] = ()
+    """How each PBX numbers its phones and lines, as the configuration says."""
     time_zone: tzinfo = field(default=UTC)
     """The office's wall clock, used for every time on a page."""
     office_name: str = "Switchhook"

@@ -16,7 +16,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records.book import changing, converting, duplicates, merging, searching
 from call_records.book.reading import clients_of, one_client, survivor_of, survivors_of
-from call_records.book.rows import check_phones, Home, Told, insert_client, lock_number, notice, phones_of, tell, touch
+from call_records.book.rows import (
+    Home,
+    Told,
+    check_phones,
+    insert_client,
+    lock_number,
+    notice,
+    phones_of,
+    tell,
+    touch,
+)
 from call_records.book.searching import Question, mark_after, question
 from call_records.book.shapes import Client, ClientFilter, ClientPage, Conversion, Converted, NewClient
 from call_records.book.spoken import file_earlier_calls

@@ -121,7 +121,9 @@ _IDS = {codecs.lookup(name).name: name for name in ENCODINGS}
 
 SAMPLE = 4_096  # bytes of lines with letters beyond ASCII; a score is about 1 µs a letter and page
 LOOKED_AT = 1 << 20  # bytes in which such lines are looked for
-PLAUSIBLE = 0.45  # score per letter; a page that makes words of the bytes has 0.8, one that does not less than 0
+PLAUSIBLE = (
+    0.45  # score per letter; a page that makes words of the bytes has 0.8, one that does not less than 0
+)
 HEADING_WEIGHT = 0.4
 Known = Callable[[str], bool]
 """Whether a cell is a heading that we know."""
@@ -136,7 +138,9 @@ def page_of(name: str) -> str | None:
     return _IDS.get(found) or _ALIASES.get(found) or _IDS.get(_ALIASES.get(name.strip().lower(), ""))
 
 
-def read_text(data: bytes, encoding: str | None = None, *, is_heading: Known | None = None) -> tuple[str, str]:
+def read_text(
+    data: bytes, encoding: str | None = None, *, is_heading: Known | None = None
+) -> tuple[str, str]:
     """The text and how it is written; guessed unless told. Bytes that do not belong there become U+FFFD."""
     chosen = encoding if encoding in ENCODINGS else guess_encoding(data, is_heading=is_heading)
     if chosen == "utf-16":
@@ -153,7 +157,9 @@ def guess_encoding(data: bytes, *, is_heading: Known | None = None) -> str:
     if data.startswith(b"\xef\xbb\xbf") or _is_utf8(data):
         return "utf-8"
     sample = _sample(data)
-    scored = [(_score(page, sample, is_heading), -place, page.id) for place, page in enumerate(CODE_PAGES[2:])]
+    scored = [
+        (_score(page, sample, is_heading), -place, page.id) for place, page in enumerate(CODE_PAGES[2:])
+    ]
     best, _place, page_id = max(scored)
     return page_id if best >= PLAUSIBLE else _second_opinion(sample) or page_id
 
@@ -223,11 +229,15 @@ def _score(page: CodePage, sample: bytes, is_heading: Known | None) -> float:
 
 
 _APART = re.compile(r"[\n;,\t|]")
-MIXED = 0.25  # less for letters of several languages of one page together, a list of customers from everywhere
+MIXED = (
+    0.25  # less for letters of several languages of one page together, a list of customers from everywhere
+)
 
 
 def _of_two_bytes(char: str, page: CodePage) -> float:
-    if char == "\ufffd" or "\ue000" <= char <= "\uf8ff" or page.weigh is None:  # also what has no meaning of its own
+    if (
+        char == "\ufffd" or "\ue000" <= char <= "\uf8ff" or page.weigh is None
+    ):  # also what has no meaning of its own
         return -2.0
     try:
         high = sum(byte > 0x7F for byte in char.encode(page.id))

@@ -98,11 +98,19 @@ def _as_bytes_of_letters(piece: bytes) -> bytes:
 
 def _markup(plain: bytes) -> str:
     low = plain.lower()
-    if b"commerceml" in low or "КоммерческаяИнформация".encode("cp1251") in plain or "КоммерческаяИнформация".encode() in plain:
+    if (
+        b"commerceml" in low
+        or "КоммерческаяИнформация".encode("cp1251") in plain
+        or "КоммерческаяИнформация".encode() in plain
+    ):
         return "CommerceML, an exchange file of 1C (XML)"
     if b"schemas-microsoft-com:office:spreadsheet" in low:
         return "a table in XML (Excel 2003)"
-    return "a page (HTML)" if b"<html" in low or b"<table" in low or b"<!doctype html" in low else "a file in XML"
+    return (
+        "a page (HTML)"
+        if b"<html" in low or b"<table" in low or b"<!doctype html" in low
+        else "a file in XML"
+    )
 
 
 def _is_binary(piece: bytes) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import pairwise
 
 FACT = "fact"
 LEFT_OUT = ""
@@ -30,7 +31,8 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
         "vollständiger name", "kunde", "kundenname", "ansprechpartner", "anzeigename", "kontakt", "bezeichnung",
         "nome e cognome", "nominativo", "ragione sociale",
         "ad soyad", "adı soyadı", "isim", "müşteri", "müşteri adı", "yetkili",
-        "姓名", "客户", "客户名称", "客户姓名", "联系人", "联系人姓名", "名称", "全名", "顯示名稱", "显示名称", "客戶", "聯絡人",
+        "姓名", "客户", "客户名称", "客户姓名", "联系人", "联系人姓名", "名称", "全名", "顯示名稱", "显示名称",
+        "客戶", "聯絡人",
         "氏名", "名前", "お名前", "顧客名", "担当者名", "이름", "성명", "고객명",
         "الاسم", "الاسم الكامل", "اسم العميل", "العميل", "جهة الاتصال", "שם", "שם מלא", "שם לקוח",
         "όνομα", "ονοματεπώνυμο", "jméno a příjmení", "jméno", "název", "név", "teljes név",
@@ -59,7 +61,8 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
         "الجوال", "المحمول", "الموبايل", "جوال", "נייד", "κινητό", "mobil", "mobile", "mobile 2",
     ),
     "email": ("mail", "почта", "эл почта", "e posta", "eposta", "courriel", "correo", "correo electrónico", "邮箱", "邮件",
-              "电子邮件", "電子郵件", "信箱", "メール", "メールアドレス", "이메일", "메일", "البريد الإلكتروني", "البريد الالكتروني",
+              "电子邮件", "電子郵件", "信箱", "メール", "メールアドレス", "이메일",
+              "메일", "البريد الإلكتروني", "البريد الالكتروني",
               "البريد", "الايميل", "דוא ל", "דואל", "אימייל", "пошта", "ел пошта"),
     "company": (
         "company", "company name", "organization", "organisation", "organization name", "organization 1 name", "firm",
@@ -76,7 +79,8 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
     "position": (
         "position", "job title", "title", "organization title", "organization 1 title", "role", "job position",
         "должность", "посада", "stanowisko", "cargo", "função", "puesto", "fonction", "poste", "stellenbezeichnung",
-        "berufsbezeichnung", "funktion", "ruolo", "mansione", "ünvan", "görev", "职位", "职务", "頭銜", "職稱", "役職", "직책",
+        "berufsbezeichnung", "funktion", "ruolo", "mansione", "ünvan", "görev", "职位", "职务", "頭銜", "職稱",
+        "役職", "직책",
         "المسمى الوظيفي", "الوظيفة", "المنصب", "תפקיד", "pozice", "beosztás",
     ),
     "owner": (
@@ -107,14 +111,157 @@ HEADINGS: Mapping[str, tuple[str, ...]] = {
 """What is imported as a field of ours."""
 
 PHONE_WORDS = frozenset(
-    ["phone", "phones", "telephone", "telephones", "mobilephone", "mobiltelefon", "telefon", "telefonu", "telefonnummer", "telefonni", "telefone", "telefono", "teléfono", "telefoni", "téléphone", "telefonas", "tālrunis", "tlf", "τηλέφωνο", "τηλεφωνο", "telefoon", "tel", "tél", "телефон", "телефона", "телефоны", "телефону", "радиотелефон", "тел", "phonenumber", "mobilenumber"]
+    [
+        "phone",
+        "phones",
+        "telephone",
+        "telephones",
+        "mobilephone",
+        "mobiltelefon",
+        "telefon",
+        "telefonu",
+        "telefonnummer",
+        "telefonni",
+        "telefone",
+        "telefono",
+        "teléfono",
+        "telefoni",
+        "téléphone",
+        "telefonas",
+        "tālrunis",
+        "tlf",
+        "τηλέφωνο",
+        "τηλεφωνο",
+        "telefoon",
+        "tel",
+        "tél",
+        "телефон",
+        "телефона",
+        "телефоны",
+        "телефону",
+        "радиотелефон",
+        "тел",
+        "phonenumber",
+        "mobilenumber",
+    ]
 )
 """A heading with one of these words speaks of a telephone."""
-EMAIL_WORDS = frozenset(["email", "emails", "mail", "mails", "mailadresse", "epost", "eposta", "почта", "почты", "пошта", "пошти", "email2"])
-_PHONE_PARTS = ("电话", "電話", "手机号", "手机", "手機", "전화", "휴대", "هاتف", "جوال", "טלפון")  # written without spaces
+EMAIL_WORDS = frozenset(
+    [
+        "email",
+        "emails",
+        "mail",
+        "mails",
+        "mailadresse",
+        "epost",
+        "eposta",
+        "почта",
+        "почты",
+        "пошта",
+        "пошти",
+        "email2",
+    ]
+)
+_PHONE_PARTS = (
+    "电话",
+    "電話",
+    "手机号",
+    "手机",
+    "手機",
+    "전화",
+    "휴대",
+    "هاتف",
+    "جوال",
+    "טלפון",
+)  # written without spaces
 _EMAIL_PARTS = ("邮箱", "邮件", "郵件", "メール", "이메일", "البريد", "دوא")
 OTHER_WORDS = frozenset(
-    ["type", "types", "тип", "типа", "typ", "tipo", "类型", "label", "formatted", "код", "code", "country", "страна", "kraj", "pais", "kod", "fax", "факс", "faks", "telefax", "owner", "status", "статус", "consent", "opt", "optout", "unsubscribed", "bounced", "bounce", "marketing", "calls", "call", "звонка", "звонков", "звонок", "last", "последний", "последнего", "дата", "date", "время", "time", "source", "источник", "display", "name", "имя", "краткое", "not", "не", "do", "unsubscribe", "подписка", "согласие", "verified", "valid", "count", "domain", "домен", "extension", "добавочный", "телекс", "телетайп", "provider", "operator", "оператор", "сервер", "server", "account", "client", "клиент", "password", "пароль", "sent", "opened", "clicked", "hard", "reason", "причина", "quarantine", "quarantined", "assistant", "bot", "бот"]
+    [
+        "type",
+        "types",
+        "тип",
+        "типа",
+        "typ",
+        "tipo",
+        "类型",
+        "label",
+        "formatted",
+        "код",
+        "code",
+        "country",
+        "страна",
+        "kraj",
+        "pais",
+        "kod",
+        "fax",
+        "факс",
+        "faks",
+        "telefax",
+        "owner",
+        "status",
+        "статус",
+        "consent",
+        "opt",
+        "optout",
+        "unsubscribed",
+        "bounced",
+        "bounce",
+        "marketing",
+        "calls",
+        "call",
+        "звонка",
+        "звонков",
+        "звонок",
+        "last",
+        "последний",
+        "последнего",
+        "дата",
+        "date",
+        "время",
+        "time",
+        "source",
+        "источник",
+        "display",
+        "name",
+        "имя",
+        "краткое",
+        "not",
+        "не",
+        "do",
+        "unsubscribe",
+        "подписка",
+        "согласие",
+        "verified",
+        "valid",
+        "count",
+        "domain",
+        "домен",
+        "extension",
+        "добавочный",
+        "телекс",
+        "телетайп",
+        "provider",
+        "operator",
+        "оператор",
+        "сервер",
+        "server",
+        "account",
+        "client",
+        "клиент",
+        "password",
+        "пароль",
+        "sent",
+        "opened",
+        "clicked",
+        "hard",
+        "reason",
+        "причина",
+        "quarantine",
+        "quarantined",
+        "assistant",
+        "bot",
+        "бот",
+    ]
 )
 """With one of these words beside it a heading speaks of something about a telephone or an address, not of it."""
 _ALLOWED_BESIDE = {"assistant": "phone", "client": "phone", "клиент": "phone", "call": "phone"}
@@ -146,7 +293,10 @@ def field_of(heading: str) -> str | None:
 
 def _by_words(heading: str) -> str | None:
     words = heading.split()
-    joined = [*words, *(one + two for one, two in zip(words, words[1:], strict=False))]  # "e mail" is one word
+    joined = [
+        *words,
+        *(one + two for one, two in pairwise(words)),
+    ]  # "e mail" is one word
     is_email = any(word in EMAIL_WORDS for word in joined) or any(part in heading for part in _EMAIL_PARTS)
     is_phone = any(word in PHONE_WORDS for word in words) or any(part in heading for part in _PHONE_PARTS)
     if not (is_email or is_phone) or len(words) > 6:

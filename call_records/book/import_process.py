@@ -120,7 +120,9 @@ def _answer(out: bytes, err: bytes, code: int | None) -> dict[str, Any]:
             raise ValueError("a long answer")
         answer: dict[str, Any] = json.loads(out)
     except ValueError:
-        log.warning("import_process_died", code=code, last_words=err[-_STDERR_BYTES:].decode(errors="replace"))
+        log.warning(
+            "import_process_died", code=code, last_words=err[-_STDERR_BYTES:].decode(errors="replace")
+        )
         raise PeerMistake(
             "The file could not be read: it took more memory than an import may take, or ended the reader.",
             remedy="Save it as CSV, in parts, and import those.",

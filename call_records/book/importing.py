@@ -123,12 +123,16 @@ class ImportDesk:
         self._sheets: OrderedDict[tuple[UUID, FileForm], Sheet] = OrderedDict()
         """The first rows of files whose columns are being chosen."""
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
+        self._begun: set[asyncio.Task[None]] = set()
+        self._going_on: set[UUID] = set()
+        """Imports for which somebody waits until the work before is over."""
 
     async def close(self) -> None:
         """Stop what is being worked at; it goes on by a click."""
-        for task in list(self._tasks.values()):
+        tasks = list(self._begun)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # -- taking in and choosing --
 
@@ -224,7 +228,9 @@ class ImportDesk:
 
     async def read_again(self, import_id: UUID, how: FileForm) -> None:
         """The file is written otherwise than was guessed; its columns are guessed anew."""
-        if (how.encoding and how.encoding not in ENCODINGS) or (how.delimiter and how.delimiter not in DELIMITERS):
+        if (how.encoding and how.encoding not in ENCODINGS) or (
+            how.delimiter and how.delimiter not in DELIMITERS
+        ):
             raise PeerMistake("There is no such choice.", remedy="Choose from the list.")
         sheet = await self._apart.read(await self._data(import_id), how)
         await self._turn(
@@ -272,7 +278,9 @@ class ImportDesk:
         """The same with everything said at once: how the file is written, and its columns."""
         found = await self._found(import_id)
         before = (State.CHOOSING, State.CHECKED)
-        await self._turn(found.id, before, State.CHECKING, mapping=mapped.as_json(), counts={}, problems=[], done=0)
+        await self._turn(
+            found.id, before, State.CHECKING, mapping=mapped.as_json(), counts={}, problems=[], done=0
+        )
 
     async def back(self, import_id: UUID) -> None:
         """Choose the columns again."""
@@ -307,11 +315,23 @@ class ImportDesk:
 
     def go(self, import_id: UUID) -> None:
         """Work at it from where it stands, without waiting for the end."""
-        running = self._tasks.get(import_id)
-        if running is None or running.done():
-            task = asyncio.create_task(self._work_patiently(import_id), name="import")
-            self._tasks[import_id] = task
-            task.add_done_callback(lambda _done: self._forget(import_id, task))
+        before = self._tasks.get(import_id)
+        if before is not None and not before.done() and import_id in self._going_on:
+            return  # one is at it and another waits already
+        if before is not None:
+            self._going_on.add(import_id)
+        task = asyncio.create_task(self._work_after(before, import_id), name="import")
+        self._tasks[import_id] = task
+        self._begun.add(task)
+        task.add_done_callback(self._begun.discard)
+        task.add_done_callback(lambda _done: self._forget(import_id, task))
+
+    async def _work_after(self, before: asyncio.Task[None] | None, import_id: UUID) -> None:
+        """Its process has told that it rests, and may not have ended yet."""
+        if before is not None:
+            await asyncio.wait({before})
+            self._going_on.discard(import_id)
+        await self._work_patiently(import_id)
 
     def _forget(self, import_id: UUID, task: asyncio.Task[None]) -> None:
         if self._tasks.get(import_id) is task:

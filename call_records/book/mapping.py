@@ -27,6 +27,8 @@ FIELDS: Mapping[str, str] = {
     "kind": "Kind (contact, company, lead)",
 }
 """What a column can be; besides `fact` (kept under its heading) and `` (left out)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Preset:
     """What another program writes."""
@@ -89,6 +91,7 @@ PRESETS: tuple[Preset, ...] = (
     Preset("general", "Any table", ClientKind.CONTACT, ()),
 )  # fmt: skip
 """The first whose marks are all there."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mapped:

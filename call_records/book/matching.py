@@ -135,7 +135,12 @@ def _decided(number: str, key: str, rows: Any) -> Match:
     candidates: dict[UUID, Candidate] = {}
     verdicts: dict[UUID, set[str | None]] = {}
     for row in rows:
-        if not row["exact"] and is_certain(key) and is_certain(row["key"]) and not may_be_one_line(key, row["key"]):
+        if (
+            not row["exact"]
+            and is_certain(key)
+            and is_certain(row["key"])
+            and not may_be_one_line(key, row["key"])
+        ):
             continue  # two countries' numbers
         verdicts.setdefault(row["id"], set()).add(row["verdict"])
         known = candidates.get(row["id"])

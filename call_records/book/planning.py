@@ -130,7 +130,9 @@ class Reader:
             )
         emails = self._emails(number, cells.get("email", ()), problems)
         owner_id = self._owner(number, cells.get("owner", ()), problems)
-        facts = dict(list(_facts((*cells.get(FACT, ()), *self._no_numbers(cells.get("phone", ())))))[:FACTS_MOST])
+        facts = dict(
+            list(_facts((*cells.get(FACT, ()), *self._no_numbers(cells.get("phone", ())))))[:FACTS_MOST]
+        )
         name = " ".join(first(part) for part in PARTS if first(part)) or first("name")
         if first("name") and name != first("name"):
             facts.setdefault(cells["name"][0][0], first("name"))
@@ -187,11 +189,17 @@ class Reader:
             (cells.get("name", cells.get("last_name", [("Name", "")]))[0][0], name, NAME_MOST),
             (cells.get("company", [("Company", "")])[0][0], company or "", NAME_MOST),
             (position[0], " ".join(position[1].split()), SHORT_MOST),
-            *((heading, one, TAG_MOST) for heading, text in cells.get("tags", ()) for one in _TAGS_APART.split(text)),
+            *(
+                (heading, one, TAG_MOST)
+                for heading, text in cells.get("tags", ())
+                for one in _TAGS_APART.split(text)
+            ),
         )
         for heading, text, most in looked:
             if len(text) > most:
-                yield RowProblem(number, heading, f"“{text[:30]}…” has {len(text)} letters; {most} are kept.", True)
+                yield RowProblem(
+                    number, heading, f"“{text[:30]}…” has {len(text)} letters; {most} are kept.", True
+                )
 
     def _emails(
         self, number: int, given: Iterable[tuple[str, str]], problems: list[RowProblem]
@@ -337,7 +345,9 @@ class Plan:
         if not row.is_usable:
             return Decision(Becoming.PROBLEM, row)
         near, by_both = self._near(row)
-        fitting = [one for one in near if agree(row.name, one.name)] or [one for one in near if one.id in by_both]
+        fitting = [one for one in near if agree(row.name, one.name)] or [
+            one for one in near if one.id in by_both
+        ]
         named = self._by_name.get((row.kind, row.name.casefold())) if by_name(row) else None
         if not fitting and named is not None:
             fitting = [named]
@@ -460,7 +470,12 @@ def agree(one: str, other: str) -> bool:
     if ours == theirs or (len(ours & theirs) >= 2 and (ours <= theirs or theirs <= ours)):
         return True
     left, right = ours - theirs, theirs - ours
-    return bool(ours & theirs) and _initials(one, right) and _initials(other, left) and bool(left) is not bool(right)
+    return (
+        bool(ours & theirs)
+        and _initials(one, right)
+        and _initials(other, left)
+        and bool(left) is not bool(right)
+    )
 
 
 def _initials(name: str, words: frozenset[str]) -> bool:

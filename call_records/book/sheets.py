@@ -1,8 +1,9 @@
 """A file that somebody uploaded, read as a table: what parts its columns, which line names them, its rows.
 
 Files come from Excel, 1C, Bitrix24, Outlook and from people: in any code page (`code_pages.py`), as a workbook
-(`workbooks.py`), parted by semicolons where a comma is for decimals, with a title above the headings. What was guessed is kept beside the table and shown, so
-that a person can say otherwise. Nothing raises for what a row holds: a row that cannot be used says so itself.
+(`workbooks.py`), parted by semicolons where a comma is for decimals, with a title above the headings. What was guessed is
+kept beside the table and shown, so that a person can say otherwise. Nothing raises for what a row holds: a row that cannot
+be used says so itself.
 """
 
 from __future__ import annotations
@@ -184,7 +185,9 @@ def _heading_at(records: Records, how: FileForm) -> int | None:
     if how.heading_row is not None:
         said = (place for place, (number, _cells) in enumerate(records[:200]) if number >= how.heading_row)
         return next(said, 0)
-    known = next((place for place, record in enumerate(records[:TITLES_MOST]) if _known_headings(record[1]) >= 2), None)
+    known = next(
+        (place for place, record in enumerate(records[:TITLES_MOST]) if _known_headings(record[1]) >= 2), None
+    )
     if known is not None:
         return known
     first = _first_of_full_width(records)
@@ -198,7 +201,9 @@ def _known_headings(cells: Sequence[str]) -> int:
     """How many different columns that we know; a row of data has e-mails and numbers, and no heading is one."""
     if any("@" in cell or sum(char.isdigit() for char in cell) >= 6 for cell in cells):
         return 0
-    return len({cell.casefold() for cell in cells[:COLUMNS_MOST] if cell and len(cell) < 100 and is_known(cell)})
+    return len(
+        {cell.casefold() for cell in cells[:COLUMNS_MOST] if cell and len(cell) < 100 and is_known(cell)}
+    )
 
 
 def _first_of_full_width(records: Records) -> int:

@@ -25,7 +25,23 @@ COLUMNS = ("Name", "Phones", "E-mails", "Company", "Position", "Tags", "Note", "
 _LINE_MOST = 75  # octets; RFC 6350, 3.2
 VALUE_MOST = 64 * 1024  # bytes of one property that are kept; a note may be long, a picture is not read
 PROPERTIES_MOST = 500  # of one card
-_READ = frozenset(["N", "FN", "NICKNAME", "TEL", "EMAIL", "ORG", "TITLE", "ROLE", "CATEGORIES", "NOTE", "ADR", "URL", "BDAY"])
+_READ = frozenset(
+    [
+        "N",
+        "FN",
+        "NICKNAME",
+        "TEL",
+        "EMAIL",
+        "ORG",
+        "TITLE",
+        "ROLE",
+        "CATEGORIES",
+        "NOTE",
+        "ADR",
+        "URL",
+        "BDAY",
+    ]
+)
 _BINARY = frozenset(["PHOTO", "LOGO", "SOUND", "KEY"])
 _PROPERTY = re.compile(rb"(?:[\w\-]{1,60}\.)?([A-Za-z][\w\-]{0,60})(?=[;:])")
 
@@ -56,7 +72,9 @@ class _Property:
             except binascii.Error:
                 return ""
         own = self.parameters.get("CHARSET")
-        return read_text(data, (page_of(own) if own else None) or ("utf-8" if self.is_quoted and _fits(data) else page))[0]
+        return read_text(
+            data, (page_of(own) if own else None) or ("utf-8" if self.is_quoted and _fits(data) else page)
+        )[0]
 
 
 def _fits(data: bytes) -> bool:
@@ -189,7 +207,9 @@ def read_cards(data: bytes, how: FileForm = FileForm()) -> Sheet:  # noqa: B008 
     rows: list[SheetRow] = []
     for number, card in enumerate(_cards(data.removeprefix(b"\xef\xbb\xbf")), start=1):
         if number > ROWS_MOST:
-            raise PeerMistake(f"The file has more than {ROWS_MOST} cards.", remedy="Split it and import the parts.")
+            raise PeerMistake(
+                f"The file has more than {ROWS_MOST} cards.", remedy="Split it and import the parts."
+            )
         row = _row(number, card, asked or page)
         if card.whole or any(row.cells):
             rows.append(row)
@@ -233,7 +253,9 @@ def _cells(told: Mapping[str, Sequence[str]]) -> Iterator[str]:
     yield "\n".join(re.sub(r"(?i)\Amailto:", "", one) for one in values("EMAIL"))
     yield company
     yield next(iter(values("TITLE")), "") or next(iter(values("ROLE")), "")
-    yield "\n".join(tag for one in told.get("CATEGORIES", ()) for tag in map(_unescaped, _parts(one, ",")) if tag)
+    yield "\n".join(
+        tag for one in told.get("CATEGORIES", ()) for tag in map(_unescaped, _parts(one, ",")) if tag
+    )
     yield "\n".join(values("NOTE"))
     yield "; ".join(filter(None, (_address(one) for one in told.get("ADR", ()))))
     yield " ".join(values("URL"))

@@ -40,7 +40,9 @@ def read_workbook(data: bytes, sheet: str | None = None) -> Workbook:
             chosen = sheet if sheet in names else names[0]
             found = book.get_sheet_by_name(chosen)
             if found.total_height * max(1, found.total_width) > CELLS_MOST:
-                raise PeerMistake(f"The sheet “{chosen[:60]}” is too large.", remedy="Keep the columns that matter only.")
+                raise PeerMistake(
+                    f"The sheet “{chosen[:60]}” is too large.", remedy="Keep the columns that matter only."
+                )
             first = (found.start or (0, 0))[0] + 1
             rows = tuple(_filled(found.to_python(skip_empty_area=True), first))
     except (CalamineError, OSError, ValueError, IndexError) as mistake:
@@ -54,9 +56,14 @@ def read_workbook(data: bytes, sheet: str | None = None) -> Workbook:
 
 
 def _unreadable(mistake: BaseException) -> PeerMistake:
-    why = "it is protected by a password" if "assword" in str(mistake) else "it is damaged or of another program"
+    why = (
+        "it is protected by a password"
+        if "assword" in str(mistake)
+        else "it is damaged or of another program"
+    )
     return PeerMistake(
-        f"The workbook cannot be read: {why}.", remedy="Open it, save it again without a password, as XLSX or CSV."
+        f"The workbook cannot be read: {why}.",
+        remedy="Open it, save it again without a password, as XLSX or CSV.",
     )
 
 
@@ -69,7 +76,9 @@ def _check_size(data: bytes) -> None:
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as mistake:
         raise _unreadable(mistake) from mistake
     if unfolded > UNFOLDED_MOST:
-        raise PeerMistake("The workbook unfolds to more than 400 MB.", remedy="Split it and import the parts.")
+        raise PeerMistake(
+            "The workbook unfolds to more than 400 MB.", remedy="Split it and import the parts."
+        )
 
 
 def _names(book: CalamineWorkbook) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from telephony import facts as f
+from telephony.endpoint_evidence import is_mac
 from telephony.endpoints import ROUTINE, Kind, dialled_number
 from telephony.ids import uid_order
 from telephony.numbers import Numbering
@@ -26,12 +27,10 @@ def caller_channel(call: CallRecord, present: list[Channel]) -> Channel:
 
 def party_of(channel: Channel, call: CallRecord, numbering: Numbering, *, is_caller: bool) -> str:
     """What the channel's party is called: an extension, a number in E.164, or `anonymous`."""
-    if channel.kind is Kind.EXTENSION:
-        return channel.endpoint
     if channel.party:
         return channel.party
     raw = "" if channel.number in ROUTINE else channel.number
-    reached = dialled_number(channel.dial.dial_string) if channel.dial is not None else ""
+    reached = dialled_number(channel.dial.dial_string, channel.endpoint) if channel.dial is not None else ""
     if channel.dial is not None:
         raw = reached or raw or _dialled_for(channel.dial, call)
     asked_for = "" if is_caller or raw else call.requested or _asked_for(call)
@@ -39,10 +38,17 @@ def party_of(channel: Channel, call: CallRecord, numbering: Numbering, *, is_cal
     # A phone that dialled 0 wants the operator; a caller who shows 0 does not want to be known.
     if (numbering.is_withheld(raw) and (is_caller or not raw.isdigit())) or (channel.withheld and is_caller):
         return "anonymous"
-    party = numbering.outside(raw, dialled_here=bool(asked_for)) or raw
+    party = outside_number(raw, channel, numbering, dialled_here=bool(asked_for))
     if reached:  # what was dialled stays; a guess gives way to what is learned later
         channel.party = party
     return party
+
+
+def outside_number(raw: str, channel: Channel, numbering: Numbering, *, dialled_here: bool = False) -> str:
+    """What a line's number is called; a phone's own hardware address is not read as a number."""
+    if raw == channel.endpoint and is_mac(raw):
+        return raw
+    return numbering.outside(raw, dialled_here=dialled_here) or raw
 
 
 def _dialled_for(dial: Dial, call: CallRecord) -> str:

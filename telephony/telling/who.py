@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from telephony import facts as f
 from telephony.endpoints import ROUTINE, Kind
+from telephony.telling.parties import outside_number
 from telephony.telling.scene import Scene, first_rung_at, other_parts, own_channels, stopped_ringing
 
 FORWARD_MOMENT = 0.0005  # s; a forwarded call rings its new target at once (measured 1 ms)
@@ -15,11 +16,11 @@ def caller_of(scene: Scene) -> f.Caller:
     channel = scene.caller
     if channel.kind is Kind.EXTENSION:
         return f.Caller(
-            number=channel.endpoint, raw=channel.endpoint, name=channel.caller_name or None, anonymous=False
+            number=channel.party, raw=channel.party, name=channel.caller_name or None, anonymous=False
         )
     withheld = channel.withheld or scene.numbering.is_withheld(channel.number)
     return f.Caller(
-        number=None if withheld else (scene.numbering.outside(channel.number) or channel.number),
+        number=None if withheld else outside_number(channel.number, channel, scene.numbering),
         raw="anonymous" if channel.withheld else channel.number,
         name=None if withheld else channel.caller_name or None,
         anonymous=withheld,

@@ -61,6 +61,10 @@ Answerer = Callable[[Action], bytes | None]
 
 ANSWERS: dict[str, Answerer] = {
     "Ping": lambda action: success(action, "Ping: Pong"),
+    "ExtensionStateList": lambda action: listing(action, [], "ExtensionStateListComplete"),
+    "PJSIPShowRegistrationsOutbound": lambda action: listing(
+        action, [], "OutboundRegistrationDetailComplete"
+    ),
     "CoreStatus": lambda action: success(action, "CoreStartupDate: 2026-11-22", "CoreCurrentCalls: 0"),
     "CoreShowChannels": lambda action: listing(action, [], "CoreShowChannelsComplete"),
     "Status": lambda action: listing(action, [], "StatusComplete"),

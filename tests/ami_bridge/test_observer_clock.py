@@ -105,7 +105,9 @@ async def test_a_clock_that_differs_is_told_and_corrected(skew: float) -> None:
             assert "NTP" in problem
             assert observer.pbx_clock.skew_seconds == pytest.approx(skew, abs=0.5)
             assert observer.link_state().lag_seconds < 1.0
-    assert not any(isinstance(item, ClockSet) for item in start), "it was so from the beginning: nobody set it"
+    assert not any(isinstance(item, ClockSet) for item in start), (
+        "it was so from the beginning: nobody set it"
+    )
 
 
 @pytest.mark.parametrize("jump", [-120.0, 300.0, -20.0, 3.0])
@@ -163,7 +165,8 @@ async def test_one_forged_time_is_put_aside() -> None:
             fake.peers[0].write(newchannel(1, clocks.now()))
             fake.peers[0].write(hangup(1, clocks.now() - 3_600) * 6 + newchannel(2, clocks.now()))
             items = await until(
-                stream, lambda item: isinstance(item, Observed) and item.message.get("Uniqueid").endswith(".2")
+                stream,
+                lambda item: isinstance(item, Observed) and item.message.get("Uniqueid").endswith(".2"),
             )
     assert not any(is_event(item, "Hangup") for item in items)
     assert len(observer.quarantined) == 6

@@ -82,7 +82,7 @@ async def test_a_real_pbx_names_all_its_phones(asterisk: PrivateAsterisk, phones
     link = PbxLink("hq", "127.0.0.1", asterisk.ports.ami, asterisk.ami_user, asterisk.ami_secret)
     async with asyncio.timeout(20), ActionChannel(link) as actions:
         told = await read_roster(actions, Numbering(pbx="hq"))
-    states = {phone.extension: phone.state for phone in told}
+    states = {phone.extension: phone.state for phone in told.phones}
     assert set(states) >= {str(extension) for extension in range(101, 111)}
     assert states["101"] is PhoneState.FREE
     assert states["110"] is PhoneState.UNREACHABLE

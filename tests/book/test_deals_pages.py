@@ -66,7 +66,7 @@ async def test_the_board_answers_where_the_money_is(records: RecordsStore) -> No
         assert shown(mine, NEW) == ["Ovens", "Oven doors"]
         column = mine.split(f'data-column="{NEW}"')[1].split("</section>")[0]
         assert "data-count>2<" in column
-        assert "data-sums>101\u202f250.50\u00a0₽<" in column
+        assert "data-sums>101\u202f250,50\u00a0₽<" in column
         assert "Ines &lt;b&gt;Costa" in column
         assert "Imagined Bakery" in column
         assert "Overdue since" in column

@@ -139,11 +139,11 @@ async def test_who_is_known_gets_it_on_his_own_timeline(visitor: Visitor, known_
     assert [one.kind for one in told if one.kind != "made"] == ["form"]
 
 
-async def test_a_number_that_is_none_is_kept_as_it_stands(visitor: Visitor) -> None:
-    """He mistyped; what he wrote is not lost for it."""
+async def test_who_mistyped_a_number_is_not_lost_for_it(visitor: Visitor) -> None:
+    """The lead is there; what is no number is not kept among the numbers."""
     assert (await visitor.send({"name": "Petr", "phone": "call me!", "message": "hi"}))[0] == 200
     (lead,) = await visitor.clients()
-    assert [(one.raw, one.key) for one in lead.phones] == [("call me!", None)]
+    assert (lead.name, lead.phones) == ("Petr", ())
 
 
 async def test_three_ways_to_send(visitor: Visitor) -> None:
@@ -317,3 +317,35 @@ async def test_an_administrator_makes_a_form_and_its_snippet_works(records: Reco
         assert await person.send("/sources/forms", name="No site", origins="") == 400
         (lead,) = (await records.book.page(ClientFilter())).clients
         assert "Sent the form" in await person.read(f"/people/{lead.id}")
+
+
+@pytest.mark.parametrize(
+    ("body", "name", "key"),
+    [
+        (
+            b"name=%C0%ED%ED%E0&phone=%2B7+900+000-00-01&message=%CF%E5%F0%E5%E7%E2%EE%ED%E8%F2%E5",
+            "Анна",
+            "+79000000001",
+        ),
+        (b"name=%CD%F5%D0%A1%C3%F7&phone=%2B8613800138000", "王小明", "+8613800138000"),
+        (b"_charset_=koi8-r&name=%E1%CE%CE%C1&phone=%2B79000000002", "Анна", "+79000000002"),
+        (b"your-name=Anna&your-tel=%2B79000000003", "Anna", "+79000000003"),
+        (b"form_fields%5Bname%5D=Anna&form_fields%5Bphone%5D=%2B79000000004", "Anna", "+79000000004"),
+        (b"imie=Anna&telefon=%2B48601000001", "Anna", "+48601000001"),
+        (b"nome=Ana&telefone=%2B5511900000001", "Ana", "+5511900000001"),
+        (b"nome=Ana&field_7=8+900+000-00-05", "Ana", "+79000000005"),
+    ],
+)
+async def test_forms_of_other_builders_and_pages(visitor: Visitor, body: bytes, name: str, key: str) -> None:
+    """Windows-1251, GBK, KOI8-R; names of fields as builders give them; a number under any name."""
+    answered = await visitor.send(body, content_type="application/x-www-form-urlencoded")
+    assert answered[0] == 200
+    (lead,) = await visitor.clients()
+    assert (lead.name, [one.key for one in lead.phones]) == (name, [key])
+
+
+async def test_a_builder_that_tries_the_address_is_answered(visitor: Visitor) -> None:
+    """Tilda sends `test=test`; nothing is made of it. The neighbour, a field more, is a form."""
+    assert (await visitor.send(b"test=test", content_type="application/x-www-form-urlencoded"))[0] == 200
+    assert (await visitor.send(b"test=test&x=1", content_type="application/x-www-form-urlencoded"))[0] == 422
+    assert list(await visitor.clients()) == []

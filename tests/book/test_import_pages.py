@@ -213,3 +213,41 @@ async def test_the_archive_holds_the_sound_one_may_hear(
     lines = await records.audit.page(AuditFilter(action=AuditAction.DOWNLOADED), limit=50)
     assert [(line.recording_id, line.reason) for line in lines] == [(kept, "we move house")]
     del lost
+
+
+async def test_an_import_is_its_makers_and_the_administrators(
+    records: RecordsStore, everybody: dict[Role, Account], supervisor: Person
+) -> None:
+    """Another supervisor sees it and neither begins nor deletes it; who took it in deletes it."""
+    data = b"Name;Phone\nAda;8 916 000-00-31\n"
+    own = await records.imports.take("own.csv", data, by=everybody[Role.SUPERVISOR].id)
+    other = await records.imports.take("other.csv", data, by=everybody[Role.ADMINISTRATOR].id)
+    for import_id, expected in ((other, 403), (own, 303)):
+        async with supervisor.http.post(
+            f"/people/import/{import_id}/delete", data={"csrf": supervisor.csrf}, allow_redirects=False
+        ) as answer:
+            assert answer.status == expected
+    assert await records.imports.one(own) is None
+    assert await records.imports.one(other) is not None
+
+
+@pytest.mark.parametrize("masked", [True, False])
+async def test_another_ones_file_is_masked(
+    records: RecordsStore, everybody: dict[Role, Account], masked: bool
+) -> None:
+    """Whose numbers are masked sees none in the samples of somebody else's file."""
+    hidden = replace(SETTINGS, mask_numbers_for=frozenset({Role.SUPERVISOR} if masked else ()))
+    place = await records.imports.take(
+        "other.csv", b"Name;Phone\nAda;+79160000032\n", by=everybody[Role.ADMINISTRATOR].id
+    )
+    async with serving(records, settings=hidden) as address, signed_in(address, "supervisor") as person:
+        assert ("+79160000032" in await person.read(f"/people/import/{place}")) is not masked
+
+
+async def test_a_picture_is_refused_at_the_door(supervisor: Person) -> None:
+    """Whatever it is called."""
+    status, _place, page = await uploaded(
+        supervisor, b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "contacts.csv"
+    )
+    assert status == 400
+    assert "a picture (PNG)" in page

@@ -6,11 +6,11 @@ import csv
 
 import pytest
 
+from call_records.book.code_pages import guess_encoding
 from call_records.book.headings import FACT, LEFT_OUT
 from call_records.book.mapping import guess, preset_of
 from call_records.book.planning import agree
-from call_records.book.code_pages import guess_encoding
-from call_records.book.sheets import CELL_MOST, FileForm, read_sheet
+from call_records.book.sheets import CELL_MOST, read_sheet
 from call_records.book.vcards import read_cards
 from telephony.errors import PeerMistake
 

@@ -427,7 +427,8 @@ async def test_tasks_are_added_and_ticked(
     assert (await records.tasks.of_client(irina.id))[0].done_at
     assert (await sent(manager, path, done="", here="//evil.example"))[1] == f"/people/{irina.id}"
     assert (await records.tasks.of_client(irina.id))[0].done_at is None
-    assert await manager.send(f"/people/{irina.id}/tasks", text=" ") == 303
+    assert await manager.send(f"/people/{irina.id}/tasks", text=" ") == 400
+    assert await manager.send(f"/people/{irina.id}/tasks", text="Call", due="soon") == 400
 
 
 async def test_a_call_is_moved_and_the_number_remembered(

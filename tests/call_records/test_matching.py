@@ -195,3 +195,22 @@ def test_a_notice_that_cannot_be_read_may_have_been_anything() -> None:
     """What another release may send."""
     assert read_notice("import finished") == (ALL, None)
     assert read_notice("") == (ALL, None)
+
+
+@pytest.mark.parametrize(
+    ("kept", "rings", "found"),
+    [
+        ("+54 9 11 2345-6789", "+541123456789", True),
+        ("+54 11 2345-6789", "+5491123456789", True),
+        ("+54 9 11 2345-6789", "+911123456789", False),
+    ],
+)
+async def test_two_spellings_of_one_line_are_asked_about(
+    records: RecordsStore, kept: str, rings: str, found: bool
+) -> None:
+    """Argentina's mobiles are written with a 9 and ring without; another country's ten digits are not theirs."""
+    client_id = await put(records, "Ana", kept)
+    match = await records.matching.match(rings)
+    everybody = [one for one in (match.chosen, *match.others) if one is not None]
+    assert [one.id for one in everybody] == ([client_id] if found else [])
+    assert not any(one.exact for one in everybody)

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from switchhook.assembly import Service, serve_until
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.staff import STAFF
-from switchhook.setting_tables import DatabaseSettings, PbxSettings
+from switchhook.setting_tables import DatabaseSettings, HandsetSettings, PbxSettings
 from switchhook.setting_tables import WebSettings as WebSection
 from switchhook.settings import Settings
 from telephony.facts import CallFacts, facts_from_json
@@ -141,7 +141,12 @@ async def card_times(page: Page, event: str) -> Mapping[str, float]:
 
 @contextlib.asynccontextmanager
 async def straight_line(
-    asterisk: PrivateAsterisk, database_url: str, directory: Path, *, port: int = 0
+    asterisk: PrivateAsterisk,
+    database_url: str,
+    directory: Path,
+    *,
+    port: int = 0,
+    handsets: HandsetSettings | None = None,
 ) -> AsyncIterator[Line]:
     """Switchhook with everything real, linked to the PBX, until the block is left."""
     settings = Settings(
@@ -156,6 +161,7 @@ async def straight_line(
         ),
         database=DatabaseSettings(url=SecretStr(database_url), state_dir=directory),
         web=WebSection(port=port),
+        handsets=handsets or HandsetSettings(),
     )
     stop = asyncio.Event()
     ready: asyncio.Future[Service] = asyncio.get_running_loop().create_future()

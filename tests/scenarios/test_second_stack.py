@@ -157,4 +157,4 @@ async def test_a_blonde_transfer(table: Table) -> None:
     await asking.over()
     await answered_by_boris(customer, boris)
     (facts,) = await table.told()
-    judge(facts, "attended")
+    judge(facts, "blonde")

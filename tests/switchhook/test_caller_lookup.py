@@ -24,7 +24,7 @@ HQ = Numbering(pbx="hq")
 
 
 async def asked(records: RecordsStore, raw: str) -> CallerAnswer | None:
-    return await BookLookup(records, HQ).ask(CallerQuestion("hq", raw, "74951000001"))
+    return await BookLookup(records, lambda: HQ).ask(CallerQuestion("hq", raw, "74951000001"))
 
 
 async def test_name_company_and_the_owners_phones(records: RecordsStore) -> None:

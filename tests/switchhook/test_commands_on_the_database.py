@@ -123,7 +123,7 @@ def test_recomputing_twice_gives_what_once_gave(
     assert command("recompute", "--since", "2020-01-01") == 0
     first = capsys.readouterr()
     assert "1 of them differently" in first.err
-    assert "answered_by: 999 → " in first.out
+    assert "answered by 999 → " in first.out
     assert kept(database_url) == right
     assert command("recompute", "--since", "2020-01-01") == 0
     assert "0 of them differently" in capsys.readouterr().err

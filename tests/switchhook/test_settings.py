@@ -181,6 +181,17 @@ def test_state_is_kept_where_systemd_says(tmp_path: Path, monkeypatch: pytest.Mo
     assert load(written(tmp_path, GOOD)).database.state_dir == tmp_path / "state"
 
 
+def test_phones_are_named_below_their_pbx(tmp_path: Path) -> None:
+    """`[pbx.phones]` belongs to the `[[pbx]]` above it; nonsense is refused in words."""
+    file = tmp_path / "switchhook.toml"
+    text = '[[pbx]]\nid = "hq"\nsecret = "x"\n[pbx.phones]\nalice = "101"\n"PJSIP/001122334455" = "103"\n'
+    file.write_text(text, encoding="utf-8")
+    assert load(file).pbx[0].phones == {"alice": "101", "PJSIP/001122334455": "103"}
+    file.write_text(text.replace('"103"', '"1 0 3"'), encoding="utf-8")
+    with pytest.raises(BadSettings, match=r"phones|001122334455"):
+        load(file)
+
+
 @pytest.mark.parametrize(
     "url",
     [

@@ -24,6 +24,8 @@ from switchhook.trace import in_words
 from telephony.facts import CallFacts, Certainty, State
 from telephony.numbers import Numbering
 from telephony.ports import CallChange
+from tests.ami_bridge.test_event_log_forms import shown, written
+from tests.telephony.captured import cel_cells, differences
 
 CAPTURES = Path(__file__).resolve().parents[1] / "captures"
 SCENARIOS = sorted(directory for directory in CAPTURES.glob("*/*") if (directory / "ami.jsonl.gz").exists())
@@ -184,6 +186,38 @@ def test_a_call_that_ended_in_the_gap_has_its_true_end_from_cel() -> None:
     assert abs((call.ended_at - truth.ended_at).total_seconds()) < 0.05
     retold = Teller(Numbering(pbx="lab")).retell(kept.all_lines)
     assert retold[call.id] == call
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Moscow", "Asia/Kolkata"])
+@pytest.mark.parametrize("after_answer", [-0.3, -0.001, 0.5])
+@pytest.mark.parametrize("name", ["in_answered", "queue_answered", "out_answered"])
+def test_a_gap_is_told_at_its_own_time_from_a_log_in_local_time(
+    zone: str, after_answer: float, name: str
+) -> None:
+    """As FreePBX writes it, in whole seconds: the cut may lie in the second of the answer, before or behind it."""
+    directory = CAPTURES / "22" / name
+    messages = list(read_capture(directory / "ami.jsonl.gz"))
+    (truth,) = observed(messages).facts.values()
+    assert truth.answered_at is not None
+    cells = cel_cells(gzip.decompress((directory / "cel.csv.gz").read_bytes()).decode())
+    local = written([shown(row, zone, "%Y-%m-%d %H:%M:%S") for row in cells])
+    rows = sorted(CelReader().read([local]), key=lambda row: row.at)
+    cut = truth.answered_at.timestamp() + after_answer
+    teller, kept = Teller(Numbering(pbx="lab")), Kept()
+    for item in items([one for one in messages if one.arrived_at < cut]):
+        kept.take(teller.take(item))
+    kept.take(teller.take(LinkDown("lab", moment(cut), "cut")))
+    again = rows[-1].at + 5.0
+    kept.take(teller.resume(LinkUp("lab", moment(again), 1000.0 + again - messages[0].arrived_at), rows, ()))
+    (call,) = kept.facts.values()
+    assert (call.id, call.certainty) == (truth.id, Certainty.RECONSTRUCTED)
+    assert (call.disposition, call.answered_by) == (truth.disposition, truth.answered_by)
+    assert call.ended_at is not None
+    assert truth.ended_at is not None
+    assert abs((call.ended_at - truth.ended_at).total_seconds()) <= 1.05
+    assert abs(call.talk_seconds - truth.talk_seconds) <= 1.05
+    again_told = Teller(Numbering(pbx="lab")).retell(kept.all_lines)[call.id]
+    assert differences([call], [again_told], seconds=0.02, ignore=["intervals"]) == []
 
 
 def test_the_same_gap_without_cel_gives_a_bounded_end() -> None:

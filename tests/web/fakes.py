@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -26,6 +26,7 @@ from call_records.shapes import (
     StaffMember,
 )
 from telephony.contacts import Match
+from telephony.endpoint_directory import EndpointSource, KnownEndpoint
 from telephony.errors import PeerMistake
 from telephony.facts import CallFacts
 from telephony.ports import LinkState
@@ -269,6 +270,37 @@ class FakeStaff:
         self.people.append(Person(name, frozenset(extensions), team))
 
 
+class FakeEndpoints:
+    """What is known of endpoints, put there by the test."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, tuple[KnownEndpoint, ...]] = {}
+
+    async def list_known(self, pbx: str) -> tuple[KnownEndpoint, ...]:
+        return self.known.get(pbx, ())
+
+    async def list_all(self) -> Mapping[str, tuple[KnownEndpoint, ...]]:
+        return self.known
+
+    async def replace_known(
+        self, pbx: str, sources: Collection[EndpointSource], known: Iterable[KnownEndpoint]
+    ) -> None:
+        kept = [one for one in self.known.get(pbx, ()) if one.source not in sources]
+        self.known[pbx] = (*kept, *known)
+
+    async def say(self, pbx: str, endpoint: str, extension: str | None) -> None:
+        await self.unsay(pbx, endpoint)
+        said = KnownEndpoint(endpoint, EndpointSource.STAFF, extension)
+        self.known[pbx] = (*self.known.get(pbx, ()), said)
+
+    async def unsay(self, pbx: str, endpoint: str) -> None:
+        self.known[pbx] = tuple(
+            one
+            for one in self.known.get(pbx, ())
+            if one.endpoint != endpoint or one.source is not EndpointSource.STAFF
+        )
+
+
 class FakeTraces:
     """Messages kept behind calls, put there by the test."""
 
@@ -360,6 +392,7 @@ class FakeRecords:
         self.tokens = FakeTokens(self.accounts)
         self.notes = FakeNotes(self.accounts)
         self.staff = FakeStaff(self.accounts)
+        self.endpoints = FakeEndpoints()
         self.traces = FakeTraces()
         self.recordings = FakeCatalogue(self.calls.kept)
         self.shelf = FakeShelf()

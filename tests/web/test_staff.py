@@ -7,11 +7,14 @@ from datetime import UTC, datetime
 import pytest
 
 from call_records.database import RecordsStore
+from telephony.endpoint_directory import EndpointSource, KnownEndpoint
+from telephony.numbers import Numbering
 from telephony.presence import Phone, PhoneState
 from telephony.staff import Role
 from tests.web.fakes import FakeLive
 from tests.web.kept import add_account, serving, signed_in
 from web.pages.staff import read_list
+from web.settings import WebSettings
 
 pytestmark = pytest.mark.postgres
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
@@ -87,3 +90,53 @@ def test_what_a_pasted_list_means() -> None:
     lines = read_list("Anna;101\n;102\nBoris;101\n\n", [])
     assert [line.problem is None for line in lines] == [True, False, False]
     assert read_list("  \n", []) == []
+
+
+async def test_phones_that_nobody_can_place(records: RecordsStore) -> None:
+    """Connections names them with the line to write; the staff page takes their extensions, and trunks."""
+    await add_account(records, "admin", Role.ADMINISTRATOR)
+    undecided = [
+        KnownEndpoint(endpoint, EndpointSource.UNDECIDED, None)
+        for endpoint in ("PJSIP/alice", "PJSIP/001122334455", "PJSIP/provider-1")
+    ]
+    await records.endpoints.replace_known("hq", (EndpointSource.UNDECIDED,), undecided)
+    async with serving(records) as address, signed_in(address, "admin") as admin:
+        page = await admin.read("/connections")
+        assert "001122334455, alice, provider-1" in page
+        assert "[pbx.phones]" in page
+        alice = {"pbx": "hq", "endpoint": "PJSIP/alice"}
+        assert await admin.send("/staff/endpoints", **alice, extension="pr 1") == 400
+        assert await admin.send("/staff/endpoints", **alice, extension="101") == 303
+        trunk = {"pbx": "hq", "endpoint": "PJSIP/provider-1"}
+        assert await admin.send("/staff/endpoints", **trunk, do="trunk") == 303
+        assert await admin.send("/staff/endpoints", pbx="hq", endpoint="PJSIP/nobody", extension="102") == 404
+        page = await admin.read("/staff")
+        assert "is a phone of 101" in page
+        assert "is a trunk" in page
+        assert ": 001122334455." in await admin.read("/connections")
+        assert await admin.send("/staff/endpoints", **trunk, do="forget") == 303
+    known = set(await records.endpoints.list_known("hq"))
+    assert known == {
+        KnownEndpoint("PJSIP/alice", EndpointSource.STAFF, "101"),
+        KnownEndpoint("PJSIP/001122334455", EndpointSource.UNDECIDED, None),
+    }
+
+
+async def test_every_extension_of_the_pbx_is_taken(records: RecordsStore) -> None:
+    """Names and long numbers that the PBX has, and two to eight digits; a phone of another extension and trunks are not."""
+    await add_account(records, "admin", Role.ADMINISTRATOR)
+    await records.staff.seen("hq", ["reception", "100123456789"], at=NOW)
+    await records.endpoints.replace_known(
+        "hq",
+        (EndpointSource.HINT, EndpointSource.NUMBERS),
+        [
+            KnownEndpoint("PJSIP/alice", EndpointSource.HINT, "101"),
+            KnownEndpoint("PJSIP/123456", EndpointSource.NUMBERS, None),
+        ],
+    )
+    settings = WebSettings(numberings=(Numbering(pbx="hq"),))
+    async with serving(records, settings=settings) as address, signed_in(address, "admin") as admin:
+        for number, taken in (("reception", 303), ("100123456789", 303), ("77", 303), ("101", 303)):
+            assert await admin.send("/staff", name=f"Person {number}", extensions=number) == taken
+        for number in ("alice", "123456", "pr!"):
+            assert await admin.send("/staff", name="Nobody", extensions=number) == 400

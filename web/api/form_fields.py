@@ -30,8 +30,40 @@ NAMES = frozenset(
      "imię", "имя и фамилия", "как вас зовут", "как к вам обращаться", "seu nome", "su nombre", "ihr name", "votre nom"}
 )  # fmt: skip
 _BUILDERS = frozenset(
-    "your form fields field input forms wpforms contact lead user ваш ваша ваше twój twoj seu su votre ihr your1 "
-    "entry item data client customer text email1 et pb ff nf gform".split()
+    [
+        "your",
+        "form",
+        "fields",
+        "field",
+        "input",
+        "forms",
+        "wpforms",
+        "contact",
+        "lead",
+        "user",
+        "ваш",
+        "ваша",
+        "ваше",
+        "twój",
+        "twoj",
+        "seu",
+        "su",
+        "votre",
+        "ihr",
+        "your1",
+        "entry",
+        "item",
+        "data",
+        "client",
+        "customer",
+        "text",
+        "email1",
+        "et",
+        "pb",
+        "ff",
+        "nf",
+        "gform",
+    ]
 )
 """Words that builders of forms put before a field's name."""
 _EMAIL = re.compile(r"[^@\s,;<>]{1,64}@[^@\s,;<>]{1,190}\.[^@\s,;<>.]{2,63}")

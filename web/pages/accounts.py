@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from dataclasses import replace
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from telephony.errors import PeerMistake
 from telephony.recordings import AuditAction, HearScope, RecordingRight
 from telephony.staff import PopPreference, Role
 from web.access import ADMINISTRATORS, Viewer, guard, password_problem
+from web.extensions import extension_rule, read_extensions
 from web.hearing import note_use
 from web.pages import Site, fields, site_of
 from web.recording_words import RIGHT_WORDS, SCOPE_WORDS, role_says_rights, role_says_scope
@@ -45,7 +45,7 @@ async def create(request: Request, viewer: Administrator) -> Response:
     site = site_of(request)
     told = await fields(request)
     login, name = told.get("login", "").strip()[:200], told.get("name", "").strip()[:200]
-    extensions, wrong = read_extensions(told.get("extensions", ""))
+    extensions, wrong = read_extensions(told.get("extensions", ""), await extension_rule(site))
     problem = wrong or (None if login and name else _("Please fill in the name and the sign-in name."))
     problem = problem or password_problem(told.get("password", ""), login)
     problem = problem or await _taken(site, extensions, None)
@@ -82,7 +82,7 @@ async def change(request: Request, account_id: UUID, viewer: Administrator) -> R
     site = site_of(request)
     found = await _found(site, account_id)
     told = await fields(request)
-    extensions, problem = read_extensions(told.get("extensions", ""))
+    extensions, problem = read_extensions(told.get("extensions", ""), await extension_rule(site))
     changed = replace(
         found,
         name=told.get("name", "").strip()[:200] or found.name,
@@ -121,17 +121,6 @@ async def reset(request: Request, account_id: UUID, viewer: Administrator) -> Re
     await site.records.sessions.revoke_all(account_id, keep=keep)
     site.hub.end_account(account_id, keep=keep)
     return await _one(request, viewer, changed, new_password=password)
-
-
-def read_extensions(text: str) -> tuple[tuple[str, ...], str | None]:
-    """`101, 102` as a tuple, and what is wrong with it."""
-    parts = tuple(dict.fromkeys(part for part in re.split(r"[\s,;]+", text) if part))
-    wrong = [part for part in parts if not re.fullmatch(r"[0-9]{2,8}", part)]
-    if wrong:
-        return parts, _("An extension has two to eight digits; this was not understood: ") + ", ".join(wrong)[
-            :80
-        ]
-    return parts, None
 
 
 def read_rights(told: dict[str, str]) -> dict[str, Any]:

@@ -11,10 +11,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
+from telephony.endpoint_directory import pattern_of, toml_key
+from telephony.errors import SwitchhookError
 from telephony.ports import PbxDetails
 from web.access import ADMINISTRATORS, Viewer, guard
+from web.endpoint_rows import list_names, undecided_names
 from web.live import STALE_AFTER
-from web.pages import site_of
+from web.pages import Site, site_of
 from web.wording import _, duration
 
 router = APIRouter(include_in_schema=False)
@@ -81,6 +84,7 @@ async def connections(
             "Run “switchhook init”; it asks a few questions and prints the lines to add to the phone system."
         )
         lines.append(Connection(_("Phone system"), False, _("None is set up yet."), remedy, None))
+    lines += await _undecided(site)
     problem = await site.hub.check_store()
     well = problem is None
     text = (
@@ -90,6 +94,35 @@ async def connections(
     for trouble in site.hub.troubles():
         lines.append(Connection(_("Keeping calls"), False, trouble, None, None))
     return site.renderer.page(request, viewer, "connections.html", connections=lines, now=now)
+
+
+async def _undecided(site: Site) -> list[Connection]:
+    """Endpoints of which nobody knows whether they are phones or trunks, a line for each phone system."""
+    try:
+        known = await site.records.endpoints.list_all()
+    except SwitchhookError:
+        return []  # the line about the database says it
+    lines = []
+    for pbx, rows in known.items():
+        names = undecided_names(rows)
+        if not names:
+            continue
+        sentence = _(
+            "No hint of the dialplan and no setting says whose these {n} are: {names}. They count as trunks, so their "
+            "calls are told as calls with somebody outside."
+        ).format(n=len(names), names=list_names(names))
+        lines.append(
+            Connection(_("Phones of {pbx}").format(pbx=pbx), False, sentence, _remedy(pbx, names), None)
+        )
+    return lines
+
+
+def _remedy(pbx: str, names: list[str]) -> str:
+    return _(
+        "Say on the Staff page whose phones they are, or which are trunks. Or write below the [[pbx]] table “{pbx}”: "
+        'trunks = "{trunks}" for trunks; for phones a table [pbx.phones] with lines such as {phones} = "101". '
+        "A hint in the dialplan does it too: exten => 101,hint,PJSIP/{name}"
+    ).format(pbx=pbx, trunks=pattern_of(names[:1]), phones=toml_key(names[0]), name=names[0])
 
 
 def describe_pbx(details: PbxDetails, now: datetime) -> tuple[str, ...]:

@@ -19,8 +19,8 @@ from starlette.datastructures import UploadFile
 
 from call_records.book.code_pages import CODE_PAGES, ENCODINGS
 from call_records.book.exporting import BOM, safe_cell
-from call_records.book.importing import UNFINISHED, WORKING, Import, State
 from call_records.book.headings import FACT, LEFT_OUT
+from call_records.book.importing import UNFINISHED, WORKING, Import, State
 from call_records.book.mapping import PRESETS
 from call_records.book.sheets import DELIMITERS, FILE_MOST, FileForm, Sheet
 from telephony.contacts import ClientKind

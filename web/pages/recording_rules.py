@@ -18,9 +18,11 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from call_records.recordings.shapes import RetentionRule
+from telephony.extension_rule import ExtensionRule
 from telephony.facts import Direction
 from telephony.recordings import AuditAction, RecordingPolicy
 from web.access import ADMINISTRATORS, Viewer, guard
+from web.extensions import extension_rule, problem_sentence
 from web.field_problems import FieldProblem
 from web.hearing import note_use
 from web.pages import Site, site_of
@@ -76,7 +78,7 @@ async def change(request: Request, viewer: Administrator) -> Response:
     act, _dash, which = told.get("do", "preview").partition("-")
     if act in ("up", "down", "drop", "add"):
         return _page(request, viewer, policy_row, _rearranged(rows, act, which))
-    draft = understand(policy_row, rows)
+    draft = understand(policy_row, rows, await extension_rule(site))
     if draft.problems:
         return _page(request, viewer, policy_row, rows, problems=draft.problems, status=400)
     count = await site.records.retention.would_remove(draft.rules, draft.policy.keep_days)
@@ -209,7 +211,7 @@ def _text(value: int | None) -> str:
 # -- what it means --
 
 
-def understand(policy_row: Row, rows: Sequence[Row]) -> Draft:
+def understand(policy_row: Row, rows: Sequence[Row], extensions: ExtensionRule) -> Draft:
     """The form's meaning; empty days are for ever, an empty condition is any."""
     problems: list[FieldProblem] = []
     policy = RecordingPolicy(
@@ -219,18 +221,20 @@ def understand(policy_row: Row, rows: Sequence[Row]) -> Draft:
         link_days_most=_link_days(policy_row["links"], problems),
         remove_at_pbx_after_days=_days("pbx", policy_row["pbx"], problems),
     )
-    rules = tuple(_rule(at, row, problems) for at, row in enumerate(rows))
+    rules = tuple(_rule(at, row, problems, extensions) for at, row in enumerate(rows))
     return Draft(dict(policy_row), tuple(rows), policy, rules, tuple(problems))
 
 
-def _rule(at: int, row: Row, problems: list[FieldProblem]) -> RetentionRule:
+def _rule(
+    at: int, row: Row, problems: list[FieldProblem], extensions: ExtensionRule
+) -> RetentionRule:
     here = f"rule-{at}"
     number = re.sub(r"[\s()-]", "", row["number"])
     if number and not _NUMBER.fullmatch(number):
         said = _("Write the number with its country code, like +79160000012 or +7916*.")
         problems.append(FieldProblem(f"{here}-number", said))
-    if row["extension"] and not re.fullmatch(r"[0-9]{2,8}", row["extension"]):
-        problems.append(FieldProblem(f"{here}-extension", _("An extension has two to eight digits.")))
+    if row["extension"] and (problem := extensions.problem_with(row["extension"])) is not None:
+        problems.append(FieldProblem(f"{here}-extension", problem_sentence(problem)))
     return RetentionRule(
         id=_id(row["id"]),
         position=at,

@@ -20,10 +20,13 @@ from fastapi.responses import RedirectResponse, Response
 
 from call_records.shapes import StaffMember
 from telephony.errors import PeerMistake
+from telephony.extension_rule import ExtensionRule, rule_of
 from telephony.presence import PhoneState, together
 from web.access import ADMINISTRATORS, Viewer, guard
+from web.endpoint_rows import list_endpoint_rows
+from web.extensions import extension_rule, problem_sentence, read_extensions
 from web.pages import Site, fields, site_of
-from web.pages.accounts import TEAM_LENGTH, read_extensions
+from web.pages.accounts import TEAM_LENGTH
 from web.wording import _
 
 router = APIRouter(include_in_schema=False)
@@ -48,6 +51,7 @@ SAVED = {
     "kept": _("Saved."),
     "left": _("Marked as gone. The phones wait for a new name."),
     "back": _("Back again. Give them a phone."),
+    "endpoint": _("Saved. Calls say so within seconds; earlier ones after “switchhook recompute”."),
 }
 
 
@@ -61,7 +65,7 @@ async def staff(request: Request, viewer: Administrator) -> Response:
 async def put(request: Request, viewer: Administrator) -> Response:
     """Name somebody, or change him."""
     site, told = site_of(request), await fields(request)
-    phones, problem = read_extensions(told.get("extensions", ""))
+    phones, problem = read_extensions(told.get("extensions", ""), await extension_rule(site))
     name = " ".join(told.get("name", "").split())[:NAME_LENGTH]
     member = StaffMember(
         id=_id_of(told.get("id")),
@@ -89,13 +93,34 @@ async def put_list(request: Request, viewer: Administrator) -> Response:
     site = site_of(request)
     form = await request.form(max_files=0, max_fields=10)
     pasted = str(form.get("list", "")).replace("\0", "")[:LIST_LENGTH]
-    lines = read_list(pasted, await site.records.staff.members())
+    lines = read_list(pasted, await site.records.staff.members(), await extension_rule(site))
     if form.get("keep") != "yes" or any(line.problem for line in lines):
         return await _page(request, viewer, pasted=pasted, lines=lines)
     for line in lines:
         await site.records.staff.put_member(line.member)
     await site.hub.refresh_names()
     return RedirectResponse("/staff?saved=kept", 303)
+
+
+@router.post("/staff/endpoints")
+async def decide_endpoint(request: Request, viewer: Administrator) -> Response:
+    """Whose phone an endpoint is, that it is a trunk, or neither any more."""
+    site, told = site_of(request), await fields(request)
+    pbx, endpoint = told.get("pbx", ""), told.get("endpoint", "")
+    if (pbx, endpoint) not in {(row.pbx, row.endpoint) for row in await list_endpoint_rows(site)}:
+        raise HTTPException(404, _("The phone system has no such phone any more."))
+    match told.get("do"):
+        case "forget":
+            await site.records.endpoints.unsay(pbx, endpoint)
+        case "trunk":
+            await site.records.endpoints.say(pbx, endpoint, None)
+        case _:
+            extension = told.get("extension", "").strip()
+            problem = (await extension_rule(site)).problem_with(extension)
+            if problem is not None:
+                return await _page(request, viewer, problem=problem_sentence(problem), status=400)
+            await site.records.endpoints.say(pbx, endpoint, extension)
+    return RedirectResponse("/staff?saved=endpoint", 303)
 
 
 @router.get("/staff/{person_id}")
@@ -128,7 +153,11 @@ class Line:
     problem: str | None = None
 
 
-def read_list(pasted: str, members: Sequence[StaffMember]) -> list[Line]:
+ANY_RULE = rule_of(())
+"""Where no PBX is known: two to eight digits."""
+
+
+def read_list(pasted: str, members: Sequence[StaffMember], rule: ExtensionRule = ANY_RULE) -> list[Line]:
     """The people in a list of comma-, semicolon- or tab-separated columns. Who has one of the extensions is changed."""
     if not pasted.strip():
         return []
@@ -139,7 +168,7 @@ def read_list(pasted: str, members: Sequence[StaffMember]) -> list[Line]:
         told = [cell.strip() for cell in cells] + [""] * len(COLUMNS)
         if not any(told) or told[0].casefold() in ("name", "имя", "фио"):
             continue
-        lines.append(_line(told, by_phone, seen))
+        lines.append(_line(told, by_phone, seen, rule))
     return lines
 
 
@@ -148,8 +177,8 @@ def _separator(pasted: str) -> str:
     return max("\t;,", key=first.count)
 
 
-def _line(told: list[str], by_phone: Mapping[str, StaffMember], seen: set[str]) -> Line:
-    phones, problem = read_extensions(re.sub(r"[/|+]", " ", told[1]))
+def _line(told: list[str], by_phone: Mapping[str, StaffMember], seen: set[str], rule: ExtensionRule) -> Line:
+    phones, problem = read_extensions(re.sub(r"[/|+]", " ", told[1]), rule)
     known = {by_phone[phone].id: by_phone[phone] for phone in phones if phone in by_phone}
     member = StaffMember(
         id=None,
@@ -224,6 +253,7 @@ async def _page(
         left=[member for member in members if member.left_at is not None],
         teams=sorted({member.team for member in members if member.team}),
         state_words=STATE_WORDS,
+        endpoints=await list_endpoint_rows(site),
         said=said,
         problem=problem,
         told=told,

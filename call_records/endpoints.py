@@ -1,0 +1,90 @@
+"""What is known of each PBX's endpoints, from the last time it was asked: kept so that a start, a recompute and a page in
+another process know whose phones they are before the PBX has been asked again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from call_records import wire
+from call_records.models import endpoints
+from call_records.troubles import plain_errors
+from telephony.endpoint_directory import DEVICES_MOST, EndpointSource, KnownEndpoint
+
+
+class EndpointBook:
+    """Implements `call_records.shapes.Endpoints`."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def list_known(self, pbx: str) -> tuple[KnownEndpoint, ...]:
+        """Everything known of that PBX's endpoints."""
+        return (await self.list_all()).get(pbx, ())
+
+    async def list_all(self) -> Mapping[str, tuple[KnownEndpoint, ...]]:
+        """Everything known, by PBX."""
+        wanted = select(endpoints).order_by(endpoints.c.pbx, endpoints.c.endpoint, endpoints.c.source)
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                rows = (await connection.execute(wanted)).all()
+        found: dict[str, list[KnownEndpoint]] = {}
+        for row in rows:
+            if row.source in _SOURCES:
+                known = KnownEndpoint(row.endpoint, EndpointSource(row.source), row.extension)
+                found.setdefault(row.pbx, []).append(known)
+        return {pbx: tuple(known) for pbx, known in found.items()}
+
+    async def replace_known(
+        self, pbx: str, sources: Collection[EndpointSource], known: Iterable[KnownEndpoint]
+    ) -> None:
+        """These, and nothing else, are known from these sources now (idempotent)."""
+        rows = {
+            (wire.clean(one.endpoint), one.source.value): one.extension and wire.clean(one.extension)
+            for one in known
+            if one.source in sources
+        }
+        values = [
+            {"pbx": pbx, "endpoint": endpoint, "source": source, "extension": extension}
+            for (endpoint, source), extension in sorted(rows.items())[:DEVICES_MOST]
+        ]
+        gone = delete(endpoints).where(
+            endpoints.c.pbx == pbx, endpoints.c.source.in_([source.value for source in sources])
+        )
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await connection.execute(gone)
+                if values:
+                    await connection.execute(insert(endpoints), values)
+
+    async def say(self, pbx: str, endpoint: str, extension: str | None) -> None:
+        """An administrator says whose phone it is; None: it is a trunk."""
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                theirs = (endpoints.c.pbx == pbx) & (endpoints.c.endpoint == endpoint)
+                decided = [EndpointSource.STAFF, EndpointSource.UNDECIDED]
+                await connection.execute(delete(endpoints).where(theirs, endpoints.c.source.in_(decided)))
+                row = {
+                    "pbx": pbx,
+                    "endpoint": wire.clean(endpoint),
+                    "source": EndpointSource.STAFF.value,
+                    "extension": extension and wire.clean(extension),
+                }
+                await connection.execute(insert(endpoints).values(row))
+
+    async def unsay(self, pbx: str, endpoint: str) -> None:
+        """An administrator takes back what they said."""
+        row = delete(endpoints).where(
+            endpoints.c.pbx == pbx,
+            endpoints.c.endpoint == endpoint,
+            endpoints.c.source == EndpointSource.STAFF.value,
+        )
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await connection.execute(row)
+
+
+_SOURCES = frozenset(EndpointSource)

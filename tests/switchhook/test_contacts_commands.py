@@ -1,0 +1,91 @@
+"""`switchhook number` and `switchhook contacts import --dry-run`: one object a text, one a row, without a database."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from switchhook.cli import run_command
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No configuration and no database of this machine."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SWITCHHOOK_DATABASE__STATE_DIR", str(tmp_path / "state"))
+    return tmp_path
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_numbers_in_texts(capsys: pytest.CaptureFixture[str]) -> None:
+    """A number with its extension, none, withheld, another country's."""
+    assert run_command(["number", "8 495 123-45-67 доб. 12", "abc", "Anonymous", "--format", "json"]) == 0
+    assert told(capsys) == [
+        {
+            "text": "8 495 123-45-67 доб. 12",
+            "numbers": [{"key": "+74951234567", "extension": "12", "valid": True}],
+            "withheld": False,
+        },
+        {"text": "abc", "numbers": [], "withheld": False},
+        {"text": "Anonymous", "numbers": [], "withheld": True},
+    ]
+    assert run_command(["number", "601 000 001", "999-12345", "--region", "PL", "--format", "json"]) == 0
+    polish, uncertain = told(capsys)
+    assert polish["numbers"] == [{"key": "+48601000001", "extension": None, "valid": True}]
+    assert [one["valid"] for one in uncertain["numbers"]] == [False]
+
+
+def test_a_country_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
+    """UK is written by many; GB is meant."""
+    assert run_command(["number", "1", "--region", "UK"]) != 0
+    assert "GB for the United Kingdom" in capsys.readouterr().err
+
+
+def test_a_file_is_tried_out_without_a_database(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One object a row, then the totals; a second row of one person completes the first."""
+    ada = "Ada Gray;8 916 000-00-01;"
+    rows = f"{ada}a@x.example\n{ada}\n;;\nBo;12;\n{ada}b@x.example\n-;;\n"
+    (elsewhere / "list.csv").write_text(f"Name;Phone;E-mail\n{rows}", "utf-8")
+    assert run_command(["contacts", "import", "list.csv", "--dry-run", "--format", "json"]) == 0
+    *each, totals = told(capsys)
+    assert [(one["row"], one["what"]) for one in each][:4] == [
+        (2, "new"),
+        (3, "unchanged"),
+        (5, "new"),
+        (6, "updated"),
+    ]
+    assert each[0]["numbers"] == [{"key": "+79160000001", "extension": None}]
+    assert each[0]["emails"] == ["a@x.example"]
+    assert "No number recognised" in each[2]["problems"][0]
+    assert totals["compared_with"] == "nothing"
+    assert totals["totals"]["new"] == sum(one["what"] == "new" for one in each)
+
+
+def test_columns_and_letters_can_be_said(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A heading that nobody knows, a code page by its usual name."""
+    (elsewhere / "list.csv").write_bytes("Wer;Womit\nŁucja;601 000 001\n".encode("cp1250"))
+    command = ["contacts", "import", "list.csv", "--dry-run", "--format", "json", "--region", "PL"]
+    assert (
+        run_command(
+            [*command, "--encoding", "windows-1250", "--column", "Wer=name", "--column", "Womit=phone"]
+        )
+        == 0
+    )
+    row, _totals = told(capsys)
+    assert (row["name"], row["numbers"][0]["key"]) == ("Łucja", "+48601000001")
+    assert run_command([*command, "--encoding", "klingon"]) != 0
+    assert run_command([*command, "--column", "Nobody=name"]) != 0
+
+
+def test_an_import_without_a_database_makes_none(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says whose move it is."""
+    (elsewhere / "list.csv").write_text("Name;Phone\nAda;8 916 000-00-01\n")
+    assert run_command(["contacts", "import", "list.csv"]) == 3
+    assert "no database to import into" in capsys.readouterr().err
+    assert not list(elsewhere.rglob("PG_VERSION"))
