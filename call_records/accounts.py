@@ -6,7 +6,7 @@ them too, because every list of authors reads it; both are written in one transa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -24,7 +24,7 @@ from call_records.staff import give_phones, person_for_account, rename_person
 from call_records.troubles import plain_errors
 from telephony.errors import PeerMistake
 from telephony.recordings import HearScope, RecordingRight
-from telephony.staff import PopPreference, Role
+from telephony.staff import PopPreference, RingAlert, Role
 
 FIRST_ACCOUNT_LOCK = 0x4669_7273_74  # "First"; two browsers at the first-run page take turns by it
 SEEN_EVERY = "60 seconds"  # how exactly "last seen" is kept; without it every request would write a row
@@ -113,6 +113,13 @@ class AccountBook:
                 await rename_person(connection, row.person_id, name=row.name, team=row.team)
                 await give_phones(connection, row.person_id, row.extensions)
         return _account(row)
+
+    async def set_alerts(self, account_id: UUID, alerts: Collection[RingAlert]) -> None:
+        """How this account is told that its phone rings. Nothing else of it is touched."""
+        changed = update(accounts).where(accounts.c.id == account_id).values(alerts=sorted(alerts))
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await connection.execute(changed)
 
     async def _one(self, which: Any) -> Account | None:
         with plain_errors():
@@ -277,6 +284,7 @@ def _account(row: Row[Any]) -> Account:
         person_id=row.person_id,
         hears_chosen=HearScope(row.hears) if row.hears else None,
         rights_chosen=_rights(row.recording_rights),
+        alerts=frozenset(RingAlert(one) for one in row.alerts if one in set(RingAlert)),
     )
 
 

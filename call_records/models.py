@@ -143,6 +143,7 @@ accounts = Table(
     Column("role", Text, nullable=False),
     Column("extensions", ARRAY(Text), nullable=False),
     Column("pop", Text, nullable=False),
+    Column("alerts", ARRAY(Text), nullable=False, server_default=text("'{notify}'")),
     # NULL: what `telephony.recordings` says for the role.
     Column("team", Text),
     Column("hears", Text),

@@ -27,7 +27,7 @@ from call_records.reviews.shapes import Reviews
 from telephony.endpoint_directory import EndpointSource, KnownEndpoint
 from telephony.facts import CallFacts, Direction, Disposition
 from telephony.recordings import DEFAULT_RIGHTS, DEFAULT_SCOPE, HearScope, RecordingRight
-from telephony.staff import Directory, PopPreference, Role
+from telephony.staff import DEFAULT_ALERTS, Directory, PopPreference, RingAlert, Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,7 @@ class Account:
     rights_chosen: frozenset[RecordingRight] | None = None
     person_id: UUID | None = None
     """Whose account it is; what he owns is kept under this id."""
+    alerts: frozenset[RingAlert] = DEFAULT_ALERTS
 
     @property
     def hears(self) -> HearScope:
@@ -166,6 +167,8 @@ class Accounts(Protocol):
     async def all(self) -> Sequence[Account]: ...
     async def update(self, account: Account) -> Account:
         """Store every field of the account. Raises PeerMistake when its login is taken."""
+
+    async def set_alerts(self, account_id: UUID, alerts: Collection[RingAlert]) -> None: ...
 
 
 class Sessions(Protocol):

@@ -15,6 +15,17 @@ class PopPreference(StrEnum):
     ON_ANSWER = "on_answer"
 
 
+class RingAlert(StrEnum):
+    """How a person is told of a ringing phone, beside the card."""
+
+    SOUND = "sound"
+    NOTIFY = "notify"
+
+
+DEFAULT_ALERTS = frozenset({RingAlert.NOTIFY})
+"""The browser asks before it shows a notification; a sound is heard by the whole room."""
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """Somebody with a phone. `extensions` may be several handsets of one person."""

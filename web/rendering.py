@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from call_records.shapes import Account
 from telephony.facts import CallFacts, Direction, LegState, PartyKind, State, iso
-from telephony.staff import Role
+from telephony.staff import PopPreference, Role
 from web import people_words, recording_words, wording
 from web.access import ADMINISTRATORS, ANYONE_SIGNED_IN, SUPERVISORS, Viewer, may_list_recordings
 from web.assets import Assets
@@ -79,6 +79,25 @@ NAVIGATION = (
 """A manager has six; a seventh would have to earn its place against one of them."""
 
 
+DOORS_OF_A_SMALL_SCREEN = 5  # beside "More", at 390 px: a label of eleven pixels still fits
+
+
+def doors_of(viewer: Viewer) -> list[Door]:
+    """The navigation of this viewer."""
+    return [door for door in NAVIGATION if door.opens_for(viewer)]
+
+
+def is_in_more(doors: list[Door], path: str) -> bool:
+    """Whether the present page is one that a small screen has under "More"."""
+    further = doors[DOORS_OF_A_SMALL_SCREEN:]
+    return path.startswith("/settings") or any(door.is_at(path) for door in further)
+
+
+def gets_cards(account: Account) -> bool:
+    """Whether a card ever opens for this account: its pages keep the room free."""
+    return bool(account.extensions) and account.pop is not PopPreference.NEVER
+
+
 class Renderer:
     """Fills templates."""
 
@@ -99,7 +118,9 @@ class Renderer:
             sprite=Markup(assets.text("icons/sprite.svg")),  # noqa: S704 - our own file, nobody's input
             icon=icon,
             settings=settings,
-            navigation=NAVIGATION,
+            doors_of=doors_of,
+            is_in_more=is_in_more,
+            gets_cards=gets_cards,
             office_pages=OFFICE_PAGES,
             may_list_recordings=may_list_recordings,
             wording=wording,

@@ -27,7 +27,7 @@ from telephony.facts import (
     State,
 )
 from telephony.recordings import HealthFault
-from telephony.staff import Directory, PopPreference, Role
+from telephony.staff import Directory, PopPreference, RingAlert, Role
 
 
 def _(text: str) -> str:
@@ -179,6 +179,11 @@ POP_WORDS: dict[PopPreference, str] = {
     PopPreference.ON_RING: _("When my phone rings"),
     PopPreference.ON_ANSWER: _("When I answer"),
     PopPreference.NEVER: _("Never"),
+}
+
+ALERT_WORDS: dict[RingAlert, str] = {
+    RingAlert.SOUND: _("Play a short sound"),
+    RingAlert.NOTIFY: _("Show a notification while another program is in front"),
 }
 
 FAULT_WORDS: dict[HealthFault, str] = {

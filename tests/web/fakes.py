@@ -31,7 +31,7 @@ from telephony.errors import PeerMistake
 from telephony.facts import CallFacts
 from telephony.ports import LinkState
 from telephony.presence import Phone
-from telephony.staff import Directory, Person, PopPreference, Role
+from telephony.staff import Directory, Person, PopPreference, RingAlert, Role
 from tests.book.deal_fakes import FakeDeals, FakePipelines, FakeTasks
 from tests.book.fakes import FakeMissed
 from tests.recordings.player_fakes import (
@@ -154,6 +154,9 @@ class FakeAccounts:
     async def update(self, account: Account) -> Account:
         self.kept[account.id] = account
         return account
+
+    async def set_alerts(self, account_id: UUID, alerts: Collection[RingAlert]) -> None:
+        self.kept[account_id] = replace(self.kept[account_id], alerts=frozenset(alerts))
 
 
 class FakeSessions:

@@ -114,7 +114,7 @@ def test_a_day_without_an_hour_is_over_when_the_day_is() -> None:
     assert read_due("2026-11-20", "", MOSCOW) == datetime(2026, 11, 20, 20, 59, tzinfo=UTC)
     assert read_due("2026-11-20", "09:30", MOSCOW) == datetime(2026, 11, 20, 6, 30, tzinfo=UTC)
     assert read_due(" ", "09:30", MOSCOW) is None
-    for day, hour in (("20.11.2026", ""), ("2026-11-20", "25:00"), ("2026-02-30", "")):
+    for day, hour in (("20.13.2026", ""), ("2026-11-20", "25:00"), ("2026-02-30", "")):
         with pytest.raises(PeerMistake):
             read_due(day, hour, MOSCOW)
 

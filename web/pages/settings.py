@@ -12,7 +12,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from telephony.staff import PopPreference
+from telephony.staff import PopPreference, RingAlert
 from web.access import ANYONE_SIGNED_IN, Viewer, address_of, guard, new_token, password_problem
 from web.field_problems import FieldProblem
 from web.pages import fields, site_of
@@ -23,6 +23,7 @@ SignedIn = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
 
 SAVED = {
     "card": _("Saved. It counts from the next call on."),
+    "alerts": _("Saved for all your browsers."),
     "theme": _("Saved."),
     "password": _("Your password was changed. All other sign-ins of yours were ended."),
     "session": _("That sign-in was ended."),
@@ -46,6 +47,15 @@ async def card(request: Request, viewer: SignedIn) -> Response:
         account = await site.records.accounts.update(replace(viewer.account, pop=PopPreference(chosen)))
         await site.hub.account_changed(account)
     return RedirectResponse("/settings?saved=card", 303)
+
+
+@router.post("/settings/alerts")
+async def set_alerts(request: Request, viewer: SignedIn) -> Response:
+    """How a person is told that their phone rings, beside the card."""
+    told = await fields(request)
+    chosen = [alert for alert in RingAlert if told.get(alert.value) == "yes"]
+    await site_of(request).records.accounts.set_alerts(viewer.account.id, chosen)
+    return RedirectResponse("/settings?saved=alerts", 303)
 
 
 @router.post("/settings/theme")
@@ -141,4 +151,5 @@ async def _page(
         sessions=sorted(sessions, key=lambda session: session.seen_at, reverse=True),
         tokens=await site.records.tokens.of_account(viewer.account.id),
         preferences=PopPreference,
+        alerts=RingAlert,
     )

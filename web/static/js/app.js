@@ -1,6 +1,7 @@
 // @ts-check
 /** Begins everything on a page: the stream, the cards, the ticking, the keyboard. */
 import * as cards from "./cards.js";
+import "./doors.js";
 import "./keys.js";
 import * as livePage from "./live-page.js";
 import "./missed-count.js";
@@ -11,6 +12,7 @@ import { toSignIn } from "./form-send.js";
 import { keep } from "./notes.js";
 import { elapsed, tick } from "./page.js";
 import { listen } from "./source.js";
+import "./toast.js";
 import "./unsaved.js";
 
 const line = document.getElementById("notice");
@@ -62,18 +64,3 @@ if (own instanceof HTMLElement) {
 }
 
 for (const form of document.querySelectorAll("[data-filters]")) form.addEventListener("change", () => /** @type {HTMLFormElement} */ (form).requestSubmit());
-
-const notify = document.getElementById("notify");
-if (notify && typeof Notification !== "undefined" && Notification.permission !== "granted") {
-  notify.hidden = false;
-  notify.querySelector("button")?.addEventListener("click", async () => {
-    const answer = await Notification.requestPermission();
-    const said = notify.querySelector("[role=status]");
-    if (said) said.textContent = answer === "granted" ? "Notifications are on." : "The browser does not allow it; its settings for this site can change that.";
-  });
-}
-const sound = document.getElementById("sound");
-if (sound instanceof HTMLInputElement) {
-  sound.checked = localStorage.getItem("switchhook sound") === "yes";
-  sound.addEventListener("change", () => localStorage.setItem("switchhook sound", sound.checked ? "yes" : "no"));
-}

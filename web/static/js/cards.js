@@ -1,10 +1,14 @@
 // @ts-check
 /** My card: opens when my phone rings, closes when somebody else takes the call, stays while I am still writing. */
+import { arrangeCards, arrangeWhenReleased, presentCard, removeCard, toggleFold, unfold } from "./card-order.js";
+import { raiseCards } from "./cards-layer.js";
 import { bindClient, showClient, unsaved } from "./card-client.js";
 import { key } from "./feed.js";
 import { draft, keep } from "./notes.js";
 import { meta, tick } from "./page.js";
 import { bindPausing, showPausing } from "./pausing.js";
+import { announceRing, endRing } from "./ring-alert.js";
+import { forgetCard, keepCard, keptCards } from "./wrap-up.js";
 
 const LINGER = 20_000; // ms an ended card stays without a note: time to look once more at who it was
 const ICONS = /** @type {Record<string, string>} */ ({ ringing: "ring", talking: "talk", held: "hold", ended: "end" });
@@ -15,7 +19,8 @@ const title = document.title;
 /** @type {Map<string, HTMLElement>} */ const open = new Map();
 /** @type {Map<string, string>} closed by hand, and from whom the call came then: they must not come back with the next
  * change, but do when somebody hands the call over once more */ const dismissed = new Map();
-/** @type {Map<string, Notification>} */ const notifications = new Map();
+/** @type {Map<string, import("./feed.js").Card>} as it was shown last */ const shown = new Map();
+/** @type {Set<string>} calls that ring at my phone or are talked in there, whether or not their card is open */ const busy = new Set();
 
 /** @param {HTMLElement} card @param {string} name @returns {HTMLElement} */
 const slot = (card, name) => /** @type {HTMLElement} */ (card.querySelector(`[data-slot="${name}"]`));
@@ -23,14 +28,41 @@ const slot = (card, name) => /** @type {HTMLElement} */ (card.querySelector(`[da
 /** Exactly these cards are open now; others of ours have ended meanwhile. @param {import("./feed.js").Card[]} cards */
 export function reconcile(cards) {
   const now = new Set(cards.map(key));
+  for (const name of busy) if (!now.has(name)) setBusy(name, false);
   for (const [name, element] of open) if (!now.has(name) && element.dataset.state !== "ended") finish(name, element);
   for (const card of cards) show(card);
+  takeUpKept();
 }
+
+let tookUp = false;
+
+/** What was being written on the page before, after its call had ended. */
+function takeUpKept() {
+  if (tookUp || !panel || !template || meta("cards") !== "yes") return;
+  tookUp = true;
+  for (const [name, card] of keptCards()) {
+    if (open.has(name)) continue;
+    const element = make(card, name);
+    fill(element, { ...card, state: "ended", word: "Ended" });
+    end(element);
+  }
+}
+
+/** Cards in which one writes go along to the next page. */
+function keepOpen() {
+  for (const [name, element] of open) {
+    const card = shown.get(name);
+    if (card && (typed(element) || element.contains(document.activeElement))) keepCard(name, card);
+  }
+}
+panel?.addEventListener("input", keepOpen);
+addEventListener("pagehide", keepOpen);
 
 /** @param {import("./feed.js").Card} card */
 export function show(card) {
   if (!panel || !template || meta("cards") !== "yes") return;
   const name = key(card);
+  setBusy(name, card.state !== "ended");
   if (dismissed.get(name) === (card.from ?? "")) {
     if (card.state === "ended") dismissed.delete(name);
     return;
@@ -43,21 +75,31 @@ export function show(card) {
   }
   const rang = element.dataset.state === "ringing";
   fill(element, card);
-  if (card.state === "ringing" && card.inbound) announce(card, name); else quiet(name);
+  if (card.state === "ringing" && card.inbound) announce(card, name); else endRing(name);
   if (card.state === "ended") {
     if (rang && !typed(element)) return remove(name, element); // it rang here once more, and another phone took it
     linger(name, element);
   }
+  if (panel) arrangeCards(panel);
   retitle();
   tick();
+}
+
+/** The rest of the page wants to know: a player stops while one talks. @param {string} name @param {boolean} yes */
+function setBusy(name, yes) {
+  const before = busy.size;
+  if (yes) busy.add(name); else busy.delete(name);
+  if (busy.size && yes && before < busy.size) document.dispatchEvent(new CustomEvent("switchhook:phone", { detail: "busy" }));
+  if (!busy.size && before) document.dispatchEvent(new CustomEvent("switchhook:phone", { detail: "free" }));
 }
 
 /** The server took the card away. @param {{call_id: string, extension: string}} closed */
 export function close(closed) {
   const name = key(closed);
+  setBusy(name, false);
+  endRing(name);
   const element = open.get(name);
   if (!element) return;
-  quiet(name);
   if (typed(element)) { end(element); retitle(); } else remove(name, element);
 }
 
@@ -68,11 +110,12 @@ function make(card, name) {
   );
   element.dataset.call = card.call_id;
   const area = /** @type {HTMLTextAreaElement} */ (slot(element, "note"));
-  keep(area, card.call_id, slot(element, "saved"));
+  keep(area, card.call_id, slot(element, "saved"), () => slot(element, "who").textContent ?? "");
   element.querySelector('[data-act="close"]')?.addEventListener("click", () => {
     if (element.dataset.state !== "ended") dismissed.set(name, element.dataset.from ?? "");
     remove(name, element);
   });
+  element.querySelector('[data-act="fold"]')?.addEventListener("click", () => toggleFold(element));
   element.querySelector('[data-act="copy"]')?.addEventListener("click", () => {
     navigator.clipboard?.writeText(slot(element, "number").textContent ?? "").then(() => { slot(element, "saved").textContent = "Number copied"; });
   });
@@ -80,22 +123,27 @@ function make(card, name) {
   bindPausing(element, card.call_id, (text) => { slot(element, "saved").textContent = text; });
   slot(element, "last").closest("div")?.setAttribute("hidden", "");
   /** @type {HTMLAnchorElement} */ (slot(element, "open")).href = `/calls/${card.call_id}`;
-  panel?.prepend(element);
+  element.classList.add("arriving");
+  element.addEventListener("animationend", () => element.classList.remove("arriving"));
+  panel?.append(element);
   open.set(name, element);
   document.body.classList.add("has-cards");
+  if (open.size === 1) raiseCards();
   fillIn(element, card.call_id, area);
   return element;
 }
 
 /** @param {HTMLElement} element @param {import("./feed.js").Card} card */
 function fill(element, card) {
+  shown.set(key(card), card);
   element.dataset.state = card.state;
   element.dataset.from = card.from ?? "";
+  element.toggleAttribute("data-internal", card.internal);
   element.querySelector(".state use")?.setAttribute("href", `#i-${ICONS[card.state]}`);
   slot(element, "word").textContent = card.word;
   const time = slot(element, "time");
   if (card.state === "ended") { time.removeAttribute("data-since"); } else time.setAttribute("data-since", card.since);
-  slot(element, "who").textContent = card.name ?? card.number;
+  for (const name of ["who", "short"]) slot(element, name).textContent = card.name ?? card.number;
   const number = slot(element, "number");
   number.textContent = card.number;
   /** @type {HTMLElement} */ (number.parentElement).hidden = !card.name || card.withheld;
@@ -142,6 +190,7 @@ function finish(name, element) {
 /** @param {HTMLElement} element */
 function end(element) {
   element.dataset.state = "ended";
+  if (panel) setTimeout(() => arrangeCards(panel));
   slot(element, "word").textContent = "Ended";
   slot(element, "time").removeAttribute("data-since");
   element.querySelector(".state use")?.setAttribute("href", "#i-end");
@@ -162,9 +211,12 @@ const typed = (element) => /** @type {HTMLTextAreaElement} */ (slot(element, "no
 /** @param {string} name @param {HTMLElement} element */
 function remove(name, element) {
   const hadFocus = element.contains(document.activeElement);
-  element.remove();
+  if (panel) removeCard(panel, element); else element.remove();
   open.delete(name);
-  quiet(name);
+  shown.delete(name);
+  forgetCard(name);
+  endRing(name);
+  if (panel) arrangeCards(panel);
   if (!open.size) document.body.classList.remove("has-cards");
   if (hadFocus) document.getElementById("main")?.focus();
   retitle();
@@ -172,30 +224,8 @@ function remove(name, element) {
 
 /** @param {import("./feed.js").Card} card @param {string} name */
 function announce(card, name) {
-  if (notifications.has(name) || !document.hidden || typeof Notification === "undefined" || Notification.permission !== "granted") return;
-  const shown = new Notification(card.name ?? card.number, { body: [card.name ? card.number : "", card.queue ?? card.did ?? ""].filter(Boolean).join(" · "), tag: name });
-  shown.onclick = () => { window.focus(); shown.close(); };
-  notifications.set(name, shown);
-  if (localStorage.getItem("switchhook sound") === "yes") chime();
-}
-
-/** @param {string} name */
-function quiet(name) {
-  notifications.get(name)?.close();
-  notifications.delete(name);
-}
-
-/** Two soft tones, made here: nothing to download. */
-function chime() {
-  try {
-    const sound = new AudioContext();
-    for (const [at, pitch] of [[0, 660], [0.18, 880]]) {
-      const tone = sound.createOscillator(); const level = sound.createGain();
-      tone.frequency.value = pitch; level.gain.value = 0.06;
-      tone.connect(level).connect(sound.destination);
-      tone.start(sound.currentTime + at); tone.stop(sound.currentTime + at + 0.15);
-    }
-  } catch { /* a browser that plays nothing before a click */ }
+  const more = [card.name ? card.number : "", card.queue ?? card.did ?? ""].filter(Boolean);
+  void announceRing(name, card.since, { title: card.name ?? card.number, body: more.join(" · ") });
 }
 
 /** A hidden tab says in its title who calls. */
@@ -204,8 +234,14 @@ function retitle() {
   document.title = ringing ? `${slot(ringing, "who").textContent} · ${slot(ringing, "word").textContent}` : title;
 }
 
-/** The note that `n` goes to. @returns {HTMLElement|null} */
-export const noteField = () => panel?.querySelector("textarea") ?? document.querySelector("#my-note");
+/** The note that `n` goes to: of the conversation one is in, else of what rings. @returns {HTMLElement|null} */
+export function noteField() {
+  const card = panel && presentCard(panel);
+  if (card) unfold(card);
+  return card?.querySelector("textarea") ?? document.querySelector("#my-note");
+}
+
+if (panel) arrangeWhenReleased(panel);
 
 /** Close the card the focus is in. @returns {boolean} */
 export function leave() {

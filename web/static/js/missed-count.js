@@ -1,9 +1,12 @@
 // @ts-check
 /** The quiet number beside the door of missed calls, and one quiet line when a deadline of one's own comes near. */
+import { meta } from "./page.js";
 
 const SPREAD = 1_500; // ms; all browsers hear of a change at once and need not ask at once
+const MOST = 99; // more than two digits have no room beside the word
 const EVERY = 60_000; // ms; deadlines pass by themselves
 const SEEN = "switchhook missed seen";
+const LAST = `switchhook missed ${meta("session")}`; // the number of the page before, shown until the server has answered
 
 const door = /** @type {HTMLElement|null} */ (document.querySelector('.bar nav a[href="/missed"]'));
 /** @type {ReturnType<typeof setTimeout>|undefined} */ let soon;
@@ -20,16 +23,19 @@ async function look() {
 
 /** @param {Counts} counts */
 function show(counts) {
-  if (!door) return;
-  let number = door.querySelector(".owed");
-  if (!counts.waiting) number?.remove();
-  else {
-    if (!number) { number = document.createElement("span"); number.className = "owed"; door.append(number); }
-    number.classList.toggle("late", counts.overdue > 0);
-    number.textContent = counts.overdue ? `${counts.waiting}!` : String(counts.waiting);
-  }
+  const number = door?.querySelector(".owed");
+  if (!door || !number) return;
+  number.classList.toggle("late", counts.overdue > 0);
+  const most = Math.min(counts.waiting, MOST);
+  number.textContent = counts.waiting ? `${most}${most < counts.waiting ? "+" : counts.overdue ? "!" : ""}` : ""; // empty: its room stays
   door.title = counts.text;
+  sessionStorage.setItem(LAST, JSON.stringify(counts));
   remind(counts);
+}
+
+/** What the page before showed. */
+function showLast() {
+  try { show(JSON.parse(sessionStorage.getItem(LAST) ?? "")); } catch { /* the first page of this tab */ }
 }
 
 /** Said once when more is near or past its deadline than before, and never on the list itself. @param {Counts} counts */
@@ -48,10 +54,11 @@ function remind(counts) {
   link.href = "/missed?whose=mine&period=all&sort=deadline";
   link.textContent = counts.text;
   said.append(link);
-  document.getElementById("main")?.before(said);
+  document.getElementById("notices")?.append(said);
 }
 
 if (door) {
+  showLast();
   look();
   setInterval(look, EVERY);
   document.addEventListener("visibilitychange", look);

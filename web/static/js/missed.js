@@ -4,6 +4,7 @@ import { say, submit } from "./form-drafts.js";
 import { UNREACHABLE } from "./form-send.js";
 import { keys } from "./keys.js";
 import { meta } from "./page.js";
+import { bindToasts } from "./toast.js";
 
 const PATIENCE = 400; // ms; several changes of one call come together
 const PATIENT = 5_000; // ms until a server that does not answer is taken for gone
@@ -24,9 +25,10 @@ function swap(html, own = false) {
   const row = /** @type {HTMLElement|null} */ (document.activeElement?.closest("[data-entry]"));
   const at = row ? [...old.querySelectorAll("[data-entry]")].indexOf(row) : -1;
   const kind = document.activeElement?.matches(".call-back") ? ".call-back" : "a.who";
-  const said = old.querySelector(".said.with-act");
-  if (said && !own && !fresh.querySelector(".said")) fresh.querySelector(".filters")?.after(said);
+  const said = old.querySelector(".toast");
+  if (said && !own && !fresh.querySelector(".toast")) fresh.append(said);
   old.replaceWith(document.adoptNode(fresh));
+  bindToasts(fresh);
   bind();
   for (const form of fresh.querySelectorAll("form[data-filters]")) form.addEventListener("change", () => /** @type {HTMLFormElement} */ (form).requestSubmit());
   if (at < 0) return;

@@ -1,5 +1,6 @@
 // @ts-check
 /** People: the list that fills as one types, small forms in a dialog, notes that are never lost, more of a list in place. */
+import { noteField } from "./cards.js";
 import { say, saved, submit } from "./form-drafts.js";
 import { keys } from "./keys.js";
 import { keep } from "./notes.js";
@@ -153,4 +154,4 @@ for (const link of document.querySelectorAll("a[data-key]")) {
   keys({ [link.getAttribute("data-key") ?? ""]: () => { if (!link.isConnected) return false; /** @type {HTMLElement} */ (link).click(); } });
 }
 const composer = /** @type {HTMLTextAreaElement|null} */ (document.querySelector(".composer textarea"));
-if (composer) keys({ n: () => (document.querySelector("#cards textarea") ?? composer).focus() }); // a card is a call that goes on
+if (composer) keys({ n: () => (noteField() ?? composer).focus() }); // a card is a call that goes on

@@ -25,6 +25,7 @@ export class Player {
     this.sound = new Sound(audio, () => this.paint(), (problem) => this.tell(problem, true));
     this.panels = new Panels(this);
     this.frame = 0;
+    this.stopped = false; // by a call of mine
     this.sound.choose(this.views[0].strip);
     this.bind(audio);
     const speed = Number(localStorage.getItem("switchhook speed"));
@@ -80,6 +81,7 @@ export class Player {
   async play() {
     if (this.view.element.hasAttribute("data-wants-reason")) { this.panels.open("reason"); return; }
     this.tell("");
+    this.stopped = false;
     await this.sound.play();
   }
 
@@ -146,6 +148,25 @@ export class Player {
     void this.play();
   }
 
+  /** My phone rings, or I talk: nothing is played over it. */
+  pauseForCall() {
+    if (!this.sound.playing) return;
+    this.sound.pause();
+    this.stopped = true;
+    this.tell("Paused: your phone is in use.");
+  }
+
+  /** The call is over. What was stopped for it goes on when somebody wants it to. */
+  offerToGoOn() {
+    if (!this.stopped || !this.say) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = `Go on from ${clock(this.sound.now)}`;
+    button.addEventListener("click", () => { void this.play(); });
+    this.tell("Your call has ended. ");
+    this.say.append(button);
+  }
+
   /** @param {string} text @param {boolean} [bad] */
   tell(text, bad = false) {
     if (!this.say) return;
@@ -167,9 +188,14 @@ export class Player {
       const text = sound.playing ? "Pause" : "Play";
       if (word && word.textContent !== text) word.textContent = text;
     }
+    paintOpener(sound.playing);
     const silent = view.strip.silences.reduce((sum, [since, until]) => sum + until - since, 0);
     set("saved-by-skipping", silent ? clock(silent) : "");
-    for (const button of this.buttons("skip")) { button.setAttribute("aria-pressed", String(sound.skipping)); /** @type {HTMLButtonElement} */ (button).disabled = !silent; }
+    for (const button of this.buttons("skip")) {
+      button.setAttribute("aria-pressed", String(sound.skipping));
+      /** @type {HTMLButtonElement} */ (button).disabled = !silent;
+      button.title = silent ? "" : "There is no silence in this recording.";
+    }
     for (const button of this.buttons("original")) { button.hidden = !view.strip.original; button.setAttribute("aria-pressed", String(sound.original)); }
     const list = this.field("speed", HTMLSelectElement);
     if (Number(list.value) !== sound.speed) list.value = String(sound.speed);
@@ -219,6 +245,7 @@ export class Player {
 // -- on this page --
 
 const own = /** @type {HTMLElement|null} */ (document.querySelector("main [data-player]"));
+/** @type {HTMLElement|null} the row's button that opened the drawer */ let openedBy = null;
 /** @type {Player|null} */ let player = own?.querySelector("[data-strip]") ? new Player(own) : null;
 addEventListener("pagehide", () => player?.sound.report());
 document.addEventListener("visibilitychange", () => { if (document.hidden && !player?.sound.playing) player?.sound.report(); });
@@ -236,11 +263,24 @@ if (live) {
   });
 }
 
+// -- one's own phone --
+
+document.addEventListener("switchhook:phone", (event) => {
+  if (/** @type {CustomEvent} */ (event).detail === "busy") player?.pauseForCall(); else player?.offerToGoOn();
+});
+
 // -- the drawer of a list --
 
 const drawer = document.getElementById("drawer");
-/** @type {HTMLElement|null} */ let openedBy = null;
 /** @type {string} what is in the drawer */ let shown = "";
+
+/** The row's button shows what pressing it does now. @param {boolean} playing */
+function paintOpener(playing) {
+  if (!openedBy) return;
+  openedBy.setAttribute("aria-pressed", String(playing));
+  const atRest = openedBy.classList.contains("faulty") ? "#i-warn" : "#i-play";
+  openedBy.querySelector("use")?.setAttribute("href", playing ? "#i-hold" : atRest);
+}
 
 /** @param {HTMLElement} button */
 async function hear(button) {
@@ -252,6 +292,7 @@ async function hear(button) {
   if (shown !== address) return; // somebody was quicker with another
   if (answer?.status === 401) { location.reload(); return; }
   player?.close();
+  paintOpener(false);
   drawer.innerHTML = answer?.ok ? await answer.text() : '<p class="told-state act">The recording cannot be opened just now. Try again in a moment.</p>';
   openedBy = button;
   for (const row of document.querySelectorAll(".playing")) row.classList.remove("playing");
@@ -269,6 +310,7 @@ function closeDrawer() {
   if (!drawer || drawer.hidden) return false;
   player?.close();
   player = null;
+  paintOpener(false);
   const inside = drawer.contains(document.activeElement);
   drawer.hidden = true;
   drawer.replaceChildren();
