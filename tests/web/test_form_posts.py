@@ -58,17 +58,17 @@ async def test_a_lost_session_is_told_and_leads_back(office: Office) -> None:
     """An ended session is told apart from a first visit; a form leads back to the page it was on."""
     async with office.browser() as http:
         async with http.get("/people?q=x", allow_redirects=False) as answer:
-            assert answer.headers["Location"] == "/sign-in?next=/people%3Fq%3Dx"
+            assert answer.headers["Location"] == "/sign-in?next=%2Fpeople%3Fq%3Dx"
         person = Person(http)
         await person.sign_in("manager")
         account = await office.records.accounts.by_login("manager")
         assert account is not None
         await office.records.sessions.revoke_all(account.id)
         async with http.get("/people?q=x", allow_redirects=False) as answer:
-            assert answer.headers["Location"] == "/sign-in?why=ended&next=/people%3Fq%3Dx"
+            assert answer.headers["Location"] == "/sign-in?why=ended&next=%2Fpeople%3Fq%3Dx"
         came = {"Referer": f"{office.address}/settings?saved=card"}
         async with http.post("/settings/card", data={}, headers=came, allow_redirects=False) as answer:
-            assert answer.headers["Location"] == "/sign-in?why=unsaved&next=/settings%3Fsaved%3Dcard"
+            assert answer.headers["Location"] == "/sign-in?why=unsaved&next=%2Fsettings%3Fsaved%3Dcard"
         elsewhere = {"Referer": "https://elsewhere.example/settings"}
         async with http.post("/settings/card", data={}, headers=elsewhere, allow_redirects=False) as answer:
             assert answer.headers["Location"] == "/sign-in?why=unsaved"

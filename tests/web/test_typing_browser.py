@@ -18,12 +18,13 @@ from call_records.book.shapes import ClientFilter
 from call_records.database import RecordsStore
 from call_records.shapes import CallFilter
 from telephony.staff import Role
-from tests.book.emptied import records, store
 from tests.book.people_office import fill
 from tests.browser_fixtures import chromium
+from tests.web.conftest import Office
 from tests.web.kept import serving
+from tests.web.office import over, picked_up, ringing
 
-__all__ = ["chromium", "records", "store"]
+__all__ = ["chromium"]
 pytestmark = [pytest.mark.browser, pytest.mark.postgres, pytest.mark.timeout(540)]
 
 _NOT_TYPED = ("hidden", "radio", "checkbox", "password", "file", "search")
@@ -352,3 +353,24 @@ async def test_a_conflict_says_who_and_when(chromium: Browser, address: str) -> 
     await jan.fill(".facts-panel [name=position]", "Owner")
     await jan.click(".facts-panel button.main")
     await expect(jan.locator(".facts-panel .problem")).to_contain_text("You changed this in another tab")
+
+
+async def test_a_card_one_writes_in_goes_along(chromium: Browser, office: Office) -> None:
+    """The call has ended, the note is half written: the card is on the next page and after a reload, until it is closed."""
+    page = await enter(chromium, office.address, "manager")
+    call = picked_up(ringing("101", name="Garden"), "101")
+    office.live.publish(call)
+    note = page.locator(".card textarea")
+    await note.fill("Wants roses")
+    office.live.publish(over(call, 60))
+    await expect(page.locator(".card [data-slot=word]")).to_have_text("Ended")
+    for path in ("/calls", "/settings"):
+        await page.goto(office.address + path)
+        await expect(note).to_have_value("Wants roses")
+        await expect(page.locator(".card h2")).to_have_text("Garden")
+    await page.reload()
+    await expect(note).to_have_value("Wants roses")
+    await page.locator('.card [data-act="close"]').click()
+    await page.reload()
+    await page.wait_for_selector("html[data-live=yes]")
+    await expect(page.locator(".card")).to_have_count(0)
