@@ -55,7 +55,13 @@ export async function session() {
   } catch { return "unreachable"; }
 }
 
+let leaving = false;
+
+/** Signing out on purpose: nobody has to be told that they were signed out. */
+export function leave() { leaving = true; }
+
 /** The sign-in page, which leads back here and says why. */
 export function toSignIn() {
+  if (leaving) return;
   location.href = `/sign-in?${new URLSearchParams({ why: "ended", next: location.pathname + location.search })}`;
 }

@@ -4,7 +4,7 @@
  * somebody signs out, what can be sent is sent; the rest is named, and goes only when they say so.
  */
 import * as drafts from "./drafts.js";
-import { sendForm } from "./form-send.js";
+import { leave, sendForm } from "./form-send.js";
 import { meta, request } from "./page.js";
 
 /** @typedef {import("./drafts.js").Draft} Draft */
@@ -112,6 +112,7 @@ async function signOut(form) {
   }
   drafts.dropAll();
   sessionStorage.clear();
+  leave();
   /** @type {HTMLInputElement} */ (form.elements.namedItem("csrf")).value = meta("csrf");
   form.submit();
 }
