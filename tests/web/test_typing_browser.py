@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, ElementHandle, Page, Route, TimeoutError, expect
+from playwright.async_api import Browser, ElementHandle, Page, Route, expect
+from playwright.async_api import Error as BrowserError
 
 from call_records.book.shapes import ClientFilter
 from call_records.database import RecordsStore
@@ -149,7 +150,7 @@ async def told(form: ElementHandle, when: str) -> None:
     """The form says that it is not saved."""
     try:
         await form.wait_for_selector(".form-sign:not([hidden])", timeout=10_000)
-    except TimeoutError:
+    except BrowserError:
         pytest.fail(f"{when}: the form says nothing")
 
 
