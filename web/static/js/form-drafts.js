@@ -70,10 +70,19 @@ function keep(form) {
   if (!keeps(form)) return;
   const values = changes(form);
   if (!values.length) { drafts.drop(nameOf(form)); say(form, ""); return; }
-  const base = Object.fromEntries([...form.querySelectorAll("input[type=hidden]")].map((one) => /** @type {HTMLInputElement} */ (one)).filter((one) => BASE.test(one.name)).map((one) => [one.name, one.value]));
-  const kept = drafts.write(nameOf(form), { kind: "form", label: labelOf(form), page: location.pathname + location.search, action: form.action, state: "typed", values, base });
+  const name = nameOf(form), before = drafts.read(name);
+  if (before && JSON.stringify(before.values) === JSON.stringify(values)) return; // what waits goes on waiting
+  // A new id: what is typed now is another thing than what may have arrived already.
+  const kept = drafts.write(name, { ...describe(form), id: drafts.newId(), state: "typed", values });
   if (!kept) say(form, "This browser keeps no drafts: save before you leave this page.");
   form.toggleAttribute("data-unkept", !kept);
+}
+
+/** @param {HTMLFormElement} form */
+function describe(form) {
+  const hidden = [...form.querySelectorAll("input[type=hidden]")].map((one) => /** @type {HTMLInputElement} */ (one));
+  const base = Object.fromEntries(hidden.filter((one) => BASE.test(one.name)).map((one) => [one.name, one.value]));
+  return { kind: /** @type {const} */ ("form"), label: labelOf(form), page: location.pathname + location.search, action: form.action, base };
 }
 
 /** Put back what was typed here before. @param {HTMLFormElement} form */
@@ -158,7 +167,7 @@ export function waits(form, why = UNREACHABLE, submitter = null) {
   const name = nameOf(form);
   const secret = [...form.elements].some((one) => one.matches("[type=password], [type=file]") && /** @type {HTMLInputElement} */ (one).value);
   const body = secret ? undefined : entries(form, submitter).map(([key, value]) => /** @type {[string, string]} */ ([key, String(value)]));
-  drafts.write(name, { kind: "form", label: labelOf(form), page: location.pathname + location.search, action: form.action, state: body ? "waiting" : "typed", values: changes(form), body });
+  drafts.write(name, { ...describe(form), state: body ? "waiting" : "typed", values: changes(form), body });
   say(form, secret ? `${why} Nothing was saved; try again in a moment.` : `${why} ${KEPT}`);
 }
 
@@ -245,6 +254,18 @@ addEventListener("submit", (event) => {
     if (answer?.outcome === "saved") goOn(answer.to);
     if (answer?.outcome === "page") showPage(form, answer.html);
   });
+});
+
+document.addEventListener("switchhook:saved", (event) => { // what had waited has arrived, perhaps while its form is open
+  const { name, to } = /** @type {CustomEvent} */ (event).detail;
+  const form = [...document.forms].find((one) => keeps(one) && nameOf(one) === name);
+  if (!form) return;
+  const active = document.activeElement;
+  form.reset();
+  clear(form);
+  if (form.matches("[data-swap], [data-quick]")) { say(form, ""); return; }
+  if (to && !(active?.matches("input, textarea, select") && !form.contains(active))) { goOn(to); return; }
+  say(form, "Saved.");
 });
 
 /* -- every form, whenever it comes -- */

@@ -33,13 +33,13 @@ export async function flush(now = false) {
 
 /** @param {string} name @param {Draft} draft @returns {Promise<boolean>} whether the next one is worth trying */
 async function sendOne(name, draft) {
-  const result = draft.call ? await sendCall(draft) : await sendBody(draft);
+  const { result, to } = draft.call ? { result: await sendCall(draft), to: "" } : await sendBody(draft);
   if (result === "unreachable") { if (!isWaiting(draft)) mark(name, draft, { state: "waiting" }); return false; }
   const now = drafts.read(name);
   if (!now || now.at !== draft.at) return true; // typed on meanwhile: that is sent next
   if (result === "saved") {
     drafts.drop(name);
-    document.dispatchEvent(new CustomEvent("switchhook:saved", { detail: { name, draft } }));
+    document.dispatchEvent(new CustomEvent("switchhook:saved", { detail: { name, draft, to } }));
   } else mark(name, draft, { state: "refused", text: draft.kind === "note" ? draft.text : result });
   return true;
 }
@@ -59,14 +59,18 @@ async function sendCall(draft) {
   } catch { return "unreachable"; }
 }
 
-/** @param {Draft} draft @returns {Promise<string>} */
+/** @param {Draft} draft @returns {Promise<{result: string, to: string}>} */
 async function sendBody(draft) {
-  if (!draft.action || !draft.body) return "unreachable";
+  if (!draft.action || !draft.body) return { result: "unreachable", to: "" };
   const answer = await sendForm(draft.action, draft.body, draft.id);
-  if (answer.outcome === "saved" || answer.outcome === "page") return "saved";
-  if (answer.outcome === "unreachable" || answer.outcome === "signed-out") return "unreachable";
-  return answer.outcome === "conflict" ? "Somebody changed this meanwhile. What you typed is here, not saved yet." : "It was not accepted like this. What you typed is here, not saved yet.";
+  if (answer.outcome === "saved") return { result: "saved", to: answer.to };
+  if (answer.outcome === "page") return { result: "saved", to: "" };
+  if (answer.outcome === "unreachable" || answer.outcome === "signed-out") return { result: "unreachable", to: "" };
+  return { result: answer.outcome === "conflict" ? CONFLICT : REFUSED, to: "" };
 }
+
+const CONFLICT = "Somebody changed this meanwhile. What you typed is here, not saved yet.";
+const REFUSED = "It was not accepted like this. What you typed is here, not saved yet.";
 
 /* -- what is not saved yet -- */
 
