@@ -184,8 +184,8 @@ async def test_nothing_is_lost_in_any_form(chromium: Browser, address: str, role
         assert page.url == address + path
         await page.goto(address + path)
         await hold_all(page, path, typed, "loaded again")
-        refuse.posts = False
         await page.context.clear_cookies()
+        refuse.posts = False
         await send(await same_form(page, path, next(iter(typed))))
         await page.wait_for_url("**/sign-in?*")
         await expect(page.locator(".door .said")).to_contain_text("You were signed out")
