@@ -225,9 +225,7 @@ def understand(policy_row: Row, rows: Sequence[Row], extensions: ExtensionRule) 
     return Draft(dict(policy_row), tuple(rows), policy, rules, tuple(problems))
 
 
-def _rule(
-    at: int, row: Row, problems: list[FieldProblem], extensions: ExtensionRule
-) -> RetentionRule:
+def _rule(at: int, row: Row, problems: list[FieldProblem], extensions: ExtensionRule) -> RetentionRule:
     here = f"rule-{at}"
     number = re.sub(r"[\s()-]", "", row["number"])
     if number and not _NUMBER.fullmatch(number):
