@@ -11,7 +11,8 @@ answer here:
 - A single event bears a time that fits nothing: it is held back with whatever follows it until the PBX has told its
   time, a few milliseconds. What then still does not fit is left to `ami_bridge.quarantine`.
 
-Where the PBX does not tell its time (`switchhook replay`, a foreign manager interface) five events that agree decide.
+Where the PBX does not tell its time (`switchhook replay`, a foreign manager interface) five events that agree decide;
+whether a capture's own time goes back is found by `ami_bridge.capture_order`.
 """
 
 from __future__ import annotations
@@ -126,7 +127,6 @@ class ClockGate:
         self._based = live
         self._held: list[Message] = []
         self._newest_stamp = 0.0
-        self._newest_arrival = 0.0
         self._strange_skew = 0.0
         self._strange_since = 0.0
         self._strange_events = 0
@@ -151,9 +151,7 @@ class ClockGate:
         clock = self.clock
         deviation = stamp - message.arrived_at - clock.skew_seconds
         if -AGREE_SECONDS <= deviation <= AGREE_SECONDS and not self._held and self._based:
-            if not self._live and message.arrived_at < self._newest_arrival - AGREE_SECONDS:
-                return self._take_strange(message, stamp, text)
-            self._note_normal(stamp, message.arrived_at)
+            self._note_normal(stamp)
             return (message,) if clock.is_plain else (clock.correct(message, stamp),)
         return self._take_strange(message, stamp, text)
 
@@ -186,7 +184,7 @@ class ClockGate:
     def our_clock_was_set(self, seconds: float) -> None:
         """This machine's clock jumped by `seconds`."""
         self.clock.keep_calls_in_old_time(self._live_channels(), seconds)
-        self._newest_arrival = self._newest_stamp = 0.0
+        self._newest_stamp = 0.0
         self._note_step(ClockStep(seconds, ours=True))
         self.wants_time = True
 
@@ -217,10 +215,10 @@ class ClockGate:
         if not self._based:  # a replay's first event: whatever the two clocks were, they are the measure
             self._based = True
             self.clock.skew_seconds = skew
-            self._note_normal(stamp, arrived)
+            self._note_normal(stamp)
             return (message,)
         if abs(skew - self.clock.skew_seconds) <= AGREE_SECONDS:
-            return self._take_agreeing(message, stamp)
+            return self._take_agreeing(message)
         late = skew < self.clock.skew_seconds and stamp >= self._newest_stamp - AGREE_SECONDS / 10
         if self._agrees_for_long(skew, arrived, late):
             self._held.append(message)
@@ -234,15 +232,8 @@ class ClockGate:
     def _passes_late(self, arrived: float) -> bool:
         return self._live and (not self.tells_time or arrived <= self._excused_until)
 
-    def _take_agreeing(self, message: Message, stamp: float) -> Sequence[Message]:
-        """The expected time, while others are held back or after the capture's own clock went back."""
-        backwards = message.arrived_at - self._newest_arrival
-        if not self._live and self._newest_arrival and backwards < -AGREE_SECONDS:
-            released = self._release(None)
-            self.clock.keep_calls_in_old_time(self._live_channels(), backwards)
-            self._note_step(ClockStep(backwards, ours=True))
-            self._note_normal(stamp, message.arrived_at, anew=True)
-            return [*released, self.clock.correct(message, stamp)]
+    def _take_agreeing(self, message: Message) -> Sequence[Message]:
+        """The expected time, while others are held back."""
         self._normal_events += 1
         self._held.append(message)
         if self._maybe_late or self._normal_events >= AGREEING_EVENTS or len(self._held) >= HELD_MESSAGES:
@@ -281,16 +272,13 @@ class ClockGate:
             return self.clock.correct(message, None)
         stamp = float(text)
         skew = stamp - message.arrived_at
-        self._note_normal(stamp, message.arrived_at)
+        self._note_normal(stamp)
         if abs(skew - old_skew) < abs(skew - self.clock.skew_seconds):
             return self.clock.correct(message, stamp, old_correction)
         return self.clock.correct(message, stamp)
 
-    def _note_normal(self, stamp: float, arrived_at: float, *, anew: bool = False) -> None:
-        if stamp > self._newest_stamp or anew:
-            self._newest_stamp = stamp
-        if arrived_at > self._newest_arrival or anew:
-            self._newest_arrival = arrived_at
+    def _note_normal(self, stamp: float) -> None:
+        self._newest_stamp = max(self._newest_stamp, stamp)
 
     def _note_step(self, step: ClockStep) -> None:
         self.steps.append(step)

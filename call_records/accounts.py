@@ -22,9 +22,9 @@ from call_records.models import accounts, sessions, tokens
 from call_records.shapes import Account, ApiToken, Session
 from call_records.staff import give_phones, person_for_account, rename_person
 from call_records.troubles import plain_errors
-from telephony.errors import PeerMistake
+from telephony.errors import ChangedMeanwhile, PeerMistake
 from telephony.recordings import HearScope, RecordingRight
-from telephony.staff import PopPreference, RingAlert, Role
+from telephony.staff import PopPreference, RingAlert, Role, TokenScope
 
 FIRST_ACCOUNT_LOCK = 0x4669_7273_74  # "First"; two browsers at the first-run page take turns by it
 SEEN_EVERY = "60 seconds"  # how exactly "last seen" is kept; without it every request would write a row
@@ -52,9 +52,11 @@ class AccountBook:
         password_hash: str,
         extensions: Sequence[str],
         pop: PopPreference,
+        password_temporary: bool = False,
     ) -> Account:
         """A new active account. Raises PeerMistake when the login is taken."""
         values = _new_account(login, name, role, password_hash, extensions, pop)
+        values["password_temporary"] = password_temporary
         with plain_errors(), _login_taken():
             async with self._engine.begin() as connection:
                 return await _make(connection, values)
@@ -87,29 +89,27 @@ class AccountBook:
         return [_account(row) for row in rows]
 
     async def update(self, account: Account) -> Account:
-        """Store every field of the account. Raises PeerMistake when its login is taken or it does not exist."""
+        """Store what administrators decide; see Accounts. Neither the password nor the card's preference is written."""
         changed = (
             update(accounts)
-            .where(accounts.c.id == account.id)
-            .values(
-                login=wire.clean(account.login),
-                name=wire.clean(account.name),
-                role=account.role.value,
-                extensions=list(account.extensions),
-                pop=account.pop.value,
-                password_hash=account.password_hash,
-                active=account.active,
-                team=account.team and wire.clean(account.team),
-                hears=account.hears_chosen,
-                recording_rights=None if account.rights_chosen is None else sorted(account.rights_chosen),
-            )
+            .where(accounts.c.id == account.id, accounts.c.version == account.version)
+            .values(**_decided(account), version=account.version + 1)
             .returning(accounts)
         )
         with plain_errors(), _login_taken():
             async with self._engine.begin() as connection:
+                await _administrators_take_turns(connection)
+                led = await _has_administrator(connection)
                 row = (await connection.execute(changed)).one_or_none()
                 if row is None:
-                    raise PeerMistake("Nobody with this account exists.", remedy="Load the page again.")
+                    await _require_account(connection, account.id)
+                    raise ChangedMeanwhile("Somebody else changed this account meanwhile.")
+                if led and not await _has_administrator(connection):
+                    raise PeerMistake(
+                        "This is the only administrator.", remedy="Make somebody else one first."
+                    )
+                if not row.active:
+                    await _end_all_access(connection, account.id)
                 await rename_person(connection, row.person_id, name=row.name, team=row.team)
                 await give_phones(connection, row.person_id, row.extensions)
         return _account(row)
@@ -120,6 +120,43 @@ class AccountBook:
         with plain_errors():
             async with self._engine.begin() as connection:
                 await connection.execute(changed)
+
+    async def set_pop(self, account_id: UUID, pop: PopPreference) -> Account:
+        """When its card opens, and nothing else."""
+        return await self._set(account_id, accounts.c.id == account_id, pop=pop.value)
+
+    async def set_password(
+        self, account_id: UUID, password_hash: str, *, instead_of: str | None, temporary: bool = False
+    ) -> Account:
+        """Another password, and nothing else; see Accounts."""
+        which = accounts.c.id == account_id
+        if instead_of is not None:
+            which &= accounts.c.password_hash == instead_of
+        return await self._set(account_id, which, password_hash=password_hash, password_temporary=temporary)
+
+    async def reset_password(
+        self, account_id: UUID, password_hash: str, *, temporary: bool, keep_session: UUID | None = None
+    ) -> Account:
+        """Another password; everything that was opened with the old one ends with it."""
+        values = {"password_hash": password_hash, "password_temporary": temporary}
+        changed = update(accounts).where(accounts.c.id == account_id).values(values).returning(accounts)
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                row = (await connection.execute(changed)).one_or_none()
+                if row is None:
+                    raise _no_account()
+                await _end_all_access(connection, account_id, keep_session=keep_session)
+        return _account(row)
+
+    async def _set(self, account_id: UUID, which: Any, **values: Any) -> Account:
+        changed = update(accounts).where(which).values(values).returning(accounts)
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                row = (await connection.execute(changed)).one_or_none()
+                if row is None:
+                    await _require_account(connection, account_id)
+                    raise ChangedMeanwhile("The password was changed meanwhile.", remedy="Sign in again.")
+        return _account(row)
 
     async def _one(self, which: Any) -> Account | None:
         with plain_errors():
@@ -135,14 +172,21 @@ class SessionBook:
         self._engine = engine
 
     async def open(
-        self, *, account_id: UUID, token_hash: bytes, expires_at: datetime, browser: str
+        self,
+        *,
+        account_id: UUID,
+        token_hash: bytes,
+        expires_at: datetime,
+        browser: str,
+        password_hash: str | None = None,
     ) -> Session:
-        """A new session; sessions that ran out are swept on the way."""
+        """A new session, while the password that was proven still is the account's; those that ran out are swept."""
         values = {"id": uuid4(), "account_id": account_id, "token_hash": token_hash, "expires_at": expires_at}
         kept = wire.clean(browser)[:BROWSER_LENGTH]
         adding = insert(sessions).values(**values, browser=kept).returning(sessions)
         with plain_errors():
             async with self._engine.begin() as connection:
+                await _require_password(connection, account_id, password_hash)
                 await connection.execute(delete(sessions).where(sessions.c.expires_at <= func.now()))
                 return _session((await connection.execute(adding)).one())
 
@@ -191,18 +235,37 @@ class TokenBook:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def create(self, *, account_id: UUID, name: str, token_hash: bytes) -> ApiToken:
+    async def create(
+        self,
+        *,
+        account_id: UUID,
+        name: str,
+        token_hash: bytes,
+        scopes: frozenset[TokenScope] = frozenset(TokenScope),
+        expires_at: datetime | None = None,
+        password_hash: str | None = None,
+    ) -> ApiToken:
         """A new token; only its hash is kept."""
-        values = {"id": uuid4(), "account_id": account_id, "name": wire.clean(name), "token_hash": token_hash}
+        values = {
+            "id": uuid4(),
+            "account_id": account_id,
+            "name": wire.clean(name),
+            "token_hash": token_hash,
+            "scopes": sorted(scopes),
+            "expires_at": expires_at,
+        }
         with plain_errors():
             async with self._engine.begin() as connection:
+                await _require_password(connection, account_id, password_hash)
                 return _token(
                     (await connection.execute(insert(tokens).values(values).returning(tokens))).one()
                 )
 
     async def find(self, token_hash: bytes) -> tuple[ApiToken, Account] | None:
-        """The token and its active account; None when unknown, revoked or the account is off."""
-        same = tokens.c.token_hash == token_hash
+        """The token and its active account; None when unknown, expired, revoked or the account is off."""
+        same = (tokens.c.token_hash == token_hash) & (
+            tokens.c.expires_at.is_(None) | (tokens.c.expires_at > func.now())
+        )
         stale = tokens.c.used_at.is_(None) | (
             tokens.c.used_at < func.now() - text(f"interval '{SEEN_EVERY}'")
         )
@@ -232,6 +295,13 @@ class TokenBook:
                     delete(tokens).where(tokens.c.id == token_id, tokens.c.account_id == account_id)
                 )
 
+    async def revoke_all(self, account_id: UUID) -> int:
+        """End every token of the account; how many there were."""
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                done = await connection.execute(delete(tokens).where(tokens.c.account_id == account_id))
+                return done.rowcount
+
 
 @contextmanager
 def _login_taken() -> Iterator[None]:
@@ -252,6 +322,58 @@ async def _make(connection: AsyncConnection, values: dict[str, Any]) -> Account:
     )
     await give_phones(connection, person_id, values["extensions"])
     return _account(row.one())
+
+
+async def _administrators_take_turns(connection: AsyncConnection) -> None:
+    """Two administrators who demote each other at the same moment: the second finds that nobody else is left."""
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": FIRST_ACCOUNT_LOCK})
+
+
+async def _has_administrator(connection: AsyncConnection) -> bool:
+    leading = exists().where(accounts.c.active, accounts.c.role == Role.ADMINISTRATOR.value)
+    return bool(await connection.scalar(select(leading)))
+
+
+async def _require_account(connection: AsyncConnection, account_id: UUID) -> None:
+    if not await connection.scalar(select(exists().where(accounts.c.id == account_id))):
+        raise _no_account()
+
+
+async def _require_password(connection: AsyncConnection, account_id: UUID, password_hash: str | None) -> None:
+    """Waits for whoever resets the password at this moment: what is opened afterwards was opened with the old one."""
+    if password_hash is None:
+        return
+    present = select(accounts.c.password_hash).where(accounts.c.id == account_id, accounts.c.active)
+    if await connection.scalar(present.with_for_update(read=True)) != password_hash:
+        raise ChangedMeanwhile("The password was changed meanwhile.", remedy="Sign in with the new one.")
+
+
+async def _end_all_access(
+    connection: AsyncConnection, account_id: UUID, *, keep_session: UUID | None = None
+) -> None:
+    others = sessions.c.account_id == account_id
+    if keep_session is not None:
+        others &= sessions.c.id != keep_session
+    await connection.execute(delete(sessions).where(others))
+    await connection.execute(delete(tokens).where(tokens.c.account_id == account_id))
+
+
+def _no_account() -> PeerMistake:
+    return PeerMistake("Nobody with this account exists.", remedy="Load the page again.")
+
+
+def _decided(account: Account) -> dict[str, Any]:
+    """The columns that only administrators decide about."""
+    return {
+        "login": wire.clean(account.login),
+        "name": wire.clean(account.name),
+        "role": account.role.value,
+        "extensions": list(account.extensions),
+        "active": account.active,
+        "team": account.team and wire.clean(account.team),
+        "hears": account.hears_chosen,
+        "recording_rights": None if account.rights_chosen is None else sorted(account.rights_chosen),
+    }
 
 
 def _new_account(
@@ -285,6 +407,8 @@ def _account(row: Row[Any]) -> Account:
         hears_chosen=HearScope(row.hears) if row.hears else None,
         rights_chosen=_rights(row.recording_rights),
         alerts=frozenset(RingAlert(one) for one in row.alerts if one in set(RingAlert)),
+        password_temporary=row.password_temporary,
+        version=row.version,
     )
 
 
@@ -308,5 +432,16 @@ def _session(row: Row[Any]) -> Session:
 
 def _token(row: Row[Any]) -> ApiToken:
     return ApiToken(
-        id=row.id, account_id=row.account_id, name=row.name, created_at=row.created_at, used_at=row.used_at
+        id=row.id,
+        account_id=row.account_id,
+        name=row.name,
+        created_at=row.created_at,
+        used_at=row.used_at,
+        scopes=_scopes(row.scopes),
+        expires_at=row.expires_at,
     )
+
+
+def _scopes(kept: Sequence[str] | None) -> frozenset[TokenScope]:
+    """What was chosen for the token; NULL was made before there were scopes."""
+    return frozenset(TokenScope) if kept is None else frozenset(TokenScope) & frozenset(kept)

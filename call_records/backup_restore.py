@@ -134,6 +134,7 @@ async def _fill(connection: AsyncConnection, archive: Archive, manifest: Manifes
             _SET_SEQUENCE, {"name": sequence.name, "value": sequence.value, "called": sequence.called}
         )
     await connection.run_sync(schema.upgrade_to, "head")
+    await connection.execute(_FORGET_TOKENS)
     await connection.execute(_FORGET_OBJECTS, {"keys": [*manifest.vanished, *manifest.missing]})
 
 
@@ -168,5 +169,7 @@ _ANY_TABLE = text("""
     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') ORDER BY 1 LIMIT 1
 """)
 _SET_SEQUENCE = text("SELECT setval(quote_ident(:name)::regclass, :value, :called)")
+# Backups of earlier releases hold them; one that was ended since must not open anything again.
+_FORGET_TOKENS = text("DELETE FROM tokens")
 _FORGET_OBJECTS = text("DELETE FROM audio_objects WHERE key = ANY(CAST(:keys AS text[]))")
 """The archive does not have these: their recordings keep their rows and have no sound."""

@@ -69,8 +69,10 @@ from call_records.shapes import (
     Endpoints,
     Notes,
     Sessions,
+    SignInTries,
     StaffBook,
 )
+from call_records.sign_in_tries import SignInTriesBook
 from call_records.staff import StaffPages
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, SwitchhookError
@@ -88,6 +90,7 @@ class RecordsStore:
     accounts: Accounts
     sessions: Sessions
     tokens: ApiTokens
+    sign_in_tries: SignInTries
     notes: Notes
     staff: StaffBook
     endpoints: Endpoints
@@ -183,6 +186,7 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         accounts=AccountBook(engine),
         sessions=SessionBook(engine),
         tokens=TokenBook(engine),
+        sign_in_tries=SignInTriesBook(engine),
         notes=NoteBook(engine),
         staff=StaffPages(engine),
         endpoints=EndpointBook(engine),

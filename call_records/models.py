@@ -149,7 +149,11 @@ accounts = Table(
     Column("hears", Text),
     Column("recording_rights", ARRAY(Text)),
     Column("password_hash", Text, nullable=False),
+    # Made by an administrator, who has seen it: whoever signs in with it chooses another one first.
+    Column("password_temporary", Boolean, nullable=False, server_default=text("false")),
     Column("active", Boolean, nullable=False),
+    # Counts what administrators decided: a form that was shown before the newest decision changes nothing.
+    Column("version", Integer, nullable=False, server_default="1"),
     Column("created_at", MOMENT, nullable=False, server_default=_NOW),
     Index("accounts_login", text("lower(login)"), unique=True),
 )
@@ -176,7 +180,22 @@ tokens = Table(
     Column("token_hash", LargeBinary, nullable=False, unique=True),
     Column("created_at", MOMENT, nullable=False, server_default=_NOW),
     Column("used_at", MOMENT),
+    # NULL: made before there were scopes, opens everything that tokens open.
+    Column("scopes", ARRAY(Text)),
+    # NULL: never.
+    Column("expires_at", MOMENT),
     Index("tokens_by_account", "account_id"),
+)
+
+sign_in_tries = Table(
+    "sign_in_tries",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    # A digest: people type passwords into the field for the name, and addresses are nobody's business later.
+    Column("bucket", LargeBinary, nullable=False),
+    Column("at", MOMENT, nullable=False, server_default=text("clock_timestamp()")),
+    Index("sign_in_tries_by_bucket", "bucket", "at"),
+    Index("sign_in_tries_by_age", "at"),
 )
 
 people = Table(

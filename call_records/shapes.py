@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -24,10 +24,11 @@ from call_records.recordings.shapes import (
     Shelf,
 )
 from call_records.reviews.shapes import Reviews
+from telephony.edit_version import edit_version
 from telephony.endpoint_directory import EndpointSource, KnownEndpoint
 from telephony.facts import CallFacts, Direction, Disposition
 from telephony.recordings import DEFAULT_RIGHTS, DEFAULT_SCOPE, HearScope, RecordingRight
-from telephony.staff import DEFAULT_ALERTS, Directory, PopPreference, RingAlert, Role
+from telephony.staff import DEFAULT_ALERTS, Directory, PopPreference, RingAlert, Role, TokenScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,10 @@ class Account:
     person_id: UUID | None = None
     """Whose account it is; what he owns is kept under this id."""
     alerts: frozenset[RingAlert] = DEFAULT_ALERTS
+    password_temporary: bool = False
+    """Whether the password was made by an administrator, who has seen it: another one must be chosen first."""
+    version: int = field(default=1, compare=False)
+    """Counts what administrators decided about it; see `Accounts.update`."""
 
     @property
     def hears(self) -> HearScope:
@@ -105,6 +110,19 @@ class ApiToken:
     name: str
     created_at: datetime
     used_at: datetime | None
+    scopes: frozenset[TokenScope] = frozenset(TokenScope)
+    expires_at: datetime | None = None
+    """None: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class TryLimit:
+    """How many tries may be made of one kind, within how long."""
+
+    bucket: str
+    """What is counted together. Only a digest of it is kept."""
+    most: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +174,7 @@ class Accounts(Protocol):
         password_hash: str,
         extensions: Sequence[str],
         pop: PopPreference,
+        password_temporary: bool = False,
     ) -> Account:
         """Raises PeerMistake when the login is taken."""
 
@@ -166,7 +185,27 @@ class Accounts(Protocol):
     async def by_id(self, account_id: UUID) -> Account | None: ...
     async def all(self) -> Sequence[Account]: ...
     async def update(self, account: Account) -> Account:
-        """Store every field of the account. Raises PeerMistake when its login is taken."""
+        """Store what administrators decide: names, role, extensions, team, rights, whether it may sign in. Neither the
+        password nor the card's preference. One that is switched off loses its sessions and tokens.
+
+        Raises ChangedMeanwhile when `version` is no longer the newest, PeerMistake when the login is taken or nobody
+        would be left to administer.
+        """
+
+    async def set_pop(self, account_id: UUID, pop: PopPreference) -> Account:
+        """When its card opens, and nothing else."""
+
+    async def set_password(
+        self, account_id: UUID, password_hash: str, *, instead_of: str | None, temporary: bool = False
+    ) -> Account:
+        """Another password, and nothing else. `instead_of` is the hash that was proven: raises ChangedMeanwhile when
+        it is another one by now. None: whoever asks need not know the old one.
+        """
+
+    async def reset_password(
+        self, account_id: UUID, password_hash: str, *, temporary: bool, keep_session: UUID | None = None
+    ) -> Account:
+        """Another password; all sessions (but one) and all tokens end with the old one, in the same moment."""
 
     async def set_alerts(self, account_id: UUID, alerts: Collection[RingAlert]) -> None: ...
 
@@ -175,8 +214,16 @@ class Sessions(Protocol):
     """Signed-in browsers, revocable one by one."""
 
     async def open(
-        self, *, account_id: UUID, token_hash: bytes, expires_at: datetime, browser: str
-    ) -> Session: ...
+        self,
+        *,
+        account_id: UUID,
+        token_hash: bytes,
+        expires_at: datetime,
+        browser: str,
+        password_hash: str | None = None,
+    ) -> Session:
+        """A new session. Raises ChangedMeanwhile when the account's password is no longer the one that was proven."""
+
     async def find(self, token_hash: bytes) -> tuple[Session, Account] | None:
         """The live session and its active account; None when unknown, expired, revoked or the account is off."""
 
@@ -188,10 +235,35 @@ class Sessions(Protocol):
 class ApiTokens(Protocol):
     """Tokens for programs."""
 
-    async def create(self, *, account_id: UUID, name: str, token_hash: bytes) -> ApiToken: ...
-    async def find(self, token_hash: bytes) -> tuple[ApiToken, Account] | None: ...
+    async def create(
+        self,
+        *,
+        account_id: UUID,
+        name: str,
+        token_hash: bytes,
+        scopes: frozenset[TokenScope] = frozenset(TokenScope),
+        expires_at: datetime | None = None,
+        password_hash: str | None = None,
+    ) -> ApiToken:
+        """A new token. Raises ChangedMeanwhile when the account's password is no longer `password_hash`."""
+
+    async def find(self, token_hash: bytes) -> tuple[ApiToken, Account] | None:
+        """The token and its active account; None when unknown, expired, revoked or the account is off."""
+
     async def of_account(self, account_id: UUID) -> Sequence[ApiToken]: ...
     async def revoke(self, token_id: UUID, *, account_id: UUID) -> None: ...
+    async def revoke_all(self, account_id: UUID) -> int:
+        """End every token of the account; how many there were."""
+
+
+class SignInTries(Protocol):
+    """Tries at signing in, counted for all web processes together."""
+
+    async def take(self, limits: Sequence[TryLimit]) -> Sequence[int] | None:
+        """Count one try in each; None, and nothing is counted, when one of them is used up."""
+
+    async def give_back(self, tries: Sequence[int]) -> None:
+        """These were right, so they do not count."""
 
 
 class Notes(Protocol):
@@ -233,6 +305,11 @@ class StaffMember:
     account_id: UUID | None = None
     left_at: datetime | None = None
 
+    @property
+    def edit_version(self) -> str:
+        """Of what a person changes in it."""
+        return edit_version((self.name, sorted(self.extensions), self.team, self.email, self.crm_user))
+
 
 class StaffBook(Protocol):
     """People and their extensions, with or without an account."""
@@ -249,9 +326,10 @@ class StaffBook(Protocol):
     async def members(self) -> Sequence[StaffMember]:
         """Everybody, by name; those who left last."""
 
-    async def put_member(self, member: StaffMember) -> StaffMember:
+    async def put_member(self, member: StaffMember, *, seen: str | None = None) -> StaffMember:
         """Store him, found by `id`. Of somebody with an account only e-mail and CRM user are taken: the rest is changed
-        with the account, which decides who hears whom. Raises PeerMistake when an extension is an account's.
+        with the account, which decides who hears whom. Raises PeerMistake when an extension is an account's,
+        ChangedMeanwhile unless their edit version is still `seen`.
         """
 
     async def leave(self, person_id: UUID, *, at: datetime | None) -> None:
@@ -289,6 +367,7 @@ class Records(Protocol):
     accounts: Accounts
     sessions: Sessions
     tokens: ApiTokens
+    sign_in_tries: SignInTries
     notes: Notes
     staff: StaffBook
     endpoints: Endpoints

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import Row, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records import wire
 from call_records.models import accounts, extensions, people
 from call_records.shapes import KnownPhone, StaffMember
 from call_records.troubles import plain_errors
+from telephony.edit_version import check_edit_version
 from telephony.errors import PeerMistake
 from telephony.staff import Directory, Person
 
@@ -74,24 +76,13 @@ class StaffPages:
         with plain_errors():
             async with self._engine.connect() as connection:
                 rows = (await connection.execute(_MEMBERS)).all()
-        return [
-            StaffMember(
-                row.id,
-                row.name,
-                tuple(row.phones),
-                row.team,
-                row.email,
-                row.crm_user,
-                row.account_id,
-                row.left_at,
-            )
-            for row in rows
-        ]
+        return [_member(row) for row in rows]
 
-    async def put_member(self, member: StaffMember) -> StaffMember:
-        """Store him; see StaffBook."""
+    async def put_member(self, member: StaffMember, *, seen: str | None = None) -> StaffMember:
+        """Store them; see StaffBook."""
         with plain_errors():
             async with self._engine.begin() as connection:
+                await _check_seen(connection, member.id, seen)
                 owner = accounts.c.person_id == member.id
                 person_id, account_id = member.id, await connection.scalar(select(accounts.c.id).where(owner))
                 if account_id is None:
@@ -126,6 +117,28 @@ class StaffPages:
             KnownPhone(row.extension, row.person_id, row.pbx, row.label, row.seen_at, row.gone_at)
             for row in rows
         ]
+
+
+async def _check_seen(connection: AsyncConnection, person_id: UUID | None, seen: str | None) -> None:
+    if person_id is None or seen is None:
+        return
+    await connection.execute(select(people.c.id).where(people.c.id == person_id).with_for_update())
+    rows = (await connection.execute(_MEMBERS)).all()
+    present = next((_member(row) for row in rows if row.id == person_id), None)
+    check_edit_version(present.edit_version if present else "", seen)
+
+
+def _member(row: Row[Any]) -> StaffMember:
+    return StaffMember(
+        row.id,
+        row.name,
+        tuple(row.phones),
+        row.team,
+        row.email,
+        row.crm_user,
+        row.account_id,
+        row.left_at,
+    )
 
 
 async def _put(connection: AsyncConnection, member: StaffMember) -> UUID:

@@ -16,6 +16,7 @@ from switchhook.opening import open_store
 from switchhook.settings import Settings
 from telephony.errors import NeedsPerson
 from telephony.extension_rule import rule_of
+from telephony.recordings import AuditAction
 from telephony.staff import PopPreference, Role
 from web.access import Passwords, new_token, password_problem
 
@@ -53,12 +54,13 @@ async def account(
             name=name or existing.name,
             role=Role(role) if role else existing.role,
             extensions=tuple(extensions) if extensions else existing.extensions,
-            password_hash=hashed or existing.password_hash,
         )
         await _refuse_to_lose_the_last_administrator(store, existing, changed)
         await store.accounts.update(changed)
         if hashed is not None:
-            await store.sessions.revoke_all(existing.id)
+            who, details = "command line", {"account": existing.login}
+            await store.audit.write(AuditAction.PASSWORD_RESET, who=who, details=details)
+            await store.accounts.reset_password(existing.id, hashed, temporary=False)
         print(f"The account {login} was changed.")
     return 0
 
@@ -74,6 +76,8 @@ async def token(settings: Settings, login: str, name: str, *, revoke: bool) -> i
         if revoke:
             return await _revoke(store, owner, name)
         fresh, hashed = new_token()
+        details = {"account": owner.login, "name": name}
+        await store.audit.write(AuditAction.TOKEN_MADE, who="command line", details=details)
         await store.tokens.create(account_id=owner.id, name=name, token_hash=hashed)
     print(fresh)
     print("It is shown this once; keep it like a password.", file=sys.stderr)

@@ -12,7 +12,6 @@ sentence, because only a person can change that. A part that dies of a mistake o
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -55,6 +54,7 @@ from switchhook.roster_line import RosterLine
 from switchhook.service_database import cluster_in
 from switchhook.setting_tables import PbxSettings
 from switchhook.settings import Settings, machine_time_zone
+from switchhook.stopping import leave_at_once, stop_on_signals
 from telephony.errors import SwitchhookError, TryLater
 from telephony.staff import Role
 from web.app import create_app
@@ -68,7 +68,6 @@ STORE_WATCH_SECONDS = 1.0  # how soon a database of our own that died is started
 STORE_RETRY_SECONDS = 2.0  # how soon one that was away at the start is asked again
 DRAIN_SECONDS = 1.0  # for the journal at a stop; a healthy database needs a tenth of it
 OWN_STORE_STOP_SECONDS = 1.5  # a clean stop takes 0.1 s; killed, it recovers at the next start
-STOP_SECONDS = 4.5  # the whole stop is promised within 5 s
 PRUNE_SECONDS = 6 * 3600.0
 SETUP_LETTERS = (
     "abcdefghjkmnpqrstuvwxyz"  # none looks like another; digits would be masked in the log as a number
@@ -123,29 +122,17 @@ class Service:
 
 
 def run(settings: Settings, only: Part | None = None) -> None:
-    """Run until SIGTERM or SIGINT. Raises telephony.errors for what a person must hear."""
+    """Run until SIGTERM or SIGINT, and end the process. Raises telephony.errors for what a person must hear."""
     asyncio.run(_run(settings, only))
+    leave_at_once()
 
 
 async def _run(settings: Settings, only: Part | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-
-    def told_to_stop() -> None:
-        if not stop.is_set():
-            stop.set()
-            loop.call_later(STOP_SECONDS, _give_up_waiting)
-
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, told_to_stop)
+    stop_on_signals(stop)
     loop.add_signal_handler(signal.SIGHUP, Reloader(settings))
     await serve_until(stop, settings, only=only, started=_tell_started)
-
-
-def _give_up_waiting() -> None:
-    """Something outside hangs (a database stopped in mid-sentence). Nothing is lost by going: the spool is on disk."""
-    log.warning("stopped_without_waiting", after_seconds=STOP_SECONDS)
-    os._exit(0)
 
 
 def _tell_started(service: Service) -> None:

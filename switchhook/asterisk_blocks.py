@@ -18,6 +18,14 @@ RELOAD_CEL = "asterisk -rx 'module reload cel'"
 RELOAD_CEL_CUSTOM = "asterisk -rx 'module reload cel_custom.so'"
 RESTART = "asterisk -rx 'core restart when convenient'"
 RELOAD_FREEPBX = "fwconsole reload"
+CEL_TITLES = {
+    "cel_custom.conf": "where channel events are logged (CEL): calls are told although Switchhook was stopped",
+    "cel_general_custom.conf": "which channel events are logged, and in which time (CEL)",
+}
+DIALPLAN_TITLES = {
+    "extensions_switchhook.conf": "recording by policy, consent and rating",
+    "extensions_switchhook_names.conf": "the caller's name on the phones, and the contact person first",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +107,29 @@ def _freepbx(access: PbxAccess) -> Iterator[Block]:
         _without_head(_text("freepbx", "manager_custom.conf")) + "\n" + _user(access),
         RELOAD_FREEPBX,
     )
-    for file in sorted((CONFIG_FILES / "freepbx").glob("cel*.conf")):
+    for name, title in CEL_TITLES.items():
         yield Block(
-            "the channel event log (CEL): calls are told although Switchhook was stopped",
-            file.name,
-            f"/etc/asterisk/{file.name}",
-            _text("freepbx", file.name),
+            title,
+            name,
+            f"/etc/asterisk/{name} (FreePBX includes it and never overwrites it)",
+            _text("freepbx", name),
+            RELOAD_FREEPBX,
+            optional=True,
+        )
+    yield Block(
+        "recordings and names of inbound calls; then choose the context switchhook-from-carrier in the trunk's settings",
+        "extensions_custom.conf",
+        "/etc/asterisk/extensions_custom.conf (FreePBX includes it and never overwrites it)",
+        _text("freepbx", "extensions_custom.conf"),
+        RELOAD_FREEPBX,
+        optional=True,
+    )
+    for name, title in DIALPLAN_TITLES.items():
+        yield Block(
+            title,
+            name,
+            f"/etc/asterisk/{name} (extensions_custom.conf includes it where it is there)",
+            _text("plain", name),
             RELOAD_FREEPBX,
             optional=True,
         )

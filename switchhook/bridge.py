@@ -198,6 +198,7 @@ class Bridge:
         """Take up the calls that an earlier process left open; its spool must be in the journal first."""
         while not await self._spool.emptied(within_seconds=STORE_PAUSE_SECONDS):
             pass  # the spool says what is wrong
+        complained = False
         while True:
             try:
                 unfinished = await self._store.journal.unfinished(self.pbx)
@@ -206,7 +207,11 @@ class Bridge:
                     self.teller.tracker.use_numbering(await self._endpoints.read())
                 break
             except SwitchhookError as trouble:
-                log.warning("open_calls_unread", pbx=self.pbx, problem=str(trouble), remedy=trouble.remedy)
+                if not complained:  # once, not every second of a long outage
+                    log.warning(
+                        "open_calls_unread", pbx=self.pbx, problem=str(trouble), remedy=trouble.remedy
+                    )
+                complained = True
                 await asyncio.sleep(STORE_PAUSE_SECONDS)
         self._unfinished = {call.id: call for call in unfinished}
         for facts in self.teller.restore(unfinished, told_until):

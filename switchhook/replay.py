@@ -16,6 +16,7 @@ from uuid import UUID
 
 from ami_bridge.asterisk_version import refuse_old_event
 from ami_bridge.capture import CaptureCounters, read_capture
+from ami_bridge.capture_order import CaptureOrder, InOrder
 from ami_bridge.cel import CelReader, CelRow, CelTranslator
 from ami_bridge.csv_forms import decoded
 from ami_bridge.interpreter import Interpreter
@@ -53,30 +54,30 @@ class Replay:
 
     def link(self, messages: Iterable[Message]) -> None:
         """One link's messages; a second one is a reconnect, and what came between is told from CEL."""
-        session = LinkSession()
-        gate = _gate_of(session)
-        first = True
+        intake: _Intake | None = None
         for message in messages:
-            if first:
+            if intake is None or _is_login(message):
+                if intake is not None:
+                    self._take(intake.flush(), intake)
                 self._begin_link(message.arrived_at)
-                first = False
-            elif _is_login(message):
-                self._judge(gate.flush(), gate, session)
-                self._begin_link(message.arrived_at)
-                session = LinkSession()
-                gate = _gate_of(session)
-            self._judge(gate.take(message), gate, session)
-        self._judge(gate.flush(), gate, session)
+                intake = _Intake()
+            self._take(intake.take(message), intake)
+        if intake is not None:
+            self._take(intake.flush(), intake)
         self._feed(self._interpreter.snapshot_done())
 
-    def _judge(self, messages: Iterable[Message], gate: ClockGate, session: LinkSession) -> None:
+    def _take(self, messages: Iterable[Message], intake: _Intake) -> None:
+        for message in messages:
+            self._tell_clock_steps(intake.gate)
+            verdict = judge(message, intake.session)
+            if verdict.usable:
+                self._feed(self._interpreter.message(verdict.message))
+        self._tell_clock_steps(intake.gate)
+
+    def _tell_clock_steps(self, gate: ClockGate) -> None:
         while gate.steps:
             gate.steps.popleft()
             self._feed(iter([ClockSet(self._interpreter.last_at)]))
-        for message in messages:
-            verdict = judge(message, session)
-            if verdict.usable:
-                self._feed(self._interpreter.message(verdict.message))
 
     def finish(self) -> list[CallFacts]:
         """What CEL knows after the last message, then all calls in order of start."""
@@ -120,8 +121,30 @@ class Replay:
             self.told[change.facts.id] = change.facts
 
 
-def _gate_of(session: LinkSession) -> ClockGate:
-    return ClockGate(PbxClock(absolute=False), lambda: session.channels, live=False)
+class _Intake:
+    """One link's messages on their way in: in the order and by the clock in which they happened."""
+
+    def __init__(self) -> None:
+        self.session = LinkSession()
+        self.gate = ClockGate(PbxClock(absolute=False), lambda: self.session.channels, live=False)
+        self._order = CaptureOrder()
+
+    def take(self, message: Message) -> Iterator[Message]:
+        """What may go on now."""
+        return self._pass(self._order.take(message))
+
+    def flush(self) -> Iterator[Message]:
+        """The link ended: whatever is held back goes on."""
+        yield from self._pass(self._order.flush())
+        yield from self.gate.flush()
+
+    def _pass(self, sorted_out: Iterable[InOrder]) -> Iterator[Message]:
+        for set_by_seconds, messages in sorted_out:
+            if set_by_seconds:
+                yield from self.gate.flush()
+                self.gate.our_clock_was_set(set_by_seconds)
+            for message in messages:
+                yield from self.gate.take(message)
 
 
 def _surely_before(row: CelRow, moment: float) -> bool:

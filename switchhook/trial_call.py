@@ -347,8 +347,8 @@ class Trial:
     async def _account_of(self, extension: str) -> Account | None:
         if self._target.is_private:
             given = replace(self._account, extensions=(extension,))
-            await self._target.store.accounts.update(given)
-            return given
+            self._account = await self._target.store.accounts.update(given)
+            return self._account
         accounts = await self._target.store.accounts.all()
         return next((each for each in accounts if each.active and extension in each.extensions), None)
 

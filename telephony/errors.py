@@ -28,5 +28,12 @@ class PeerMistake(SwitchhookError):
     """The other side sent something that its own rules do not allow."""
 
 
+class ChangedMeanwhile(PeerMistake):
+    """Somebody else changed this meanwhile, so your change was not saved."""
+
+    def __init__(self, message: str | None = None, *, remedy: str | None = None) -> None:
+        super().__init__(message, remedy=remedy or "Look at what it says now, then enter your change again.")
+
+
 class OurMistake(SwitchhookError):
     """Switchhook did something it should not have; please report it with a capture."""

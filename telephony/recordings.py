@@ -107,7 +107,14 @@ class AuditAction(StrEnum):
     RIGHTS_CHANGED = "rights_changed"
     RULES_CHANGED = "rules_changed"  # retention or policy
     EXPORTED = "exported"  # the audit log itself
-    REFUSED = "refused"  # somebody asked for what he may not have
+    REFUSED = "refused"  # somebody asked for what they may not have
+    SIGNED_IN = "signed_in"
+    SIGN_IN_REFUSED = "sign_in_refused"  # a wrong password, or a name that nobody has
+    SIGNED_OUT = "signed_out"
+    PASSWORD_CHANGED = "password_changed"  # by its owner
+    PASSWORD_RESET = "password_reset"  # by an administrator, who sees the new one
+    TOKEN_MADE = "token_made"
+    TOKEN_REMOVED = "token_removed"
 
 
 @dataclass(frozen=True, slots=True)

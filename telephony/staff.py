@@ -62,3 +62,12 @@ class Role(StrEnum):
     MANAGER = "manager"
     SUPERVISOR = "supervisor"
     ADMINISTRATOR = "administrator"
+
+
+class TokenScope(StrEnum):
+    """What a program with a personal token may do. Never more than its owner: a scope only takes away."""
+
+    READ_CALLS = "calls:read"  # calls, their stories, who called, the live stream
+    WRITE_CALLS = "calls:write"  # notes, whose a call is, pausing its recording
+    READ_RECORDINGS = "recordings:read"  # list, sound, comments
+    WRITE_RECORDINGS = "recordings:write"  # comments, links, redactions

@@ -8,12 +8,13 @@ one, our own Origin. Programs use a personal token in the Authorization header, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
@@ -27,20 +28,18 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from call_records.shapes import Account, Records, Session
-from telephony.errors import SwitchhookError
+from telephony.errors import SwitchhookError, TryLater
 from telephony.recordings import HearScope
-from telephony.staff import Role
+from telephony.staff import Role, TokenScope
 from web.settings import WebSettings
+from web.sign_in_limits import SignInLimits, TooManyTries
 from web.visibility import View, view_of
 
 PASSWORD_LEAST = 10  # characters; NIST SP 800-63B asks for 8 at least, we have no second factor yet
 PASSWORD_MOST = 256  # characters; argon2 takes any length, a form field should not
 TOKEN_BYTES = 32  # 256 bits of randomness: cannot be guessed, so a plain SHA-256 of it is enough in the store
-TRIES_PER_ACCOUNT = RateLimitItemPerMinute(5, 5)  # 5 wrong passwords in 5 minutes for one login and address
-TRIES_PER_ADDRESS = RateLimitItemPerMinute(
-    30, 5
-)  # an office behind one address may mistype; a script may not
 HASHINGS_AT_ONCE = 2  # each takes 64 MiB and a core for ~300 ms; a flood of sign-ins must not eat the machine
+HASHINGS_WAITING = 32  # some 5 s of them; whoever comes then is asked to try again rather than to wait longer
 
 
 class NotSignedIn(SwitchhookError):
@@ -57,8 +56,8 @@ class FormExpired(SwitchhookError):
     """
 
 
-class TooManyTries(SwitchhookError):
-    """Too many tries. Please wait five minutes and try again."""
+class NewPasswordNeeded(SwitchhookError):
+    """Please choose a new password first: the present one was made by an administrator."""
 
 
 class Passwords:
@@ -68,16 +67,31 @@ class Passwords:
         self._hasher = hasher or PasswordHasher()
         self._nobody = self._hasher.hash(secrets.token_urlsafe(16))
         self._room = asyncio.Semaphore(HASHINGS_AT_ONCE)
+        self._present = 0
 
     async def hash(self, password: str) -> str:
-        """The hash to store."""
-        async with self._room:
+        """The hash to store. Raises TryLater when too many wait already."""
+        async with self._turn():
             return await asyncio.to_thread(self._hasher.hash, password)
 
     async def matches(self, password: str, stored: str | None) -> bool:
-        """Whether it is the right password. None (no such account) takes as long as a wrong one."""
-        async with self._room:
+        """Whether it is the right password. None (no such account) takes as long as a wrong one.
+
+        Raises TryLater when too many wait already.
+        """
+        async with self._turn():
             return await asyncio.to_thread(self._verify, password, stored)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if self._present >= HASHINGS_AT_ONCE + HASHINGS_WAITING:
+            raise TryLater("Many people sign in at this moment.", remedy="Try again in a few seconds.")
+        self._present += 1
+        try:
+            async with self._room:
+                yield
+        finally:
+            self._present -= 1
 
     def outdated(self, stored: str) -> bool:
         """Whether the hash was made with weaker parameters than today's."""
@@ -123,27 +137,6 @@ def csrf_of(token: str) -> str:
     return hmac.new(token.encode(), b"switchhook csrf", hashlib.sha256).hexdigest()
 
 
-class SignInLimits:
-    """Counts wrong passwords by account and address, and by address alone. Per process; a restart
-    forgives.
-    """
-
-    def __init__(self) -> None:
-        self._limiter = MovingWindowRateLimiter(MemoryStorage())
-
-    def check(self, login: str, address: str) -> None:
-        """Raises TooManyTries when this login or address has failed too often."""
-        if not self._limiter.test(TRIES_PER_ADDRESS, "address", address):
-            raise TooManyTries
-        if not self._limiter.test(TRIES_PER_ACCOUNT, "login", login.casefold(), address):
-            raise TooManyTries
-
-    def failed(self, login: str, address: str) -> None:
-        """One more wrong try."""
-        self._limiter.hit(TRIES_PER_ADDRESS, "address", address)
-        self._limiter.hit(TRIES_PER_ACCOUNT, "login", login.casefold(), address)
-
-
 LINK_ASKINGS = RateLimitItemPerMinute(600, 5)  # pieces of sound for one address; an hour is 40 pieces
 UNKNOWN_LINKS = RateLimitItemPerMinute(20, 5)  # a link that ended is tried a few times; a script may not
 OPENING_SECONDS = 600.0  # a reload or a seek within ten minutes is the same opening of a link
@@ -186,6 +179,13 @@ class Viewer:
     session: Session | None
     csrf: str
     view: View
+    scopes: frozenset[TokenScope] = frozenset(TokenScope)
+    """What the token may do; a browser is not bound by scopes."""
+
+    @property
+    def must_change_password(self) -> bool:
+        """Whether somebody else knows the password this browser signed in with."""
+        return self.session is not None and self.account.password_temporary
 
     @property
     def is_administrator(self) -> bool:
@@ -200,7 +200,7 @@ class Gate:
         self.records = records
         self.settings = settings
         self.passwords = passwords
-        self.limits = SignInLimits()
+        self.limits = SignInLimits(records.sign_in_tries)
         self.link_limits = LinkLimits()
         self._someone_exists = False
 
@@ -222,13 +222,17 @@ class Gate:
 
     async def sign_in(self, login: str, password: str, address: str) -> Account | None:
         """The account, or None. Unknown, switched off and wrong all look the same. Raises TooManyTries."""
-        self.limits.check(login, address)
+        tries = await self.limits.take(login, address)
         account = await self.records.accounts.by_login(login)
         usable = account if account and account.active else None
-        right = await self.passwords.matches(password, usable.password_hash if usable else None)
+        try:
+            right = await self.passwords.matches(password, usable.password_hash if usable else None)
+        except TryLater:
+            await self.limits.give_back(tries)  # nothing was learned from it
+            raise
         if not right or usable is None:
-            self.limits.failed(login, address)
             return None
+        await self.limits.give_back(tries)
         return usable
 
     async def open_session(self, account: Account, request: Request, response: Response) -> None:
@@ -239,6 +243,7 @@ class Gate:
             token_hash=hashed,
             expires_at=datetime.now(UTC) + self.settings.session_lifetime,
             browser=browser_name(request.headers.get("user-agent", "")),
+            password_hash=account.password_hash,
         )
         response.set_cookie(
             self.cookie_name,
@@ -275,7 +280,7 @@ class Gate:
         found = await self.records.tokens.find(token_hash(token.strip()))
         if found is None:
             return None
-        return Viewer(found[1], None, "", view_of(found[1], self.settings))
+        return Viewer(found[1], None, "", view_of(found[1], self.settings), found[0].scopes)
 
     def check_origin(self, request: Request) -> None:
         """Raises FormExpired when a browser says that another site sent this."""
@@ -325,15 +330,28 @@ def may_list_recordings(account: Account) -> bool:
     return account.role in ADMINISTRATORS or account.hears is not HearScope.NONE
 
 
-def guard(roles: frozenset[Role], *, programs: bool = False) -> Callable[[Request], Awaitable[Viewer]]:
-    """A dependency that lets these roles in, checks every change, and hands the route its viewer."""
+def guard(
+    roles: frozenset[Role], *, scope: TokenScope | None = None, new_password_later: bool = False
+) -> Callable[[Request], Awaitable[Viewer]]:
+    """A dependency that lets these roles in, checks every change, and hands the route its viewer.
+
+    With a `scope` programs come in too, by a token that has it. Somebody whose password was made by an administrator
+    comes in only where `new_password_later` is said.
+    """
 
     async def let_in(request: Request) -> Viewer:
         gate = gate_of(request)
-        viewer = await gate.by_bearer(request) if programs else None
+        viewer = await gate.by_bearer(request) if scope is not None else None
         viewer = viewer or await gate.by_cookie(request)
         if viewer is None:
             raise NotSignedIn
+        if viewer.session is None and scope not in viewer.scopes:
+            raise NotAllowed(
+                f"This token may not do this: it needs “{scope}”.",
+                remedy="Make a token that may, under My settings.",
+            )
+        if viewer.must_change_password and not new_password_later:
+            raise NewPasswordNeeded
         if viewer.account.role not in roles:
             raise NotAllowed
         if request.method not in _READING:

@@ -12,6 +12,7 @@ from datetime import datetime, time, timedelta, tzinfo
 
 from call_records.book.shapes import Deal, Task
 from telephony.errors import PeerMistake
+from web.date_bounds import bounded
 from web.date_fields import read_date
 from web.money import money
 from web.people_words import say
@@ -83,7 +84,7 @@ def read_due(date_told: str, time_told: str, zone: tzinfo) -> datetime | None:
     if not date_told.strip():
         return None
     try:
-        on = read_date(date_told)
+        on = bounded(datetime.combine(read_date(date_told), time())).date()
         at = time.fromisoformat(time_told.strip()) if time_told.strip() else DAY_ENDS
     except ValueError:
         raise PeerMistake(_("This is not a time of day."), remedy=_("Write it like 14:30.")) from None

@@ -29,7 +29,7 @@ from web.callers import Callers, number_of
 from web.metrics import WebMetrics
 from web.player import taping
 from web.settings import WebSettings
-from web.visibility import View, mask, show
+from web.visibility import View, mask, show, show_party
 from web.wording import Names, _, display_number
 
 # chunks; some ten seconds of a very busy office. A reader further behind is better off with a snapshot
@@ -339,12 +339,20 @@ class Hub:
             "inbound": card.inbound,
             "did": display_number(call.did, self._settings.region) if call.did else None,
             "queue": call.queue.name if call.queue else None,
-            "from": str(self.names.extension(handed_by)) if handed_by else None,
+            "from": self._handed_by(handed_by, view),
             "also": [self.names.extension(extension).first for extension in card.also_ringing],
             "since": card.since,
             "recording": _told_taping(facts),
             "who": told_identity(call.id, identity, view, self._settings.region) if identity else None,
         }
+
+    def _handed_by(self, party: str | None, view: View) -> str | None:
+        """Who handed the call over: one of ours by name; a number outside as this view may see it."""
+        if not party:
+            return None
+        shown = str(self.names.extension(party))
+        known = self.names.directory.name_of(party) is not None
+        return shown if known else show_party(party, shown, view)
 
     def _asked_about(self, card: Card, facts: CallFacts) -> CallFacts | None:
         """The live call with a client about which this phone is being asked."""

@@ -14,9 +14,10 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from telephony.errors import NeedsPerson, PeerMistake, SwitchhookError, TryLater
-from web.access import FormExpired, NotAllowed, NotSignedIn, TooManyTries, gate_of
+from telephony.errors import ChangedMeanwhile, NeedsPerson, PeerMistake, SwitchhookError, TryLater
+from web.access import FormExpired, NewPasswordNeeded, NotAllowed, NotSignedIn, gate_of
 from web.rendering import Renderer
+from web.sign_in_limits import TooManyTries
 from web.wording import _
 
 API = "/api/"
@@ -25,8 +26,10 @@ _log = structlog.get_logger(__name__)
 STATUS: dict[type[SwitchhookError], int] = {
     NotSignedIn: 401,
     NotAllowed: 403,
+    NewPasswordNeeded: 403,
     FormExpired: 403,
     TooManyTries: 429,
+    ChangedMeanwhile: 409,
     PeerMistake: 400,
     TryLater: 503,
     NeedsPerson: 503,
@@ -90,8 +93,11 @@ def answer_problems(app: FastAPI, renderer: Renderer) -> None:
         if not isinstance(error, SwitchhookError):
             raise error
         status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
-        if isinstance(error, NotSignedIn) and not request.url.path.startswith(API):
+        page = not request.url.path.startswith(API)
+        if isinstance(error, NotSignedIn) and page:
             return await _to_sign_in(request)
+        if isinstance(error, NewPasswordNeeded) and page:
+            return RedirectResponse("/new-password", 303)
         return await tell(request, status, str(error), error.remedy)
 
     async def http(request: Request, error: Exception) -> Response:

@@ -5,11 +5,9 @@ One place, so that the list, the exceptions and the audit log call a thing by on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from call_records.recordings.shapes import AuditEntry, Listed, Recording
+from call_records.recordings.shapes import Listed, Recording
 from telephony.recordings import (
     DEFAULT_RIGHTS,
     DEFAULT_SCOPE,
@@ -68,13 +66,13 @@ ACTION_WORDS: dict[AuditAction, str] = {
     AuditAction.RULES_CHANGED: _("Changed the rules"),
     AuditAction.EXPORTED: _("Exported"),
     AuditAction.REFUSED: _("Was refused"),
-}
-
-REFUSED_WORDS = {
-    "scope": _("not among the calls he may hear"),
-    "reason": _("gave no reason"),
-    "refile": _("may not move recordings"),
-    **{right.value: _("has no right to: ") + RIGHT_WORDS[right].lower() for right in RecordingRight},
+    AuditAction.SIGNED_IN: _("Signed in"),
+    AuditAction.SIGN_IN_REFUSED: _("Sign-in was refused"),
+    AuditAction.SIGNED_OUT: _("Signed out"),
+    AuditAction.PASSWORD_CHANGED: _("Changed their password"),
+    AuditAction.PASSWORD_RESET: _("Reset a password"),
+    AuditAction.TOKEN_MADE: _("Made a token"),
+    AuditAction.TOKEN_REMOVED: _("Ended a token"),
 }
 
 REMEDIES: dict[RecordingState, str] = {
@@ -160,41 +158,3 @@ def attention(listed: Listed) -> Attention:
 def may_try_again(recording: Recording) -> bool:
     """Whether another try can change anything."""
     return recording.state in REMEDIES
-
-
-def details_words(entry: AuditEntry) -> str:
-    """The details of a line of the log, as a sentence; unknown ones as they are, so that nothing is hidden."""
-    details = entry.details
-    if entry.action is AuditAction.REFUSED and "why" in details:
-        why = str(details["why"])
-        return REFUSED_WORDS.get(why, why)
-    if "before" in details or "after" in details:
-        return _change(details)
-    return ", ".join(f"{name}: {_plain(value)}" for name, value in details.items() if name not in _MACHINES)
-
-
-_MACHINES = frozenset({"session", "link"})
-"""Details that tell lines of the export apart and say nothing to a reader."""
-
-
-def _change(details: Mapping[str, Any]) -> str:
-    before, after = details.get("before") or {}, details.get("after") or {}
-    changes = [
-        f"{name}: {_plain(before.get(name))} → {_plain(after.get(name))}"
-        for name in dict.fromkeys((*before, *after))
-        if before.get(name) != after.get(name)
-    ]
-    whose = [str(details["account"])] if "account" in details else []
-    return " · ".join((*whose, *changes))
-
-
-def _plain(value: object) -> str:
-    if value is None or value == "" or value == []:
-        return "–"
-    if isinstance(value, list | tuple):
-        return ", ".join(_plain(item) for item in value)
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_plain(item)}" for name, item in value.items() if item not in (None, ""))
-    if isinstance(value, bool):
-        return _("yes") if value else _("no")
-    return str(value)

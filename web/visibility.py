@@ -77,6 +77,11 @@ def show_name(name: str, view: View) -> str:
     return mask(name) if view.numbers_masked else name
 
 
+def show_party(party: str, shown: str, view: View) -> str:
+    """How a party is spelled, as this view may see it: extensions are nobody's secret, numbers outside are."""
+    return mask(shown) if view.numbers_masked and _looks_outside(party) else shown
+
+
 def mask(number: str) -> str:
     """`+7 916 …05`: everything but the last two digits becomes a dot."""
     return _DIGITS.sub("•", number)

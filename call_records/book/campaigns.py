@@ -14,6 +14,7 @@ from call_records.book.rows import Home
 from call_records.book.rules_shapes import Campaign, OwnLine
 from call_records.book.tables import campaigns
 from call_records.troubles import plain_errors
+from telephony.edit_version import check_edit_version, edit_version
 from telephony.errors import PeerMistake
 
 NAME_MOST = 120  # characters
@@ -58,12 +59,21 @@ class Campaigns:
                 await connection.execute(insert(campaigns).values(id=campaign_id, **values))
         return campaign_id
 
-    async def change(self, campaign_id: UUID, *, name: str, dids: Sequence[str]) -> None:
-        """Other words or other numbers; what came by it stays with it. Raises PeerMistake as `add`."""
+    async def change(
+        self, campaign_id: UUID, *, name: str, dids: Sequence[str], seen: str | None = None
+    ) -> None:
+        """Other words or other numbers; what came by it stays with it. Raises PeerMistake as `add`, ChangedMeanwhile
+        unless its edit version is still `seen`.
+        """
         values = {"name": self._name(name), "dids": self._dids(dids)}
         with plain_errors():
             async with self._engine.begin() as connection:
                 await _turns(connection)
+                kept = select(campaigns.c.name, campaigns.c.dids).where(campaigns.c.id == campaign_id)
+                row = (await connection.execute(kept)).one_or_none()
+                if row is None:
+                    raise PeerMistake("There is no such campaign any more.", remedy="Load the page again.")
+                check_edit_version(edit_version((row.name, sorted(row.dids))), seen)
                 await self._free(connection, values["dids"], campaign_id)
                 await connection.execute(
                     update(campaigns).where(campaigns.c.id == campaign_id).values(**values)

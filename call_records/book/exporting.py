@@ -30,13 +30,13 @@ from call_records.book.shapes import Client
 from call_records.book.vcards import write_card
 from call_records.troubles import plain_errors
 from telephony.contacts import ClientKind
+from telephony.spreadsheet_cells import safe_cell
 
 AT_ONCE = 500  # rows of one piece; 2 kB of facts each at most
 FACTS_MOST = 60  # columns of own facts; an office that has more has another column for each
 SHEET_ROWS = 1_000_000  # a spreadsheet holds 1 048 576
 CELL_MOST = 32_000  # characters; a spreadsheet holds 32 767
 BOM = b"\xef\xbb\xbf"
-_FORMULA = re.compile(r"'*[=+\-@\t\r\n]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 KINDS: Mapping[str, ClientKind] = {
@@ -268,11 +268,6 @@ def _told(value: Any, zone: tzinfo) -> str:
 
 
 # -- formats --
-
-
-def safe_cell(value: str) -> str:
-    """A cell that no spreadsheet takes for a formula; see mapping and planning for the way back."""
-    return f"'{value}" if _FORMULA.match(value) else value
 
 
 def csv_lines(rows: Iterable[Sequence[str]]) -> bytes:

@@ -22,6 +22,7 @@ from call_records.book.form_filing import Filed, Submission, file_form
 from call_records.book.rows import Home
 from call_records.book.tables import campaigns, web_forms
 from call_records.troubles import plain_errors
+from telephony.edit_version import check_edit_version, edit_version
 from telephony.errors import PeerMistake
 
 NAME_MOST = 120  # characters
@@ -48,6 +49,11 @@ class WebForm:
     created_at: datetime
     counts: Mapping[str, int]
     """taken, repeated, and each reason why something was refused."""
+
+    @property
+    def edit_version(self) -> str:
+        """Of what a person changes in it."""
+        return edit_version((self.name, sorted(self.origins), self.mapping, self.campaign_id))
 
 
 class WebForms:
@@ -109,11 +115,21 @@ class WebForms:
         origins: Sequence[str],
         mapping: Mapping[str, str],
         campaign_id: UUID | None,
+        seen: str | None = None,
     ) -> None:
-        """Other words; token and secret stay. Raises PeerMistake as `add`."""
+        """Other words; token and secret stay. Raises PeerMistake as `add`, ChangedMeanwhile unless its edit version is
+        still `seen`.
+        """
         values = _values(name, origins, mapping, campaign_id, signed=form.secret is not None)
         with plain_errors():
             async with self._engine.begin() as connection:
+                kept = (
+                    await connection.execute(
+                        select(web_forms).where(web_forms.c.id == form.id).with_for_update()
+                    )
+                ).one()
+                present = (kept.name, sorted(kept.origins), kept.mapping, kept.campaign_id)
+                check_edit_version(edit_version(present), seen)
                 await connection.execute(update(web_forms).where(web_forms.c.id == form.id).values(**values))
 
     async def switch(self, form_id: UUID, *, active: bool) -> None:

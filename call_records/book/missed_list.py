@@ -44,6 +44,7 @@ from call_records.models import accounts, calls, people
 from call_records.notices import wake_on
 from call_records.troubles import plain_errors
 from telephony.contacts import ClientKind
+from telephony.edit_version import check_edit_version, edit_version
 from telephony.errors import PeerMistake, SwitchhookError
 from telephony.facts import facts_from_json
 from telephony.hours import WorkingHours, add_working_minutes, hours_as_json
@@ -208,18 +209,29 @@ class MissedBook:
 
     async def set_hours(self, hours: WorkingHours, *, by: UUID) -> None:
         """Deadlines of what is owed are reckoned again."""
-        await self._set(HOURS_KEY, hours_as_json(hours), by)
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await _put(connection, HOURS_KEY, hours_as_json(hours), by)
+                await _reckon_again(connection, self._home)
 
     async def set_rules(self, rules: MissedRules, *, by: UUID) -> None:
         """Deadlines of what is owed are reckoned again."""
-        await self._set(RULES_KEY, rules_as_json(rules), by)
-
-    async def _set(self, key: str, value: dict[str, object], by: UUID) -> None:
-        putting = insert(office).values(key=key, value=value, account_id=by)
-        fresh = {"value": putting.excluded.value, "account_id": by, "updated_at": func.now()}
         with plain_errors():
             async with self._engine.begin() as connection:
-                await connection.execute(putting.on_conflict_do_update(index_elements=["key"], set_=fresh))
+                await _put(connection, RULES_KEY, rules_as_json(rules), by)
+                await _reckon_again(connection, self._home)
+
+    async def set_hours_and_rules(
+        self, hours: WorkingHours, rules: MissedRules, *, by: UUID, seen: str | None = None
+    ) -> None:
+        """Both, or neither. Raises ChangedMeanwhile unless the edit version of both together is still `seen`."""
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await connection.execute(_HOURS_TURNS)
+                kept = await working_hours(connection, self._home.zone), await missed_rules(connection)
+                check_edit_version(edit_version(kept), seen)
+                await _put(connection, HOURS_KEY, hours_as_json(hours), by)
+                await _put(connection, RULES_KEY, rules_as_json(rules), by)
                 await _reckon_again(connection, self._home)
 
     # -- the clock --
@@ -506,3 +518,12 @@ def _entry(row: Row[Any], known: dict[UUID, Row[Any]]) -> MissedEntry:
         reason=GaveUpReason(row.reason) if row.reason else None,
         reason_text=row.reason_text,
     )
+
+
+_HOURS_TURNS = text("SELECT pg_advisory_xact_lock(hashtextextended('working hours', 5369676))")
+
+
+async def _put(connection: AsyncConnection, key: str, value: dict[str, object], by: UUID) -> None:
+    putting = insert(office).values(key=key, value=value, account_id=by)
+    fresh = {"value": putting.excluded.value, "account_id": by, "updated_at": func.now()}
+    await connection.execute(putting.on_conflict_do_update(index_elements=["key"], set_=fresh))

@@ -157,5 +157,10 @@ class Missed(Protocol):
         """Deadlines of what is owed are reckoned again."""
 
     async def set_rules(self, rules: MissedRules, *, by: UUID) -> None: ...
+    async def set_hours_and_rules(
+        self, hours: WorkingHours, rules: MissedRules, *, by: UUID, seen: str | None = None
+    ) -> None:
+        """Both, or neither. Raises ChangedMeanwhile unless the edit version of both together is still `seen`."""
+
     def changes(self) -> AbstractAsyncContextManager[AsyncIterator[None]]:
         """One item whenever something owed has changed, some changes together."""

@@ -18,6 +18,7 @@ from call_records.book.moving import lock_moves, put_on_stage, stage_of
 from call_records.book.places import STEP
 from call_records.book.tables import deals, lead_rules, pipelines, stages
 from call_records.troubles import plain_errors
+from telephony.edit_version import check_edit_version
 from telephony.errors import PeerMistake
 
 NAME_MOST = 80  # characters; a column is narrow
@@ -57,9 +58,17 @@ class PipelineBook:
                 )
         return pipeline_id
 
-    async def rename(self, pipeline_id: UUID, name: str) -> None:
-        """Another name."""
-        await self._change(update(pipelines).where(pipelines.c.id == pipeline_id).values(name=_name(name)))
+    async def rename(self, pipeline_id: UUID, name: str, *, instead_of: str | None = None) -> None:
+        """Another name. Raises ChangedMeanwhile unless it still has the name `instead_of`."""
+        kept = _name(name)
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await lock_moves(connection)
+                named = select(pipelines.c.name).where(pipelines.c.id == pipeline_id)
+                check_edit_version(str(await connection.scalar(named)), instead_of)
+                await connection.execute(
+                    update(pipelines).where(pipelines.c.id == pipeline_id).values(name=kept)
+                )
 
     async def order(self, ids: Sequence[UUID]) -> None:
         """In this order; those not named follow as they were."""
@@ -101,13 +110,14 @@ class PipelineBook:
                 await connection.execute(_ordering(pipeline_id, ordered))
         return stage_id
 
-    async def change_stage(self, stage_id: UUID, *, name: str, ends: str) -> None:
-        """Its deals are won, lost or open as it says."""
+    async def change_stage(self, stage_id: UUID, *, name: str, ends: str, seen: str | None = None) -> None:
+        """Its deals are won, lost or open as it says. Raises ChangedMeanwhile unless its edit version is still `seen`."""
         kept, ends = _name(name), _ends(ends)
         with plain_errors():
             async with self._engine.begin() as connection:
                 await lock_moves(connection)
                 before = await stage_of(connection, stage_id)
+                check_edit_version(before.edit_version, seen)
                 if before.ends == "open" and ends != "open":
                     await _check_open_left(connection, before.pipeline_id, stage_id)
                 changing = update(stages).where(stages.c.id == stage_id)

@@ -21,6 +21,7 @@ from call_records.book.sheets import Sheet, SheetRow
 from call_records.book.spelling import spelled
 from telephony.contacts import ClientKind
 from telephony.numbers import Written, is_withheld
+from telephony.spreadsheet_cells import original_text
 from telephony.spreadsheet_numbers import is_shortened
 
 PARTS = ("last_name", "first_name", "middle_name")
@@ -28,7 +29,6 @@ FACTS_MOST = 40  # as the form of an entry shows them
 PHONES_MOST = 40
 SHORT_MOST = 200  # characters of a position, a fact's name
 TAG_MOST = 60
-_QUOTED = re.compile(r"'(?='*[=+\-@\t\r\n])")
 _EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>.]+")
 _TAGS_APART = re.compile(r" ::: |[;\n|]")
 _KINDS = {
@@ -97,7 +97,7 @@ class Reader:
             return self._refused(given.number, "", given.problem)
         cells: dict[str, list[tuple[str, str]]] = {}
         for heading, name, cell in zip(self.headings, self.mapped.columns, given.cells, strict=False):
-            plain = _QUOTED.sub("", wire.clean(cell), count=1) if cell.startswith("'") else wire.clean(cell)
+            plain = original_text(wire.clean(cell))
             if plain.strip() and name != LEFT_OUT:
                 cells.setdefault(name, []).append((heading, plain.strip()))
         return self._understood(given.number, cells)

@@ -34,6 +34,7 @@ from call_records.book.tables import campaigns, lead_rules, office, pipelines, s
 from call_records.models import people
 from call_records.troubles import plain_errors
 from telephony.contacts import Match
+from telephony.edit_version import check_edit_version, edit_version
 from telephony.errors import PeerMistake
 from telephony.lead_rules import FLOOD_MINUTES, Known, LeadRule, Making, Outcome, OwnerRule, Refusal
 
@@ -77,11 +78,15 @@ class LeadRuleBook:
                 await self._write(connection, wanted)
                 await _keep(connection, before, by)
 
-    async def put(self, rule: LeadRule, *, by: UUID | None) -> None:
-        """A changed line in its place, or a new one at the end. Raises PeerMistake as `replace`."""
+    async def put(self, rule: LeadRule, *, by: UUID | None, seen: str | None = None) -> None:
+        """A changed line in its place, or a new one at the end. Raises PeerMistake as `replace`, ChangedMeanwhile
+        unless the line's edit version (`line_version`) is still `seen`.
+        """
 
         def with_it(before: list[LeadRule]) -> list[LeadRule]:
-            if any(one.id == rule.id for one in before):
+            present = next((one for one in before if one.id == rule.id), None)
+            check_edit_version(line_version(present), seen)
+            if present is not None:
                 return [rule if one.id == rule.id else one for one in before]
             return [*before, rule]
 
@@ -311,6 +316,11 @@ async def _reason(connection: AsyncConnection, pattern: str | None) -> str | Non
         text("SELECT reason FROM blocklist WHERE pattern = :pattern"), {"pattern": pattern}
     )
     return reason
+
+
+def line_version(rule: LeadRule | None) -> str:
+    """The edit version of a line, wherever it stands; empty where there is none (any more)."""
+    return edit_version(replace(rule, place=0)) if rule is not None else ""
 
 
 def new_line() -> LeadRule:

@@ -9,6 +9,7 @@ from typing import Protocol
 from uuid import UUID
 
 from telephony.contacts import Match
+from telephony.edit_version import edit_version
 from telephony.lead_rules import Known, LeadRule, Making, Outcome, Refusal
 
 
@@ -89,6 +90,11 @@ class Campaign:
     calls: int = 0
     """Calls that came in on its numbers while it ran, within the last 90 days."""
 
+    @property
+    def edit_version(self) -> str:
+        """Of what a person changes in it."""
+        return edit_version((self.name, sorted(self.dids)))
+
 
 @dataclass(frozen=True, slots=True)
 class OwnLine:
@@ -108,7 +114,7 @@ class LeadRules(Protocol):
     async def replace(self, rules: Sequence[LeadRule], *, by: UUID | None) -> None:
         """Exactly these lines, in this order. Raises PeerMistake for a line that could not be followed."""
 
-    async def put(self, rule: LeadRule, *, by: UUID | None) -> None:
+    async def put(self, rule: LeadRule, *, by: UUID | None, seen: str | None = None) -> None:
         """A changed line in its place, or a new one at the end. Raises PeerMistake as `replace`."""
 
     async def move(self, rule_id: UUID, *, up: bool, by: UUID | None) -> None: ...
@@ -156,5 +162,7 @@ class CampaignBook(Protocol):
     async def add(self, *, name: str, dids: Sequence[str]) -> UUID:
         """Raises PeerMistake for a name or number that is none, and for a number of another running campaign."""
 
-    async def change(self, campaign_id: UUID, *, name: str, dids: Sequence[str]) -> None: ...
+    async def change(
+        self, campaign_id: UUID, *, name: str, dids: Sequence[str], seen: str | None = None
+    ) -> None: ...
     async def end(self, campaign_id: UUID, *, ended: bool) -> None: ...

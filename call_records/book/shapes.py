@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from telephony.contacts import ClientKind, LeadState, Match
+from telephony.edit_version import edit_version
 from telephony.errors import PeerMistake
 
 
@@ -178,6 +179,11 @@ class Stage:
     place: int
     ends: str
 
+    @property
+    def edit_version(self) -> str:
+        """Of what a person changes in it."""
+        return edit_version((self.name, self.ends))
+
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
@@ -314,6 +320,11 @@ class Task:
     deal: str | None = None
     """Title."""
 
+    @property
+    def edit_version(self) -> str:
+        """Of what a person changes in it."""
+        return edit_version((self.text, self.due_at, self.owner_id))
+
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
@@ -447,7 +458,7 @@ class Pipelines(Protocol):
     async def add(self, name: str) -> UUID:
         """With a first stage, one for won and one for lost."""
 
-    async def rename(self, pipeline_id: UUID, name: str) -> None: ...
+    async def rename(self, pipeline_id: UUID, name: str, *, instead_of: str | None = None) -> None: ...
     async def order(self, ids: Sequence[UUID]) -> None: ...
     async def archive(self, pipeline_id: UUID, *, archived: bool) -> None:
         """Not while deals are open in it, and never the last one."""
@@ -455,7 +466,7 @@ class Pipelines(Protocol):
     async def add_stage(self, pipeline_id: UUID, name: str, *, ends: str = "open") -> UUID:
         """Behind the last one that ends alike."""
 
-    async def change_stage(self, stage_id: UUID, *, name: str, ends: str) -> None:
+    async def change_stage(self, stage_id: UUID, *, name: str, ends: str, seen: str | None = None) -> None:
         """Its deals are won, lost or open as it says. One open stage stays in each pipeline."""
 
     async def order_stages(self, pipeline_id: UUID, ids: Sequence[UUID]) -> None: ...
@@ -479,8 +490,8 @@ class Tasks(Protocol):
     ) -> Sequence[Task]:
         """What a person has to do, overdue first; with `until` only what is due before it."""
 
-    async def change(self, task: Task, *, by: UUID) -> Task:
-        """Store text, due date and owner."""
+    async def change(self, task: Task, *, by: UUID, seen: str | None = None) -> Task:
+        """Store text, due date and owner. Raises ChangedMeanwhile unless its edit version is still `seen`."""
 
     async def done(self, task_id: UUID, *, done: bool, by: UUID) -> Task: ...
 

@@ -21,6 +21,7 @@ from call_records.book.shapes import NewTask, Task
 from call_records.book.tables import clients, deals, tasks, timeline
 from call_records.models import people
 from call_records.troubles import plain_errors
+from telephony.edit_version import check_edit_version
 from telephony.errors import PeerMistake
 
 TEXT_MOST = 1000  # characters; more is a note
@@ -76,12 +77,13 @@ class TaskBook:
         order = (tasks.c.due_at.nulls_last(), tasks.c.created_at, tasks.c.id)
         return await self._read(wanted.order_by(*order).limit(limit))
 
-    async def change(self, task: Task, *, by: UUID) -> Task:
+    async def change(self, task: Task, *, by: UUID, seen: str | None = None) -> Task:
         """Store text, due date and owner; a new owner or date is told."""
         said, now = _text(task.text), datetime.now(UTC)
         with plain_errors():
             async with self._engine.begin() as connection:
                 before = await _locked(connection, task.id)
+                check_edit_version((await _surely(connection, task.id)).edit_version, seen)
                 await connection.execute(
                     update(tasks)
                     .where(tasks.c.id == task.id)

@@ -55,6 +55,7 @@ from call_records.recordings.tables import (
     share_links,
 )
 from call_records.troubles import plain_errors
+from telephony.edit_version import check_edit_version, edit_version
 from telephony.errors import NeedsPerson, PeerMistake, SwitchhookError, TryLater
 from telephony.facts import CallFacts, Direction, iso
 from telephony.recordings import AuditAction, RecordingPolicy, RecordingState
@@ -120,11 +121,7 @@ class RetentionDesk:
 
     async def set_policy(self, policy: RecordingPolicy) -> None:
         """Store every choice. Raises PeerMistake for numbers nobody can mean."""
-        check_days(policy.keep_days)
-        check_days(policy.remove_at_pbx_after_days)
-        check_days(policy.link_days_most)
-        if policy.link_days_most < 1:
-            raise PeerMistake("A link lives for a day at least.")
+        check_policy(policy)
         with plain_errors():
             async with self._engine.begin() as connection:
                 await _store_choices(connection, asdict(policy))
@@ -145,6 +142,27 @@ class RetentionDesk:
         with plain_errors():
             async with self._engine.begin() as connection:
                 await _store_choices(connection, {})
+                await connection.execute(delete(retention_rules))
+                if rows:
+                    await connection.execute(insert(retention_rules), rows)
+        await self.decide_anew(within_seconds=PATIENCE_SECONDS)
+
+    async def set_all(
+        self, policy: RecordingPolicy, rules: Sequence[RetentionRule], *, seen: str | None = None
+    ) -> None:
+        """The policy and the rules in one step, so that no recording is judged by half of them.
+
+        Raises PeerMistake as `set_policy` and `put_rules`, ChangedMeanwhile unless `retention_version` of what holds is
+        still `seen`.
+        """
+        check_policy(policy)
+        rows = [_rule_row(rule, position) for position, rule in enumerate(checked(rules))]
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await connection.execute(_TURNS)
+                present = _policy_from(await _choices(connection)), await _rules(connection)
+                check_edit_version(retention_version(*present), seen)
+                await _store_choices(connection, asdict(policy))
                 await connection.execute(delete(retention_rules))
                 if rows:
                     await connection.execute(insert(retention_rules), rows)
@@ -419,6 +437,23 @@ async def _change(connection: AsyncConnection, recording_id: UUID, **values: Any
         update(recordings).where(recordings.c.id == recording_id).values(**(values | nothing))
     )
     await filing.notify(connection, [recording_id])
+
+
+_TURNS = text("LOCK TABLE retention_rules IN SHARE ROW EXCLUSIVE MODE")
+
+
+def check_policy(policy: RecordingPolicy) -> None:
+    """Raises PeerMistake for numbers nobody can mean."""
+    check_days(policy.keep_days)
+    check_days(policy.remove_at_pbx_after_days)
+    check_days(policy.link_days_most)
+    if policy.link_days_most < 1:
+        raise PeerMistake("A link lives for a day at least.")
+
+
+def retention_version(policy: RecordingPolicy, rules: Sequence[RetentionRule]) -> str:
+    """The edit version of everything that decides how long sound is kept; a rule's id is made anew by each form."""
+    return edit_version((policy, [{**asdict(rule), "id": None} for rule in rules]))
 
 
 async def _choices(connection: AsyncConnection, *, hold: bool = False) -> dict[str, Any]:

@@ -236,7 +236,8 @@ class AuditEntry:
     at: datetime
     account_id: UUID | None
     who: str
-    action: AuditAction
+    action: AuditAction | str
+    """A plain string where a later release wrote it."""
     recording_id: UUID | None
     call_id: UUID | None
     seconds: float | None
@@ -382,6 +383,11 @@ class Retention(Protocol):
     async def policy(self) -> RecordingPolicy: ...
     async def set_policy(self, policy: RecordingPolicy) -> None: ...
     async def rules(self) -> Sequence[RetentionRule]: ...
+    async def set_all(
+        self, policy: RecordingPolicy, rules: Sequence[RetentionRule], *, seen: str | None = None
+    ) -> None:
+        """Both in one step. Raises ChangedMeanwhile unless what holds is still what was `seen`."""
+
     async def put_rules(self, rules: Sequence[RetentionRule]) -> None:
         """Replace all rules; positions are those of the sequence. Every recording's keep_until is set anew."""
 

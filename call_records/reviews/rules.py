@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records import wire
 from call_records.reviews.tables import review_rules
 from call_records.troubles import plain_errors
+from telephony.edit_version import check_edit_version, edit_version
 from telephony.errors import PeerMistake
 from telephony.reviews import ReviewRule, usual_rules
 
@@ -27,8 +28,8 @@ class RuleBook:
             async with self._engine.connect() as connection:
                 return await rules_in_force(connection)
 
-    async def change(self, rule: ReviewRule, *, by: str) -> None:
-        """Raises PeerMistake for a choice out of its bounds."""
+    async def change(self, rule: ReviewRule, *, by: str, seen: str | None = None) -> None:
+        """Raises PeerMistake for a choice out of its bounds, ChangedMeanwhile unless its edit version is still `seen`."""
         values = {
             "kind": rule.kind.value,
             "active": rule.active,
@@ -38,11 +39,17 @@ class RuleBook:
         keeping = insert(review_rules).values(values)
         with plain_errors():
             async with self._engine.begin() as connection:
+                await connection.execute(_TURNS)
+                present = next(one for one in await rules_in_force(connection) if one.kind is rule.kind)
+                check_edit_version(edit_version(present), seen)
                 await connection.execute(
                     keeping.on_conflict_do_update(
                         index_elements=["kind"], set_={**values, "changed_at": func.now()}
                     )
                 )
+
+
+_TURNS = text("LOCK TABLE review_rules IN SHARE ROW EXCLUSIVE MODE")
 
 
 async def rules_in_force(connection: AsyncConnection) -> list[ReviewRule]:

@@ -142,7 +142,7 @@ class ReviewRules(Protocol):
     async def all(self) -> Sequence[ReviewRule]:
         """Every kind once, chosen or usual, in the order of the table."""
 
-    async def change(self, rule: ReviewRule, *, by: str) -> None:
+    async def change(self, rule: ReviewRule, *, by: str, seen: str | None = None) -> None:
         """Raises PeerMistake for a choice out of its bounds."""
 
 

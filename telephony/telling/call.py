@@ -15,6 +15,7 @@ from telephony.telling.legs import in_order, leg_of
 from telephony.telling.parties import caller_channel, client_of, direction_of, party_of
 from telephony.telling.recorded import consent_of, rating_of, recorded_of
 from telephony.telling.scene import Part, Scene
+from telephony.telling.sequence import end_of, has_inverted_spans, in_sequence
 from telephony.telling.services import service_of
 from telephony.telling.states import state_of
 from telephony.telling.talk import share_out, talk_seconds
@@ -37,9 +38,12 @@ def tell(call: CallRecord, numbering: Numbering, now: float) -> f.CallFacts:
     """The call facts of a call that has at least one real channel."""
     scene = _set_scene(call, numbering, now)
     ended = call.ended_at is not None
-    legs = tuple(leg_of(scene, part) for part in in_order(scene))
+    seen_legs = tuple(leg_of(scene, part) for part in in_order(scene))
+    legs = tuple(in_sequence(leg) for leg in seen_legs)
     disposition = disposition_of(scene, legs)
     answered_at = scene.conversed[0][0] if scene.conversed else service_answer(scene)
+    ended_at = end_of(call, answered_at)
+    sound = legs == seen_legs and ended_at == call.ended_at and not has_inverted_spans(call)
     queue = queue_of(scene)
     recorded = recorded_of(scene)
     return f.CallFacts(
@@ -55,7 +59,7 @@ def tell(call: CallRecord, numbering: Numbering, now: float) -> f.CallFacts:
         final_party=final_party(scene),
         started_at=moment(call.started_at),
         answered_at=moment(answered_at) if answered_at is not None else None,
-        ended_at=moment(call.ended_at) if call.ended_at is not None else None,
+        ended_at=moment(ended_at) if ended_at is not None else None,
         ring_seconds=ring_seconds(scene, answered_at),
         wait_seconds=queue.wait_seconds if queue else None,
         talk_seconds=talk_seconds(scene),
@@ -73,7 +77,7 @@ def tell(call: CallRecord, numbering: Numbering, now: float) -> f.CallFacts:
         parked=tuple(parking_of(scene, index) for index in range(len(call.parkings))),
         missed_by=missed_by(scene, legs, disposition),
         recordings=tuple(dict.fromkeys(one.file for one in recorded)),
-        certainty=_certainty(call),
+        certainty=_certainty(call, sound=sound),
         consultation_of=call.consultation_of,
         recorded=recorded,
         consent=consent_of(scene),
@@ -82,10 +86,14 @@ def tell(call: CallRecord, numbering: Numbering, now: float) -> f.CallFacts:
     )
 
 
-def _certainty(call: CallRecord) -> f.Certainty:
-    """Observed, unless a beginning or an entry into a conversation was lost on the way and is a guess."""
+def _certainty(call: CallRecord, *, sound: bool) -> f.Certainty:
+    """Observed, unless a beginning or an entry into a conversation was lost on the way and is a guess, or times were told
+    that cannot be (not `sound`).
+    """
     if call.certainty is not f.Certainty.OBSERVED:
         return call.certainty
+    if not sound:
+        return f.Certainty.BOUNDED
     complete = all(c.begun and not any(stay.guessed for stay in c.stays) for c in call.channels.values())
     return call.certainty if complete else f.Certainty.BOUNDED
 

@@ -55,6 +55,7 @@ def find_holds(scene: Scene) -> list[Held]:
             until = hold.until if hold.until is not None else scene.now
             if own:
                 until = min(until, _left_after(channel, hold.at, scene.now))
+            until = max(until, hold.at)  # an end told before its beginning: it took no time that is known
             found.append(Held(scene.part_of[channel.uid].party, hold.at, until, told=not own))
     return sorted(found, key=lambda held: (held.since, held.by))
 
@@ -92,7 +93,7 @@ def _absences(scene: Scene) -> Iterator[Absence]:
             for kept, gone in _left_behind(scene, mover, left.left_at):
                 until = min(back if back is not None else scene.now, gone)
                 if until - left.left_at > MOVE_WINDOW:
-                    yield Absence(mover, kept, since, left.left_at, until)
+                    yield Absence(mover, kept, min(since, until), left.left_at, until)
 
 
 def _went_over(left: Stay, entered: Stay) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import socket
 import stat
 import sys
@@ -322,21 +323,28 @@ async def test_stopping_lets_those_within_finish() -> None:
 # The script
 
 
-def installed(tmp_path: Path) -> Path:
-    """The script with this Python in its first line, as the administrator writes his there."""
+PATIENCE_SECONDS = 5.0
+
+
+def installed(tmp_path: Path, *, deadline: float | None = None) -> Path:
+    """The script with this Python in its first line, as the administrator writes it there; perhaps with another deadline."""
     own = tmp_path / "switchhook-names"
-    own.write_text(
-        f"#!{sys.executable} -I\n" + SCRIPT.read_text(encoding="utf-8").partition("\n")[2], encoding="utf-8"
-    )
+    script = SCRIPT.read_text(encoding="utf-8").partition("\n")[2]
+    if deadline is not None:
+        script, replaced = re.subn(
+            r"^DEADLINE_SECONDS = \S+", f"DEADLINE_SECONDS = {deadline}", script, flags=re.M
+        )
+        assert replaced == 1
+    own.write_text(f"#!{sys.executable} -I\n{script}", encoding="utf-8")
     own.chmod(0o755)
     return own
 
 
 class Started:
-    """The script as Asterisk starts it, and what it said."""
+    """The script as Asterisk starts it, and what it said. Given time: a busy machine alone does not silence it here."""
 
-    def __init__(self, tmp_path: Path, *arguments: str) -> None:
-        self._command = (str(installed(tmp_path)), *arguments)
+    def __init__(self, tmp_path: Path, *arguments: str, deadline: float = PATIENCE_SECONDS) -> None:
+        self._command = (str(installed(tmp_path, deadline=deadline)), *arguments)
 
     async def run(self, environment: bytes = b"agi_callerid: \xff\xfe\n\n", replies: int = 8) -> str:
         """Answers every command. What it said; its exit code is 0, its standard error silent, its life short."""
@@ -385,12 +393,49 @@ async def test_the_script_believes_no_names_that_are_none(tmp_path: Path, answer
 
 
 @pytest.mark.parametrize(
+    "phones", ["PJSIP/alice", "bob", "PJSIP/alice&SIP/bob.2&IAX2/001122334455", "DAHDI/31-1"]
+)
+async def test_the_script_hands_on_the_phones_of_the_owner(tmp_path: Path, phones: str) -> None:
+    """Endpoints by name, by hardware address and by line, up to three of them."""
+    async with liar(json.dumps({"phones": phones}).encode() + b"\n") as port:
+        told = await Started(tmp_path, f"127.0.0.1:{port}", "hq", "1", "2").run()
+    assert f'SET VARIABLE "__SWITCHHOOK_OWNER_PHONES" "{phones}"' in told.splitlines()
+
+
+@pytest.mark.parametrize(
+    "phones",
+    [
+        "Local/1@x",
+        "PJSIP/",
+        "PJSIP/a/b",
+        "/alice",
+        "&",
+        "PJSIP/a&&PJSIP/b",
+        "a&b&c&d",
+        "-alice",
+        "PJSIP/" + "a" * 65,
+        "PJSIP/алиса",
+        "PJSIP/a,30,g",
+        7,
+        ["alice"],
+    ],
+)
+async def test_the_script_believes_no_phones_that_are_none(tmp_path: Path, phones: object) -> None:
+    """What could be anything of the dialplan, or is no dial string at all; the rest of the answer is told."""
+    async with liar(json.dumps({"phones": phones, "owner": "101"}).encode() + b"\n") as port:
+        told = await Started(tmp_path, f"127.0.0.1:{port}", "hq", "1", "2").run()
+    assert "OWNER_PHONES" not in told
+    assert 'SET VARIABLE "__SWITCHHOOK_OWNER" "101"' in told
+
+
+@pytest.mark.parametrize(
     "answer", [b"", b"[]\n", b"{\n", b"\xff\xff\n", b"x" * 5000, b"x" * 5000 + b"\n", b"7"]
 )
 async def test_the_script_ends_by_itself(tmp_path: Path, answer: bytes) -> None:
     """Silence, junk, too much: nothing is said, exit code 0. Asterisk that never replies does not hold it either."""
     async with liar(answer) as port:
-        assert await Started(tmp_path, f"127.0.0.1:{port}", "hq", "1", "2").run() == ""
+        started = Started(tmp_path, f"127.0.0.1:{port}", "hq", "1", "2", deadline=0.5)
+        assert await started.run() == ""
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, cast
 from uuid import UUID
 
@@ -78,7 +78,7 @@ class Desk:
 async def desk(records: RecordsStore) -> AsyncIterator[Desk]:
     """The pages over a real store; Anna is signed in at extension 101."""
     anna = await hire(records, "anna", Role.MANAGER, "101")
-    await records.accounts.update(replace(anna, pop=PopPreference.ON_RING))
+    await records.accounts.set_pop(anna.id, PopPreference.ON_RING)
     live = FakeLive()
     store = cast(FakeRecords, records)
     async with (

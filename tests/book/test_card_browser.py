@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 from uuid import UUID
@@ -74,7 +74,7 @@ class Desk:
 async def desk(records: RecordsStore) -> AsyncIterator[Desk]:
     """The pages over a real store; Anna has extension 101."""
     anna = await hire(records, "anna", Role.MANAGER, "101")
-    await records.accounts.update(replace(anna, pop=PopPreference.ON_RING))
+    await records.accounts.set_pop(anna.id, PopPreference.ON_RING)
     live = FakeLive()
     async with running(cast(FakeRecords, records), live, SETTINGS, cheap_passwords()) as address:
         yield Desk(records, live, address, anna.id)

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from call_records.book.exporting import CLIENT_COLUMNS, as_csv, csv_lines, safe_cell, write_xlsx
+from call_records.book.exporting import CLIENT_COLUMNS, as_csv, csv_lines, write_xlsx
 from call_records.book.mapping import Mapped, guess
 from call_records.book.planning import Reader
 from call_records.book.rows import Home
 from call_records.book.sheets import read_sheet
 from call_records.book.vcards import read_cards, write_card
 from telephony.contacts import ClientKind
+from telephony.spreadsheet_cells import original_text, safe_cell
 
 TEXT = st.text(
     st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp", "Zs", "Cn", "Co", "Cf")) | st.sampled_from("=+-@';,\"| \\"),
@@ -32,6 +33,37 @@ FORMULAS = ("=1+1", "+7", "-2", "@x", "\tx", "\rx", "'=1", "''+1")
 def test_a_formula_is_guarded(cell: str) -> None:
     """What Excel would run begins with an apostrophe."""
     assert safe_cell(cell) == f"'{cell}"
+
+
+READERS = (",", ";", "\t", "|")
+HOSTILE = (
+    "Bob;=cmd|' /C calc'!A0",
+    'Bob;"=1+1"',
+    "a\tb\t@x",
+    "two\n+1",
+    "x;'=1",
+    "a;;-2",
+    "p|=1",
+)
+
+
+@pytest.mark.parametrize("separator", READERS)
+@pytest.mark.parametrize("cell", HOSTILE)
+def test_no_cell_begins_a_formula_whatever_the_reader_separates_by(cell: str, separator: str) -> None:
+    """The same file opened in Germany and in England; every column, also as the first and the last of a row."""
+    for row in ([cell, "x"], ["x", cell], ["x", cell, "y, z"]):
+        text = csv_lines([row]).decode()
+        read = [
+            found for line in csv.reader(io.StringIO(text, newline=""), delimiter=separator) for found in line
+        ]
+        # A reader that was sent the wrong separator also leaves quotation marks in: it looks behind them.
+        assert not [one for one in read if one.lstrip("\"'")[:1] in set("=+-@") and not one.startswith("'")]
+
+
+@given(typed=st.text(st.sampled_from(list("=+-@';,\"|\t\n ab")), max_size=12))
+def test_a_guarded_cell_comes_back_as_it_was(typed: str) -> None:
+    """Whatever is exported is imported as it was; nothing more is guarded the second time than the first."""
+    assert original_text(safe_cell(typed)) == typed
 
 
 @pytest.mark.parametrize("cell", ["Irina", "'quoted'", "", "a=b", "8 916"])

@@ -65,8 +65,7 @@ async def test_every_field_of_an_account_is_stored(records: RecordsStore) -> Non
         name="Anna Petrova",
         role=Role.SUPERVISOR,
         extensions=("101", "171"),
-        pop=PopPreference.NEVER,
-        password_hash="other",
+        team="north",
         active=False,
     )
     assert await records.accounts.update(changed) == changed

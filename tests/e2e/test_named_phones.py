@@ -34,7 +34,7 @@ from tests.e2e.named_office import (
 pytestmark = [pytest.mark.asterisk, pytest.mark.postgres]
 
 CLIENT = "+79165550001"
-SOON_ON_A_BUSY_MACHINE = 15.0  # s; a queue passes its caller on within 0.1 s on an idle one
+PATIENCE_SECONDS = 6.0  # below what a phone of these tests waits for a call
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ async def until_talking(program: Api, *who: str) -> None:
         talking = {leg.party for facts in live for leg in facts.legs if leg.state is LegState.TALKING}
         return set(who) <= talking
 
-    await until(talk, f"conversation of {who}", SOON_ON_A_BUSY_MACHINE)
+    await until(talk, f"conversation of {who}")
 
 
 async def test_the_first_call_of_each_kind(named: Line, rooms: PhoneRoom) -> None:
@@ -164,19 +164,15 @@ async def test_the_card_and_the_name_on_the_handset(
     await store.book.add(olga, by=None)
     assert named.service.names is not None
     await named.service.names.listening.wait()
-    await office.cli("dialplan set global SWITCHHOOK_WAIT 2.5")
+    # This is about names, not about time: on a machine that is busy the real deadlines of 0.1 and 0.2 s would be missed.
+    named.service.names._lookup_seconds = named.service.names._conversation_seconds = PATIENCE_SECONDS
+    await office.cli(f"dialplan set global SWITCHHOOK_WAIT {PATIENCE_SECONDS}")
     await office.cli(f"dialplan set global SWITCHHOOK_ASK agi://127.0.0.1:{named.service.names.port}/lab")
     alice, city = await rooms.handset(ALICE), await rooms.carrier()
     page = await named.enter(chromium, "alice")
-    for _ in range(4):  # a machine that is too busy to answer the PBX in time is asked again
-        await office.cli("dialplan set global SWITCHHOOK_REST_UNTIL 0")
-        outside = await city.dial(DIRECT, caller=CLIENT)
-        ringing = await alice.incoming()
-        if ringing.other_name:
-            break
-        await outside.hang_up()
-        await ringing.ended()
-    assert ringing.other_name == "Olga Sokolova"
+    outside = await city.dial(DIRECT, caller=CLIENT)
+    ringing = await alice.incoming()
+    assert ringing.other_name == "Olga Sokolova", dict(named.service.names.counts)
     await expect(page.locator(".card h2")).to_have_text("Olga Sokolova")
     await expect(page.locator(".card [data-slot=word]")).to_have_text("Calling you")
     await outside.hang_up()
@@ -188,3 +184,4 @@ async def test_the_card_and_the_name_on_the_handset(
     async with named.program("alice") as program:
         for facts in await program.ended(2):
             assert facts.missed_by == ("171",)
+    assert dict(named.service.names.counts) == {"answered": 2}

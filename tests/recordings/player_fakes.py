@@ -304,9 +304,13 @@ class FakeAudit:
     def __init__(self) -> None:
         self.lines: list[AuditEntry] = []
 
-    def told(self) -> list[AuditAction]:
-        """What was written down, in order."""
-        return [line.action for line in self.lines]
+    def told(self) -> list[AuditAction | str]:
+        """What was written down about recordings, in order; who signed in besides is left out."""
+        return [
+            line.action
+            for line in self.lines
+            if line.action not in (AuditAction.SIGNED_IN, AuditAction.SIGNED_OUT)
+        ]
 
     async def write(
         self,
@@ -372,6 +376,12 @@ class FakeRetention:
 
     async def rules(self) -> Sequence[RetentionRule]:
         return []
+
+    async def set_all(
+        self, policy: RecordingPolicy, rules: Sequence[RetentionRule], *, seen: str | None = None
+    ) -> None:
+        del rules, seen
+        self.chosen = policy
 
     async def put_rules(self, rules: Sequence[RetentionRule]) -> None:
         raise PeerMistake("This office has no rules.")

@@ -102,6 +102,21 @@ def test_files_find_the_calls_the_journal_knows(command: Type, database_url: str
     assert one.recording.channel == "a22-1795311120.5"
 
 
+@pytest.mark.parametrize(
+    "kind", ["in-74951000019-79161110001", "q-400-79161110001", "rg-600-79161110001", "force-101-79161110001"]
+)
+def test_every_kind_of_freepbx_name_finds_its_call(
+    command: Type, database_url: str, spool: Path, kind: str
+) -> None:
+    """Whatever made FreePBX record: a tree of days with one mixed file each."""
+    facts = ended(answered(call()))
+    look(database_url, lambda store: store.journal.record([change(facts, aliases=("1795983960.18",))]))
+    leave(spool / "2026" / "11" / "29", f"{kind}-20261129-202600-1795983960.18")
+    assert command(spool) == 0
+    (one,) = listed(database_url)
+    assert (one.recording.state, one.call) == (RecordingState.ARRIVED, facts)
+
+
 def test_a_dry_run_says_everything_and_changes_nothing(
     command: Type, database_url: str, spool: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

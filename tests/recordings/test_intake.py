@@ -279,6 +279,34 @@ async def test_a_recording_of_no_known_call(office: Office) -> None:
     assert (await office.only()).call_id == facts.id
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "in-74951000019-79161110001-20261129-202600-1795311120.5",
+        "rg-600-79161110001-20261129-202600-1795311120.5",
+        "q-400-79161110001-20261129-202600-1795311120.5",
+    ],
+)
+async def test_freepbx_own_recording_arrives(office: Office, name: str) -> None:
+    """Told by its path in the folder of the day, and found there: one recording, of its call, with what FreePBX calls it."""
+    told = f"/var/spool/asterisk/monitor/2026/11/29/{name}.wav"
+    facts = await office.ended_call(recordings=(told,))
+    leave(office.spool / "2026" / "11" / "29", name)
+    await office.after(16)
+    one = await office.only()
+    assert (one.state, one.call_id, one.name) == (RecordingState.ARRIVED, facts.id, name)
+
+
+@pytest.mark.parametrize("kind", ["in-74951000019-79161110001", "internal-102-101", "out-89161234567-101"])
+async def test_freepbx_own_recording_that_nobody_announced_arrives(office: Office, kind: str) -> None:
+    """Without the event that names it, too: the Uniqueid at its end finds the call."""
+    facts = await office.ended_call(recordings=())
+    leave(office.spool / "2026" / "11" / "29", f"{kind}-20261129-202600-{UNIQUEID}")
+    await office.after(16)
+    one = await office.only()
+    assert (one.state, one.call_id) == (RecordingState.ARRIVED, facts.id)
+
+
 async def test_expected_but_it_never_came(office: Office) -> None:
     """On the page of exceptions within five minutes; and taken all the same when it comes after an hour."""
     facts = await office.ended_call()

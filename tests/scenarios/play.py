@@ -101,10 +101,10 @@ async def play_all(
                 await room.enter_async_context(Stage(asterisk, str(team), outside, scenario.phones))
                 for team, scenario in zip(teams, scenarios, strict=True)
             ]
-            await _all_known(asterisk, stages)
+            await all_known(asterisk, stages)
             limit = asyncio.Semaphore(AT_ONCE)
             played = await asyncio.gather(
-                *(_play_one(stage, one, limit) for stage, one in zip(stages, scenarios, strict=True))
+                *(play_one(stage, one, limit) for stage, one in zip(stages, scenarios, strict=True))
             )
             await asyncio.gather(*(stage.hang_up_all() for stage in stages))
             await recommended.all_ended()
@@ -125,7 +125,7 @@ async def play_all(
     return Evening({one.scenario.name: one for one in played}, left_over)
 
 
-async def _all_known(asterisk: PrivateAsterisk, stages: Sequence[Stage]) -> None:
+async def all_known(asterisk: PrivateAsterisk, stages: Sequence[Stage]) -> None:
     """Wait until the queues have noticed who registered: they ring nobody else."""
     wanted = {extension for stage in stages for extension in stage.extensions}
     async with asyncio.timeout(SCENARIO_SECONDS):
@@ -139,7 +139,7 @@ async def _all_known(asterisk: PrivateAsterisk, stages: Sequence[Stage]) -> None
             await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _play_one(stage: Stage, scenario: Scenario, limit: asyncio.Semaphore) -> Played:
+async def play_one(stage: Stage, scenario: Scenario, limit: asyncio.Semaphore) -> Played:
     played = Played(scenario)
     async with limit:
         try:

@@ -52,6 +52,7 @@ class RunningService:
         arguments = [sys.executable, "-m", "switchhook", "run", "--config", str(self.config)]
         arguments += ["--only", self._only] if self._only else []
         clean = {name: value for name, value in os.environ.items() if not name.startswith("SWITCHHOOK_")}
+        clean["STATE_DIRECTORY"] = str(self.directory / "state")  # its spool is no other test's
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(arguments, cwd=ROOT, stdout=log, stderr=log, env=clean)
 

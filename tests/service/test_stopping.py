@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import pytest
 
+from call_records.database import open_records
 from call_records.postgres import EmbeddedPostgres
 from tests.ami_bridge.fake_ami import SECRET, USER, FakeAmi, block, newchannel, serving
 from tests.service.conftest import MakeService, own_database
 from tests.service.running_service import RunningService, eventually
+from tests.service.test_restarts import kept
 
 pytestmark = pytest.mark.postgres
 
@@ -62,8 +65,17 @@ async def serving_quietly(scene: Scene) -> None:
 async def without_a_database(scene: Scene) -> None:
     """The database went away while it ran."""
     await scene.service.start()
+    ring(scene.ami, 0, 1)
+    async with open_records(scene.database.url, migrate=False) as records:
+
+        async def first_is_kept() -> (
+            bool
+        ):  # so the calls of an earlier run were taken up, and new ones are told
+            return len(await kept(records)) == 1
+
+        await eventually(first_is_kept, SEEN_SECONDS, "the first call in the journal")
     await scene.database.kill()
-    ring(scene.ami, 0, CALLS)
+    ring(scene.ami, 1, CALLS)
     await eventually(lambda: says(scene, "journal_waits"), SEEN_SECONDS, "the journal waits")
 
 
@@ -111,12 +123,13 @@ def ring(ami: FakeAmi, first: int, count: int) -> None:
         peer for peer in reversed(ami.peers) if any(one["Action"] == "Status" for one in peer.actions)
     )
     for number in range(first, first + count):
-        peer.write(newchannel(number))
+        now = time.time()  # a PBX's clock that is ours: the service takes no event of another week
+        peer.write(newchannel(number, now))
         peer.write(
             block(
                 "Event: Hangup",
                 "Privilege: call,all",
-                f"Timestamp: {1_795_313_140 + number:.6f}",
+                f"Timestamp: {now + 0.001:.6f}",
                 "SystemName: pbx",
                 f"Channel: PJSIP/trunk-{number:08x}",
                 f"Uniqueid: pbx-1795313139.{number}",

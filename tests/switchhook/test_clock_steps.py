@@ -100,6 +100,34 @@ def test_both_clocks_set_back_at_other_moments(tmp_path: Path, at: int) -> None:
     assert not has_negative(first)
 
 
+def test_the_clock_of_the_capturing_machine_alone_is_set_back(tmp_path: Path) -> None:
+    """The PBX's stamps go on; only the arrivals go back: both calls last as long as they did, each in its own time."""
+    capture = straightened()
+    for index in range(9, len(capture)):
+        capture[index] = moved(capture[index], stamp=0.0, arrival=-120.0)
+    second, first = told(tmp_path, capture)
+    assert (first.state, first.certainty, first.talk_seconds) == (State.ENDED, Certainty.BOUNDED, TALK)
+    assert first.started_at.isoformat() == "2026-11-28T21:06:40+00:00"
+    assert (second.state, second.certainty, second.talk_seconds) == (State.ENDED, Certainty.OBSERVED, TALK)
+    assert second.started_at.isoformat() == "2026-11-28T21:06:00+00:00"
+
+
+def test_two_last_events_before_the_step_are_enough(tmp_path: Path) -> None:
+    """Of what comes after the step the AMI user is told the two hang-ups alone."""
+    capture = straightened()
+    ends = [moved(line, stamp=-120.0, arrival=-120.0) for line in capture[13:15]]
+    first, second = told(tmp_path, [*capture[:10], *ends, *capture[15:]])
+    assert (first.state, first.certainty) == (State.ENDED, Certainty.BOUNDED)
+    assert not has_negative(first)
+    assert (second.certainty, second.talk_seconds) == (Certainty.OBSERVED, TALK)
+
+
+def test_a_part_told_twice_is_no_clock(tmp_path: Path) -> None:
+    """The first call's lines a second time, after both calls: as if they were not there."""
+    capture = straightened()
+    assert told(tmp_path, [*capture, *capture[1:15]]) == told(tmp_path, capture)
+
+
 def test_two_jumps(tmp_path: Path) -> None:
     """Forward by five minutes while it rings, back by ten at the hang-up."""
     capture = [

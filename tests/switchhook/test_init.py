@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from switchhook import cli, machine_place
+from switchhook.pbx_config import CONFIG_FILES
 from switchhook.settings import load
 
 
@@ -129,3 +130,24 @@ def test_the_lines_are_written_as_files(
     assert any(name.startswith("cel") for name in files)
     assert {file.stat().st_mode & 0o777 for file in files.values()} == {0o600}
     assert secret not in capsys.readouterr().out
+
+
+def test_freepbx_gets_all_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """The user, the event log with its own time and applications, and the dialplan for recordings and names."""
+    assert cli.run_command(["init", "--yes", "--no-test", "--region", "LV", "--variant", "freepbx"]) == 0
+    told = capsys.readouterr().out
+    for line in (
+        "[general](+)",
+        "[switchhook]",
+        "switchhook.csv =>",
+        "apps=dial,park",
+        "dateformat=%s.%6q",
+        "[switchhook-from-carrier]",
+        "include = from-pstn",
+        "[switchhook-record]",
+        "[switchhook-names]",
+        "fwconsole reload",
+    ):
+        assert line in told, line
+    for file in sorted((CONFIG_FILES / "freepbx").iterdir()):
+        assert f"goes to /etc/asterisk/{file.name}" in told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -322,3 +323,34 @@ def test_the_trace_in_words_names_who_did_what() -> None:
     assert any("calls PJSIP/101-" in sentence for sentence in told)
     assert any("comes into the basic bridge" in sentence for sentence in told)
     assert json.dumps(told)
+
+
+@pytest.mark.parametrize("uptimes", [(77.0, 77.0), (5_000.0, 70.0)])
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_snapshot_that_lists_the_call_overrules_the_uptime(
+    uptimes: tuple[float, float], listed: bool
+) -> None:
+    """Our clock was set, or the uptime is always the same: by it the PBX began while the link was lost. The channels that
+    it lists began before that, so it did not; where it lists none, the call has ended.
+    """
+    directory = CAPTURES / "22" / "in_answered"
+    messages = list(read_capture(directory / "ami.jsonl.gz"))
+    (truth,) = observed(messages).facts.values()
+    assert truth.answered_at is not None
+    cut = truth.answered_at.timestamp() + 1.0
+    back = cut + 60.0
+    cel = CelReader().read([gzip.decompress((directory / "cel.csv.gz").read_bytes()).decode()])
+    teller, kept = Teller(Numbering(pbx="lab")), Kept()
+    first, *others = items([one for one in messages if one.arrived_at < cut])
+    assert isinstance(first, LinkUp)
+    for item in (replace(first, uptime_seconds=uptimes[0]), *others):
+        kept.take(teller.take(item))
+    kept.take(teller.take(LinkDown("lab", moment(cut), "cut")))
+    kept.take(teller.take(LinkUp("lab", moment(back), uptimes[1])))
+    alive = shown_alive([row for row in cel if row.at < cut], back + 0.1) if listed else []
+    for message in alive:
+        kept.take(teller.take(Observed("lab", message)))
+    kept.take(teller.take(SnapshotEnd("lab", moment(back + 0.2), True)))
+    (call,) = kept.facts.values()
+    assert (call.id, call.ended) == (truth.id, not listed)
+    assert call.state is (State.TALKING if listed else State.ENDED)

@@ -24,14 +24,15 @@ from call_records.shapes import (
     Note,
     Session,
     StaffMember,
+    TryLimit,
 )
 from telephony.contacts import Match
 from telephony.endpoint_directory import EndpointSource, KnownEndpoint
-from telephony.errors import PeerMistake
+from telephony.errors import ChangedMeanwhile, PeerMistake
 from telephony.facts import CallFacts
 from telephony.ports import LinkState
 from telephony.presence import Phone
-from telephony.staff import Directory, Person, PopPreference, RingAlert, Role
+from telephony.staff import Directory, Person, PopPreference, RingAlert, Role, TokenScope
 from tests.book.deal_fakes import FakeDeals, FakePipelines, FakeTasks
 from tests.book.fakes import FakeMissed
 from tests.recordings.player_fakes import (
@@ -117,6 +118,7 @@ class FakeAccounts:
         password_hash: str,
         extensions: Sequence[str],
         pop: PopPreference,
+        password_temporary: bool = False,
     ) -> Account:
         if await self.by_login(login):
             raise PeerMistake(f"The sign-in name {login} is taken.")
@@ -130,6 +132,7 @@ class FakeAccounts:
             password_hash,
             active=True,
             created_at=datetime.now(UTC),
+            password_temporary=password_temporary,
         )
         self.kept[account.id] = account
         return account
@@ -152,8 +155,34 @@ class FakeAccounts:
         return list(self.kept.values())
 
     async def update(self, account: Account) -> Account:
-        self.kept[account.id] = account
-        return account
+        before = self.kept[account.id]
+        kept = replace(
+            account, pop=before.pop, password_hash=before.password_hash, version=account.version + 1
+        )
+        if before.version != account.version:
+            raise ChangedMeanwhile
+        self.kept[account.id] = kept
+        return kept
+
+    async def set_pop(self, account_id: UUID, pop: PopPreference) -> Account:
+        self.kept[account_id] = replace(self.kept[account_id], pop=pop)
+        return self.kept[account_id]
+
+    async def set_password(
+        self, account_id: UUID, password_hash: str, *, instead_of: str | None, temporary: bool = False
+    ) -> Account:
+        if instead_of not in (None, self.kept[account_id].password_hash):
+            raise ChangedMeanwhile
+        self.kept[account_id] = replace(
+            self.kept[account_id], password_hash=password_hash, password_temporary=temporary
+        )
+        return self.kept[account_id]
+
+    async def reset_password(
+        self, account_id: UUID, password_hash: str, *, temporary: bool, keep_session: UUID | None = None
+    ) -> Account:
+        del keep_session
+        return await self.set_password(account_id, password_hash, instead_of=None, temporary=temporary)
 
     async def set_alerts(self, account_id: UUID, alerts: Collection[RingAlert]) -> None:
         self.kept[account_id] = replace(self.kept[account_id], alerts=frozenset(alerts))
@@ -167,8 +196,15 @@ class FakeSessions:
         self.kept: dict[bytes, Session] = {}
 
     async def open(
-        self, *, account_id: UUID, token_hash: bytes, expires_at: datetime, browser: str
+        self,
+        *,
+        account_id: UUID,
+        token_hash: bytes,
+        expires_at: datetime,
+        browser: str,
+        password_hash: str | None = None,
     ) -> Session:
+        del password_hash
         now = datetime.now(UTC)
         self.kept[token_hash] = Session(uuid4(), account_id, now, now, expires_at, browser)
         return self.kept[token_hash]
@@ -195,8 +231,20 @@ class FakeTokens:
         self._accounts = accounts
         self.kept: dict[bytes, ApiToken] = {}
 
-    async def create(self, *, account_id: UUID, name: str, token_hash: bytes) -> ApiToken:
-        self.kept[token_hash] = ApiToken(uuid4(), account_id, name, datetime.now(UTC), None)
+    async def create(
+        self,
+        *,
+        account_id: UUID,
+        name: str,
+        token_hash: bytes,
+        scopes: frozenset[TokenScope] = frozenset(TokenScope),
+        expires_at: datetime | None = None,
+        password_hash: str | None = None,
+    ) -> ApiToken:
+        del password_hash
+        self.kept[token_hash] = ApiToken(
+            uuid4(), account_id, name, datetime.now(UTC), None, scopes, expires_at
+        )
         return self.kept[token_hash]
 
     async def find(self, token_hash: bytes) -> tuple[ApiToken, Account] | None:
@@ -208,6 +256,34 @@ class FakeTokens:
 
     async def revoke(self, token_id: UUID, *, account_id: UUID) -> None:
         self.kept = {h: t for h, t in self.kept.items() if t.id != token_id or t.account_id != account_id}
+
+    async def revoke_all(self, account_id: UUID) -> int:
+        before = len(self.kept)
+        self.kept = {h: t for h, t in self.kept.items() if t.account_id != account_id}
+        return before - len(self.kept)
+
+
+class FakeTries:
+    """Tries at signing in; none of them grows old."""
+
+    def __init__(self) -> None:
+        self.kept: dict[int, str] = {}
+        self._number = 0
+
+    async def take(self, limits: Sequence[TryLimit]) -> Sequence[int] | None:
+        buckets = list(self.kept.values())
+        if any(buckets.count(one.bucket) >= one.most for one in limits):
+            return None
+        taken = []
+        for one in limits:
+            self._number += 1
+            self.kept[self._number] = one.bucket
+            taken.append(self._number)
+        return taken
+
+    async def give_back(self, tries: Sequence[int]) -> None:
+        for one in tries:
+            self.kept.pop(one, None)
 
 
 class FakeNotes:
@@ -262,7 +338,8 @@ class FakeStaff:
             for one in (await self.directory()).people
         ]
 
-    async def put_member(self, member: StaffMember) -> StaffMember:
+    async def put_member(self, member: StaffMember, *, seen: str | None = None) -> StaffMember:
+        del seen
         self.people.append(Person(member.name, frozenset(member.extensions), member.team))
         return member
 
@@ -393,6 +470,7 @@ class FakeRecords:
         self.accounts = FakeAccounts()
         self.sessions = FakeSessions(self.accounts)
         self.tokens = FakeTokens(self.accounts)
+        self.sign_in_tries = FakeTries()
         self.notes = FakeNotes(self.accounts)
         self.staff = FakeStaff(self.accounts)
         self.endpoints = FakeEndpoints()

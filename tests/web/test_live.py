@@ -7,7 +7,6 @@ import contextlib
 import json
 import re
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -115,7 +114,7 @@ async def test_never_means_never(office: Office) -> None:
     """A manager turned the card off."""
     manager = await office.records.accounts.by_login("manager")
     assert manager
-    await office.records.accounts.update(replace(manager, pop=PopPreference.NEVER))
+    await office.records.accounts.set_pop(manager.id, PopPreference.NEVER)
     async with stream(office, "manager") as events:
         await events.next()
         office.live.publish(ringing("101"))

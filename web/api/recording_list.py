@@ -16,14 +16,17 @@ from pydantic import BaseModel, Field
 from call_records.recordings.shapes import Listed, RecordingFilter, RecordingPage
 from telephony.facts import Direction
 from telephony.recordings import HealthFault, RecordingState
+from telephony.staff import TokenScope
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.date_bounds import Moment
 from web.hearing import extensions_heard, may_hear, took_part, within
+from web.number_search import WHOLE_ONLY, number_to_search
 from web.pages import site_of
 from web.visibility import View, show_name
 from web.wording import _
 
 router = APIRouter(prefix="/api/v1", tags=["recordings"])
-Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, programs=True))]
+Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, scope=TokenScope.READ_RECORDINGS))]
 
 
 class Removed(BaseModel):
@@ -78,10 +81,8 @@ async def recordings(
     fault: Annotated[HealthFault | None, Query(description="Only with this fault.")] = None,
     tag: Annotated[str | None, Query(max_length=64, description="Only of calls with this tag.")] = None,
     at_least_seconds: Annotated[float | None, Query(ge=0, description="Only as long or longer.")] = None,
-    since: Annotated[
-        datetime | None, Query(description="Recorded at or after; ISO 8601 with offset.")
-    ] = None,
-    until: Annotated[datetime | None, Query(description="Recorded before; ISO 8601 with offset.")] = None,
+    since: Annotated[Moment | None, Query(description="Recorded at or after; ISO 8601 with offset.")] = None,
+    until: Annotated[Moment | None, Query(description="Recorded before; ISO 8601 with offset.")] = None,
     limit: Annotated[int, Query(ge=1, le=200, description="Recordings per page.")] = 50,
     cursor: Annotated[str | None, Query(max_length=200, description="`older` of the previous page.")] = None,
 ) -> RecordingList:
@@ -90,6 +91,8 @@ async def recordings(
         if moment is not None and moment.tzinfo is None:
             raise HTTPException(422, _("since and until need an offset, for example 2026-11-22T09:00:00Z."))
     site = site_of(request)
+    if number and number_to_search(site, viewer, number) is None:
+        raise HTTPException(422, WHOLE_ONLY)
     allowed = extensions_heard(viewer.account, site.hub.names.directory)
     parties = allowed if extension is None else within(frozenset({extension}), allowed)
     wanted = RecordingFilter(

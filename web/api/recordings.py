@@ -19,6 +19,7 @@ from call_records.recordings.shapes import Comment, Recording, ShareLink
 from telephony.errors import NeedsPerson, PeerMistake, TryLater
 from telephony.facts import CallFacts, iso
 from telephony.recordings import AuditAction, RecordingRight
+from telephony.staff import TokenScope
 from web.access import ANYONE_SIGNED_IN, NotAllowed, Viewer, guard, new_token
 from web.hearing import Heard, heard, may_hear, note_use
 from web.listening import listening_of, take_reason
@@ -29,7 +30,9 @@ from web.visibility import show
 from web.wording import _
 
 router = APIRouter(prefix="/api/v1", tags=["recordings"])
-Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, programs=True))]
+Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, scope=TokenScope.READ_RECORDINGS))]
+Writing = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, scope=TokenScope.WRITE_RECORDINGS))]
+Steering = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, scope=TokenScope.WRITE_CALLS))]
 
 COMMENT_MOST = 2000  # characters; a paragraph, longer thoughts are a note on the call
 SPAN_LEAST = 0.2  # s; shorter is a slip of the mouse
@@ -180,7 +183,7 @@ async def comments(request: Request, recording_id: UUID, viewer: Asking) -> JSON
 
 
 @router.post("/recordings/{recording_id}/comments", summary="Say something about a moment", status_code=201)
-async def comment(request: Request, recording_id: UUID, new: NewComment, viewer: Asking) -> JSONResponse:
+async def comment(request: Request, recording_id: UUID, new: NewComment, viewer: Writing) -> JSONResponse:
     """Everybody who may hear the recording may read it."""
     site = site_of(request)
     found = await _ready(site, request, viewer, recording_id)
@@ -199,7 +202,7 @@ async def comment(request: Request, recording_id: UUID, new: NewComment, viewer:
 
 @router.put("/recordings/{recording_id}/comments/{comment_id}", summary="Change what I said")
 async def change_comment(
-    request: Request, recording_id: UUID, comment_id: UUID, new: CommentText, viewer: Asking
+    request: Request, recording_id: UUID, comment_id: UUID, new: CommentText, viewer: Writing
 ) -> JSONResponse:
     """Only its author can; an empty text removes it."""
     site = site_of(request)
@@ -242,7 +245,7 @@ async def links(request: Request, recording_id: UUID, viewer: Asking) -> JSONRes
 
 
 @router.post("/recordings/{recording_id}/links", summary="Share a recording or a part of it", status_code=201)
-async def share(request: Request, recording_id: UUID, new: NewLink, viewer: Asking) -> JSONResponse:
+async def share(request: Request, recording_id: UUID, new: NewLink, viewer: Writing) -> JSONResponse:
     """An address that whoever has it can listen at until it expires. It is told once: only its hash is kept."""
     site = site_of(request)
     found = await _ready(site, request, viewer, recording_id, RecordingRight.SHARE)
@@ -288,7 +291,7 @@ def _too_long() -> TryLater:
 
 
 @router.delete("/recordings/{recording_id}/links/{link_id}", summary="End a link", status_code=204)
-async def revoke(request: Request, recording_id: UUID, link_id: UUID, viewer: Asking) -> Response:
+async def revoke(request: Request, recording_id: UUID, link_id: UUID, viewer: Writing) -> Response:
     """From now on it leads nowhere."""
     site = site_of(request)
     found = await heard(site, request, viewer, recording_id, RecordingRight.SHARE)
@@ -304,7 +307,7 @@ async def revoke(request: Request, recording_id: UUID, link_id: UUID, viewer: As
 
 
 @router.post("/recordings/{recording_id}/redactions", summary="Cover a part with a tone", status_code=201)
-async def redact(request: Request, recording_id: UUID, new: NewRedaction, viewer: Asking) -> JSONResponse:
+async def redact(request: Request, recording_id: UUID, new: NewRedaction, viewer: Writing) -> JSONResponse:
     """Both sides, for good: the policy says whether the original is kept for those with the right or destroyed.
 
     Where it is destroyed, `typed` has to be the client's name as the call's page shows it.
@@ -340,13 +343,13 @@ def _require_typed(site: Site, viewer: Viewer, found: Heard, typed: str) -> None
 
 
 @router.post("/calls/{call_id}/recording/pause", summary="Stop recording for a moment", status_code=204)
-async def pause(request: Request, call_id: UUID, viewer: Asking) -> Response:
+async def pause(request: Request, call_id: UUID, viewer: Steering) -> Response:
     """For card data: exact silence in the recording until it goes on. For those in the call, and supervisors."""
     return await _steer(request, call_id, viewer, AuditAction.PAUSED)
 
 
 @router.post("/calls/{call_id}/recording/resume", summary="Go on recording", status_code=204)
-async def resume(request: Request, call_id: UUID, viewer: Asking) -> Response:
+async def resume(request: Request, call_id: UUID, viewer: Steering) -> Response:
     """The end of a pause."""
     return await _steer(request, call_id, viewer, AuditAction.RESUMED)
 

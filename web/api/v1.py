@@ -19,10 +19,13 @@ from ami_bridge.kept_lines import as_capture
 from ami_bridge.redaction import Redactor
 from call_records.shapes import CallFilter
 from telephony.facts import Direction, Disposition, iso
+from telephony.staff import TokenScope
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
 from web.api.recordings import recording_list
 from web.clients_of_calls import names_for
+from web.date_bounds import Moment
 from web.live import Flavour
+from web.number_search import WHOLE_ONLY, number_to_search
 from web.pages import site_of
 from web.pages.calls import find_call, last_conversation
 from web.story import tell
@@ -32,7 +35,8 @@ from web.wording import _
 NOTE_MOST = 10_000  # characters; about three pages
 
 router = APIRouter(prefix="/api/v1", tags=["calls"])
-Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, programs=True))]
+Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, scope=TokenScope.READ_CALLS))]
+Writing = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, scope=TokenScope.WRITE_CALLS))]
 
 
 class CallList(BaseModel):
@@ -69,8 +73,8 @@ async def calls(
     number: Annotated[
         str | None, Query(max_length=64, description="Any spelling of an outside number, or its last digits.")
     ] = None,
-    since: Annotated[datetime | None, Query(description="Started at or after; ISO 8601 with offset.")] = None,
-    until: Annotated[datetime | None, Query(description="Started before; ISO 8601 with offset.")] = None,
+    since: Annotated[Moment | None, Query(description="Started at or after; ISO 8601 with offset.")] = None,
+    until: Annotated[Moment | None, Query(description="Started before; ISO 8601 with offset.")] = None,
     limit: Annotated[int, Query(ge=1, le=200, description="Calls per page.")] = 50,
     cursor: Annotated[str | None, Query(max_length=200, description="`older` of the previous page.")] = None,
 ) -> CallList:
@@ -78,6 +82,8 @@ async def calls(
     for moment in (since, until):
         if moment is not None and moment.tzinfo is None:
             raise HTTPException(422, _("since and until need an offset, for example 2026-11-22T09:00:00Z."))
+    if number and number_to_search(site_of(request), viewer, number) is None:
+        raise HTTPException(422, WHOLE_ONLY)
     wanted = CallFilter(direction, disposition, party, number, since, until)
     page = await site_of(request).records.calls.page(wanted, limit=limit, cursor=cursor)
     return CallList(calls=[show(facts, viewer.view).as_json() for facts in page.calls], older=page.older)
@@ -102,7 +108,7 @@ async def call(request: Request, call_id: UUID, viewer: Asking) -> JSONResponse:
 
 
 @router.put("/calls/{call_id}/note", summary="Write my note on a call", response_model=StoredNote)
-async def write_note(request: Request, call_id: UUID, note: NoteText, viewer: Asking) -> StoredNote:
+async def write_note(request: Request, call_id: UUID, note: NoteText, viewer: Writing) -> StoredNote:
     """Store the note of the token's owner. One note per call and author; repeating it changes nothing."""
     site = site_of(request)
     if await find_call(site, call_id) is None:
@@ -114,7 +120,7 @@ async def write_note(request: Request, call_id: UUID, note: NoteText, viewer: As
 
 @router.get(
     "/calls/{call_id}/capture",
-    dependencies=[Depends(guard(SUPERVISORS, programs=True))],
+    dependencies=[Depends(guard(SUPERVISORS, scope=TokenScope.READ_CALLS))],
     summary="What the PBX said of a call, to go with a report",
     response_class=Response,
     responses={
@@ -170,7 +176,8 @@ async def live(
     site = site_of(request)
 
     async def still_allowed() -> object:
-        return await site.gate.by_bearer(request) or await site.gate.by_cookie(request)
+        now = await site.gate.by_bearer(request) or await site.gate.by_cookie(request)
+        return None if now is None or now.must_change_password else now
 
     async def stream() -> AsyncIterator[bytes]:
         async for chunk in site.hub.chunks(viewer, view, still_allowed):

@@ -11,14 +11,16 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
 from call_records.shapes import Account
-from telephony.errors import PeerMistake
+from telephony.errors import ChangedMeanwhile, PeerMistake
 from telephony.recordings import AuditAction, HearScope, RecordingRight
 from telephony.staff import PopPreference, Role
 from web.access import ADMINISTRATORS, Viewer, guard, password_problem
+from web.access_log import log_access
 from web.extensions import extension_rule, read_extensions
 from web.hearing import note_use
 from web.pages import Site, fields, site_of
 from web.recording_words import RIGHT_WORDS, SCOPE_WORDS, role_says_rights, role_says_scope
+from web.token_labels import scopes_of
 from web.wording import _
 
 router = APIRouter(include_in_schema=False)
@@ -30,6 +32,7 @@ SAVED = {
     "made": _("The account was made."),
     "changed": _("Saved."),
     "password": _("The password was changed."),
+    "token": _("That token was ended."),
 }
 
 
@@ -58,6 +61,7 @@ async def create(request: Request, viewer: Administrator) -> Response:
                 password_hash=await site.gate.passwords.hash(told["password"]),
                 extensions=extensions,
                 pop=PopPreference.ON_RING,
+                password_temporary=True,  # whoever typed it here knows it
             )
         except PeerMistake as error:
             problem = str(error)
@@ -90,37 +94,58 @@ async def change(request: Request, account_id: UUID, viewer: Administrator) -> R
         role=_role(told.get("role", found.role.value)),
         extensions=extensions,
         active=told.get("active") == "yes",
+        version=int(told["version"]) if told.get("version", "").isdecimal() else found.version,
         **read_rights(told),
     )
     problem = (
         problem or await _taken(site, extensions, account_id) or await _last_administrator(site, changed)
     )
     if problem is None:
-        await _note_rights(request, viewer, found, changed)
         try:
-            await site.records.accounts.update(changed)
+            if changed.version != found.version:
+                raise ChangedMeanwhile(_("Somebody else changed this account meanwhile."))
+            await _note_rights(request, viewer, found, changed)
+            await site.hub.account_changed(await site.records.accounts.update(changed))
         except PeerMistake as error:
-            problem = str(error)
+            problem = f"{error} {error.remedy or ''}".strip()
     if problem is not None:
+        found = await _found(site, account_id)
         return await _one(request, viewer, found, problem=problem, status=400)
-    if not changed.active:
-        await site.records.sessions.revoke_all(account_id)
-    await site.hub.account_changed(changed)
     return RedirectResponse("/accounts?saved=changed", 303)
 
 
 @router.post("/accounts/{account_id}/password")
 async def reset(request: Request, account_id: UUID, viewer: Administrator) -> Response:
-    """A new password, made here and shown once; every sign-in of that account ends."""
+    """A new password, made here and shown once; sign-ins and tokens of that account end. Whoever signs in with it
+    chooses another one first: the administrator has seen this one.
+    """
     site = site_of(request)
     found = await _found(site, account_id)
+    await log_access(site, request, viewer, AuditAction.PASSWORD_RESET, of=found)
     password = "-".join(secrets.token_hex(2) for _step in range(4))  # 64 bits, readable over a telephone
-    changed = replace(found, password_hash=await site.gate.passwords.hash(password))
-    await site.records.accounts.update(changed)
-    keep = viewer.session.id if viewer.session and account_id == viewer.account.id else None
-    await site.records.sessions.revoke_all(account_id, keep=keep)
+    own = account_id == viewer.account.id
+    keep = viewer.session.id if viewer.session and own else None
+    changed = await site.records.accounts.reset_password(
+        account_id,
+        await site.gate.passwords.hash(password),
+        temporary=not own,
+        keep_session=keep,
+    )
     site.hub.end_account(account_id, keep=keep)
     return await _one(request, viewer, changed, new_password=password)
+
+
+@router.post("/accounts/{account_id}/tokens/{token_id}/end")
+async def end_token(request: Request, account_id: UUID, token_id: UUID, viewer: Administrator) -> Response:
+    """End somebody's token: the program that used it can no longer sign in."""
+    site = site_of(request)
+    found = await _found(site, account_id)
+    theirs = {token.id: token for token in await site.records.tokens.of_account(account_id)}
+    if token_id in theirs:
+        details = {"name": theirs[token_id].name}
+        await log_access(site, request, viewer, AuditAction.TOKEN_REMOVED, of=found, details=details)
+        await site.records.tokens.revoke(token_id, account_id=account_id)
+    return RedirectResponse(f"/accounts/{account_id}?saved=token", 303)
 
 
 def read_rights(told: dict[str, str]) -> dict[str, Any]:
@@ -236,6 +261,8 @@ async def _one(
         roles=Role,
         teams=teams,
         scopes=SCOPE_WORDS,
+        tokens=await site.records.tokens.of_account(found.id),
+        scopes_of=scopes_of,
         rights=RIGHT_WORDS,
         role_scope=role_says_scope(found.role),
         role_rights=role_says_rights(found.role),

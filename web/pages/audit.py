@@ -9,7 +9,7 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID
@@ -20,10 +20,13 @@ from fastapi.responses import Response, StreamingResponse
 from call_records.recordings.shapes import AuditEntry, AuditFilter
 from telephony.facts import iso
 from telephony.recordings import AuditAction
+from telephony.spreadsheet_cells import safe_cell
 from web.access import ADMINISTRATORS, Viewer, guard
+from web.audit_labels import AuditNames, details_words, ids_in
+from web.date_bounds import read_day
 from web.hearing import note_use
 from web.pages import Site, site_of
-from web.recording_words import ACTION_WORDS, details_words
+from web.recording_words import ACTION_WORDS
 from web.wording import _
 
 router = APIRouter(include_in_schema=False)
@@ -35,8 +38,6 @@ COLUMNS = (
     "id", "at", "who", "account_id", "action", "recording_id", "call_id", "seconds", "address", "browser",
     "reason", "details",
 )  # fmt: skip
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet computes a cell that begins so; a name or a reason that somebody typed must stay text."""
 BATCH = 200  # lines written to the network at once; some 60 kB
 
 
@@ -51,6 +52,8 @@ async def audit(request: Request, viewer: Administrator) -> Response:
         wanted, limit=PAGE + 1, before=int(before) if before.isdecimal() and len(before) < 19 else None
     )
     filters = {name: value for name, value in asked.items() if name in FILTERS}
+    names = await _names(site, entries[:PAGE])
+    people = sorted(names.by_login.items(), key=lambda pair: pair[1].casefold())
     older = {**filters, "before": str(entries[PAGE - 1].id)} if len(entries) > PAGE else None
     return site.renderer.page(
         request,
@@ -63,9 +66,30 @@ async def audit(request: Request, viewer: Administrator) -> Response:
         filters=filters,
         exports={kind: f"/audit/export.{kind}?" + urlencode(filters) for kind in ("csv", "jsonl")},
         actions=ACTION_WORDS,
-        logins=sorted(account.login for account in await site.records.accounts.all()),
+        people=people,
+        names=names,
         details_words=details_words,
         problem=problem,
+    )
+
+
+async def _names(site: Site, entries: Sequence[AuditEntry]) -> AuditNames:
+    """Names for what these lines name by id; asked for only where there are ids."""
+    accounts = await site.records.accounts.all()
+    directory = site.hub.names.directory
+    by_id = {str(one.id): one.name for one in accounts}
+    if any(str(one) not in by_id for one in ids_in(entries)):
+        by_id |= {str(one.id): one.name for one in await site.records.staff.members() if one.id}
+        for pipeline in await site.records.deals.pipelines(archived=True):
+            by_id |= {str(stage.id): f"{pipeline.name}: {stage.name}" for stage in pipeline.stages}
+            by_id[str(pipeline.id)] = pipeline.name
+        score_forms = site.records.reviews.forms
+        for form in (*await score_forms.offered(), *await score_forms.retired()):
+            by_id[str(form.form_id)] = form.name
+    return AuditNames(
+        by_id=by_id,
+        by_login={one.login: one.name for one in accounts},
+        by_extension={phone: one.name for phone, one in directory.by_extension.items()},
     )
 
 
@@ -81,8 +105,9 @@ def read_filter(asked: dict[str, str], site: Site) -> tuple[AuditFilter, str | N
     problem = None
     since = until = None
     try:
-        since, until = _day(asked.get("from"), site), _day(asked.get("to"), site)
-    except (ValueError, OverflowError):
+        zone = site.settings.time_zone
+        since, until = read_day(asked.get("from"), zone), read_day(asked.get("to"), zone)
+    except ValueError:
         problem = _("The date was not understood; it is written like 2026-11-22.")
     recording_id = call_id = None
     try:
@@ -102,13 +127,6 @@ def read_filter(asked: dict[str, str], site: Site) -> tuple[AuditFilter, str | N
         ),
         problem,
     )
-
-
-def _day(text: str | None, site: Site) -> datetime | None:
-    if not text:
-        return None
-    at = datetime.combine(datetime.fromisoformat(text).date(), time(), site.settings.time_zone)
-    return at.astimezone(UTC)
 
 
 @router.get("/audit/export.csv")
@@ -147,7 +165,8 @@ async def _as_csv(entries: AsyncIterator[AuditEntry]) -> AsyncIterator[str]:
     async for entry in entries:
         told = told_entry(entry)
         told["details"] = json.dumps(told["details"], ensure_ascii=False) if told["details"] else ""
-        writer.writerow([cell(told[name]) for name in COLUMNS])
+        cells = (told[name] for name in COLUMNS)
+        writer.writerow([safe_cell(cell) if isinstance(cell, str) else cell for cell in cells])
         count += 1
         if count % BATCH == 0:
             yield page.getvalue()
@@ -173,7 +192,7 @@ def told_entry(entry: AuditEntry) -> dict[str, object]:
         "at": iso(entry.at),
         "who": entry.who,
         "account_id": str(entry.account_id) if entry.account_id else None,
-        "action": entry.action.value,
+        "action": str(entry.action),
         "recording_id": str(entry.recording_id) if entry.recording_id else None,
         "call_id": str(entry.call_id) if entry.call_id else None,
         "seconds": entry.seconds,
@@ -182,10 +201,3 @@ def told_entry(entry: AuditEntry) -> dict[str, object]:
         "reason": entry.reason,
         "details": dict(entry.details),
     }
-
-
-def cell(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula."""
-    if isinstance(value, str) and value.startswith(FORMULA):
-        return "'" + value
-    return value

@@ -19,7 +19,9 @@ from web.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
 from web.caller_words import client_name, told_identity
 from web.callers import Identity, identify, number_of
 from web.clients_of_calls import ASK_SECONDS, names_for
+from web.date_bounds import bounded
 from web.hearing import may_hold, may_know_of
+from web.number_search import NO_NUMBER, WHOLE_ONLY, number_to_search
 from web.pages import Site, site_of
 from web.pages.recordings_player import may_pause, playable_of_calls, player_of_call
 from web.pages.review import reviewable
@@ -42,7 +44,7 @@ async def calls(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE
     """The list, newest first."""
     site = site_of(request)
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
-    wanted, problem = read_filter(asked, site)
+    wanted, problem = read_filter(asked, site, viewer)
     page = await site.records.calls.page(wanted, limit=PAGE, cursor=asked.get("cursor"))
     filters = {name: value for name, value in asked.items() if name in FILTERS}
     names = await names_for(site.records, site.hub.names, page.calls, viewer.view)
@@ -64,18 +66,20 @@ async def calls(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE
     )
 
 
-def read_filter(asked: dict[str, str], site: Site) -> tuple[CallFilter, str | None]:
+def read_filter(asked: dict[str, str], site: Site, viewer: Viewer) -> tuple[CallFilter, str | None]:
     """The filter a person chose; what cannot be understood is left out and said."""
     problem = None
     number = asked.get("q")
     if number and sum(char.isdigit() for char in number) < 3:
         problem, number = _("Search needs at least three digits of a number."), None
+    elif number and number_to_search(site, viewer, number) is None:
+        problem, number = WHOLE_ONLY, NO_NUMBER
     since = until = None
     if "date" in asked:
         try:
-            since = datetime.fromisoformat(asked["date"]).replace(tzinfo=site.settings.time_zone)
+            since = bounded(datetime.fromisoformat(asked["date"])).replace(tzinfo=site.settings.time_zone)
             until = since + timedelta(days=1)
-        except (ValueError, OverflowError):
+        except ValueError:
             problem = _("The date was not understood; it is written like 2026-11-22.")
     direction, outcome = asked.get("direction"), asked.get("outcome")
     return (

@@ -23,6 +23,7 @@ from telephony.facts import CallFacts
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.caller_words import told_identity
 from web.callers import identify, number_of
+from web.number_search import text_to_search
 from web.pages import Site, fields, site_of
 from web.pages.calls import find_call
 from web.people_words import KIND_WORDS, show_client
@@ -105,9 +106,8 @@ async def people(
     """The best fits for what is being typed: who it could be instead."""
     del call_id
     site = site_of(request)
-    found = (
-        await site.records.book.page(ClientFilter(text=q.strip()), limit=FOUND_MOST) if q.strip() else None
-    )
+    text = text_to_search(site, viewer, q.strip())
+    found = await site.records.book.page(ClientFilter(text=text), limit=FOUND_MOST) if text else None
     shown = [show_client(one, viewer.view, site.settings.region) for one in found.clients] if found else []
     return {
         "people": [

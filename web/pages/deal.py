@@ -22,6 +22,7 @@ from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.deal_words import card_of, due_of, read_due, show_task, since_word
 from web.field_problems import FieldProblem, FieldReader, sentence_of
 from web.money import money, read_amount
+from web.number_search import NO_NUMBER, text_to_search
 from web.pages import Site, fields, site_of
 from web.pages.deals import after, deal_or_404, owners, read_uuid, refused, undo_of, wants_json
 from web.pages.sign_in import local_path
@@ -114,7 +115,8 @@ async def _fitting(site: Site, viewer: Viewer, text: str) -> list[Shown]:
     """Who may be meant, where no script showed them while the name was typed."""
     if not text.strip():
         return []
-    page = await site.records.book.page(ClientFilter(text=text.strip()), limit=FITTING_MOST)
+    wanted = ClientFilter(text=text_to_search(site, viewer, text.strip()) or NO_NUMBER)
+    page = await site.records.book.page(wanted, limit=FITTING_MOST)
     return show_clients(page.clients, viewer.view, site.settings.region)
 
 
@@ -299,7 +301,9 @@ async def change_task(request: Request, task_id: UUID, viewer: Anyone) -> Respon
         due_at=due_at,
         owner_id=read_uuid(given.get("owner")) if "owner" in given else task.owner_id,
     )
-    await site.records.tasks.change(changed, by=viewer.account.id)
+    # Without a mark of what was seen, what the task was when this request came is what its author saw.
+    seen = given.get("seen") or task.edit_version
+    await site.records.tasks.change(changed, by=viewer.account.id, seen=seen)
     return RedirectResponse(_back(given, task), 303)
 
 
@@ -355,6 +359,7 @@ async def _page(
         "people": await owners(site),
         "todo": [(task, due_of(task, zone, now)) for task in tasks if task.done_at is None],
         "finished": [(task, due_of(task, zone, now)) for task in tasks if task.done_at is not None],
+        "versions": {task.id: task.edit_version for task in every_task},
         "local": lambda moment: moment.astimezone(zone),
         "moments": await moments(site, viewer, told, every_task),
         "earlier": f"/deals/{deal.id}?" + urlencode({"cursor": told.older}) if told.older else None,

@@ -32,6 +32,7 @@ from telephony.staff import Person, Role
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.deal_words import Card, Due, card_of, cards_of, due_of, show_task
 from web.money import sums
+from web.number_search import NO_NUMBER, text_to_search
 from web.pages import Site, site_of
 from web.people_words import say
 from web.wording import _
@@ -75,13 +76,14 @@ class Asked:
     usual_owner: str
     """What needs not be said in an address."""
 
-    def wanted(self, person_id: UUID | None) -> DealFilter:
-        """The filter; `person_id` is the viewer's."""
+    def wanted(self, site: Site, viewer: Viewer) -> DealFilter:
+        """The filter, for who asks."""
+        text = self.text and (text_to_search(site, viewer, self.text) or NO_NUMBER)
         if self.owner == MINE:
-            return DealFilter(owner_id=person_id, text=self.text)
+            return DealFilter(owner_id=viewer.account.person_id, text=text)
         if self.owner in (ALL, NOBODY):
-            return DealFilter(unowned=self.owner == NOBODY, text=self.text)
-        return DealFilter(owner_id=UUID(self.owner), text=self.text)
+            return DealFilter(unowned=self.owner == NOBODY, text=text)
+        return DealFilter(owner_id=UUID(self.owner), text=text)
 
     def query(self, **changed: Any) -> str:
         """The address of the same with something changed, without what goes without saying."""
@@ -170,7 +172,7 @@ async def _list(request: Request, viewer: Viewer, asked: Asked, context: Mapping
     site = site_of(request)
     page = await site.records.deals.page(
         asked.pipeline.id if asked.pipeline else None,
-        asked.wanted(viewer.account.person_id),
+        asked.wanted(site, viewer),
         state=None if asked.state == "any" else asked.state,
         sort=asked.sort,
         down=asked.down,
@@ -198,7 +200,7 @@ async def more(request: Request, stage_id: UUID, viewer: Anyone) -> Response:
     site = site_of(request)
     asked = await asked_of(site, viewer, request.query_params)
     skip = _whole(request.query_params.get("skip", ""), 0)
-    wanted = asked.wanted(viewer.account.person_id)
+    wanted = asked.wanted(site, viewer)
     column = await site.records.deals.more_of(stage_id, wanted, skip=skip, limit=CARDS + 1)
     shown = _shown(site, viewer, column, skip=skip)
     return JSONResponse(
@@ -227,9 +229,7 @@ async def after(request: Request, viewer: Viewer, deal: Deal, said: str) -> dict
     """What the board must know after a change: the card, where it is, and every column's totals."""
     site = site_of(request)
     asked = await asked_of(site, viewer, request.query_params)
-    columns = await site.records.deals.board(
-        deal.pipeline_id, asked.wanted(viewer.account.person_id), limit=0
-    )
+    columns = await site.records.deals.board(deal.pipeline_id, asked.wanted(site, viewer), limit=0)
     region = site.settings.region
     card = card_of(deal, viewer.view, site.settings.time_zone, datetime.now(UTC), region)
     return {
@@ -281,7 +281,7 @@ async def columns_of(site: Site, viewer: Viewer, asked: Asked) -> list[ShownColu
     """The board in words."""
     if asked.pipeline is None:
         return []
-    wanted = asked.wanted(viewer.account.person_id)
+    wanted = asked.wanted(site, viewer)
     columns = await site.records.deals.board(asked.pipeline.id, wanted, limit=CARDS + 1)
     return [_shown(site, viewer, column) for column in columns]
 

@@ -16,13 +16,15 @@ from zoneinfo import ZoneInfo, available_timezones
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from telephony.errors import PeerMistake
+from telephony.edit_version import edit_version
+from telephony.errors import ChangedMeanwhile, PeerMistake
 from telephony.hours import WEEKDAYS, WorkingHours, checked
 from telephony.missed import MissedRules
 from web import missed_words
 from web.access import ADMINISTRATORS, Viewer, guard
+from web.access_log import note_rules
 from web.date_fields import DAY, read_date
-from web.field_problems import FieldProblem, FieldReader
+from web.field_problems import FieldProblem, FieldReader, sentence_of
 from web.pages import fields, site_of
 from web.wording import _
 
@@ -53,13 +55,22 @@ async def change(request: Request, viewer: Administrator) -> Response:
     if reader.problems:
         blank = dict.fromkeys(_as_typed(WorkingHours(), MissedRules()), "")
         return await _page(request, viewer, blank | given, problems=reader.problems)
-    await book.set_hours(told, by=viewer.account.id)
-    await book.set_rules(rules, by=viewer.account.id)
+    before = await book.hours(), await book.rules()
+    try:
+        await book.set_hours_and_rules(told, rules, by=viewer.account.id, seen=given.get("seen"))
+    except ChangedMeanwhile as changed:
+        return await _page(request, viewer, given, problem=sentence_of(changed))
+    await note_rules(request, viewer, "working hours", _as_typed(*before), _as_typed(told, rules))
     return RedirectResponse("/hours?saved=yes", 303)
 
 
 async def _page(
-    request: Request, viewer: Viewer, typed: Mapping[str, str], *, problems: Sequence[FieldProblem] = ()
+    request: Request,
+    viewer: Viewer,
+    typed: Mapping[str, str],
+    *,
+    problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
 ) -> Response:
     site = site_of(request)
     kept = await site.records.missed.hours()
@@ -68,7 +79,7 @@ async def _page(
         request,
         viewer,
         "hours.html",
-        status=400 if problems else 200,
+        status=409 if problem else 400 if problems else 200,
         office=missed_words.office_now(kept, ZoneInfo(kept.zone), datetime.now(UTC)),
         now=datetime.now(ZoneInfo(kept.zone)).strftime("%H:%M"),
         kept=kept,
@@ -76,7 +87,8 @@ async def _page(
         zones=sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC"),
         teams=sorted(teams | ({typed["team"]} if typed.get("team") else set())),
         typed=typed,
-        problem=None,
+        seen=edit_version((kept, await site.records.missed.rules())),
+        problem=problem,
         problems=problems,
         said=_("Saved. Deadlines of what is owed were reckoned again.")
         if "saved" in request.query_params

@@ -18,13 +18,14 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from starlette.datastructures import UploadFile
 
 from call_records.book.code_pages import CODE_PAGES, ENCODINGS
-from call_records.book.exporting import BOM, safe_cell
+from call_records.book.exporting import BOM
 from call_records.book.headings import FACT, LEFT_OUT
 from call_records.book.importing import UNFINISHED, WORKING, Import, State
 from call_records.book.mapping import PRESETS
 from call_records.book.sheets import DELIMITERS, FILE_MOST, FileForm, Sheet
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
+from telephony.spreadsheet_cells import safe_cell
 from web.access import SUPERVISORS, Viewer, guard
 from web.pages import Site, fields, site_of
 from web.people_words import say

@@ -17,6 +17,7 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
+from call_records.book.rules import line_version
 from call_records.book.rules_shapes import Blocked, WhatIf
 from call_records.book.shapes import Pipeline
 from telephony.errors import PeerMistake
@@ -51,7 +52,7 @@ async def put_line(request: Request, viewer: Administrator) -> Response:
     site, given = site_of(request), await fields(request)
 
     async def put() -> None:
-        await site.records.rules.put(_line_of(given), by=viewer.account.id)
+        await site.records.rules.put(_line_of(given), by=viewer.account.id, seen=given.get("seen"))
 
     return await _changed(request, viewer, put(), given)
 
@@ -225,6 +226,7 @@ async def _page(
         "lead_rules.html",
         status=400 if problem else 200,
         rows=_rows(table, names),
+        versions={one.id: line_version(one) for one in table},
         editing=_editing(asked.get("edit"), table, given),
         said_of=said_of,
         outcomes=[None, *Outcome],

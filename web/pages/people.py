@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -15,6 +16,7 @@ from telephony.contacts import ClientKind, LeadState
 from telephony.errors import PeerMistake
 from telephony.facts import CallFacts
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.number_search import NO_NUMBER, text_to_search
 from web.pages import Site, site_of
 from web.pages.calls import client_of, ours_of
 from web.pages.people_finding import one_or_none, owners, uuid_of
@@ -37,7 +39,10 @@ async def people(request: Request, viewer: Asking) -> Response:
     site = site_of(request)
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
     filters = {name: value for name, value in asked.items() if name in FILTERS}
-    page = await site.records.book.page(read_filter(filters), limit=PAGE, cursor=asked.get("cursor"))
+    wanted = read_filter(filters)
+    if wanted.text:
+        wanted = replace(wanted, text=text_to_search(site, viewer, wanted.text) or NO_NUMBER)
+    page = await site.records.book.page(wanted, limit=PAGE, cursor=asked.get("cursor"))
     removed = await one_or_none(site, asked.get("removed"))
     return site.renderer.page(
         request,
@@ -82,7 +87,8 @@ def _kept(filters: Mapping[str, str], kind: str | None) -> dict[str, str]:
 async def search(request: Request, viewer: Asking) -> Response:
     """One search for people and calls, from the head of every page."""
     site = site_of(request)
-    text = request.query_params.get("q", "").strip()
+    typed = request.query_params.get("q", "").strip()
+    text = text_to_search(site, viewer, typed)
     found = await site.records.book.page(ClientFilter(text=text), limit=FOUND) if text else None
     calls, more = await _calls_with(site, text)
     names = site.hub.names
@@ -91,11 +97,11 @@ async def search(request: Request, viewer: Asking) -> Response:
         request,
         viewer,
         "people_search.html",
-        text=text,
+        text=typed,
         people=show_clients(found.clients, viewer.view, site.settings.region) if found else [],
-        more_people="/people?" + urlencode({"q": text}) if found and found.more else None,
+        more_people="/people?" + urlencode({"q": typed}) if found and found.more else None,
         calls=[(facts, client_of(facts, names), ours_of(facts, names)) for facts in seen],
-        more_calls="/calls?" + urlencode({"q": text}) if more else None,
+        more_calls="/calls?" + urlencode({"q": typed}) if more else None,
         heard=await playable_of_calls(site, viewer, calls),
         by_number=sum(char.isdecimal() for char in text) >= FEWEST_DIGITS,
     )

@@ -21,6 +21,7 @@ from call_records.book.shapes import Client, ClientFilter, Conversion, NewClient
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.date_bounds import bounded
 from web.field_problems import FieldReader
 from web.money import read_amount
 from web.pages import Site, fields, site_of
@@ -76,7 +77,7 @@ async def create(request: Request, viewer: Asking) -> Response:
         typed = replace(typed, values={**typed.values, "name": phones.splitlines()[0].strip()})
     problem, problems = None, field_problems(typed, site.settings.region)
     if not problems and told.get("sure") != "yes":
-        twins = await with_numbers(site, phones)
+        twins = await with_numbers(site, phones, viewer)
         if twins:
             return await new_page(site, request, viewer, told, twins=twins, status=409)
     if not problems:
@@ -302,7 +303,7 @@ def read_due(site: Site, text: str) -> datetime | None:
     if not text.strip():
         return None
     try:
-        moment = datetime.fromisoformat(text.strip())
+        moment = bounded(datetime.fromisoformat(text.strip()))
     except ValueError:
         raise _no_date() from None
     if "T" not in text:

@@ -11,6 +11,8 @@ from starlette.exceptions import HTTPException
 from call_records.book.shapes import Client, ClientFilter
 from telephony.numbers import written
 from telephony.staff import Person
+from web.access import Viewer
+from web.number_search import count_number_tries
 from web.pages import Site, site_of
 from web.wording import _
 
@@ -54,11 +56,12 @@ def owners(site: Site) -> Sequence[Person]:
     )
 
 
-async def with_numbers(site: Site, text: str) -> list[Client]:
+async def with_numbers(site: Site, text: str, viewer: Viewer) -> list[Client]:
     """Entries that have one of the numbers in this text."""
     region = site.settings.region or "RU"
     lines = [line.strip()[:LINE_MOST] for line in text[: LINES_MOST * LINE_MOST].splitlines() if line.strip()]
     numbers = [one.raw for line in lines[:LINES_MOST] for one in written(line, region)][:NUMBERS_MOST]
+    count_number_tries(viewer, len(numbers))
     found: dict[UUID, Client] = {}
     for number in numbers:
         if sum(char.isdecimal() for char in number) >= FEWEST_WHOLE:

@@ -19,6 +19,7 @@ from telephony.facts import CallFacts, Direction
 from web import people_words
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.field_problems import FieldProblem
+from web.number_search import text_to_search
 from web.pages import Site, site_of
 from web.pages.calls import client_of, find_call
 from web.pages.people_finding import (
@@ -44,7 +45,7 @@ _FIELDS = frozenset({"to", "with", "into"})
 async def find(request: Request, viewer: Asking) -> HTMLResponse:
     """The best fits for what is being typed, as choices of a form, or as names for a field."""
     site, asked = site_of(request), request.query_params
-    text, kind = asked.get("q", "").strip(), asked.get("kind")
+    text, kind = text_to_search(site, viewer, asked.get("q", "").strip()), asked.get("kind")
     wanted = ClientFilter(kind=ClientKind(kind) if kind in list(ClientKind) else None, text=text)
     page = await site.records.book.page(wanted, limit=CHOICES + 1) if text else None
     but = uuid_of(asked.get("but"))
@@ -64,7 +65,7 @@ async def find(request: Request, viewer: Asking) -> HTMLResponse:
 async def same(request: Request, viewer: Asking) -> HTMLResponse:
     """Who has one of these numbers already."""
     site = site_of(request)
-    found = await with_numbers(site, request.query_params.get("phones", ""))
+    found = await with_numbers(site, request.query_params.get("phones", ""), viewer)
     return HTMLResponse(
         site.renderer.part("people_same.html", same=show_clients(found, viewer.view, site.settings.region))
     )
@@ -176,7 +177,9 @@ async def merge(request: Request, client_id: UUID, viewer: Asking) -> Response:
         problem = _("A company and a person cannot become one.")
         other = None
     text = asked.get("q", "").strip()
-    found = await choices(site, text, client.id) or list(await site.records.book.duplicates_of(client.id))
+    found = await choices(site, text_to_search(site, viewer, text), client.id) or list(
+        await site.records.book.duplicates_of(client.id)
+    )
     return site.renderer.page(
         request,
         viewer,
@@ -240,7 +243,9 @@ async def move(request: Request, client_id: UUID, call_id: UUID, viewer: Asking)
         who=client_of(seen, site.hub.names),
         place=place,
         deals=[(deal, people_words.deal_title(deal, view)) for deal in await _deals_there(site, client)],
-        people=show_clients(await choices(site, text, client.id), view, site.settings.region),
+        people=show_clients(
+            await choices(site, text_to_search(site, viewer, text), client.id), view, site.settings.region
+        ),
         text=text,
         number=outside_number(call),
     )

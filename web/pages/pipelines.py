@@ -80,7 +80,7 @@ Given = Mapping[str, str]
 
 
 async def _rename(site: Site, _viewer: Viewer, pipeline: Pipeline, given: Given) -> None:
-    await site.records.pipelines.rename(pipeline.id, given.get("name", ""))
+    await site.records.pipelines.rename(pipeline.id, given.get("name", ""), instead_of=given.get("was"))
 
 
 async def _first(site: Site, _viewer: Viewer, pipeline: Pipeline, _given: Given) -> None:
@@ -111,7 +111,7 @@ PIPELINE_ACTS: dict[str, Callable[[Site, Viewer, Pipeline, Given], Awaitable[obj
 
 async def _save(site: Site, _viewer: Viewer, _pipeline: Pipeline, stage: Stage, given: Given) -> None:
     name, ends = given.get("name", ""), given.get("ends", stage.ends)
-    await site.records.pipelines.change_stage(stage.id, name=name, ends=ends)
+    await site.records.pipelines.change_stage(stage.id, name=name, ends=ends, seen=given.get("seen"))
 
 
 async def _shift(site: Site, pipeline: Pipeline, stage: Stage, by: int) -> None:

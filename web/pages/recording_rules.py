@@ -10,20 +10,23 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
+from call_records.recordings.retention import retention_version
 from call_records.recordings.shapes import RetentionRule
+from telephony.edit_version import check_edit_version
+from telephony.errors import ChangedMeanwhile
 from telephony.extension_rule import ExtensionRule
 from telephony.facts import Direction
 from telephony.recordings import AuditAction, RecordingPolicy
 from web.access import ADMINISTRATORS, Viewer, guard
 from web.extensions import extension_rule, problem_sentence
-from web.field_problems import FieldProblem
+from web.field_problems import FieldProblem, sentence_of
 from web.hearing import note_use
 from web.pages import Site, site_of
 from web.recording_words import days_words
@@ -66,7 +69,8 @@ async def rules(request: Request, viewer: Administrator) -> Response:
     retention = site_of(request).records.retention
     policy, kept = await retention.policy(), await retention.rules()
     said = _("Saved. The rules hold from tonight on.") if request.query_params.get("saved") else None
-    return _page(request, viewer, _policy_row(policy), [_row(rule) for rule in kept], said=said)
+    seen = retention_version(policy, kept)
+    return _page(request, viewer, _policy_row(policy), [_row(rule) for rule in kept], said=said, seen=seen)
 
 
 @router.post("/recordings/rules")
@@ -76,42 +80,36 @@ async def change(request: Request, viewer: Administrator) -> Response:
     told = await _form(request)
     policy_row, rows = _told_policy(told), _told_rows(told)
     act, _dash, which = told.get("do", "preview").partition("-")
+    seen = told.get("seen", "")
     if act in ("up", "down", "drop", "add"):
-        return _page(request, viewer, policy_row, _rearranged(rows, act, which))
+        return _page(request, viewer, policy_row, _rearranged(rows, act, which), seen=seen)
     draft = understand(policy_row, rows, await extension_rule(site))
     if draft.problems:
-        return _page(request, viewer, policy_row, rows, problems=draft.problems, status=400)
+        return _page(request, viewer, policy_row, rows, problems=draft.problems, status=400, seen=seen)
     count = await site.records.retention.would_remove(draft.rules, draft.policy.keep_days)
-    seen = told.get("previewed") == f"{draft.mark}:{count}"
-    if act == "save" and seen and (count == 0 or told.get("typed", "").strip() == str(count)):
-        await _save(site, request, viewer, draft)
+    previewed = act == "save" and told.get("previewed") == f"{draft.mark}:{count}"
+    if previewed and (count == 0 or told.get("typed", "").strip() == str(count)):
+        try:
+            await _save(site, request, viewer, draft, seen or None)
+        except ChangedMeanwhile as changed:
+            said = sentence_of(changed)
+            return _page(request, viewer, policy_row, rows, problem=said, status=409, seen=seen)
         return RedirectResponse("/recordings/rules?saved=yes", 303)
-    problems = (
-        (FieldProblem("typed", _("Please type the number of recordings that will be removed.")),)
-        if act == "save" and seen
-        else ()
-    )
-    return _page(request, viewer, policy_row, rows, draft=draft, count=count, problems=problems)
+    unsure = FieldProblem("typed", _("Please type the number of recordings that will be removed."))
+    problems = (unsure,) if previewed else ()
+    return _page(request, viewer, policy_row, rows, draft=draft, count=count, problems=problems, seen=seen)
 
 
-async def _save(site: Site, request: Request, viewer: Viewer, draft: Draft) -> None:
+async def _save(site: Site, request: Request, viewer: Viewer, draft: Draft, seen: str | None) -> None:
     retention = site.records.retention
-    before = _told_in_words(await retention.policy(), await retention.rules())
-    after = _told_in_words(draft.policy, draft.rules)
-    details = {"before": before, "after": after}
+    policy, rules = await retention.policy(), await retention.rules()
+    check_edit_version(retention_version(policy, rules), seen)  # before it is written down as done
+    details = {
+        "before": _told_in_words(policy, rules),
+        "after": _told_in_words(draft.policy, draft.rules),
+    }
     await note_use(site, request, viewer, AuditAction.RULES_CHANGED, None, details=details)
-    # Old rules with new days, or the other way round, may remove what neither the old nor the new whole would: while
-    # the rules change, the longer of both times holds.
-    longer = _longer((await retention.policy()).keep_days, draft.policy.keep_days)
-    await retention.set_policy(replace(draft.policy, keep_days=longer))
-    await retention.put_rules(draft.rules)
-    if longer != draft.policy.keep_days:
-        await retention.set_policy(draft.policy)
-
-
-def _longer(one: int | None, other: int | None) -> int | None:
-    """The longer of two times; None is for ever."""
-    return None if one is None or other is None else max(one, other)
+    await retention.set_all(draft.policy, draft.rules, seen=seen)
 
 
 def _page(
@@ -120,9 +118,11 @@ def _page(
     policy_row: Row,
     rows: Sequence[Row],
     *,
+    seen: str,
     draft: Draft | None = None,
     count: int | None = None,
     said: str | None = None,
+    problem: str | None = None,
     problems: Sequence[FieldProblem] = (),
     status: int = 200,
 ) -> Response:
@@ -134,6 +134,7 @@ def _page(
         tab="rules",
         policy=policy_row,
         rows=rows,
+        seen=seen,
         directions=Direction,
         count=count,
         previewed=f"{draft.mark}:{count}" if draft else "",
@@ -141,7 +142,7 @@ def _page(
         rest=days_words(draft.policy.keep_days) if draft else "",
         full=len(rows) >= RULES_MOST,
         said=said,
-        problem=None,
+        problem=problem,
         problems=problems,
     )
 

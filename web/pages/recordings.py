@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -31,6 +31,7 @@ from telephony.recordings import (
     RecordingState,
 )
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, NotAllowed, Viewer, guard, may_list_recordings
+from web.date_bounds import read_day
 from web.hearing import (
     Heard,
     extensions_listed,
@@ -43,6 +44,7 @@ from web.hearing import (
     note_use,
     within,
 )
+from web.number_search import NO_NUMBER, WHOLE_ONLY, number_to_search
 from web.pages import Site, fields, site_of
 from web.pages.calls import client_of, ours_of
 from web.recording_words import Attention, attention, may_try_again
@@ -146,9 +148,12 @@ def read_filter(asked: dict[str, str], site: Site, viewer: Viewer) -> tuple[Reco
     number = asked.get("number")
     if number and sum(char.isdigit() for char in number) < 3:
         problem, number = _("Search needs at least three digits of a number."), None
+    elif number and number_to_search(site, viewer, number) is None:
+        problem, number = WHOLE_ONLY, NO_NUMBER
     try:
-        since, until = _day(asked.get("from"), site), _day(asked.get("to"), site)
-    except (ValueError, OverflowError):
+        zone = site.settings.time_zone
+        since, until = read_day(asked.get("from"), zone), read_day(asked.get("to"), zone)
+    except ValueError:
         since = until = None
         problem = _("The date was not understood; it is written like 2026-11-22.")
     allowed = extensions_listed(viewer.account, site.hub.names.directory)
@@ -169,14 +174,6 @@ def read_filter(asked: dict[str, str], site: Site, viewer: Viewer) -> tuple[Reco
         ),
         problem,
     )
-
-
-def _day(text: str | None, site: Site) -> datetime | None:
-    """The beginning of that day on the office's clock."""
-    if not text:
-        return None
-    at = datetime.combine(datetime.fromisoformat(text).date(), time(), site.settings.time_zone)
-    return at.astimezone(UTC)
 
 
 def _people(site: Site, viewer: Viewer) -> list[tuple[str, str]]:
@@ -425,12 +422,14 @@ async def _refile_page(
     since, until, number = line.at - NEAR, line.at + NEAR, asked["number"]
     if asked["day"]:
         try:
-            since = _day(asked["day"], site) or since
+            since = read_day(asked["day"], site.settings.time_zone) or since
             until = since + timedelta(days=1)
-        except (ValueError, OverflowError):
+        except ValueError:
             problem = _("The date was not understood; it is written like 2026-11-22.")
     if number and sum(char.isdigit() for char in number) < 3:
         problem, number = _("Search needs at least three digits of a number."), ""
+    elif number and number_to_search(site, viewer, number) is None:
+        problem, number = WHOLE_ONLY, ""
     wanted = CallFilter(since=since, until=until, number=number or None)
     near = (await site.records.calls.page(wanted, limit=NEAR_CALLS)).calls
     shown = [

@@ -8,7 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
-from telephony.errors import PeerMistake
+from telephony.edit_version import edit_version
+from telephony.errors import ChangedMeanwhile, PeerMistake
 from telephony.recordings import AuditAction
 from telephony.reviews import ReviewRule, ReviewRuleKind
 from web.access import SUPERVISORS, Viewer, address_of, browser_name, guard
@@ -47,7 +48,10 @@ async def change(request: Request, kind: ReviewRuleKind, viewer: Supervisor) -> 
         browser=browser_name(request.headers.get("user-agent", "")),
         details={"what": "review", "kind": kind.value, "active": rule.active, "choices": dict(rule.choices)},
     )
-    await site.records.reviews.rules.change(rule, by=viewer.account.login)
+    try:
+        await site.records.reviews.rules.change(rule, by=viewer.account.login, seen=given.get("seen"))
+    except ChangedMeanwhile as changed:
+        return await _page(request, viewer, problem=f"{changed} {changed.remedy}")
     return RedirectResponse(f"/review/rules?saved={kind}", 303)
 
 
@@ -82,6 +86,7 @@ async def _page(
         "review_rules.html",
         status=400 if problem else 200,
         rules=[(rule, sentence(rule.kind), _shown(rule, wrong)) for rule in found],
+        edit_version=edit_version,
         units=UNIT_WORDS,
         problem=problem,
         wrong=wrong[0] if wrong else None,

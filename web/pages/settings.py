@@ -5,17 +5,20 @@ programs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from telephony.staff import PopPreference, RingAlert
+from telephony.recordings import AuditAction
+from telephony.staff import PopPreference, RingAlert, TokenScope
 from web.access import ANYONE_SIGNED_IN, Viewer, address_of, guard, new_token, password_problem
+from web.access_log import log_access
 from web.field_problems import FieldProblem
-from web.pages import fields, site_of
+from web.pages import Site, fields, site_of
+from web.token_labels import SCOPE_WORDS, scopes_of
 from web.wording import _
 
 router = APIRouter(include_in_schema=False)
@@ -30,6 +33,8 @@ SAVED = {
     "token": _("That token was removed. Programs that used it can no longer sign in."),
 }
 TOKENS_MOST = 20  # per person; more is a sign of one being made per run
+TOKEN_DAYS = {90: _("90 days"), 365: _("a year"), 30: _("30 days"), 0: _("until it is removed")}
+"""How long a token may last, the usual first."""
 
 
 @router.get("/settings")
@@ -44,7 +49,7 @@ async def card(request: Request, viewer: SignedIn) -> Response:
     site = site_of(request)
     chosen = (await fields(request)).get("pop", "")
     if chosen in list(PopPreference):
-        account = await site.records.accounts.update(replace(viewer.account, pop=PopPreference(chosen)))
+        account = await site.records.accounts.set_pop(viewer.account.id, PopPreference(chosen))
         await site.hub.account_changed(account)
     return RedirectResponse("/settings?saved=card", 303)
 
@@ -76,24 +81,33 @@ async def theme(request: Request, _viewer: SignedIn) -> Response:
 @router.post("/settings/password")
 async def password(request: Request, viewer: SignedIn) -> Response:
     """A new password; ends every other session of this account."""
-    site = site_of(request)
-    told = await fields(request)
+    site, told = site_of(request), await fields(request)
     new = told.get("new", "")
-    limits, address = site.gate.limits, address_of(request)
-    limits.check(viewer.account.login, address)
-    if not await site.gate.passwords.matches(told.get("old", ""), viewer.account.password_hash):
-        limits.failed(viewer.account.login, address)
-        wrong = FieldProblem("old", _("The current password is not right."))
-        return await _page(request, viewer, problems=[wrong], status=400)
+    wrong = await _wrong_password(request, site, viewer, told.get("old", ""))
+    if wrong:
+        return await _page(request, viewer, problems=[FieldProblem("old", wrong)], status=400)
     problem = password_problem(new, viewer.account.login)
     if problem:
         return await _page(request, viewer, problems=[FieldProblem("new", problem)], status=400)
     hashed = await site.gate.passwords.hash(new)
-    await site.records.accounts.update(replace(viewer.account, password_hash=hashed))
+    await site.records.accounts.set_password(
+        viewer.account.id, hashed, instead_of=viewer.account.password_hash
+    )
     keep = viewer.session.id if viewer.session else None
     await site.records.sessions.revoke_all(viewer.account.id, keep=keep)
+    ended = await site.records.tokens.revoke_all(viewer.account.id) if told.get("tokens") == "end" else 0
     site.hub.end_account(viewer.account.id, keep=keep)
+    await log_access(site, request, viewer, AuditAction.PASSWORD_CHANGED, details={"tokens ended": ended})
     return RedirectResponse("/settings?saved=password", 303)
+
+
+async def _wrong_password(request: Request, site: Site, viewer: Viewer, told: str) -> str | None:
+    """Guessing the present password is bound like signing in."""
+    tries = await site.gate.limits.take(viewer.account.login, address_of(request))
+    if not await site.gate.passwords.matches(told, viewer.account.password_hash):
+        return _("The present password is not right.")
+    await site.gate.limits.give_back(tries)
+    return None
 
 
 @router.post("/settings/sessions/{session_id}/end")
@@ -110,20 +124,58 @@ async def end_session(request: Request, session_id: UUID, viewer: SignedIn) -> R
 @router.post("/settings/tokens")
 async def make_token(request: Request, viewer: SignedIn) -> Response:
     """A personal token for a program; shown this one time."""
-    site = site_of(request)
-    name = (await fields(request)).get("name", "").strip()[:100] or _("Unnamed")
-    if len(await site.records.tokens.of_account(viewer.account.id)) >= TOKENS_MOST:
-        problem = _("There are twenty tokens already. Remove one that is no longer used.")
+    site, told = site_of(request), await fields(request)
+    name = told.get("name", "").strip()[:100] or _("Unnamed")
+    scopes = frozenset(scope for scope in TokenScope if told.get(f"scope_{scope.name.lower()}") == "yes")
+    days = _days_of(told.get("days", ""))
+    problem = await _token_problem(site, viewer, scopes, days)
+    if problem is not None or days is None:
         return await _page(request, viewer, problem=problem, status=400)
+    expires_at = datetime.now(UTC) + timedelta(days=days) if days else None
     token, hashed = new_token()
-    await site.records.tokens.create(account_id=viewer.account.id, name=name, token_hash=hashed)
+    details = {
+        "name": name,
+        "may": sorted(scopes),
+        "until": expires_at.date().isoformat() if expires_at else _("for ever"),
+    }
+    await log_access(site, request, viewer, AuditAction.TOKEN_MADE, details=details)
+    await site.records.tokens.create(
+        account_id=viewer.account.id,
+        name=name,
+        token_hash=hashed,
+        scopes=scopes,
+        expires_at=expires_at,
+        password_hash=viewer.account.password_hash,
+    )
     return await _page(request, viewer, new=(name, token))
+
+
+async def _token_problem(
+    site: Site, viewer: Viewer, scopes: frozenset[TokenScope], days: int | None
+) -> str | None:
+    if not scopes:
+        return _("Say what the program may do: tick at least one.")
+    if days is None:
+        return _("Choose how long the token lasts.")
+    if len(await site.records.tokens.of_account(viewer.account.id)) >= TOKENS_MOST:
+        return _("There are twenty tokens already. Remove one that is no longer used.")
+    return None
+
+
+def _days_of(told: str) -> int | None:
+    """How long a token lasts, 0 for ever; None for what the form does not offer."""
+    return next((days for days in TOKEN_DAYS if told == str(days)), None)
 
 
 @router.post("/settings/tokens/{token_id}/remove")
 async def remove_token(request: Request, token_id: UUID, viewer: SignedIn) -> Response:
     """Remove one of my tokens."""
-    await site_of(request).records.tokens.revoke(token_id, account_id=viewer.account.id)
+    site = site_of(request)
+    mine = {token.id: token for token in await site.records.tokens.of_account(viewer.account.id)}
+    if token_id in mine:
+        details = {"name": mine[token_id].name}
+        await log_access(site, request, viewer, AuditAction.TOKEN_REMOVED, details=details)
+        await site.records.tokens.revoke(token_id, account_id=viewer.account.id)
     return RedirectResponse("/settings?saved=token", 303)
 
 
@@ -152,4 +204,7 @@ async def _page(
         tokens=await site.records.tokens.of_account(viewer.account.id),
         preferences=PopPreference,
         alerts=RingAlert,
+        scopes=SCOPE_WORDS,
+        scopes_of=scopes_of,
+        token_days=TOKEN_DAYS,
     )

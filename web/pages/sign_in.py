@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 import structlog
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from web.access import ANYONE_SIGNED_IN, NotAllowed, TooManyTries, Viewer, address_of, guard, password_problem
+from call_records.shapes import Account
+from telephony.errors import ChangedMeanwhile, TryLater
+from telephony.recordings import AuditAction
+from web.access import ANYONE_SIGNED_IN, NotAllowed, Viewer, address_of, guard, password_problem
+from web.access_log import log_sign_in
 from web.pages import Site, fields, site_of
+from web.sign_in_limits import TooManyTries
 from web.wording import _
 
 router = APIRouter(include_in_schema=False)
@@ -23,6 +27,7 @@ REASONS = {
 }
 """Why somebody sees this page who was signed in a moment ago."""
 
+Leaving = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, new_password_later=True))]
 _log = structlog.get_logger(__name__)
 
 
@@ -53,29 +58,51 @@ async def sign_in(request: Request) -> Response:
     except TooManyTries as error:
         site.metrics.sign_ins.labels("limited").inc()
         return _form(request, site, status=429, problem=str(error), login=login)
+    except TryLater as busy:
+        return _form(request, site, status=503, problem=f"{busy} {busy.remedy}", login=login)
     if account is None:
         site.metrics.sign_ins.labels("refused").inc()
+        named = await site.records.accounts.by_login(login)
+        await log_sign_in(site, request, named, AuditAction.SIGN_IN_REFUSED)
         _log.warning("sign-in refused", address=address_of(request))
         problem = _(
             "The name or the password is not right. Check capitals, or ask an administrator for a new one."
         )
         return _form(request, site, status=401, problem=problem, login=login)
+    try:
+        response = await _let_in(request, site, account, password, local_path(told.get("next", "")))
+    except ChangedMeanwhile as changed:
+        return _form(request, site, status=401, problem=f"{changed} {changed.remedy}", login=login)
     site.metrics.sign_ins.labels("ok").inc()
-    if site.gate.passwords.outdated(account.password_hash):
-        renewed = await site.gate.passwords.hash(password)
-        account = await site.records.accounts.update(replace(account, password_hash=renewed))
-    response = RedirectResponse(local_path(told.get("next", "")), 303)
-    await site.gate.open_session(account, request, response)
     return response
 
 
+async def _let_in(request: Request, site: Site, account: Account, password: str, wanted: str) -> Response:
+    """Open the session and say so in the log; a password that an administrator made is changed first."""
+    if site.gate.passwords.outdated(account.password_hash):
+        account = await _hash_anew(site, account, password)
+    response = RedirectResponse("/new-password" if account.password_temporary else wanted, 303)
+    await site.gate.open_session(account, request, response)
+    await log_sign_in(site, request, account, AuditAction.SIGNED_IN)
+    return response
+
+
+async def _hash_anew(site: Site, account: Account, password: str) -> Account:
+    """The same password with today's parameters. Only in place of the hash that was proven."""
+    renewed = await site.gate.passwords.hash(password)
+    return await site.records.accounts.set_password(
+        account.id, renewed, instead_of=account.password_hash, temporary=account.password_temporary
+    )
+
+
 @router.post("/sign-out")
-async def sign_out(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]) -> Response:
+async def sign_out(request: Request, viewer: Leaving) -> Response:
     """End this session, its live streams with it."""
     site = site_of(request)
     if viewer.session:
         await site.records.sessions.revoke(viewer.session.id)
         site.hub.end_session(viewer.session.id)
+        await log_sign_in(site, request, viewer.account, AuditAction.SIGNED_OUT)
     response = RedirectResponse("/sign-in", 303)
     site.gate.forget(response)
     return response
@@ -106,6 +133,7 @@ async def make_first(request: Request) -> Response:
         if account is not None:
             response = RedirectResponse("/connections", 303)
             await site.gate.open_session(account, request, response)
+            await log_sign_in(site, request, account, AuditAction.SIGNED_IN, first=True)
             return response
         problem = _("Somebody else was quicker: there is an administrator now.")
     shown = {"login": login, "name": name}
@@ -115,12 +143,12 @@ async def make_first(request: Request) -> Response:
 async def _first_problem(
     request: Request, site: Site, told: dict[str, str], login: str, name: str
 ) -> str | None:
-    site.gate.limits.check("", address_of(request))
+    tries = await site.gate.limits.take("", address_of(request))
     if not site.gate.right_setup_code(told.get("setup_code", "")):
-        site.gate.limits.failed("", address_of(request))
         return _(
             "The setup code is not right. It was printed in the terminal and the log when Switchhook started."
         )
+    await site.gate.limits.give_back(tries)
     if not login or not name:
         return _("Please fill in your name and a sign-in name.")
     return password_problem(told.get("password", ""), login)

@@ -42,7 +42,8 @@ async def add(request: Request, viewer: Administrator) -> Response:
 async def change(request: Request, campaign_id: UUID, viewer: Administrator) -> Response:
     """Another name or other numbers."""
     name, dids = await _told(request)
-    changing = site_of(request).records.campaigns.change(campaign_id, name=name, dids=dids)
+    seen = (await fields(request)).get("seen")
+    changing = site_of(request).records.campaigns.change(campaign_id, name=name, dids=dids, seen=seen)
     return await _after(request, viewer, changing)
 
 

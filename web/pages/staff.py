@@ -78,7 +78,7 @@ async def put(request: Request, viewer: Administrator) -> Response:
     problem = problem or (None if name else _("Please fill in the name."))
     if problem is None:
         try:
-            await site.records.staff.put_member(member)
+            await site.records.staff.put_member(member, seen=told.get("seen"))
         except PeerMistake as mistake:
             problem = f"{mistake} {mistake.remedy or ''}".strip()
     if problem is not None:

@@ -88,7 +88,7 @@ async def change(request: Request, form_id: UUID, viewer: Administrator) -> Resp
     site, told = site_of(request), await fields(request)
     form = await _found(site, form_id)
     try:
-        await site.records.forms.change(form, **_told(told))
+        await site.records.forms.change(form, **_told(told), seen=told.get("seen"))
     except PeerMistake as mistake:
         problem = f"{mistake} {mistake.remedy or ''}".strip()
         return await _page(request, viewer, form, problem=problem, status=400, typed=told)

@@ -15,7 +15,7 @@ import { sendForm, toSignIn, UNREACHABLE } from "./form-send.js";
 /** @typedef {import("./drafts.js").Value} Value */
 
 const KEPT = "What you typed is kept in this browser and is sent as soon as that is possible.";
-const BASE = /^(version|expected|was-.*)$/; // what the form was filled from; a conflict is found by it
+const BASE = /^(version|expected|seen|was-.*)$/; // what the form was filled from; a conflict is found by it
 const PASSING = /^(csrf|back|here|next|sure)$/; // hidden fields that do not say which form it is
 const NEVER = "[type=hidden], [type=password], [type=file], [type=submit], [type=button], [data-address], [readonly]";
 
