@@ -22,6 +22,7 @@ from web.api import recordings as recordings_api
 from web.api import uploads as upload_api
 from web.assets import Assets
 from web.compression import Compression, takes_gzip
+from web.form_posts import FormPosts
 from web.host_names import HostNames
 from web.live import Hub
 from web.metrics import WebMetrics
@@ -36,6 +37,7 @@ from web.pages import (
     deals,
     exports,
     feedback,
+    form_echo,
     hours,
     imports,
     lead_rules,
@@ -55,6 +57,7 @@ from web.pages import (
     review_forms,
     review_people,
     review_rules,
+    session_state,
     settings,
     sign_in,
     sources,
@@ -76,6 +79,8 @@ with a `remedy`. The fields of a call are described in `docs/reference/call-fact
 
 PARTS = (
     sign_in,
+    session_state,
+    form_echo,
     new_password,
     live,
     calls,
@@ -188,6 +193,7 @@ def create_app(
     if uploads is not None:
         app.include_router(upload_api.router)
     answer_problems(app, renderer)
+    app.add_middleware(FormPosts)
     own_bound = upload_api.PREFIX if uploads is not None else None
     bounds = {imports.UPLOAD: imports.UPLOAD_MOST}
     # The last one added sees a request first.

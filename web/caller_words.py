@@ -96,7 +96,7 @@ def told_identity(call_id: UUID, identity: Identity, view: View, region: str | N
         "deal": {
             "title": deal.title,
             "href": f"/deals/{deal.id}",
-            "state": " · ".join(filter(None, (deal.stage, money(deal.amount, deal.currency)))),
+            "state": " · ".join(filter(None, (deal.stage, money(deal.amount, deal.currency, region)))),
         }
         if deal
         else None,

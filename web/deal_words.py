@@ -13,6 +13,7 @@ from datetime import datetime, time, timedelta, tzinfo
 from call_records.book.shapes import Deal, Task
 from telephony.errors import PeerMistake
 from web.date_bounds import bounded
+from web.date_fields import read_date
 from web.money import money
 from web.people_words import say
 from web.visibility import View
@@ -83,10 +84,10 @@ def read_due(date_told: str, time_told: str, zone: tzinfo) -> datetime | None:
     if not date_told.strip():
         return None
     try:
-        on = bounded(datetime.strptime(date_told.strip(), "%Y-%m-%d")).date()  # noqa: DTZ007 - a date has no zone
+        on = bounded(datetime.combine(read_date(date_told), time())).date()
         at = time.fromisoformat(time_told.strip()) if time_told.strip() else DAY_ENDS
     except ValueError:
-        raise PeerMistake(_("This is no date."), remedy=_("Choose a day in the calendar.")) from None
+        raise PeerMistake(_("This is not a time of day."), remedy=_("Write it like 14:30.")) from None
     return datetime.combine(on, at.replace(tzinfo=None), tzinfo=zone)
 
 
@@ -122,17 +123,19 @@ class Card:
     silent: str
 
 
-def card_of(deal: Deal, view: View, zone: tzinfo, now: datetime) -> Card:
+def card_of(deal: Deal, view: View, zone: tzinfo, now: datetime, region: str | None = None) -> Card:
     """What stands on a card."""
     shown = show_deal(deal, view)
     return Card(
         deal=shown,
-        amount=money(deal.amount, deal.currency),
+        amount=money(deal.amount, deal.currency, region),
         due=due_of(shown.next_task, zone, now) if shown.next_task else None,
         silent=silent_word(silent_days(deal, now)),
     )
 
 
-def cards_of(deals: Sequence[Deal], view: View, zone: tzinfo, now: datetime) -> list[Card]:
+def cards_of(
+    deals: Sequence[Deal], view: View, zone: tzinfo, now: datetime, region: str | None = None
+) -> list[Card]:
     """Several."""
-    return [card_of(deal, view, zone, now) for deal in deals]
+    return [card_of(deal, view, zone, now, region) for deal in deals]

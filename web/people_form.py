@@ -10,12 +10,14 @@ types another over it or drops it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from call_records.book.shapes import Client, ClientPhone, NewClient
 from telephony.contacts import ClientKind
+from telephony.number_texts import is_recognised, written
+from web.field_problems import FieldProblem
 from web.people_words import Shown
 from web.wording import _
 
@@ -135,12 +137,36 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def problem_of(typed: Typed, *, needs_name: bool = True) -> str | None:
-    """Why it cannot be kept like this, in one sentence, or None."""
+def field_problems(typed: Typed, region: str | None, *, needs_name: bool = True) -> list[FieldProblem]:
+    """Why it cannot be kept like this, by field."""
+    problems = []
     if needs_name and not typed.values["name"]:
-        return _("Please write a name.")
+        problems.append(FieldProblem("name", _("Please write a name.")))
+    problems += _phone_problems(typed.told, region)
     wrong = next((one for one in split_emails(typed.values["emails"]) if not _EMAIL.fullmatch(one)), None)
-    return _("“{text}” is no e-mail address.").format(text=wrong) if wrong else None
+    if wrong:
+        said = _("“{text}” is not an e-mail address.").format(text=wrong[:60])
+        problems.append(FieldProblem("emails", said))
+    return problems
+
+
+def _phone_problems(told: Mapping[str, str], region: str | None) -> Iterator[FieldProblem]:
+    """Numbers in which there is none to dial. What the form opened with stays as it is."""
+    for name, text in told.items():
+        if name not in ("phones", "more") and not name.startswith("phone-"):
+            continue
+        if told.get(f"was-{name}", "").strip() == text.strip():
+            continue
+        wrong = next(
+            (line for line in text.splitlines() if line.strip() and not _is_phone(line, region)), None
+        )
+        if wrong is not None:
+            said = _("No phone number was recognized in “{text}”.").format(text=wrong.strip()[:60])
+            yield FieldProblem(name, said)
+
+
+def _is_phone(text: str, region: str | None) -> bool:
+    return any(is_recognised(one) for one in written(text, region or "RU"))
 
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")

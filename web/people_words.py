@@ -161,9 +161,9 @@ def mask_in(text: str) -> str:
     return _NUMBER.sub(lambda found: mask(found.group()), text)
 
 
-def told_money(amount: object, currency: object) -> str:
+def told_money(amount: object, currency: object, region: str | None = None) -> str:
     """A sum as the timeline keeps it: JSON's number."""
-    return money(Decimal(str(amount)), str(currency)) if isinstance(amount, int | float) else ""
+    return money(Decimal(str(amount)), str(currency), region) if isinstance(amount, int | float) else ""
 
 
 def deal_title(deal: Deal, view: View) -> str:

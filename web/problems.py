@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from http import HTTPStatus
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import structlog
 from fastapi import FastAPI, Request
@@ -175,6 +175,18 @@ async def _to_sign_in(request: Request) -> Response:
     if await gate_of(request).needs_first_account():
         return RedirectResponse("/welcome", 303)
     wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    if request.method != "GET" or wanted == "/":
-        return RedirectResponse("/sign-in", 303)
-    return RedirectResponse("/sign-in?" + urlencode({"next": wanted}, quote_via=quote), 303)
+    if request.method != "GET":
+        wanted = _page_it_came_from(request)
+    had_session = gate_of(request).cookie_name in request.cookies
+    asked = {"why": "ended" if request.method == "GET" else "unsaved"} if had_session else {}
+    if wanted != "/":
+        asked["next"] = wanted
+    return RedirectResponse("/sign-in" + (f"?{urlencode(asked, quote_via=quote)}" if asked else ""), 303)
+
+
+def _page_it_came_from(request: Request) -> str:
+    """The page of ours that a form was on; `/` where the browser does not say."""
+    came = urlsplit(request.headers.get("referer", ""))
+    if came.netloc != request.headers.get("host") or not came.path.startswith("/"):
+        return "/"
+    return came.path + (f"?{came.query}" if came.query else "")

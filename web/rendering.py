@@ -20,6 +20,7 @@ from web import people_words, recording_words, wording
 from web.access import ADMINISTRATORS, ANYONE_SIGNED_IN, SUPERVISORS, Viewer, may_list_recordings
 from web.assets import Assets
 from web.live import section_of, waiting_since
+from web.money import money
 from web.settings import WebSettings
 from web.wording import Named, Names, _
 
@@ -130,6 +131,8 @@ class Renderer:
             iso=iso,
             clock=lambda moment, seconds=False: wording.clock(moment, zone, seconds=seconds),
             day=lambda moment: wording.day(moment, zone, datetime.now(UTC)),
+            money=lambda amount, currency: money(amount, currency, settings.region),
+            told_money=lambda amount, currency: people_words.told_money(amount, currency, settings.region),
             number=lambda value: wording.display_number(value, settings.region),
         )
 
@@ -160,7 +163,7 @@ class Renderer:
             viewer=viewer,
             theme=theme if theme in ("light", "dark") else "auto",
             direction="rtl" if asked.get("dir") == "rtl" else "ltr",
-            **context,
+            **({"problems": ()} | context),
         )
         return HTMLResponse(html, status_code=status)
 

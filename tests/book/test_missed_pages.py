@@ -256,10 +256,10 @@ MISTAKES = (
     ({"day-0": "nine to five"}, "Monday: “nine to five” was not understood."),
     ({"day-0": "25:00-26:00"}, "was not understood"),
     ({"day-0": "09:00-13:00, 12:00-18:00"}, "overlap"),
-    ({"holidays": "31.12.2026"}, "The holiday “31.12.2026” was not understood."),
+    ({"holidays": "31.13.2026"}, "The holiday “31.13.2026” was not understood."),
     ({"holidays": "2026-12-31 - 2026-01-01"}, "was not understood"),
     ({"zone": "Mars/Olympus"}, "time zone is not known"),
-    ({"deadline_minutes": "-1"}, "is no number of minutes"),
+    ({"deadline_minutes": "-1"}, "is not a number of minutes"),
     ({"remind_minutes": "61"}, "The reminder would come before the call."),
 )
 

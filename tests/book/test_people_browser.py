@@ -112,8 +112,14 @@ async def test_a_note_is_not_lost_and_is_saved_in_place(
     await page.context.clear_cookies()
     await area.press_sequentially("Written while signed out")
     await area.press("Control+Enter")
-    await expect(page.locator(".composer .saved")).to_have_text("Kept in this browser, not saved yet")
+    await expect(page.locator(".door .said")).to_contain_text("You were signed out")
+    await page.fill("[name=login]", "manager")
+    await page.fill("[name=password]", "correct horse")
+    await page.click("button.main")
     await expect(area).to_have_value("Written while signed out")
+    await expect(page.locator(".composer .form-sign")).to_contain_text("not saved yet")
+    await area.press("Control+Enter")
+    await expect(page.locator(".is-note .text").first).to_have_text("Written while signed out")
 
 
 async def test_duplicates_are_merged_in_a_dialog_and_parted_again(

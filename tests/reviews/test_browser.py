@@ -76,8 +76,7 @@ async def test_a_call_is_graded_without_the_mouse(
     assert (given.feedback, given.answers["answer"].comment) == ("Well done", "Twice 5 was 10")
     await page.wait_for_selector("html[data-live=yes]")
     assert (
-        await page.evaluate("Object.keys(localStorage).filter((n) => n.startsWith('switchhook review'))")
-        == []
+        await page.evaluate("Object.keys(localStorage).filter((n) => n.startsWith('switchhook draft'))") == []
     )
     await page.keyboard.press("w")
     await page.keyboard.type("A wrong number")
@@ -104,7 +103,7 @@ async def test_nothing_that_was_typed_is_lost(chromium: Browser, records: Record
     await page.click("button.main")
     await page.wait_for_selector("html[data-live=yes]")
     await page.goto(f"{address}/review/{pick}")
-    await expect(page.locator("[data-kept]")).to_have_text("Your unfinished answers are back")
+    await expect(page.locator("#grade .form-sign")).to_contain_text("What you typed before is here again")
     await expect(page.locator("[name=feedback]")).to_have_value("Half a page of thoughts")
     await expect(page.locator("[name=a-answer][value='3']")).to_be_checked()
     assert await records.reviews.grades.of_part(call.id, "101") == []

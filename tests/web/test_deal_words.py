@@ -30,7 +30,12 @@ NOON = datetime(2026, 11, 18, 9, 0, tzinfo=UTC)  # 12:00 on the office's clock
         ("12.000", "12000.0"),
         ("0", "0.0"),
         (",5", "0.5"),
-        ("-5", "-5.0"),  # refused by the store, in its own words
+        ("12 000,50", "12000.50"),
+        ("12,000.50", "12000.50"),
+        ("1'200.50", "1200.50"),
+        ("1,20,000", "120000"),
+        ("5 EUR", "5"),
+        ("1200 руб.", "1200"),
     ],
 )
 def test_amounts_as_people_type_them(typed: str, amount: str | None) -> None:
@@ -38,7 +43,25 @@ def test_amounts_as_people_type_them(typed: str, amount: str | None) -> None:
     assert read_amount(typed) == (None if amount is None else Decimal(amount))
 
 
-@pytest.mark.parametrize("typed", ["much", "-", "1-2", "."])
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "much",
+        "-",
+        "-5",
+        "1-2",
+        ".",
+        "12k",
+        "1e9",
+        "5 abc",
+        "12 00",
+        "1,2,3",
+        "1.200.00",
+        "10²",
+        "9" * 13,
+        "1" * 500,
+    ],
+)
 def test_what_is_no_amount(typed: str) -> None:
     """It is said, never guessed."""
     with pytest.raises(PeerMistake):
@@ -48,7 +71,9 @@ def test_what_is_no_amount(typed: str) -> None:
 def test_money_is_written_one_way() -> None:
     """Hundredths only where there are any; currencies without a common sign by their letters; unknown is empty."""
     assert money(Decimal("1234567.00"), "RUB") == "1\u202f234\u202f567\u00a0₽"
-    assert money(Decimal("0.50"), "CHF") == "0.50\u00a0CHF"
+    assert money(Decimal("0.50"), "CHF") == "0,50\u00a0CHF"
+    assert money(Decimal("12000.50"), "USD", "US") == "12,000.50\u00a0$"
+    assert money(Decimal("12000.50"), "EUR", "DE") == "12\u202f000,50\u00a0€"
     assert money(None, "EUR") == ""
     assert money(Decimal(1200), None) == "1\u202f200"
     assert sums([Money(Decimal(1), "RUB"), Money(Decimal(2), "EUR")]) == "1\u00a0₽ + 2\u00a0€"
@@ -89,7 +114,7 @@ def test_a_day_without_an_hour_is_over_when_the_day_is() -> None:
     assert read_due("2026-11-20", "", MOSCOW) == datetime(2026, 11, 20, 20, 59, tzinfo=UTC)
     assert read_due("2026-11-20", "09:30", MOSCOW) == datetime(2026, 11, 20, 6, 30, tzinfo=UTC)
     assert read_due(" ", "09:30", MOSCOW) is None
-    for day, hour in (("20.11.2026", ""), ("2026-11-20", "25:00"), ("2026-02-30", "")):
+    for day, hour in (("20.13.2026", ""), ("2026-11-20", "25:00"), ("2026-02-30", "")):
         with pytest.raises(PeerMistake):
             read_due(day, hour, MOSCOW)
 

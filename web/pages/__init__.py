@@ -14,6 +14,7 @@ from web.assets import Assets
 from web.live import Hub
 from web.metrics import WebMetrics
 from web.noted import Noted
+from web.recent_changes import RecentChanges
 from web.rendering import Renderer
 from web.settings import WebSettings
 
@@ -37,6 +38,8 @@ class Site:
     proxy_faults: Callable[[], Sequence[str]] = tuple
     """What the reverse proxy does wrong, one sentence each."""
     noted: Noted = field(default_factory=Noted)
+    changes: RecentChanges = field(default_factory=RecentChanges)
+    """Who changed what a moment ago."""
 
 
 def site_of(request: Request) -> Site:

@@ -4,9 +4,9 @@ pages tick off at the same addresses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Annotated, Any
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
@@ -20,6 +20,7 @@ from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.deal_words import card_of, due_of, read_due, show_task, since_word
+from web.field_problems import FieldProblem, FieldReader, sentence_of
 from web.money import money, read_amount
 from web.number_search import NO_NUMBER, text_to_search
 from web.pages import Site, fields, site_of
@@ -48,11 +49,16 @@ async def make(request: Request, viewer: Anyone) -> Response:
     """Make it. From the head of a column only a title is asked for, and it is the viewer's own."""
     site, given = site_of(request), await fields(request)
     if given.get("q", "").strip() and not given.get("to"):
-        return await _new_form(request, viewer, given, problem=_("Choose who is meant, or empty the field."))
+        chosen = FieldProblem("q", _("Choose who is meant, or empty the field."))
+        return await _new_form(request, viewer, given, problems=[chosen])
+    reader = FieldReader()
+    new = _new_deal(given, viewer, reader, site.settings.region)
+    if reader.problems:
+        return await _new_form(request, viewer, given, problems=reader.problems)
     try:
-        deal = await site.records.deals.add(_new_deal(given, viewer), by=viewer.account.id)
+        deal = await site.records.deals.add(new, by=viewer.account.id)
     except PeerMistake as mistake:
-        return await _new_form(request, viewer, given, problem=f"{mistake} {mistake.remedy or ''}".strip())
+        return await _new_form(request, viewer, given, problem=sentence_of(mistake))
     if wants_json(request):
         said = _("“{title}” was added.").format(title=say(deal.title, viewer.view))
         return JSONResponse(await after(request, viewer, deal, said))
@@ -62,19 +68,30 @@ async def make(request: Request, viewer: Anyone) -> Response:
     return RedirectResponse(f"/deals/{deal.id}", 303)
 
 
-def _new_deal(given: Mapping[str, str], viewer: Viewer) -> NewDeal:
+def _new_deal(given: Mapping[str, str], viewer: Viewer, reader: FieldReader, region: str | None) -> NewDeal:
+    _need_title(given, reader)
     owner = viewer.account.person_id if "owner" not in given else read_uuid(given.get("owner"))
     return NewDeal(
         title=given.get("title", ""),
         contact_id=read_uuid(given.get("to") or given.get("client")),
         stage_id=read_uuid(given.get("stage")),
-        amount=read_amount(given.get("amount", "")),
+        amount=reader.read("amount", lambda: read_amount(given.get("amount", ""), region), None),
         owner_id=owner,
     )
 
 
+def _need_title(given: Mapping[str, str], reader: FieldReader) -> None:
+    if not given.get("title", "").strip():
+        reader.add("title", _("Please write what the deal is about."))
+
+
 async def _new_form(
-    request: Request, viewer: Viewer, given: Mapping[str, str], *, problem: str | None = None
+    request: Request,
+    viewer: Viewer,
+    given: Mapping[str, str],
+    *,
+    problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
 ) -> Response:
     site = site_of(request)
     client_id = read_uuid(given.get("to") or given.get("client"))
@@ -83,11 +100,12 @@ async def _new_form(
         request,
         viewer,
         "deals_new.html",
-        status=400 if problem else 200,
+        status=400 if problem or problems else 200,
         problem=problem,
+        problems=problems,
         given=given,
         client=show_client(client, viewer.view, site.settings.region) if client else None,
-        fitting=await _fitting(site, viewer, given.get("q", "")) if problem else [],
+        fitting=await _fitting(site, viewer, given.get("q", "")) if problem or problems else [],
         pipelines=await site.records.deals.pipelines(),
         people=await owners(site),
     )
@@ -114,24 +132,44 @@ async def change(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
     """Title, amount, owner, tags and whose it is."""
     site, given = site_of(request), await fields(request)
     deal = await deal_or_404(site, deal_id)
+    reader = FieldReader()
+    wanted = _changed(deal, given, viewer, reader, site.settings.region)
+    if wanted.version != deal.version:
+        return await _conflict(request, viewer, deal, given)
+    if reader.problems:
+        return await _page(request, viewer, deal, problems=reader.problems, typed=given)
     try:
-        changed = await _with_client(site, _changed(deal, given, viewer), given.get("to", ""))
+        changed = await _with_client(site, wanted, given.get("to", ""))
         await site.records.deals.change(changed, by=viewer.account.id)
     except PeerMistake as mistake:
-        said = f"{mistake} {mistake.remedy or ''}".strip()
-        return await _page(request, viewer, await deal_or_404(site, deal_id), problem=said, typed=given)
+        now = await deal_or_404(site, deal_id)
+        if now.version != wanted.version:
+            return await _conflict(request, viewer, now, given)
+        return await _page(request, viewer, now, problem=sentence_of(mistake), typed=given)
+    site.changes.add(deal_id, viewer)
     return RedirectResponse(f"/deals/{deal_id}", 303)
 
 
-def _changed(deal: Deal, given: Mapping[str, str], viewer: Viewer) -> Deal:
+async def _conflict(request: Request, viewer: Viewer, now: Deal, given: Mapping[str, str]) -> Response:
+    """Somebody was quicker: who, when, and what was typed beside what it says by now."""
+    site = site_of(request)
+    who = site.changes.describe(now.id, viewer, site.settings.time_zone)
+    said = who + " " + _("What you typed is kept here and not saved yet: look it over and save again.")
+    return await _page(request, viewer, now, problem=said, typed=given, status=409)
+
+
+def _changed(
+    deal: Deal, given: Mapping[str, str], viewer: Viewer, reader: FieldReader, region: str | None
+) -> Deal:
     """The deal as the form says. A title that was shown with a hidden number is changed only when it was typed anew."""
+    _need_title(given, reader)
     title = given.get("title", "")
     tags = dict.fromkeys(tag.strip() for tag in given.get("tags", "").split(",") if tag.strip())
     version = given.get("version", "")
     return replace(
         deal,
         title=deal.title if title == say(deal.title, viewer.view) else title,
-        amount=read_amount(given.get("amount", "")),
+        amount=reader.read("amount", lambda: read_amount(given.get("amount", ""), region), None),
         owner_id=read_uuid(given.get("owner")),
         tags=tuple(tags)[:TAGS_MOST],
         version=int(version) if version.isascii() and version.isdecimal() and len(version) < 10 else -1,
@@ -205,14 +243,27 @@ async def add_task(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
     site, given = site_of(request), await fields(request)
     await deal_or_404(site, deal_id)
     owner = viewer.account.person_id if "owner" not in given else read_uuid(given.get("owner"))
+    reader = FieldReader()
+    due_at = _read_due(given, reader, site.settings.time_zone)
+    if not given.get("text", "").strip():
+        reader.add("text", _("Please write what is to be done."))
+    if reader.problems:
+        deal = await deal_or_404(site, deal_id)
+        return await _page(request, viewer, deal, problems=reader.problems, typed=given)
+    task = NewTask(given.get("text", ""), due_at, deal_id=deal_id, owner_id=owner)
     try:
-        due_at = read_due(given.get("due", ""), given.get("at", ""), site.settings.time_zone)
-        task = NewTask(given.get("text", ""), due_at, deal_id=deal_id, owner_id=owner)
         await site.records.tasks.add(task, by=viewer.account.id)
     except PeerMistake as mistake:
-        said = f"{mistake} {mistake.remedy or ''}".strip()
-        return await _page(request, viewer, await deal_or_404(site, deal_id), problem=said, typed=given)
+        deal = await deal_or_404(site, deal_id)
+        return await _page(request, viewer, deal, problem=sentence_of(mistake), typed=given)
     return RedirectResponse(f"/deals/{deal_id}#tasks", 303)
+
+
+def _read_due(given: Mapping[str, str], reader: FieldReader, zone: tzinfo) -> datetime | None:
+    day, hour = given.get("due", ""), given.get("at", "")
+    if hour.strip() and not day.strip():
+        reader.add("due", _("Please choose the day too, or empty the hour."))
+    return reader.read("due", lambda: read_due(day, hour, zone), None)
 
 
 @router.post("/deals/{deal_id}/notes")
@@ -232,16 +283,24 @@ async def add_note(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
 
 @router.post("/tasks/{task_id}")
 async def change_task(request: Request, task_id: UUID, viewer: Anyone) -> Response:
-    """Another text, date or owner."""
+    """Another text, date or owner; what is not sent along stays as it is."""
     site, given = site_of(request), await fields(request)
     task = await _task_or_404(site, task_id)
-    text = given.get("text", task.text)
-    changed = replace(task, text=task.text if text == say(task.text, viewer.view) else text)
-    if "due" in given:  # what is not sent stays as it is
-        due_at = read_due(given["due"], given.get("at", ""), site.settings.time_zone)
-        changed = replace(changed, due_at=due_at)
-    if "owner" in given:
-        changed = replace(changed, owner_id=read_uuid(given["owner"]))
+    text, reader = given.get("text", task.text), FieldReader()
+    due_at = _read_due(given, reader, site.settings.time_zone) if "due" in given else task.due_at
+    if not text.strip():
+        reader.add("text", _("Please write what is to be done."))
+    if reader.problems and task.deal_id:
+        deal = await deal_or_404(site, task.deal_id)
+        return await _page(request, viewer, deal, problems=reader.problems)
+    if reader.problems:
+        raise PeerMistake(reader.problems[0].message)
+    changed = replace(
+        task,
+        text=task.text if text == say(task.text, viewer.view) else text,
+        due_at=due_at,
+        owner_id=read_uuid(given.get("owner")) if "owner" in given else task.owner_id,
+    )
     # Without a mark of what was seen, what the task was when this request came is what its author saw.
     seen = given.get("seen") or task.edit_version
     await site.records.tasks.change(changed, by=viewer.account.id, seen=seen)
@@ -280,7 +339,9 @@ async def _page(
     deal: Deal,
     *,
     problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
     typed: Mapping[str, str] | None = None,
+    status: int = 400,
 ) -> Response:
     site, now = site_of(request), datetime.now(UTC)
     zone = site.settings.time_zone
@@ -290,10 +351,10 @@ async def _page(
     cursor = request.query_params.get("cursor")
     told = await site.records.timelines.of_deal(deal.id, limit=PAGE, cursor=cursor)
     context: dict[str, Any] = {
-        "card": card_of(deal, viewer.view, zone, now),
+        "card": card_of(deal, viewer.view, zone, now, site.settings.region),
         "pipeline": next(one for one in every if one.id == deal.pipeline_id),
         "others": [one for one in every if one.id != deal.pipeline_id and one.archived_at is None],
-        "amount": money(deal.amount, None),
+        "amount": money(deal.amount, None, site.settings.region),
         "since": since_word(deal.stage_since, zone, now),
         "people": await owners(site),
         "todo": [(task, due_of(task, zone, now)) for task in tasks if task.done_at is None],
@@ -306,5 +367,8 @@ async def _page(
         "undo": await undo_of(site, viewer, request.query_params),
         "typed": typed,
         "problem": problem,
+        "problems": problems,
     }
-    return site.renderer.page(request, viewer, "deal.html", status=400 if problem else 200, **context)
+    return site.renderer.page(
+        request, viewer, "deal.html", status=status if problem or problems else 200, **context
+    )

@@ -185,9 +185,9 @@ async def _list(request: Request, viewer: Viewer, asked: Asked, context: Mapping
         viewer,
         "deals_list.html",
         **context,
-        cards=cards_of(page.deals, viewer.view, site.settings.time_zone, now),
+        cards=cards_of(page.deals, viewer.view, site.settings.time_zone, now, site.settings.region),
         count=page.count,
-        summed=sums(page.sums),
+        summed=sums(page.sums, site.settings.region),
         more=asked.page * LIST_ROWS < page.count,
         heads=HEADS,
         states=STATES,
@@ -230,14 +230,16 @@ async def after(request: Request, viewer: Viewer, deal: Deal, said: str) -> dict
     site = site_of(request)
     asked = await asked_of(site, viewer, request.query_params)
     columns = await site.records.deals.board(deal.pipeline_id, asked.wanted(site, viewer), limit=0)
-    card = card_of(deal, viewer.view, site.settings.time_zone, datetime.now(UTC))
+    region = site.settings.region
+    card = card_of(deal, viewer.view, site.settings.time_zone, datetime.now(UTC), region)
     return {
         "said": said,
         "deal": str(deal.id),
         "stage": str(deal.stage_id),
         "card": _card(site, viewer, card),
         "columns": [
-            {"stage": str(one.stage.id), "count": one.count, "sums": sums(one.sums)} for one in columns
+            {"stage": str(one.stage.id), "count": one.count, "sums": sums(one.sums, region)}
+            for one in columns
         ],
     }
 
@@ -290,8 +292,10 @@ def _shown(site: Site, viewer: Viewer, column: Column, *, skip: int = 0) -> Show
     below = column.deals[most : most + 1]
     return ShownColumn(
         column=replace(column, deals=visible),
-        cards=cards_of(visible, viewer.view, site.settings.time_zone, datetime.now(UTC)),
-        sums=sums(column.sums),
+        cards=cards_of(
+            visible, viewer.view, site.settings.time_zone, datetime.now(UTC), site.settings.region
+        ),
+        sums=sums(column.sums, site.settings.region),
         below=max(0, column.count - skip - len(visible)),
         below_id=below[0].id if below else None,
     )

@@ -7,8 +7,9 @@ for sixty hours on Monday morning.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Annotated
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -22,6 +23,8 @@ from telephony.missed import MissedRules
 from web import missed_words
 from web.access import ADMINISTRATORS, Viewer, guard
 from web.access_log import note_rules
+from web.date_fields import DAY, read_date
+from web.field_problems import FieldProblem, FieldReader, sentence_of
 from web.pages import fields, site_of
 from web.wording import _
 
@@ -31,7 +34,7 @@ Administrator = Annotated[Viewer, Depends(guard(ADMINISTRATORS))]
 MOST_MINUTES = 10_000  # a working month; whoever wants longer wants no deadline, which is 0
 MOST_HOLIDAYS = 400  # days; written as ranges they are few lines
 _TIMES = re.compile(r"(\d{1,2})[:.](\d{2})\s*(?:-|–|—|to)\s*(\d{1,2})[:.](\d{2})")
-_DATES = re.compile(r"(\d{4}-\d{2}-\d{2})(?:\s*(?:-|–|—|to|\.\.)\s*(\d{4}-\d{2}-\d{2}))?$")
+_DATES = re.compile(rf"({DAY})(?:\s*(?:-|–|—|to|\.\.)\s*({DAY}))?")
 MINUTES = ("deadline_minutes", "remind_minutes", "escalate_minutes")
 
 
@@ -47,24 +50,27 @@ async def change(request: Request, viewer: Administrator) -> Response:
     """Keep it; deadlines of what is owed are reckoned again."""
     given = await fields(request)
     book = site_of(request).records.missed
-    try:
-        told, rules = read_hours(given), read_rules(given)
-    except PeerMistake as mistake:
+    reader = FieldReader()
+    told, rules = read_hours(given, reader, site_of(request).settings.region), read_rules(given, reader)
+    if reader.problems:
         blank = dict.fromkeys(_as_typed(WorkingHours(), MissedRules()), "")
-        return await _page(
-            request, viewer, blank | given, problem=f"{mistake} {mistake.remedy or ''}".strip()
-        )
+        return await _page(request, viewer, blank | given, problems=reader.problems)
     before = await book.hours(), await book.rules()
     try:
         await book.set_hours_and_rules(told, rules, by=viewer.account.id, seen=given.get("seen"))
     except ChangedMeanwhile as changed:
-        return await _page(request, viewer, given, problem=f"{changed} {changed.remedy}")
+        return await _page(request, viewer, given, problem=sentence_of(changed))
     await note_rules(request, viewer, "working hours", _as_typed(*before), _as_typed(told, rules))
     return RedirectResponse("/hours?saved=yes", 303)
 
 
 async def _page(
-    request: Request, viewer: Viewer, typed: Mapping[str, str], *, problem: str | None = None
+    request: Request,
+    viewer: Viewer,
+    typed: Mapping[str, str],
+    *,
+    problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
 ) -> Response:
     site = site_of(request)
     kept = await site.records.missed.hours()
@@ -73,7 +79,7 @@ async def _page(
         request,
         viewer,
         "hours.html",
-        status=400 if problem else 200,
+        status=409 if problem else 400 if problems else 200,
         office=missed_words.office_now(kept, ZoneInfo(kept.zone), datetime.now(UTC)),
         now=datetime.now(ZoneInfo(kept.zone)).strftime("%H:%M"),
         kept=kept,
@@ -83,6 +89,7 @@ async def _page(
         typed=typed,
         seen=edit_version((kept, await site.records.missed.rules())),
         problem=problem,
+        problems=problems,
         said=_("Saved. Deadlines of what is owed were reckoned again.")
         if "saved" in request.query_params
         else None,
@@ -121,13 +128,31 @@ def _ranges(days: frozenset[date]) -> list[str]:
     return [f"{run[0]}" if len(run) == 1 else f"{run[0]} - {run[-1]}" for run in runs]
 
 
-def read_hours(given: Mapping[str, str]) -> WorkingHours:
-    """What was typed. Raises PeerMistake with the field that was not understood."""
-    days = tuple(
-        span for day in range(len(WEEKDAYS)) for span in _spans(day, given.get(f"day-{day}", "").strip())
+def read_hours(given: Mapping[str, str], reader: FieldReader, region: str | None = None) -> WorkingHours:
+    """What was typed; the reader collects what was not understood."""
+    days = tuple(span for day in range(len(WEEKDAYS)) for span in _read_day(day, given, reader))
+    no_days: frozenset[date] = frozenset()
+    holidays = reader.read(
+        "holidays", lambda: frozenset(_holidays(given.get("holidays", ""), region)), no_days
     )
     zone = given.get("zone", "").strip() or "UTC"
-    return checked(WorkingHours(zone, days, frozenset(_holidays(given.get("holidays", "")))))
+    reader.read("zone", lambda: checked(WorkingHours(zone, (), frozenset())), None)
+    told = WorkingHours(zone, days, holidays)
+    if not reader.problems:
+        reader.read("day-0", lambda: checked(told), None)
+    return told
+
+
+def _read_day(day: int, given: Mapping[str, str], reader: FieldReader) -> list[tuple[int, time, time]]:
+    name = f"day-{day}"
+    typed = given.get(name, "").strip()
+
+    def understood() -> list[tuple[int, time, time]]:
+        spans = _spans(day, typed)
+        checked(WorkingHours("UTC", tuple(spans), frozenset()))
+        return spans
+
+    return reader.read(name, understood, [])
 
 
 def _spans(day: int, typed: str) -> list[tuple[int, time, time]]:
@@ -149,43 +174,50 @@ def _spans(day: int, typed: str) -> list[tuple[int, time, time]]:
     return spans
 
 
-def _holidays(typed: str) -> set[date]:
+def _holidays(typed: str, region: str | None) -> set[date]:
     days: set[date] = set()
     for line in filter(None, (one.strip() for one in re.split(r"[\n,;]", typed))):
         found = _DATES.fullmatch(line)
         try:
             if found is None:
                 raise ValueError(line)
-            first = date.fromisoformat(found[1])
-            last = date.fromisoformat(found[2]) if found[2] else first
+            first = read_date(found[1], region)
+            last = read_date(found[2], region) if found[2] else first
             if not timedelta() <= last - first < timedelta(days=MOST_HOLIDAYS):
                 raise ValueError(line)
-        except ValueError as cause:
+        except (ValueError, PeerMistake) as cause:
             raise PeerMistake(
                 _("The holiday “{typed}” was not understood.").format(typed=line[:40]),
                 remedy=_(
-                    "Write one day a line, like 2026-12-31, or days that follow each other: 2026-12-31 - 2027-01-08."
+                    "Write one day per line, like 31.12.2026, or the first and the last of several: "
+                    "2026-12-31 - 2027-01-08."
                 ),
             ) from cause
         days |= {first + timedelta(days=step) for step in range((last - first).days + 1)}
     return days
 
 
-def read_rules(given: Mapping[str, str]) -> MissedRules:
-    """What was typed. Raises PeerMistake for a number that is none."""
-    minutes = {}
-    for name in MINUTES:
-        typed = given.get(name, "").strip()
-        if not typed.isdecimal() or int(typed) > MOST_MINUTES:
-            raise PeerMistake(
-                _("“{typed}” is no number of minutes.").format(typed=typed[:40]),
-                remedy=_("Write a whole number up to {most}.").format(most=MOST_MINUTES),
-            )
-        minutes[name] = int(typed)
-    if minutes["remind_minutes"] > minutes["deadline_minutes"]:
+def _read_minutes(typed: str) -> int:
+    if not typed.isdecimal() or len(typed) > 9 or int(typed) > MOST_MINUTES:
         raise PeerMistake(
-            _("The reminder would come before the call."),
-            remedy=_("Remind at most as many minutes before the deadline as there are until it."),
+            _("“{typed}” is not a number of minutes.").format(typed=typed[:40]),
+            remedy=_("Write a whole number up to {most}.").format(most=MOST_MINUTES),
+        )
+    return int(typed)
+
+
+def read_rules(given: Mapping[str, str], reader: FieldReader) -> MissedRules:
+    """What was typed; the reader collects the numbers that are none."""
+    before = len(reader.problems)
+    minutes = {
+        name: reader.read(name, partial(_read_minutes, given.get(name, "").strip()), 0) for name in MINUTES
+    }
+    if len(reader.problems) == before and minutes["remind_minutes"] > minutes["deadline_minutes"]:
+        reader.add(
+            "remind_minutes",
+            _("The reminder would come before the call: at most {most}.").format(
+                most=minutes["deadline_minutes"]
+            ),
         )
     return MissedRules(
         deadline_minutes=minutes["deadline_minutes"],

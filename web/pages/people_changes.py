@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
 from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID
@@ -23,6 +22,8 @@ from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.date_bounds import bounded
+from web.field_problems import FieldReader
+from web.money import read_amount
 from web.pages import Site, fields, site_of
 from web.pages.calls import find_call
 from web.pages.people_finding import found_client, uuid_of, with_numbers
@@ -33,8 +34,8 @@ from web.people_form import (
     after_conflict,
     again,
     changed_client,
+    field_problems,
     new_client,
-    problem_of,
     read_form,
 )
 from web.people_words import Shown, show_client
@@ -74,12 +75,12 @@ async def create(request: Request, viewer: Asking) -> Response:
     phones = told.get("phones", "").strip()
     if not typed.values["name"] and phones:
         typed = replace(typed, values={**typed.values, "name": phones.splitlines()[0].strip()})
-    problem = problem_of(typed)
-    if problem is None and told.get("sure") != "yes":
+    problem, problems = None, field_problems(typed, site.settings.region)
+    if not problems and told.get("sure") != "yes":
         twins = await with_numbers(site, phones, viewer)
         if twins:
             return await new_page(site, request, viewer, told, twins=twins, status=409)
-    if problem is None:
+    if not problems:
         try:
             company = None if kind is ClientKind.COMPANY else await _company(site, viewer, typed)
             made = await site.records.book.add(new_client(typed, kind, company), by=viewer.account.id)
@@ -87,7 +88,7 @@ async def create(request: Request, viewer: Asking) -> Response:
             problem = str(error)
         else:
             return _to(made.id, said="made")
-    return await new_page(site, request, viewer, told, problem=problem, status=400)
+    return await new_page(site, request, viewer, told, problem=problem, problems=problems, status=400)
 
 
 async def _company(site: Site, viewer: Viewer, typed: Typed) -> UUID | None:
@@ -110,10 +111,10 @@ async def change(request: Request, client_id: UUID, viewer: Asking) -> Response:
     site, client = await found_client(request, client_id)
     typed = read_form(await fields(request))
     shown = show_client(client, viewer.view, site.settings.region)
-    problem = problem_of(typed)
+    problem, problems = None, field_problems(typed, site.settings.region)
     if client.version != typed.version:
         return await _conflict(request, viewer, client, typed, shown)
-    if problem is None:
+    if not problems:
         try:
             company = await _company_of(site, viewer, typed, client, shown)
             changed = changed_client(typed, client, shown, company)
@@ -125,9 +126,12 @@ async def change(request: Request, client_id: UUID, viewer: Asking) -> Response:
                 return await _conflict(request, viewer, now, typed, shown)
             problem = str(error)
         else:
+            site.changes.add(client.id, viewer)
             return _to(client.id, said="changed")
     form = again(typed, shown)
-    return await person_page(request, viewer, client, form=form, problem=problem, status=400)
+    return await person_page(
+        request, viewer, client, form=form, problem=problem, problems=problems, status=400
+    )
 
 
 async def _company_of(site: Site, viewer: Viewer, typed: Typed, client: Client, shown: Shown) -> UUID | None:
@@ -138,7 +142,14 @@ async def _company_of(site: Site, viewer: Viewer, typed: Typed, client: Client, 
 
 async def _conflict(request: Request, viewer: Viewer, now: Client, typed: Typed, shown: Shown) -> Response:
     return await person_page(
-        request, viewer, now, form=after_conflict(typed, shown), changed_meanwhile=True, status=409
+        request,
+        viewer,
+        now,
+        form=after_conflict(typed, shown),
+        changed_meanwhile=site_of(request).changes.describe(
+            now.id, viewer, site_of(request).settings.time_zone
+        ),
+        status=409,
     )
 
 
@@ -195,8 +206,11 @@ async def convert(request: Request, client_id: UUID, viewer: Asking) -> Response
     shown = show_client(client, viewer.view, site.settings.region)
     name = told.get("name", "").strip()[:300]
     into, deal = uuid_of(told.get("into")), told.get("deal", "").strip()[:300]
+    reader = FieldReader()
+    amount = reader.read("amount", lambda: read_amount(told.get("amount", ""), site.settings.region), None)
+    if reader.problems:
+        return await convert_page(site, request, viewer, client, told, problems=reader.problems, status=400)
     try:
-        amount = read_amount(told.get("amount", ""))
         converted = await site.records.book.convert(
             client.id,
             Conversion(
@@ -215,27 +229,6 @@ async def convert(request: Request, client_id: UUID, viewer: Asking) -> Response
             return _to(now.became_id)  # a colleague was quicker; what he made is to be gone on with
         return await convert_page(site, request, viewer, client, told, problem=str(error), status=400)
     return _to(converted.contact_id, said="converted")
-
-
-def read_amount(text: str) -> Decimal | None:
-    """`1 200,50` and `1,200.50` alike; None when nothing was typed. Raises PeerMistake."""
-    plain = "".join(char for char in text if not char.isspace() and char not in "'’_")
-    if not plain:
-        return None
-    at = max(plain.rfind(","), plain.rfind("."))
-    if at >= 0 and len(plain) - at <= 3:  # one or two figures behind it: a fraction
-        plain = plain[:at].replace(",", "").replace(".", "") + "." + plain[at + 1 :]
-    else:
-        plain = plain.replace(",", "").replace(".", "")
-    try:
-        amount = Decimal(plain)
-    except InvalidOperation:
-        amount = Decimal("NaN")
-    if not amount.is_finite() or not 0 <= amount < 10**12:
-        raise PeerMistake(
-            _("The amount was not understood; it is written like 1 200.50."), remedy=_("Correct the amount.")
-        )
-    return amount
 
 
 @router.post("/people/{client_id}/reject")
@@ -286,11 +279,15 @@ async def task(request: Request, client_id: UUID, viewer: Asking) -> Response:
     site, client = await found_client(request, client_id)
     told = await fields(request)
     text = told.get("text", "").strip()[:TASK_LENGTH]
+    reader = FieldReader()
     if not text:
-        return _to(client.id)
+        reader.add("text", _("Please write what is to be done."))
+    due_at = reader.read("due", lambda: read_due(site, told.get("due", "")), None)
+    if reader.problems:
+        return await person_page(request, viewer, client, problems=reader.problems, status=400)
     new = NewTask(
         text,
-        due_at=read_due(site, told.get("due", "")),
+        due_at=due_at,
         client_id=client.id,
         owner_id=uuid_of(told.get("owner")) or viewer.account.person_id,
     )
@@ -302,19 +299,23 @@ DAY_ENDS_AT = 18  # o'clock: a task "for Friday" is late when people go home
 
 
 def read_due(site: Site, text: str) -> datetime | None:
-    """A day or a moment on the office's clock; None when nothing was chosen or it is no date."""
+    """A day or a moment on the office's clock; None when nothing was chosen. Raises PeerMistake."""
+    if not text.strip():
+        return None
     try:
-        moment = bounded(datetime.fromisoformat(text)) if text else None
+        moment = bounded(datetime.fromisoformat(text.strip()))
     except ValueError:
-        return None
-    if moment is None:
-        return None
+        raise _no_date() from None
     if "T" not in text:
         moment = moment.replace(hour=DAY_ENDS_AT)
     try:
         return moment.replace(tzinfo=site.settings.time_zone).astimezone(UTC)
     except OverflowError:
-        return None
+        raise _no_date() from None
+
+
+def _no_date() -> PeerMistake:
+    return PeerMistake(_("This is not a date."), remedy=_("Choose a day in the calendar."))
 
 
 @router.post("/people/{client_id}/tasks/{task_id}")

@@ -19,6 +19,7 @@ from telephony.facts import CallFacts, Direction
 from web import people_words
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.clients_of_calls import names_for
+from web.field_problems import FieldProblem
 from web.number_search import text_to_search
 from web.pages import Site, site_of
 from web.pages.calls import client_of, find_call
@@ -92,6 +93,7 @@ async def new_page(
     told: Mapping[str, str],
     *,
     problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
     twins: Sequence[Client] = (),
     status: int = 200,
 ) -> Response:
@@ -106,6 +108,7 @@ async def new_page(
         chosen=told.get("kind") if told.get("kind") in list(ClientKind) else ClientKind.CONTACT.value,
         owners=owners(site),
         problem=problem,
+        problems=problems,
         same=show_clients(twins, viewer.view, site.settings.region),
     )
 
@@ -127,6 +130,7 @@ async def convert_page(
     told: Mapping[str, str],
     *,
     problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
     status: int = 200,
 ) -> Response:
     """The form with what was typed, and contacts that have the same number."""
@@ -144,6 +148,7 @@ async def convert_page(
         contacts=show_clients(contacts, viewer.view, site.settings.region),
         pipelines=await site.records.deals.pipelines(),
         problem=problem,
+        problems=problems,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
@@ -15,6 +15,7 @@ from call_records.book.shapes import Client, ClientFilter, ClientPage
 from telephony.contacts import ClientKind, LeadState
 from web import people_words, timeline
 from web.access import ANYONE_SIGNED_IN, NotFound, Viewer, guard
+from web.field_problems import FieldProblem
 from web.pages import Site, site_of
 from web.pages.people_finding import owners, uuid_of
 from web.people_form import TEXT_FIELDS, ClientForm, form_of
@@ -67,8 +68,9 @@ async def person_page(
     client: Client,
     *,
     form: ClientForm | None = None,
-    changed_meanwhile: bool = False,
+    changed_meanwhile: str | None = None,
     problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
     status: int = 200,
 ) -> Response:
     """The page of an entry; with its form in place of the facts while they are changed."""
@@ -92,6 +94,7 @@ async def person_page(
         form_words=TEXT_FIELDS,
         changed_meanwhile=changed_meanwhile,
         problem=problem,
+        problems=problems,
         said=SAID.get(asked.get("said", "")),
         undo=await _undo(site, viewer, client, asked),
         removed=client.removed_at is not None,

@@ -26,6 +26,7 @@ from telephony.facts import Direction
 from telephony.recordings import AuditAction, RecordingPolicy
 from web.access import ADMINISTRATORS, Viewer, guard
 from web.extensions import extension_rule, problem_sentence
+from web.field_problems import FieldProblem, sentence_of
 from web.hearing import note_use
 from web.pages import Site, site_of
 from web.recording_words import days_words
@@ -53,7 +54,7 @@ class Draft:
     rows: tuple[Row, ...]
     policy: RecordingPolicy
     rules: tuple[RetentionRule, ...]
-    problems: tuple[str, ...]
+    problems: tuple[FieldProblem, ...]
 
     @property
     def mark(self) -> str:
@@ -91,10 +92,11 @@ async def change(request: Request, viewer: Administrator) -> Response:
         try:
             await _save(site, request, viewer, draft, seen or None)
         except ChangedMeanwhile as changed:
-            told_why = (f"{changed} {changed.remedy}",)
-            return _page(request, viewer, policy_row, rows, problems=told_why, status=409, seen=seen)
+            said = sentence_of(changed)
+            return _page(request, viewer, policy_row, rows, problem=said, status=409, seen=seen)
         return RedirectResponse("/recordings/rules?saved=yes", 303)
-    problems = (_("Please type the number of recordings that will be removed."),) if previewed else ()
+    unsure = FieldProblem("typed", _("Please type the number of recordings that will be removed."))
+    problems = (unsure,) if previewed else ()
     return _page(request, viewer, policy_row, rows, draft=draft, count=count, problems=problems, seen=seen)
 
 
@@ -120,7 +122,8 @@ def _page(
     draft: Draft | None = None,
     count: int | None = None,
     said: str | None = None,
-    problems: Sequence[str] = (),
+    problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
     status: int = 200,
 ) -> Response:
     return site_of(request).renderer.page(
@@ -139,7 +142,8 @@ def _page(
         rest=days_words(draft.policy.keep_days) if draft else "",
         full=len(rows) >= RULES_MOST,
         said=said,
-        problem=" ".join(problems) or None,
+        problem=problem,
+        problems=problems,
     )
 
 
@@ -210,27 +214,26 @@ def _text(value: int | None) -> str:
 
 def understand(policy_row: Row, rows: Sequence[Row], extensions: ExtensionRule) -> Draft:
     """The form's meaning; empty days are for ever, an empty condition is any."""
-    problems: list[str] = []
+    problems: list[FieldProblem] = []
     policy = RecordingPolicy(
         reason_required=policy_row["reason"] == "yes",
-        keep_days=_days(policy_row["keep"], _("Keep sound for"), problems),
+        keep_days=_days("keep", policy_row["keep"], problems),
         destroy_redacted_original=policy_row["destroy"] == "yes",
         link_days_most=_link_days(policy_row["links"], problems),
-        remove_at_pbx_after_days=_days(policy_row["pbx"], _("Files at the phone system"), problems),
+        remove_at_pbx_after_days=_days("pbx", policy_row["pbx"], problems),
     )
     rules = tuple(_rule(at, row, problems, extensions) for at, row in enumerate(rows))
     return Draft(dict(policy_row), tuple(rows), policy, rules, tuple(problems))
 
 
-def _rule(at: int, row: Row, problems: list[str], extensions: ExtensionRule) -> RetentionRule:
-    where = _("Rule {number}").format(number=at + 1)
+def _rule(at: int, row: Row, problems: list[FieldProblem], extensions: ExtensionRule) -> RetentionRule:
+    here = f"rule-{at}"
     number = re.sub(r"[\s()-]", "", row["number"])
     if number and not _NUMBER.fullmatch(number):
-        problems.append(
-            f"{where}: " + _("a number is written with its country, like +79160000012 or +7916*.")
-        )
+        said = _("Write the number with its country code, like +79160000012 or +7916*.")
+        problems.append(FieldProblem(f"{here}-number", said))
     if row["extension"] and (problem := extensions.problem_with(row["extension"])) is not None:
-        problems.append(f"{where}: " + problem_sentence(problem))
+        problems.append(FieldProblem(f"{here}-extension", problem_sentence(problem)))
     return RetentionRule(
         id=_id(row["id"]),
         position=at,
@@ -238,8 +241,8 @@ def _rule(at: int, row: Row, problems: list[str], extensions: ExtensionRule) -> 
         number=number or None,
         extension=row["extension"] or None,
         tag=" ".join(row["tag"].split()).casefold() or None,
-        shorter_than_seconds=_seconds(row["shorter"], where, problems),
-        keep_days=_days(row["days"], where, problems),
+        shorter_than_seconds=_seconds(f"{here}-shorter", row["shorter"], problems),
+        keep_days=_days(f"{here}-days", row["days"], problems),
         note=row["note"],
     )
 
@@ -251,28 +254,38 @@ def _id(text: str) -> UUID:
         return uuid4()
 
 
-def _days(text: str, where: str, problems: list[str]) -> int | None:
+def _days(name: str, text: str, problems: list[FieldProblem]) -> int | None:
     if not text:
         return None
     if text.isdecimal() and len(text) < 6 and int(text) <= DAYS_MOST:
         return int(text)
-    problems.append(f"{where}: " + _("days are a whole number; leave it empty for ever."))
+    said = (
+        _("At most {most} days; leave it empty to keep for ever.").format(
+            most=f"{DAYS_MOST:,}".replace(",", "\u202f")
+        )
+        if text.isdecimal()
+        else _("“{text}” is not a whole number of days; leave it empty to keep for ever.").format(
+            text=text[:40]
+        )
+    )
+    problems.append(FieldProblem(name, said))
     return None
 
 
-def _link_days(text: str, problems: list[str]) -> int:
+def _link_days(text: str, problems: list[FieldProblem]) -> int:
     if text.isdecimal() and len(text) < 4 and 1 <= int(text) <= LINK_DAYS_MOST:
         return int(text)
-    problems.append(_("Links live for 1 to 365 days."))
+    problems.append(FieldProblem("links", _("Links expire after 1 to 365 days.")))
     return RecordingPolicy().link_days_most
 
 
-def _seconds(text: str, where: str, problems: list[str]) -> float | None:
+def _seconds(name: str, text: str, problems: list[FieldProblem]) -> float | None:
     if not text:
         return None
     if re.fullmatch(r"[0-9]{1,5}(\.[0-9]{1,2})?", text) and float(text) > 0:
         return float(text)
-    problems.append(f"{where}: " + _("“shorter than” is a number of seconds."))
+    said = _("“{text}” is not a number of seconds; write one like 10 or 2.5.").format(text=text[:40])
+    problems.append(FieldProblem(name, said))
     return None
 
 

@@ -4,6 +4,7 @@ programs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 from uuid import UUID
@@ -15,6 +16,7 @@ from telephony.recordings import AuditAction
 from telephony.staff import PopPreference, RingAlert, TokenScope
 from web.access import ANYONE_SIGNED_IN, Viewer, address_of, guard, new_token, password_problem
 from web.access_log import log_access
+from web.field_problems import FieldProblem
 from web.pages import Site, fields, site_of
 from web.token_labels import SCOPE_WORDS, scopes_of
 from web.wording import _
@@ -81,10 +83,12 @@ async def password(request: Request, viewer: SignedIn) -> Response:
     """A new password; ends every other session of this account."""
     site, told = site_of(request), await fields(request)
     new = told.get("new", "")
-    problem = await _wrong_password(request, site, viewer, told.get("old", ""))
-    problem = problem or password_problem(new, viewer.account.login)
+    wrong = await _wrong_password(request, site, viewer, told.get("old", ""))
+    if wrong:
+        return await _page(request, viewer, problems=[FieldProblem("old", wrong)], status=400)
+    problem = password_problem(new, viewer.account.login)
     if problem:
-        return await _page(request, viewer, problem=problem, status=400)
+        return await _page(request, viewer, problems=[FieldProblem("new", problem)], status=400)
     hashed = await site.gate.passwords.hash(new)
     await site.records.accounts.set_password(
         viewer.account.id, hashed, instead_of=viewer.account.password_hash
@@ -181,6 +185,7 @@ async def _page(
     *,
     said: str | None = None,
     problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
     new: tuple[str, str] | None = None,
     status: int = 200,
 ) -> Response:
@@ -193,6 +198,7 @@ async def _page(
         status=status,
         said=said,
         problem=problem,
+        problems=problems,
         new_token=new,
         sessions=sorted(sessions, key=lambda session: session.seen_at, reverse=True),
         tokens=await site.records.tokens.of_account(viewer.account.id),

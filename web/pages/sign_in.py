@@ -21,6 +21,15 @@ router = APIRouter(include_in_schema=False)
 JUST_SIGNED_IN = "switchhook-just-signed-in"
 """A cookie that plain http keeps too, for the sign-in page alone."""
 JUST_SECONDS = 20  # from the right password to the page that follows, or to this one again
+
+REASONS = {
+    "ended": _(
+        "You were signed out: the session ended, here or on another device. Sign in to go on; what you typed is kept."
+    ),
+    "unsaved": _("You were signed out before the form arrived, so it was not saved. Sign in to go on."),
+}
+"""Why somebody sees this page who was signed in a moment ago."""
+
 Leaving = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, new_password_later=True))]
 _log = structlog.get_logger(__name__)
 
@@ -177,5 +186,12 @@ def _form(
 ) -> Response:
     wanted = request.query_params.get("next", "")
     return site.renderer.page(
-        request, None, "sign_in.html", status=status, problem=problem, login=login, next=local_path(wanted)
+        request,
+        None,
+        "sign_in.html",
+        status=status,
+        problem=problem,
+        login=login,
+        next=local_path(wanted),
+        reason=REASONS.get(request.query_params.get("why", "")),
     )

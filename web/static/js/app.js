@@ -8,11 +8,16 @@ import * as callPage from "./call-page.js";
 import * as livePage from "./live-page.js";
 import * as liveRows from "./live-rows.js";
 import "./missed-count.js";
-import { keep, tidy } from "./notes.js";
+import { tidy } from "./drafts.js";
+import "./field-echo.js";
+import "./form-drafts.js";
+import { toSignIn } from "./form-send.js";
+import { keep } from "./notes.js";
 import { elapsed, tick } from "./page.js";
 import "./search.js";
 import { listen } from "./source.js";
 import "./toast.js";
+import "./unsaved.js";
 
 const line = document.getElementById("notice");
 /** @type {{text: string, since: string|null}|null} */ let notice = null;
@@ -25,6 +30,7 @@ const HEAR = {
     lost = message.connected || !message.ready ? null : message.heard;
     if (message.ready) { livePage.all(message.calls); liveRows.all(message.calls); callPage.all(message.calls); cards.reconcile(message.cards); }
     document.documentElement.dataset.live = message.connected ? "yes" : "no";
+    if (message.connected) document.dispatchEvent(new CustomEvent("switchhook:connected"));
   },
   call: ({ call }) => { livePage.upsert(call); liveRows.changed(call.id); callPage.changed(call.id); },
   gone: ({ id }) => { livePage.gone(id); liveRows.ended(id); callPage.ended(id); },
@@ -33,7 +39,7 @@ const HEAR = {
   link: (message) => { notice = message.notice; },
   missed: () => document.dispatchEvent(new CustomEvent("switchhook:missed")),
   lost: ({ heard }) => { lost = heard; document.documentElement.dataset.live = "no"; },
-  signed_out: () => { location.href = `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`; },
+  signed_out: toSignIn,
 };
 
 listen((message) => { HEAR[message.type]?.(message); say(); });

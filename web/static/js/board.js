@@ -1,6 +1,8 @@
 // @ts-check
 /** The board: cards moved by mouse, finger and keyboard. A move is seen at once, kept by the server, and can be undone;
  * where somebody else was quicker, the card goes to where the deal is and a line says who moved it. */
+import { saved, waits } from "./form-drafts.js";
+import { toSignIn } from "./form-send.js";
 import { escapes, keys } from "./keys.js";
 import { meta } from "./page.js";
 
@@ -361,9 +363,13 @@ function begin(board) {
       card.classList.add("fresh");
       ready(card);
       total(told.columns);
+      if (!field.value) saved(form);
       say(told.said, () => { post(`/deals/${card.dataset.deal}/remove`, {}).then(({ told: after }) => { card.remove(); if (after) total(after.columns); }); });
-    }).catch(() => {
+    }).catch((problem) => {
       field.value = [title, field.value].filter(Boolean).join(" ");
+      field.dispatchEvent(new Event("input", { bubbles: true }));
+      if (problem.message === "401") { toSignIn(); return; }
+      if (problem instanceof TypeError) { waits(form); return; } // no network
       say("The deal was not kept; what you typed is still there.", null, true);
     });
   });

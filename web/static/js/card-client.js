@@ -1,6 +1,7 @@
 // @ts-check
 /** Who calls, on the card: name, deal, why; choosing between several, saving an unknown one, "wrong person". */
-import { send } from "./page.js";
+import * as drafts from "./drafts.js";
+import { request } from "./page.js";
 
 /**
  * @typedef {{id: string, name: string, company: string|null, kind: string|null, spoken_at: string|null, deals: number}} Other
@@ -11,7 +12,7 @@ import { send } from "./page.js";
 
 const PAUSE = 200; // ms of no typing before people are looked for
 const FIELDS = /** @type {const} */ (["name", "company"]);
-const place = (/** @type {string} */ id) => `switchhook contact ${id}`;
+const nameOf = (/** @type {string} */ id) => `form contact ${id}`;
 
 /** @param {Element} element @param {string} selector @returns {HTMLElement} */
 const part = (element, selector) => /** @type {HTMLElement} */ (element.querySelector(selector));
@@ -22,23 +23,34 @@ export function bindClient(card, say) {
   const wrong = /** @type {HTMLFormElement} */ (part(card, "[data-wrong]"));
   const act = (/** @type {Promise<Response>} */ asked, /** @type {string} */ done) => answer(card, asked, done, say);
   const about = () => card.dataset.about ?? "";
-  form.addEventListener("input", () => localStorage.setItem(place(about()), JSON.stringify({ at: Date.now(), ...values(form) })));
+  const store = (/** @type {"typed"|"waiting"} */ state) => drafts.write(nameOf(about()), {
+    kind: "form", label: part(card, '[data-slot="who"]').textContent ?? "", page: `/calls/${about()}`, state,
+    values: FIELDS.map((name) => ({ name, index: 0, value: values(form)[name] })),
+    call: { method: "POST", path: `/api/v1/calls/${about()}/contact`, body: values(form) },
+  });
+  form.addEventListener("input", () => { store("typed"); });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    act(send("POST", `/api/v1/calls/${about()}/contact`, values(form)), "Contact saved");
+    void answer(card, request("POST", `/api/v1/calls/${about()}/contact`, values(form)), "Contact saved", say, () => {
+      store("waiting");
+      say("Switchhook cannot be reached. The contact is kept in this browser and saved as soon as that is possible.");
+    });
   });
   part(card, "[data-chooser]").addEventListener("change", (event) => {
-    act(send("PUT", `/api/v1/calls/${about()}/who`, { client_id: /** @type {HTMLInputElement} */ (event.target).value }), "Remembered for the next call");
+    act(request("PUT", `/api/v1/calls/${about()}/who`, { client_id: /** @type {HTMLInputElement} */ (event.target).value }), "Remembered for the next call");
   });
   part(card, '[data-act="wrong"]').addEventListener("click", () => { open(card, true); wrong.q.focus(); });
   part(card, '[data-act="keep"]').addEventListener("click", () => { open(card, false); part(card, '[data-act="wrong"]').focus(); });
-  const instead = (/** @type {string|null} */ id) =>
-    act(send("PUT", `/api/v1/calls/${about()}/who`, { client_id: id, wrong: card.dataset.client || null }), "The call was moved");
-  part(card, '[data-act="nobody"]').addEventListener("click", () => instead(null));
+  const instead = async (/** @type {string|null} */ id) => {
+    const before = card.dataset.client || null;
+    const moved = await act(request("PUT", `/api/v1/calls/${about()}/who`, { client_id: id, wrong: before }), "The call was moved.");
+    if (moved) offerUndo(card, () => act(request("PUT", `/api/v1/calls/${about()}/who`, { client_id: before, wrong: id }), "The call is where it was."));
+  };
+  part(card, '[data-act="nobody"]').addEventListener("click", () => { void instead(null); });
   wrong.addEventListener("submit", (event) => event.preventDefault());
   part(wrong, '[data-slot="found"]').addEventListener("click", (event) => {
     const button = /** @type {HTMLElement} */ (event.target).closest("button");
-    if (button?.dataset.id) instead(button.dataset.id);
+    if (button?.dataset.id) void instead(button.dataset.id);
   });
   /** @type {ReturnType<typeof setTimeout>|undefined} */ let timer;
   wrong.q.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(() => look(wrong, about(), card.dataset.client ?? ""), PAUSE); });
@@ -167,23 +179,34 @@ const values = (form) => Object.fromEntries(FIELDS.map((name) => [name, /** @typ
 
 /** What was typed before a reload. @param {HTMLFormElement} form @param {string} id */
 function restore(form, id) {
-  try {
-    const kept = JSON.parse(localStorage.getItem(place(id)) ?? "null");
-    for (const name of FIELDS) if (kept?.[name]) /** @type {HTMLInputElement} */ (form.elements.namedItem(name)).value = kept[name];
-  } catch { /* unreadable: nothing was typed */ }
+  for (const { name, value } of drafts.read(nameOf(id))?.values ?? []) {
+    const field = form.elements.namedItem(name);
+    if (field instanceof HTMLInputElement && value) field.value = value;
+  }
 }
 
-/** @param {HTMLElement} card @param {Promise<Response>} asked @param {string} done @param {(text: string) => void} say */
-async function answer(card, asked, done, say) {
+/** @param {HTMLElement} card @param {Promise<Response>} asked @param {string} done @param {(text: string) => void} say @param {() => void} [lost] */
+async function answer(card, asked, done, say, lost = () => say("Not saved: no connection. Try again.")) {
   try {
     const got = await asked;
     const told = await got.json();
-    if (!got.ok) return say([told.detail ?? told.title, told.remedy].filter(Boolean).join(" "));
-    localStorage.removeItem(place(card.dataset.about ?? ""));
+    if (!got.ok) { say([told.detail ?? told.title, told.remedy].filter(Boolean).join(" ")); return false; }
+    drafts.drop(nameOf(card.dataset.about ?? ""));
     /** @type {HTMLFormElement} */ (part(card, "[data-save]")).reset();
     open(card, false);
     if (told.who?.client) { part(card, '[data-slot="who"]').textContent = told.who.client.name; part(card, ".number").hidden = false; }
     showClient(card, told.who);
     say(done);
-  } catch { say("Not saved: no connection. Try again."); }
+    return true;
+  } catch { lost(); return false; }
+}
+
+/** Beside what was just done. @param {HTMLElement} card @param {() => void} undo */
+function offerUndo(card, undo) {
+  const button = /** @type {HTMLButtonElement} */ (item("button", "Undo"));
+  button.type = "button";
+  button.className = "quiet";
+  button.dataset.act = "undo-move";
+  button.addEventListener("click", undo);
+  part(card, '[data-slot="saved"]').append(" ", button);
 }

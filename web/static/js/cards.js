@@ -8,6 +8,7 @@ import { draft, keep } from "./notes.js";
 import { meta, tick } from "./page.js";
 import { bindPausing, showPausing } from "./pausing.js";
 import { announceRing, endRing } from "./ring-alert.js";
+import { forgetCard, keepCard, keptCards } from "./wrap-up.js";
 
 const LINGER = 20_000; // ms an ended card stays without a note: time to look once more at who it was
 const ICONS = /** @type {Record<string, string>} */ ({ ringing: "ring", talking: "talk", held: "hold", ended: "end" });
@@ -18,6 +19,7 @@ const title = document.title;
 /** @type {Map<string, HTMLElement>} */ const open = new Map();
 /** @type {Map<string, string>} closed by hand, and from whom the call came then: they must not come back with the next
  * change, but do when somebody hands the call over once more */ const dismissed = new Map();
+/** @type {Map<string, import("./feed.js").Card>} as it was shown last */ const shown = new Map();
 /** @type {Set<string>} calls that ring at my phone or are talked in there, whether or not their card is open */ const busy = new Set();
 
 /** @param {HTMLElement} card @param {string} name @returns {HTMLElement} */
@@ -29,7 +31,32 @@ export function reconcile(cards) {
   for (const name of busy) if (!now.has(name)) setBusy(name, false);
   for (const [name, element] of open) if (!now.has(name) && element.dataset.state !== "ended") finish(name, element);
   for (const card of cards) show(card);
+  takeUpKept();
 }
+
+let tookUp = false;
+
+/** What was being written on the page before, after its call had ended. */
+function takeUpKept() {
+  if (tookUp || !panel || !template || meta("cards") !== "yes") return;
+  tookUp = true;
+  for (const [name, card] of keptCards()) {
+    if (open.has(name)) continue;
+    const element = make(card, name);
+    fill(element, { ...card, state: "ended", word: "Ended" });
+    end(element);
+  }
+}
+
+/** Cards in which one writes go along to the next page. */
+function keepOpen() {
+  for (const [name, element] of open) {
+    const card = shown.get(name);
+    if (card && (typed(element) || element.contains(document.activeElement))) keepCard(name, card);
+  }
+}
+panel?.addEventListener("input", keepOpen);
+addEventListener("pagehide", keepOpen);
 
 /** @param {import("./feed.js").Card} card */
 export function show(card) {
@@ -83,7 +110,7 @@ function make(card, name) {
   );
   element.dataset.call = card.call_id;
   const area = /** @type {HTMLTextAreaElement} */ (slot(element, "note"));
-  keep(area, card.call_id, slot(element, "saved"));
+  keep(area, card.call_id, slot(element, "saved"), () => slot(element, "who").textContent ?? "");
   element.querySelector('[data-act="close"]')?.addEventListener("click", () => {
     if (element.dataset.state !== "ended") dismissed.set(name, element.dataset.from ?? "");
     remove(name, element);
@@ -108,6 +135,7 @@ function make(card, name) {
 
 /** @param {HTMLElement} element @param {import("./feed.js").Card} card */
 function fill(element, card) {
+  shown.set(key(card), card);
   element.dataset.state = card.state;
   element.dataset.from = card.from ?? "";
   element.toggleAttribute("data-internal", card.internal);
@@ -185,6 +213,8 @@ function remove(name, element) {
   const hadFocus = element.contains(document.activeElement);
   if (panel) removeCard(panel, element); else element.remove();
   open.delete(name);
+  shown.delete(name);
+  forgetCard(name);
   endRing(name);
   if (panel) arrangeCards(panel);
   if (!open.size) document.body.classList.remove("has-cards");

@@ -1,10 +1,13 @@
 // @ts-check
 /** The list of missed calls: what is done is done without leaving it, and what others do shows by itself. */
+import { say, submit } from "./form-drafts.js";
+import { UNREACHABLE } from "./form-send.js";
 import { keys } from "./keys.js";
 import { meta } from "./page.js";
 import { bindToasts } from "./toast.js";
 
 const PATIENCE = 400; // ms; several changes of one call come together
+const PATIENT = 5_000; // ms until a server that does not answer is taken for gone
 const EVERY = 60_000; // ms; "overdue by 5 min" grows by itself
 let asking = 0;
 /** @type {ReturnType<typeof setTimeout>|undefined} */ let soon;
@@ -13,10 +16,10 @@ const list = () => /** @type {HTMLElement|null} */ (document.getElementById("mis
 
 /**
  * Put the list of another copy of this page in the place of ours. The focus stays on its row; when somebody else changed
- * the list, what we did a moment ago can still be taken back. @param {string} html @param {boolean} [own]
+ * the list, what we did a moment ago can still be taken back. @param {Document} html @param {boolean} [own]
  */
 function swap(html, own = false) {
-  const fresh = new DOMParser().parseFromString(html, "text/html").getElementById("missed");
+  const fresh = html.getElementById("missed");
   const old = list();
   if (!fresh || !old) return;
   const row = /** @type {HTMLElement|null} */ (document.activeElement?.closest("[data-entry]"));
@@ -44,7 +47,7 @@ async function refresh() {
   const turn = ++asking;
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (answer.ok && !answer.redirected && turn === asking && !busy()) swap(await answer.text());
+    if (answer.ok && !answer.redirected && turn === asking && !busy()) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch { /* the line about the lost connection says it */ }
 }
 let late = false;
@@ -59,11 +62,20 @@ document.addEventListener("click", (event) => {
   for (const box of document.querySelectorAll("#missed details[open]")) if (!box.contains(/** @type {Node} */ (event.target))) box.removeAttribute("open");
 });
 
-/** A form of the list: sent without leaving the page. @param {HTMLFormElement} form */
-async function act(form) {
+/** A form of the list: sent without leaving the page. @param {HTMLFormElement} form @param {HTMLElement|null} submitter */
+async function act(form, submitter) {
   asking += 1;
-  const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(/** @type {any} */ (new FormData(form))) });
-  swap(await answer.text(), true);
+  const answer = await submit(form, submitter);
+  if (answer?.outcome === "page") swap(answer.html, true);
+  if (answer?.outcome === "saved") await reload(answer.to, form);
+}
+
+/** @param {string} url @param {HTMLFormElement|null} form */
+async function reload(url, form) {
+  try {
+    const answer = await fetch(url, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(PATIENT) });
+    swap(new DOMParser().parseFromString(await answer.text(), "text/html"), true);
+  } catch { if (form) say(form, UNREACHABLE); }
 }
 
 function bind() {
@@ -73,7 +85,7 @@ function bind() {
     form.setAttribute("data-bound", "");
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      act(/** @type {HTMLFormElement} */ (form)).catch(() => /** @type {HTMLFormElement} */ (form).submit());
+      void act(/** @type {HTMLFormElement} */ (form), /** @type {SubmitEvent} */ (event).submitter);
     });
   }
   for (const link of here.querySelectorAll("[data-call-back]")) link.addEventListener("click", () => { calling(/** @type {HTMLElement} */ (link)); });
@@ -93,8 +105,10 @@ async function calling(link) {
   if (row?.querySelector('form[action$="/release"]')) return; // it is ours already
   const body = new URLSearchParams({ csrf: meta("csrf"), back: location.search.slice(1) });
   asking += 1;
-  const answer = await fetch(link.dataset.callBack ?? "", { method: "POST", body });
-  swap(await answer.text(), true);
+  try {
+    const answer = await fetch(link.dataset.callBack ?? "", { method: "POST", body, signal: AbortSignal.timeout(PATIENT) });
+    swap(new DOMParser().parseFromString(await answer.text(), "text/html"), true);
+  } catch { /* the line about the lost connection says it */ }
 }
 
 /** Whether another program took the focus. @returns {Promise<boolean>} */

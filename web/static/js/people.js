@@ -1,10 +1,10 @@
 // @ts-check
 /** People: the list that fills as one types, small forms in a dialog, notes that are never lost, more of a list in place. */
 import { noteField } from "./cards.js";
+import { say, saved, submit } from "./form-drafts.js";
 import { keys } from "./keys.js";
 import { keep } from "./notes.js";
 import { page, paused } from "./people-asking.js";
-import { draftOf } from "./people-draft.js";
 import * as fields from "./people-sheet.js";
 
 const COPIED = 1_500; // ms
@@ -24,7 +24,9 @@ for (const form of document.querySelectorAll("form[data-refills]")) {
     if (!fresh()) return;
     list.setAttribute("aria-busy", "false");
     const there = got?.html.querySelector(form.dataset.refills ?? "");
-    if (!there) return;
+    list.classList.toggle("out-of-date", !there);
+    const unsearched = document.querySelector("[data-found]");
+    if (!there) { if (unsearched) unsearched.textContent = "Not searched: no connection"; return; }
     list.replaceChildren(...there.childNodes);
     const found = list.querySelectorAll("[data-nav]").length;
     const said = document.querySelector("[data-found]");
@@ -94,41 +96,39 @@ async function copied(button) {
 
 /** Send the form and take over what the page says then; what was typed elsewhere stays. @param {HTMLFormElement} form */
 function swap(form) {
-  const draft = form.dataset.draft ? draftOf(form) : null;
+  const area = form.querySelector("textarea");
+  const note = form.matches(".composer");
+  area?.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); form.requestSubmit(); }
+  });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const sign = form.querySelector(".saved");
-    const area = form.querySelector("textarea");
-    if (draft && !area?.value.trim()) return;
+    if (note && !area?.value.trim()) return;
     const sent = area?.value;
-    const body = new URLSearchParams([...new FormData(form)].map(([name, value]) => [name, String(value)]));
     for (const button of form.querySelectorAll("button")) button.disabled = true;
-    const got = await page(form.action, { method: "POST", body });
+    const answer = await submit(form, event.submitter);
     for (const button of form.querySelectorAll("button")) button.disabled = false;
-    if (!got?.answer.ok) {
-      if (got && !draft) form.submit(); // the page says what is wrong
-      else (sign ?? signed(form)).textContent = draft ? "Kept in this browser, not saved yet" : "Not saved: no connection, or you are signed out";
-      return;
-    }
-    if (draft && area && area.value === sent) { area.value = ""; draft.forget(); }
-    if (sign) sign.textContent = "";
-    const focused = document.activeElement;
-    for (const part of document.querySelectorAll("[data-part]")) {
-      const fresh = got.html.getElementById(part.id);
-      if (fresh) { part.replaceChildren(...fresh.childNodes); wire(part); }
-    }
-    if (focused && !focused.isConnected) /** @type {HTMLElement|null} */ (document.querySelector("main"))?.focus();
+    if (answer?.outcome !== "saved") return;
+    if (note && area && area.value === sent) { area.value = ""; saved(form); }
+    await refreshParts(answer.to, form);
   });
 }
 
-/** Where a form says how it went. @param {HTMLFormElement} form */
-function signed(form) {
-  const sign = document.createElement("span");
-  sign.className = "saved";
-  sign.setAttribute("role", "status");
-  form.append(sign);
-  return sign;
+/** The parts of this page as they are by now. @param {string} url @param {HTMLFormElement} form */
+async function refreshParts(url, form) {
+  const got = await page(url);
+  if (!got?.answer.ok) { say(form, "Saved. Load the page again to see it."); return; }
+  const focused = document.activeElement;
+  for (const part of document.querySelectorAll("[data-part]")) {
+    const fresh = got.html.getElementById(part.id);
+    if (fresh) { part.replaceChildren(...fresh.childNodes); wire(part); }
+  }
+  if (focused && !focused.isConnected) /** @type {HTMLElement|null} */ (document.querySelector("main"))?.focus();
 }
+
+document.addEventListener("switchhook:saved", () => { // a note that had waited stands in the timeline now
+  if (document.querySelector("form[data-swap]")) void refreshParts(location.href, /** @type {HTMLFormElement} */ (document.querySelector("form[data-swap]")));
+});
 
 /** Give life to what is in it. @param {ParentNode} root */
 function wire(root) {
@@ -147,6 +147,7 @@ function wire(root) {
 
 wire(document);
 document.addEventListener("switchhook:results", () => wire(document));
+document.addEventListener("switchhook:form", (event) => wire(/** @type {CustomEvent} */ (event).detail));
 
 /** Links that have a key of their own. */
 for (const link of document.querySelectorAll("a[data-key]")) {

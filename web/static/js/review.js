@@ -1,37 +1,14 @@
 // @ts-check
-/** Grading by keyboard, with nothing lost; the rules' previews; the editor of forms. */
-
-const place = (/** @type {string} */ of) => `switchhook review ${of}`;
-const KEPT_DAYS = 28; // as long as a call stays in the queue
+/** Grading by keyboard; the rules' previews; the editor of forms. What is typed is kept by form-drafts.js. */
 
 const grade = document.getElementById("grade");
 if (grade instanceof HTMLFormElement) beginGrading(grade);
-forget(/** @type {HTMLElement|null} */ (document.querySelector("[data-saved]"))?.dataset.saved ?? new URLSearchParams(location.search).get("saved"));
 
 /** @param {HTMLFormElement} form */
 function beginGrading(form) {
-  const draft = place(form.dataset.grade ?? "");
-  const kept = /** @type {HTMLElement} */ (form.querySelector("[data-kept]"));
   const questions = [...form.querySelectorAll("[data-question]")].map((one) => /** @type {HTMLElement} */ (one));
   let current = 0;
 
-  const keep = () => {
-    const values = Object.fromEntries([...new FormData(form)].filter(([name]) => /^(a-|c-|feedback$)/.test(name)));
-    try { localStorage.setItem(draft, JSON.stringify({ values, at: Date.now() })); } catch { kept.textContent = "This browser keeps no drafts"; }
-  };
-  const restore = () => {
-    const stored = read(draft);
-    if (!stored) return;
-    let changed = false;
-    for (const [name, value] of Object.entries(stored.values)) {
-      for (const field of form.querySelectorAll(`[name="${CSS.escape(name)}"]`)) {
-        if (field instanceof HTMLInputElement) { const on = field.value === value; changed ||= on && !field.checked; if (on) field.checked = true; }
-        else if (field instanceof HTMLTextAreaElement && field.value !== value) { field.value = String(value); changed = true; }
-        if (value && name.startsWith("c-")) field.closest("details")?.setAttribute("open", "");
-      }
-    }
-    if (changed) kept.textContent = "Your unfinished answers are back";
-  };
   const sum = () => {
     let points = 0, weights = 0, done = 0;
     for (const question of questions) {
@@ -107,7 +84,7 @@ function beginGrading(form) {
     if (done) { event.preventDefault(); event.stopImmediatePropagation(); }
   }, true);
 
-  form.addEventListener("input", () => { keep(); sum(); kept.textContent = ""; });
+  form.addEventListener("input", sum);
   form.addEventListener("focusin", (event) => {
     const at = questions.findIndex((question) => question.contains(/** @type {Node} */ (event.target)));
     if (at >= 0) { current = at; mark(); }
@@ -115,32 +92,9 @@ function beginGrading(form) {
   form.addEventListener("click", (event) => {
     if (event.detail > 0 && event.target instanceof HTMLInputElement && event.target.type === "radio") questions[current].focus({ preventScroll: true });
   });
-  let sent = false;
-  form.addEventListener("submit", (event) => { if (sent) event.preventDefault(); sent = true; });
-  addEventListener("pageshow", () => { sent = false; });
-  if (!form.hasAttribute("data-refused")) restore();
-  tidy();
   sum();
   const open = questions.findIndex((question) => !question.querySelector("input:checked"));
   go(open < 0 ? 0 : open, false); // the player stays in sight
-}
-
-/** @param {string} name @returns {{values: Record<string, string>, at: number}|null} */
-function read(name) {
-  try { return JSON.parse(localStorage.getItem(name) ?? "null"); } catch { return null; }
-}
-
-/** What was saved needs no draft any more. @param {string|null|undefined} pick */
-function forget(pick) {
-  if (!pick) return;
-  for (const name of Object.keys(localStorage)) if (name.startsWith(place(pick))) localStorage.removeItem(name);
-}
-
-function tidy() {
-  const oldest = Date.now() - KEPT_DAYS * 86_400_000;
-  for (const name of Object.keys(localStorage)) {
-    if (name.startsWith(place("")) && !((read(name)?.at ?? 0) > oldest)) localStorage.removeItem(name);
-  }
 }
 
 const PAUSE = 500; // ms of no typing before a rule is tried out

@@ -1,0 +1,111 @@
+"""Forms that a page sends itself: the redirect as a header, the same form once; and why somebody is at the sign-in page."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from tests.web.conftest import Office, Person
+from web.form_posts import ANSWERS_REMEMBERED, FormPosts
+
+
+async def post(person: Person, path: str, form_id: str, **form: str) -> aiohttp.ClientResponse:
+    """As `form-send.js` does it."""
+    data, headers = {"csrf": person.csrf, **form}, {"X-Form-Id": form_id}
+    async with person.http.post(path, data=data, headers=headers, allow_redirects=False) as answer:
+        await answer.read()
+        return answer
+
+
+async def test_what_arrives_twice_is_done_once(office: Office) -> None:
+    """Two at the same time and one later: one task. Another id is another task; without an id it is a plain redirect."""
+    async with office.browser() as http:
+        person = Person(http)
+        await person.sign_in("administrator")
+        form_id, other = uuid4().hex, uuid4().hex
+        first, second = await asyncio.gather(
+            *(post(person, "/staff", form_id, name="Warehouse", extensions="555") for _ in range(2))
+        )
+        third = await post(person, "/staff", form_id, name="Warehouse", extensions="555")
+        assert {one.status for one in (first, second, third)} == {200}
+        assert len({one.headers["X-Form-Location"] for one in (first, second, third)}) == 1
+        assert "Location" not in first.headers
+        assert [one.name for one in await office.records.staff.members()].count("Warehouse") == 1
+        await post(person, "/staff", other, name="Workshop", extensions="556")
+        assert await person.send("/staff", name="Garage", extensions="557") == 303
+        names = {one.name for one in await office.records.staff.members()}
+        assert {"Warehouse", "Workshop", "Garage"} <= names
+
+
+async def test_somebody_elses_form_of_the_same_id_is_another(office: Office) -> None:
+    """The id counts for one session: nobody gets the answer that somebody else was given."""
+    form_id = uuid4().hex
+    locations = []
+    for login in ("administrator", "manager"):
+        async with office.browser() as http:
+            person = Person(http)
+            await person.sign_in(login)
+            answer = await post(person, "/staff", form_id, name="Warehouse", extensions="555")
+            locations.append((answer.status, answer.headers.get("X-Form-Location")))
+    assert locations[0][0] == 200
+    assert locations[1] == (403, None)
+
+
+async def test_a_lost_session_is_told_and_leads_back(office: Office) -> None:
+    """An ended session is told apart from a first visit; a form leads back to the page it was on."""
+    async with office.browser() as http:
+        async with http.get("/people?q=x", allow_redirects=False) as answer:
+            assert answer.headers["Location"] == "/sign-in?next=%2Fpeople%3Fq%3Dx"
+        person = Person(http)
+        await person.sign_in("manager")
+        account = await office.records.accounts.by_login("manager")
+        assert account is not None
+        await office.records.sessions.revoke_all(account.id)
+        async with http.get("/people?q=x", allow_redirects=False) as answer:
+            assert answer.headers["Location"] == "/sign-in?why=ended&next=%2Fpeople%3Fq%3Dx"
+        came = {"Referer": f"{office.address}/settings?saved=card"}
+        async with http.post("/settings/card", data={}, headers=came, allow_redirects=False) as answer:
+            assert answer.headers["Location"] == "/sign-in?why=unsaved&next=%2Fsettings%3Fsaved%3Dcard"
+        elsewhere = {"Referer": "https://elsewhere.example/settings"}
+        async with http.post("/settings/card", data={}, headers=elsewhere, allow_redirects=False) as answer:
+            assert answer.headers["Location"] == "/sign-in?why=unsaved"
+        async with http.get("/sign-in?why=ended") as answer:
+            assert "You were signed out" in await answer.text()
+        again = await post(person, "/settings/card", uuid4().hex)
+        assert again.headers["X-Form-Location"].startswith("/sign-in?why=unsaved")
+
+
+async def test_the_session_is_told_to_its_own_browser(office: Office) -> None:
+    """A page that was left open asks who is signed in by now."""
+    async with office.browser() as http:
+        async with http.get("/api/v1/session", allow_redirects=False) as answer:
+            assert answer.status == 401
+        person = Person(http)
+        await person.sign_in("manager")
+        async with http.get("/api/v1/session") as answer:
+            assert (await answer.json())["csrf"] == person.csrf
+
+
+@pytest.mark.parametrize("form_id", ["", "x" * 32, "A" * 32, "1" * 31, "1" * 64])
+async def test_any_other_id_is_none(office: Office, form_id: str) -> None:
+    """Only what our pages make."""
+    async with office.browser() as http:
+        person = Person(http)
+        await person.sign_in("manager")
+        answer = await post(person, "/settings/card", form_id, pop="never")
+        assert answer.status == 303
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    """The oldest answers go."""
+
+    async def nothing(*_: object) -> None:
+        """No application."""
+
+    posts = FormPosts(nothing)
+    for at in range(ANSWERS_REMEMBERED + 10):
+        posts._remember(at.to_bytes(4), "/")
+    assert len(posts._locations) == ANSWERS_REMEMBERED

@@ -1,0 +1,399 @@
+"""Nothing typed is lost: into every form of every page, while the network, the server and the session die.
+
+The forms are not listed here: each role walks from the first page along the links, one page of each kind, and types into
+whatever it finds there. A form that is added tomorrow is tested tomorrow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Browser, ElementHandle, Page, Route, expect
+from playwright.async_api import Error as BrowserError
+
+from call_records.book.shapes import ClientFilter
+from call_records.database import RecordsStore
+from call_records.shapes import CallFilter
+from telephony.staff import Role
+from tests.book.people_office import fill
+from tests.browser_fixtures import chromium
+from tests.web.conftest import Office
+from tests.web.kept import serving
+from tests.web.office import over, picked_up, ringing
+
+__all__ = ["chromium"]
+pytestmark = [pytest.mark.browser, pytest.mark.postgres, pytest.mark.timeout(540)]
+
+_NOT_TYPED = ("hidden", "radio", "checkbox", "password", "file", "search")
+TYPABLE = "input" + "".join(f":not([type={kind}])" for kind in _NOT_TYPED) + ":not([readonly]), textarea"
+"""What one types in. Passwords are never kept, a file cannot be put back by a page, a search changes nothing."""
+_ANY = CallFilter()
+PAGES_MOST = 60  # of one role; more kinds of pages than there are
+_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|(?<=/)\d+(?=/|$)")
+
+
+@pytest.fixture
+async def address(records: RecordsStore) -> AsyncIterator[str]:
+    """The pages of an office with people, deals and calls."""
+    await fill(records)
+    async with serving(records) as address:
+        yield address
+
+
+async def sign_in(page: Page, login: str) -> None:
+    """On the sign-in page."""
+    await page.fill("[name=login]", login)
+    await page.fill("[name=password]", "correct horse")
+    await page.click("button.main")
+    await page.wait_for_selector("html[data-live]")
+
+
+async def enter(chromium: Browser, address: str, login: str) -> Page:
+    """A fresh browser, signed in."""
+    page = await (await chromium.new_context(viewport={"width": 1440, "height": 900})).new_page()
+    await page.goto(f"{address}/sign-in")
+    await sign_in(page, login)
+    return page
+
+
+@dataclass
+class Walk:
+    """One page of each kind that links lead to."""
+
+    page: Page
+    address: str
+    seen: set[str] = field(default_factory=set)
+    waiting: list[str] = field(default_factory=lambda: ["/live"])
+
+    async def next(self) -> str | None:
+        """Go on to the next kind of page; its path."""
+        while self.waiting and len(self.seen) < PAGES_MOST:
+            path = self.waiting.pop(0)
+            kind = _ID.sub("*", path)
+            if kind in self.seen:
+                continue
+            self.seen.add(kind)
+            answer = await self.page.request.get(self.address + path)
+            if not answer.ok or "text/html" not in answer.headers.get("content-type", ""):
+                continue
+            await self.page.goto(self.address + path)
+            self.waiting += await self._links()
+            return path
+        return None
+
+    async def _links(self) -> list[str]:
+        hrefs = await self.page.eval_on_selector_all("a[href]", "all => all.map((one) => one.href)")
+        paths = []
+        for href in hrefs:
+            url = urlsplit(href)
+            if href.startswith(self.address) and not url.path.startswith(("/static", "/recordings/export")):
+                keep = "edit=" in url.query or "kind=contact" in url.query
+                paths.append(url.path + (f"?{url.query}" if keep else ""))
+        return paths
+
+
+async def forms_of(page: Page) -> list[ElementHandle]:
+    """The forms that change something and in which one types; what is folded away is opened."""
+    await page.evaluate("for (const box of document.querySelectorAll('main details')) box.open = true")
+    found = []
+    for form in await page.query_selector_all("main form"):
+        method = (await form.get_attribute("method") or "").lower()
+        shown = [one for one in await form.query_selector_all(TYPABLE) if await one.is_visible()]
+        if method == "post" and shown:
+            found.append(form)
+    return found
+
+
+async def kind_of(form: ElementHandle) -> str:
+    """Forms of one kind are alike but for the ids in their address and in the names of their rows."""
+    action = _ID.sub("*", urlsplit(await form.get_attribute("action") or "").path)
+    names = await form.eval_on_selector_all(TYPABLE, "all => all.map((one) => one.name)")
+    return f"{action} {' '.join(sorted({re.sub(r'[0-9]+', '', name) for name in names}))}"
+
+
+async def type_into(form: ElementHandle) -> dict[str, str]:
+    """Something new in each field."""
+    typed = {}
+    for at, one in enumerate(await form.query_selector_all(TYPABLE)):
+        name, kind = await one.get_attribute("name"), await one.get_attribute("type")
+        if not name or not await one.is_visible() or not await one.is_enabled():
+            continue
+        most = int(await one.get_attribute("maxlength") or 99)
+        text = {"date": "2027-03-04", "time": "11:22", "number": "17", "url": "https://example.com"}.get(
+            kind or "", f"typed {at}"
+        )[:most]
+        await one.fill(text)
+        typed[name] = text
+    return typed
+
+
+READ = "(form) => Object.fromEntries([...form.elements].filter((one) => one.name).map((one) => [one.name, one.value]))"
+
+
+async def holds(form: ElementHandle, typed: dict[str, str], when: str) -> None:
+    """Whatever was typed stands there."""
+    now = await form.evaluate(READ)
+    lost = {name: (text, now.get(name)) for name, text in typed.items() if now.get(name) != text}
+    assert not lost, f"{when}: {lost}"
+
+
+async def send(form: ElementHandle) -> None:
+    """As by its button, whatever the fields say of themselves."""
+    await form.evaluate("(form) => { form.noValidate = true; form.requestSubmit(); }")
+
+
+async def told(form: ElementHandle, when: str) -> None:
+    """The form says that it is not saved."""
+    try:
+        await form.wait_for_selector(".form-sign:not([hidden])", timeout=10_000)
+    except BrowserError:
+        pytest.fail(f"{when}: the form says nothing")
+
+
+async def same_form(page: Page, path: str, kind: str) -> ElementHandle:
+    """The form of that kind on the page as it is now."""
+    for form in await forms_of(page):
+        if await kind_of(form) == kind:
+            return form
+    raise AssertionError(f"{path}: no form {kind} any more")
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_nothing_is_lost_in_any_form(chromium: Browser, address: str, role: Role) -> None:
+    """In each: the network dies while it is sent, the page is left and loaded again, then the session ends while one of
+    the page's forms is sent: every word is there each time, and whoever was signed out reads why.
+    """
+    page = await enter(chromium, address, role.value)
+    walk, done = Walk(page, address), set[str]()
+    refuse = Refusals()
+    await page.route("**/*", refuse.answer)
+    while (path := await walk.next()) is not None:
+        typed = await type_into_all(page, done)
+        if not typed:
+            continue
+        refuse.posts = True
+        for kind, words in typed.items():
+            form = await same_form(page, path, kind)
+            await send(form)
+            await told(form, f"{path} {kind}: no network")
+            await holds(form, words, f"{path} {kind}: no network")
+        assert page.url == address + path
+        await page.goto(address + path)
+        await hold_all(page, path, typed, "loaded again")
+        await page.context.clear_cookies()
+        refuse.posts = False
+        await send(await same_form(page, path, next(iter(typed))))
+        await page.wait_for_url("**/sign-in?*")
+        await expect(page.locator(".door .said")).to_contain_text("You were signed out")
+        refuse.posts = True  # what waits is not sent behind our back
+        await sign_in(page, role.value)
+        await page.goto(address + path)
+        await hold_all(page, path, typed, "signed in again")
+        await page.evaluate("localStorage.clear()")
+        await page.goto("about:blank")
+        refuse.posts = False
+    assert len(done) >= LEAST[role], sorted(done)
+
+
+async def type_into_all(page: Page, done: set[str]) -> dict[str, dict[str, str]]:
+    """Into the forms of a page that were not met before; what was typed by the kind of form."""
+    typed = {}
+    for form in await forms_of(page):
+        kind = await kind_of(form)
+        if kind in done:
+            continue
+        done.add(kind)
+        words = await type_into(form)
+        if words:
+            typed[kind] = words
+    return typed
+
+
+async def hold_all(page: Page, path: str, typed: dict[str, dict[str, str]], when: str) -> None:
+    """Whatever was typed stands in its form."""
+    for kind, words in typed.items():
+        await holds(await same_form(page, path, kind), words, f"{path} {kind}: {when}")
+
+
+LEAST = {Role.MANAGER: 8, Role.SUPERVISOR: 10, Role.ADMINISTRATOR: 16}
+"""Kinds of forms that each role has at least: a walk that finds nothing would pass."""
+
+
+class Refusals:
+    """The network, which loses what is sent while it is told to."""
+
+    def __init__(self) -> None:
+        self.posts = False
+
+    async def answer(self, route: Route) -> None:
+        """Sign-in is never lost."""
+        request = route.request
+        if self.posts and request.method in ("POST", "PUT") and not request.url.endswith("/sign-in"):
+            await route.abort("connectionreset")
+        else:
+            await route.continue_()
+
+
+async def test_a_draft_is_its_accounts_own(chromium: Browser, address: str, records: RecordsStore) -> None:
+    """Anna types a note and a contact while Switchhook cannot be reached, and her session ends. Boris signs in on the same
+    computer: he sees nothing of it and nothing is saved under his name. Anna comes back: the note is saved from whatever
+    page she opens, the form is there, and when she signs out nothing stays behind.
+    """
+    page = await enter(chromium, address, "manager")
+    (call, *_) = (await records.calls.page(_ANY, limit=1)).calls
+    await page.goto(f"{address}/calls/{call.id}")
+    await page.wait_for_selector("html[data-live=yes]")
+    refuse = Refusals()
+    await page.route("**/*", refuse.answer)
+    refuse.posts = True
+    await page.locator("#my-note").fill("Anna's own words")
+    await expect(page.locator("#unsaved")).to_contain_text("1 note not saved yet")
+    await page.goto(f"{address}/people/new")
+    await page.fill("main [name=name]", "Anna's contact")
+    await page.context.clear_cookies()
+    refuse.posts = False
+    await page.goto(f"{address}/sign-in")
+    await sign_in(page, "supervisor")
+    await page.goto(f"{address}/people/new")
+    await expect(page.locator("main [name=name]")).to_have_value("")
+    await page.goto(f"{address}/calls/{call.id}")
+    await expect(page.locator("#my-note")).not_to_have_value("Anna's own words")
+    await expect(page.locator("#unsaved")).to_be_hidden()
+    await page.context.clear_cookies()
+    await page.goto(f"{address}/sign-in")
+    await sign_in(page, "manager")
+    await expect(page.locator("#unsaved")).to_be_hidden()
+    await page.wait_for_function("!Object.keys(localStorage).some((key) => key.includes(' note '))")
+    notes = {note.account_id: note.text for note in await records.notes.of_call(call.id)}
+    anna, boris = [await records.accounts.by_login(login) for login in ("manager", "supervisor")]
+    assert anna is not None
+    assert boris is not None
+    assert notes[anna.id] == "Anna's own words"
+    assert notes.get(boris.id) != "Anna's own words"
+    await page.goto(f"{address}/people/new")
+    await expect(page.locator("main [name=name]")).to_have_value("Anna's contact")
+    await page.locator("form.me button").click()
+    await page.wait_for_url("**/sign-in")
+    assert (
+        await page.evaluate("Object.keys(localStorage).filter((key) => key.startsWith('switchhook draft'))")
+        == []
+    )
+
+
+async def test_a_hung_server_is_told_and_the_form_arrives_once(
+    chromium: Browser, address: str, records: RecordsStore
+) -> None:
+    """The server takes the form but its answer is lost: the page says so, sends it again, and there is one contact."""
+    page = await enter(chromium, address, "manager")
+    await page.goto(f"{address}/people/new")
+    lost = 0
+
+    async def lose_answer(route: Route) -> None:
+        nonlocal lost
+        lost += 1
+        await route.fetch(max_redirects=0)
+        await route.abort("connectionreset")
+
+    await page.route("**/people", lose_answer)
+    await page.fill("main [name=name]", "Once and only once")
+    await page.click("main button.main")
+    await expect(page.locator("main form .form-sign")).to_contain_text("kept in this browser")
+    await expect(page.locator("#unsaved")).to_contain_text("1 form not saved yet")
+    await page.unroute("**/people")
+    await expect(page.locator("#unsaved")).to_be_hidden(timeout=15_000)
+    assert lost >= 1
+    found = await records.book.page(ClientFilter(text="Once and only once"), limit=5)
+    assert len(found.clients) == 1
+
+
+async def test_every_problem_stands_at_its_field(
+    chromium: Browser, address: str, records: RecordsStore
+) -> None:
+    """An amount, a name and an address that are none: all said at once, at their fields, the focus on the first; the
+    amount is echoed while it is typed.
+    """
+    page = await enter(chromium, address, "manager")
+    await page.goto(f"{address}/deals/new")
+    amount = page.locator("main [name=amount]")
+    await amount.fill("12 000,50")
+    await expect(page.locator("main .field-echo")).to_have_text("= 12\u202f000,50")
+    await amount.fill("12k")
+    await expect(page.locator("main .field-echo")).to_contain_text("“12k” is not an amount.")
+    await page.locator("main [name=title]").fill("Roses")
+    await page.click("main button.main")
+    await expect(amount).to_have_attribute("aria-invalid", "true")
+    await expect(amount).to_be_focused()
+    await expect(page.locator("main .field-problem")).to_contain_text("“12k” is not an amount.")
+    described = await amount.get_attribute("aria-describedby")
+    assert described == await page.locator("main .field-problem").get_attribute("id")
+    await page.goto(f"{address}/people/new")
+    await page.evaluate("localStorage.clear()")
+    await page.goto(f"{address}/people/new")
+    await page.fill("main [name=phones]", "abc\n12")
+    await page.fill("main [name=emails]", "nobody")
+    await page.fill("main [name=name]", "Somebody")
+    await page.click("main button.main")
+    await expect(page.locator("main .field-problem")).to_have_count(2)
+    await expect(page.locator("main [name=phones]")).to_be_focused()
+    await page.goto(f"{address}/deals/new")
+    await page.evaluate("localStorage.clear()")
+    await page.goto(f"{address}/deals/new")
+    await page.click("main button.main")
+    await expect(page.locator("main .field-problem")).to_have_text("Please fill this in.")
+    assert (await records.book.page(ClientFilter(text="Somebody"), limit=5)).clients == ()
+
+
+async def test_a_conflict_says_who_and_when(chromium: Browser, address: str) -> None:
+    """Two people edit one contact: the slower one reads who it was and when, and keeps their words; in another tab of
+    one's own it says so.
+    """
+    anna, jan = [await enter(chromium, address, login) for login in ("manager", "supervisor")]
+    await anna.goto(f"{address}/people?q=Irina")
+    href = await anna.locator(".person-row[data-nav] a").first.get_attribute("href")
+    for page in (anna, jan):
+        await page.goto(f"{address}{href}?edit=yes")
+    await jan.fill(".facts-panel [name=name]", "Irina S.")
+    await jan.click(".facts-panel button.main")
+    await jan.wait_for_url("**said=changed*")
+    await anna.fill(".facts-panel [name=name]", "Irina of the garden")
+    await anna.click(".facts-panel button.main")
+    said = anna.locator(".facts-panel .problem")
+    await expect(said).to_contain_text(re.compile(r"Jan Kowalski changed this at \d\d:\d\d\."))
+    await expect(said).to_contain_text("Irina S.")
+    await expect(anna.locator(".facts-panel [name=name]")).to_have_value("Irina of the garden")
+    await anna.click(".facts-panel button.main")
+    await expect(anna.locator("h1")).to_contain_text("Irina of the garden")
+    await jan.goto(f"{address}{href}?edit=yes")
+    other = await jan.context.new_page()
+    await other.goto(f"{address}{href}?edit=yes")
+    await other.fill(".facts-panel [name=position]", "Buyer")
+    await other.click(".facts-panel button.main")
+    await other.wait_for_url("**said=changed*")
+    await jan.fill(".facts-panel [name=position]", "Owner")
+    await jan.click(".facts-panel button.main")
+    await expect(jan.locator(".facts-panel .problem")).to_contain_text("You changed this in another tab")
+
+
+async def test_a_card_one_writes_in_goes_along(chromium: Browser, office: Office) -> None:
+    """The call has ended, the note is half written: the card is on the next page and after a reload, until it is closed."""
+    page = await enter(chromium, office.address, "manager")
+    call = picked_up(ringing("101", name="Garden"), "101")
+    office.live.publish(call)
+    note = page.locator(".card textarea")
+    await note.fill("Wants roses")
+    office.live.publish(over(call, 60))
+    await expect(page.locator(".card [data-slot=word]")).to_have_text("Ended")
+    for path in ("/calls", "/settings"):
+        await page.goto(office.address + path)
+        await expect(note).to_have_value("Wants roses")
+        await expect(page.locator(".card h2")).to_have_text("Garden")
+    await page.reload()
+    await expect(note).to_have_value("Wants roses")
+    await page.locator('.card [data-act="close"]').click()
+    await page.reload()
+    await page.wait_for_selector("html[data-live=yes]")
+    await expect(page.locator(".card")).to_have_count(0)

@@ -1,0 +1,48 @@
+"""What is wrong with a form, by field: all of it at once, so that it is corrected in one go.
+
+The page carries the list; `form-problems.js` says each at its field and puts the focus on the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from telephony.errors import PeerMistake
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One field that was not understood."""
+
+    field: str
+    """Its name in the form."""
+    message: str
+    """What is wrong and what would be right."""
+
+
+@dataclass(slots=True)
+class FieldReader:
+    """Reads the fields of a form one after the other and collects what was not understood."""
+
+    problems: list[FieldProblem] = field(default_factory=list)
+
+    def read(self, name: str, parse: Callable[[], T], otherwise: T) -> T:
+        """The field's value; `otherwise` stands for one that was not understood."""
+        try:
+            return parse()
+        except PeerMistake as mistake:
+            self.add(name, sentence_of(mistake))
+            return otherwise
+
+    def add(self, name: str, message: str) -> None:
+        """Something is wrong with a field."""
+        self.problems.append(FieldProblem(name, message))
+
+
+def sentence_of(mistake: PeerMistake) -> str:
+    """What is wrong, and the remedy."""
+    return f"{mistake} {mistake.remedy or ''}".strip()

@@ -1,0 +1,30 @@
+"""How a value that is being typed is understood, beside its field: `12 000,50 ₽`, or why it is none."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import JSONResponse
+
+from telephony.errors import PeerMistake
+from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.field_problems import sentence_of
+from web.money import money, read_amount
+from web.pages import site_of
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/form-echo/amount")
+async def amount(
+    request: Request,
+    _viewer: Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))],
+    text: Annotated[str, Query(max_length=200)] = "",
+) -> JSONResponse:
+    """A sum."""
+    region = site_of(request).settings.region
+    try:
+        return JSONResponse({"text": money(read_amount(text, region), None, region)})
+    except PeerMistake as mistake:
+        return JSONResponse({"problem": sentence_of(mistake)})
