@@ -114,3 +114,13 @@ def test_a_file_is_imported_once(
         seen.append([one["what"] for one in rows])
         assert (totals["compared_with"], totals["dry_run"]) == ("database", bool(more))
     assert seen == [["new", "new"]] * 3 + [["unchanged", "unchanged"]] * 2
+
+
+@pytest.mark.parametrize("page", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_text_of_two_bytes_a_letter(elsewhere: Path, capsys: pytest.CaptureFixture[str], page: str) -> None:
+    """Half the bytes of Cyrillic in UTF-16 are control characters; it is text all the same, with a mark or without."""
+    rows = "Имя\tТелефон\r\nАнна\t+7 916 123 00 01\r\nБорис\t+7 916 123 00 02\r\n"
+    (elsewhere / "list.txt").write_bytes(rows.encode(page))
+    assert run_command(["contacts", "import", "list.txt", "--dry-run", "--format", "json"]) == 0
+    *each, _totals = told(capsys)
+    assert [one["name"] for one in each] == ["Анна", "Борис"]
