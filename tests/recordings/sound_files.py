@@ -8,6 +8,7 @@ from array import array
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -51,7 +52,7 @@ def converted(container: str, seconds: float = 1.0, rate: int = 16_000) -> bytes
     """A tone in a file of another kind than WAV, as a program at the PBX makes it after the call."""
     file = BytesIO()
     with av.open(file, "w", format=container) as opened:
-        stream = opened.add_stream(CODECS[container], rate=rate, layout="mono")
+        stream: Any = opened.add_stream(CODECS[container], rate=rate, layout="mono")
         tone = (int(8_000 * math.sin(2 * math.pi * 440 * at / rate)) for at in range(int(seconds * rate)))
         frame = av.AudioFrame("s16", "mono", int(seconds * rate))
         frame.planes[0].update(array("h", tone).tobytes())
