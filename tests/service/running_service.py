@@ -101,7 +101,7 @@ class RunningService:
         await eventually(lambda: not self.alive, STOP_SECONDS + 1.0, "it has stopped")
         return self._process.returncode
 
-    async def exited(self, within_seconds: float) -> int:
+    async def exited(self, within_seconds: float = START_SECONDS) -> int:
         """Wait for it to end by itself."""
         await eventually(lambda: not self.alive, within_seconds, "it has ended")
         assert self._process is not None

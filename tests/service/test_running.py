@@ -203,7 +203,7 @@ async def test_a_taken_web_port_is_a_sentence_and_an_exit_code(
         port = taken.getsockname()[1]
         service = make_service(configuration(asterisk, database=database_at(database_url), web_port=port))
         service.launch()
-        assert await service.exited(20.0) == 3
+        assert await service.exited() == 3
     told = service.log.read_text(encoding="utf-8")
     assert f"Port {port} on 127.0.0.1 is taken by another program." in told
     assert "Traceback" not in told
@@ -230,7 +230,7 @@ async def test_half_a_configuration_is_a_sentence_that_names_the_place(
     whole = configuration(asterisk, database=f'state_dir = "{short_dir / "state"}"')
     service = make_service(whole.replace(*change))
     service.launch()
-    assert await service.exited(20.0) == code
+    assert await service.exited() == code
     told = service.log.read_text(encoding="utf-8")
     assert says in told
     assert "Traceback" not in told
@@ -243,7 +243,7 @@ async def test_a_database_that_refuses_us_ends_the_start_with_its_remedy(
     wrong = re.sub(r"@/\w+\?", "@/nowhere?", database_at(database_url))
     service = make_service(configuration(asterisk, database=wrong))
     service.launch()
-    assert await service.exited(20.0) == 3
+    assert await service.exited() == 3
     told = service.log.read_text(encoding="utf-8")
     assert "does not exist" in told
     assert "createdb" in told
