@@ -96,13 +96,17 @@ class Shield:
 
 
 def _without_nul(scope: Scope) -> Scope:
-    """NUL in an address is never meant and no database keeps it: taken out once, for every page, as `fields` does."""
+    """NUL in an address is never meant and no database keeps it: gone once, for every page, as `fields` does.
+
+    Out of what is asked it is taken. In a path, which names a thing, it becomes a character that no name of ours has: without
+    it the path would name another thing.
+    """
     query = bytes(scope.get("query_string", b""))
     if b"%00" not in query and b"\0" not in query and "\0" not in scope["path"]:
         return scope
     while b"%00" in query:  # `%0%000` is one only after the first is gone
         query = query.replace(b"%00", b"")
-    return {**scope, "path": scope["path"].replace("\0", ""), "query_string": query.replace(b"\0", b"")}
+    return {**scope, "path": scope["path"].replace("\0", "\ufffd"), "query_string": query.replace(b"\0", b"")}
 
 
 def _told_length(scope: Scope) -> int:

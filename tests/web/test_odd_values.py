@@ -50,13 +50,14 @@ async def test_no_page_fails_by_a_value(records: RecordsStore, value: str) -> No
 
 
 async def test_nul_in_a_path_is_no_failure(records: RecordsStore) -> None:
-    """Also where a name is part of the address."""
+    """Also where a name is part of the address; and it names nothing, not the page that it would name without."""
     await add_everybody(records)
     async with (
         serving(records, SETTINGS) as address,
         aiohttp.ClientSession(address, cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,
     ):
-        for path in ("/listen/a%00b", "/api/v1/forms/a%00b", "/calls/%00", "/static/x/%00"):
+        for path in ("/listen/a%00b", "/api/v1/forms/a%00b", "/calls/%00", "/static/x/%00", "/sign-%00in"):
             url = aiohttp.client.URL(f"{address}{path}", encoded=True)
             async with http.get(url, allow_redirects=False) as answer:
                 assert answer.status < 500, path
+                assert answer.status != 200, path
