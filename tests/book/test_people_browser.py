@@ -180,7 +180,7 @@ async def test_a_lead_is_converted_in_a_dialog(
     await page.locator("dialog [name=deal]").fill("Roses")
     await page.locator("dialog [name=amount]").fill("1 200,50")
     await page.locator("dialog button.main").click()
-    await expect(page.locator("h1")).to_contain_text("Irina Sokolova")
+    await expect(page.locator("main h1")).to_contain_text("Irina Sokolova")
     await expect(page.locator(".said")).to_contain_text("Converted.")
     await expect(page.locator(".deals-of")).to_contain_text("Roses")
     contact = await records.book.one(UUID(page.url.split("/")[-1].split("?")[0]))

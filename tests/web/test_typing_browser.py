@@ -186,8 +186,7 @@ async def test_nothing_is_lost_in_any_form(chromium: Browser, address: str, role
         await hold_all(page, path, typed, "loaded again")
         await page.context.clear_cookies()
         refuse.posts = False
-        await send(await same_form(page, path, next(iter(typed))))
-        await page.wait_for_url("**/sign-in?*")
+        await send_signed_out(page, path, next(iter(typed)))
         await expect(page.locator(".door .said")).to_contain_text("You were signed out")
         refuse.posts = True  # what waits is not sent behind our back
         await sign_in(page, role.value)
@@ -197,6 +196,16 @@ async def test_nothing_is_lost_in_any_form(chromium: Browser, address: str, role
         await page.goto("about:blank")
         refuse.posts = False
     assert len(done) >= LEAST[role], sorted(done)
+
+
+async def send_signed_out(page: Page, path: str, kind: str) -> None:
+    """Sent without a session: it leads to the sign-in page."""
+    await send(await same_form(page, path, kind))
+    try:
+        await page.wait_for_url("**/sign-in?*", timeout=15_000)
+    except BrowserError:
+        said = await page.locator("main").inner_text()
+        pytest.fail(f"{path} {kind}: no way to the sign-in page from {page.url}: {said[:2000]}")
 
 
 async def type_into_all(page: Page, done: set[str]) -> dict[str, dict[str, str]]:

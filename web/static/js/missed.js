@@ -30,7 +30,6 @@ function swap(html, own = false) {
   old.replaceWith(document.adoptNode(fresh));
   bindToasts(fresh);
   bind();
-document.addEventListener("switchhook:results", bind);
   if (at < 0) return;
   const rows = [...fresh.querySelectorAll("[data-entry]")];
   const same = rows.find((one) => /** @type {HTMLElement} */ (one).dataset.entry === row?.dataset.entry);
