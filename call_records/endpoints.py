@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from call_records import wire
@@ -65,15 +66,19 @@ class EndpointBook:
         with plain_errors():
             async with self._engine.begin() as connection:
                 theirs = (endpoints.c.pbx == pbx) & (endpoints.c.endpoint == endpoint)
-                decided = [EndpointSource.STAFF, EndpointSource.UNDECIDED]
-                await connection.execute(delete(endpoints).where(theirs, endpoints.c.source.in_(decided)))
-                row = {
-                    "pbx": pbx,
-                    "endpoint": wire.clean(endpoint),
-                    "source": EndpointSource.STAFF.value,
-                    "extension": extension and wire.clean(extension),
-                }
-                await connection.execute(insert(endpoints).values(row))
+                undecided = endpoints.c.source == EndpointSource.UNDECIDED.value
+                await connection.execute(delete(endpoints).where(theirs, undecided))
+                putting = insert(endpoints).values(
+                    pbx=pbx,
+                    endpoint=wire.clean(endpoint),
+                    source=EndpointSource.STAFF.value,
+                    extension=extension and wire.clean(extension),
+                )
+                # Two administrators may decide at the same moment: the later one's word holds.
+                fresh = {"extension": putting.excluded.extension, "seen_at": func.now()}
+                await connection.execute(
+                    putting.on_conflict_do_update(index_elements=["pbx", "endpoint", "source"], set_=fresh)
+                )
 
     async def unsay(self, pbx: str, endpoint: str) -> None:
         """An administrator takes back what they said."""

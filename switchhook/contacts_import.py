@@ -197,14 +197,14 @@ def _chosen(sheet: Sheet, mapped: Mapped, columns: Sequence[str], kind: str | No
 
 
 def has_database(settings: Settings) -> bool:
-    """Whether there is one already: a configured one, or that of a service that runs."""
-    from call_records.postgres import EmbeddedPostgres
+    """Whether there is one already, looked up without making anything. Raises NeedsPerson where it may not be used."""
+    from switchhook.service_database import NoDatabase, find_database
 
-    if settings.database.url is not None:
-        return True
-    if settings.database.state_dir is None:
+    try:
+        find_database(settings)
+    except NoDatabase:
         return False
-    return EmbeddedPostgres(settings.database.state_dir / "postgres").running_url() is not None
+    return True
 
 
 def _decide_alone(sheet: Sheet, mapped: Mapped, home: Home, observe: Observer) -> None:
@@ -226,11 +226,6 @@ async def _in_database(
     from call_records.book.importing import ImportDesk
     from switchhook.opening import open_store
 
-    if not has_database(settings):
-        raise NeedsPerson(
-            "There is no database to import into.",
-            remedy="Start the service, or set [database] url; --dry-run needs neither.",
-        )
     async with open_store(settings, migrate=False) as store:
         desk = ImportDesk(store.engine, home)
         import_id = await desk.take(name, data, by=None)

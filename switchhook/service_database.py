@@ -27,6 +27,10 @@ SYSTEM_STATE = Path("/var/lib/switchhook")
 """Where the unit in packaging/ keeps the state of a service that is configured in /etc/switchhook."""
 
 
+class NoDatabase(NeedsPerson):
+    """There is none yet, and a command makes none."""
+
+
 def cluster_in(state_dir: Path) -> Path:
     """The directory that `run` gives its server."""
     return state_dir / "postgres"
@@ -35,13 +39,14 @@ def cluster_in(state_dir: Path) -> Path:
 def find_database(settings: Settings) -> str | EmbeddedPostgres:
     """The address of a server that runs, or the server to be started over the cluster that is there.
 
-    Raises NeedsPerson where there is none, where it may not be used, and where it is not certain which one is meant.
+    Raises NoDatabase where there is none, NeedsPerson where it may not be used, and where it is not certain which one
+    is meant.
     """
     if settings.database.url is not None:
         return settings.database.url.get_secret_value()
     state_dir = settings.database.state_dir
     if state_dir is None:
-        raise NeedsPerson("There is no database.", remedy="Set [database] url or state_dir.")
+        raise NoDatabase("There is no database.", remedy="Set [database] url or state_dir.")
     running = find_running_clusters()
     own = None if settings.origin.names_state_dir else _of_same_configuration(settings, running)
     if own is not None:
@@ -155,7 +160,7 @@ def _nothing_there(settings: Settings, state_dir: Path) -> NeedsPerson:
             f"The state directory {hidden} belongs to {owner} and cannot be looked into.",
             remedy=f"Type the command as root, or as {owner}.",
         )
-    return NeedsPerson(
+    return NoDatabase(
         f"There is no database in {state_dir} yet.",
         remedy=f"Start the service first (switchhook run{f' --config {file}' if file else ''}); where one runs already, "
         "give this command its --config, or set [database] state_dir there.",

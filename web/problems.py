@@ -113,6 +113,8 @@ def answer_problems(app: FastAPI, renderer: Renderer) -> None:
         status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
         page = not request.url.path.startswith(API)
         if isinstance(error, NotSignedIn) and page:
+            if _is_script(request):  # it leads to the sign-in page itself; a redirect is no answer to it
+                return problem(status, str(error), remedy=error.remedy)
             return await _to_sign_in(request)
         if isinstance(error, NewPasswordNeeded) and page:
             return RedirectResponse("/new-password", 303)
@@ -164,6 +166,11 @@ def _page_remedy(status: int, viewer: Viewer | None) -> str:
     if status == 503 and viewer is not None and not viewer.is_administrator:
         return _("Try again in a moment. If it stays, tell your administrator.")
     return _PAGE_REMEDIES.get(status) or _REMEDIES.get(status, "")
+
+
+def _is_script(request: Request) -> bool:
+    """Whether a script of a page asked, which reads data only."""
+    return request.headers.get("accept", "") == "application/json"
 
 
 def _to_log(path: str) -> str:

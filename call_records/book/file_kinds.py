@@ -90,10 +90,13 @@ def _kind_of_ole(data: bytes) -> FileKind:
 
 def _as_bytes_of_letters(piece: bytes) -> bytes:
     """UTF-16 without its zeros, so that marks are found in it as in anything else."""
-    if piece.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return piece[2:].replace(b"\0", b"")
-    zeros = max(piece[:4096:2].count(0), piece[1:4096:2].count(0))
-    return piece.replace(b"\0", b"") if zeros * 5 > min(len(piece), 4096) else piece
+    for mark, page in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+        if piece.startswith(mark):
+            return piece[2:].decode(page, errors="replace").encode()
+    first, second = piece[:4096:2].count(0), piece[1:4096:2].count(0)
+    if max(first, second) * 5 <= min(len(piece), 4096):
+        return piece
+    return piece.decode("utf-16-be" if first > second else "utf-16-le", errors="replace").encode()
 
 
 def _markup(plain: bytes) -> str:

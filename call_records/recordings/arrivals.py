@@ -32,7 +32,7 @@ RESERVE_BYTES = 256 << 20  # of the disk are left to the database that may share
 WRITE_BYTES = 256 << 10  # gathered before a write; a piece from the network has 64 kB
 PIECE_SECONDS = 60.0  # without a byte; the script gives up before
 AT_ONCE = 8  # transfers; the disk and the line are shared with calls
-NAME = re.compile(r"[A-Za-z0-9+*#_][A-Za-z0-9+*#_.=,@-]{0,199}")
+NAME = re.compile(r"[A-Za-z0-9+*#_(][A-Za-z0-9+*#_.=,@: ()-]{0,199}")
 SUM = re.compile(r"[0-9a-f]{64}")
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -222,7 +222,7 @@ def _digest(token: str) -> bytes:
 def _check(file: Announced) -> None:
     if not NAME.fullmatch(file.name) or ".." in file.name or parts_of(file.name) is None:
         raise BadName(
-            remedy="Send sound files only, .wav as a rule, by letters, digits and . _ - + = , @ * #."
+            remedy="Send sound files only, .wav as a rule, by letters, digits, spaces and . _ - + = , @ * # : ( )."
         )
     if not SUM.fullmatch(file.sha256):
         raise BadChecksum("X-Checksum-SHA256 is not a checksum.", remedy="Send 64 hexadecimal digits.")

@@ -12,7 +12,9 @@
 | one party's track of nothing but a header (a phone that only rang) | JOINED at once: nobody sees it |
 | nothing but a header, or not one byte; nobody had answered | EMPTY |
 | the same, but somebody had answered | LOST after 4 minutes, with the reason; still taken if it grows |
-| no WAV (MP3, text, …) whatever its name says | REFUSED with the reason, left as it came |
+| MP3, AAC or FLAC: nothing in it says where it ends | as a finished one, after 15 s without a change |
+| M4A, Ogg | finished when it says that it ends there, as a WAV |
+| no sound that is read (AMR, text, …) whatever its name says | REFUSED with the reason, left as it came |
 | the same name and the same content again | ignored and counted |
 | the same name and other content | replaces what nobody has heard; else stands beside it as NAME~2 |
 | another name than the PBX told, with the Uniqueid in it | taken as the recording that is missed on that channel |
@@ -36,8 +38,11 @@ QUIET_SECONDS = (
     1.0  # Asterisk fills a buffer in 0.3 s, and closes the file before it says that the call ended
 )
 UNKNOWN_QUIET_SECONDS = 15.0  # the call may be on its way: the journal is told within seconds
+ENDLESS_QUIET_SECONDS = 15.0  # a program that converts after the call writes without a pause
 LIVE_QUIET_SECONDS = 60.0  # MixMonitor with `b` writes nothing while nobody is connected
 LATE_SECONDS = 240.0  # a file finalised 180 s after the call is waited for; the page must tell within 300 s
+
+SOUNDING = frozenset({Look.SOUND, Look.ENDLESS, Look.UNFINISHED})
 
 
 class CallIs(StrEnum):
@@ -85,9 +90,11 @@ def fate_of(pieces: Sequence[Piece], call: CallIs, quiet_seconds: float) -> Fate
     late = quiet_seconds >= LATE_SECONDS
     if not may_be_done(call, quiet_seconds):
         return WAIT
-    sounding = [one for one in pieces if one.look in (Look.SOUND, Look.UNFINISHED)]
+    sounding = [one for one in pieces if one.look in SOUNDING]
     if not sounding:
         return _without_sound(pieces, call, late)
+    if quiet_seconds < ENDLESS_QUIET_SECONDS and any(one.look is Look.ENDLESS for one in pieces):
+        return WAIT
     if not late and (_incomplete(pieces) or any(one.look is Look.UNFINISHED for one in pieces)):
         return WAIT
     if any(one.look is Look.UNFINISHED for one in pieces) and call is CallIs.LIVE:

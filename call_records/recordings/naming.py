@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from call_records.recordings.shapes import SourceRole
 from telephony.recordings import TRACK_SUFFIX
 
-SOUND_ENDINGS = (".wav", ".WAV", ".wav16", ".mp3")
+SOUND_ENDINGS = (".wav", ".WAV", ".wav16", ".mp3", ".MP3", ".m4a", ".ogg", ".opus", ".flac", ".aac", ".gsm")
 """As files that are expected may be spelled. `.WAV` is GSM in RIFF, `.wav16` is WAV of 16 kHz."""
 ENDINGS = frozenset(
     {

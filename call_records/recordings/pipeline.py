@@ -340,9 +340,10 @@ class Pipeline:
 def sources_of(recording: Recording, call: CallFacts | None) -> tuple[Sources, Sources | None]:
     """What the encoder is given, and what else if that cannot be read: the two sides, then the mixed file.
 
-    One side alone is taken only where there is nothing else.
+    One side alone is taken only where there is nothing else. Of a WAV and what it was converted to, the WAV is taken.
     """
-    of = {file.role: file.path for file in recording.files}
+    worst_first = sorted(recording.files, key=lambda file: file.path.suffix.lower().startswith(".wav"))
+    of = {file.role: file.path for file in worst_first}
     first = outside_first(call, recording)
     in_side, out_side, mix = (of.get(role) for role in (SourceRole.IN, SourceRole.OUT, SourceRole.MIX))
     sides = Sources(in_side=in_side, out_side=out_side, outside_first=first)

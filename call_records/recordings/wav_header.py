@@ -1,4 +1,6 @@
-"""Whether a file is a finished WAV: its header is read and held against its size. Nothing is decoded.
+"""Whether a file is finished sound: a WAV's header is read and held against its size. Nothing is decoded.
+
+What other kinds of sound say of themselves is in `sound_kinds.py`.
 
 Asterisk writes the sizes into the header when it closes the file. Until then, and for ever if it was killed, the
 header says that there is no sound while the file grows.
@@ -13,6 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
+from call_records.recordings.sound_kinds import Wholeness, kind_of, wholeness
+
 HEADER_BYTES = 44  # RIFF, fmt and data without a sample: what an unanswered call leaves
 MOST_CHUNKS = 64  # a recording has three; a file of thousands of chunks is made to waste time
 BEGINNING_BYTES = 512
@@ -24,9 +28,10 @@ class Look(StrEnum):
     """What a file looks like."""
 
     SOUND = "sound"  # header and size agree, and there is sound
+    ENDLESS = "endless"  # sound of a kind that does not say how long it should be: MP3, AAC, FLAC
     HEADER_ONLY = "header_only"  # no sound at all, or not one byte
     UNFINISHED = "unfinished"  # the header says less or more than there is
-    ALIEN = "alien"  # no WAV
+    ALIEN = "alien"  # no sound that is read
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +46,7 @@ class Examined:
 
 
 ALIENS: tuple[tuple[bytes, str], ...] = (
-    (b"ID3", "MP3"),
-    (b"\xff\xfb", "MP3"),
-    (b"\xff\xf3", "MP3"),
-    (b"OggS", "Ogg"),
-    (b"fLaC", "FLAC"),
     (b"#!AMR", "AMR"),
-    (b".snd", "AU"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"\x7fELF", "a program"),
@@ -94,7 +93,7 @@ def _look(file: BinaryIO, size: int) -> tuple[Look, str | None]:
         return Look.HEADER_ONLY, "The file is empty."
     beginning = file.read(BEGINNING_BYTES)
     if beginning[:4] != b"RIFF" or beginning[8:12] != b"WAVE":
-        return Look.ALIEN, f"This is no WAV file but {_kind_of(beginning)}."
+        return _other_than_wav(file, size, beginning)
     sound = _find_sound(file, size)
     if sound is None:
         if size <= HEADER_BYTES:
@@ -103,12 +102,25 @@ def _look(file: BinaryIO, size: int) -> tuple[Look, str | None]:
     return _held_against_size(file, size, *sound)
 
 
+def _other_than_wav(file: BinaryIO, size: int, beginning: bytes) -> tuple[Look, str | None]:
+    kind = kind_of(beginning)
+    if kind is None:
+        return Look.ALIEN, f"This is no sound file but {_kind_of(beginning)}."
+    match wholeness(kind, file, size):
+        case Wholeness.WHOLE:
+            return Look.SOUND, None
+        case Wholeness.UNKNOWN:
+            return Look.ENDLESS, None
+        case Wholeness.PART:
+            return Look.UNFINISHED, f"The {kind} file was never closed."
+        case Wholeness.DAMAGED:
+            return Look.ALIEN, f"This begins as {kind}, but no sound follows."
+
+
 def _kind_of(beginning: bytes) -> str:
     for start, name in ALIENS:
         if beginning.startswith(start):
             return name
-    if beginning[4:8] == b"ftyp":
-        return "M4A"
     printable = sum(32 <= byte < 127 or byte in b"\t\r\n" or byte >= 128 for byte in beginning)
     return "text" if printable == len(beginning) else "something else"
 

@@ -188,7 +188,7 @@ async def test_the_next_title_may_be_typed_while_the_last_is_on_its_way(
     await page.route("**/deals/new*", lambda route: route.abort())
     await page.keyboard.type("ree")
     await page.keyboard.press("Enter")
-    await expect(page.locator("[data-said]")).to_contain_text("what you typed is still there")
+    await expect(column(page, OFFER).locator(".form-sign")).to_contain_text("kept in this browser")
     await expect(field).to_have_value("new three")
 
 

@@ -201,14 +201,14 @@ async def test_who_did_it_is_told_with_the_call(told: Told, address: str) -> Non
 
 
 async def test_the_number_beside_the_door(told: Told, address: str) -> None:
-    """Anna's own; the administrator's are those that are nobody's."""
+    """Anna's own and what is nobody's, as her list begins; for the administrator what is nobody's."""
     await told(missed_call(0, to="101"), missed_call(1, LATER, to="777"))
     async with signed_in(address, "anna") as anna, anna.http.get("/missed/count") as answer:
         mine = await answer.json()
     async with signed_in(address, "admin") as admin, admin.http.get("/missed/count") as answer:
         assert (await answer.json())["waiting"] == 1
-    assert mine["waiting"] == 1
-    assert mine["text"].startswith("One missed call waits for you")
+    assert mine["waiting"] == 2
+    assert mine["text"].startswith("2 missed calls wait for you")
 
 
 async def test_an_empty_list_says_what_will_come(address: str) -> None:

@@ -26,6 +26,7 @@ from call_records.recordings.shapes import RetentionRule
 from call_records.shapes import Account, StaffMember
 from telephony.contacts import ClientKind
 from telephony.edit_version import edit_version
+from telephony.endpoint_directory import EndpointSource
 from telephony.errors import PeerMistake
 from telephony.facts import Direction
 from telephony.lead_rules import Known, LeadRule, Making, Outcome
@@ -46,8 +47,8 @@ NOT_RACED: dict[str, str] = {
     "audit_log": ADDED_ONLY, "grade_readings": ADDED_ONLY, "grades": ADDED_ONLY, "missed_acts": ADDED_ONLY,
     "score_form_versions": ADDED_ONLY, "client_merges": ADDED_ONLY,
     "notes": OWN_TEXT, "recording_comments": OWN_TEXT, "timeline": OWN_TEXT,
-    "blocklist": ONE_VALUE, "call_tags": ONE_VALUE, "number_lessons": ONE_VALUE, "review_picks": ONE_VALUE,
-    "sessions": ONE_VALUE, "share_links": ONE_VALUE, "tokens": ONE_VALUE,
+    "blocklist": ONE_VALUE, "call_tags": ONE_VALUE, "endpoints": ONE_VALUE, "number_lessons": ONE_VALUE,
+    "review_picks": ONE_VALUE, "sessions": ONE_VALUE, "share_links": ONE_VALUE, "tokens": ONE_VALUE,
     "client_phones": "raced with clients", "extensions": "raced with people", "retention_rules": "with recording_policy",
 }  # fmt: skip
 """Tables in which no decision can be lost, and why."""
@@ -442,3 +443,18 @@ async def test_who_saw_an_old_state_is_told_so(records: RecordsStore) -> None:
         with pytest.raises(PeerMistake):
             await race.other(records)
         assert await race.one_holds(), table
+
+
+@pytest.mark.postgres
+async def test_two_decide_at_once_whose_phone_it_is(records: RecordsStore, database_url: str) -> None:
+    """Neither is refused, and one of the two answers stands."""
+    async with open_records(database_url, migrate=False) as second:
+        for turn in range(ROUNDS):
+            endpoint = f"PJSIP/phone-{turn}"
+            await asyncio.gather(
+                records.endpoints.say("main", endpoint, "101"), second.endpoints.say("main", endpoint, None)
+            )
+            known = [one for one in await records.endpoints.list_known("main") if one.endpoint == endpoint]
+            assert [(one.source, one.extension in ("101", None)) for one in known] == [
+                (EndpointSource.STAFF, True)
+            ]

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import struct
+from array import array
+from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
+from typing import Any
+
+import av
 
 RATE = 8000
 
@@ -35,3 +42,24 @@ def leave(directory: Path, name: str, content: bytes | None = None, *, sides: bo
         path.with_name(f"{name}-in.wav").write_bytes(wav(loudness=2000))
         path.with_name(f"{name}-out.wav").write_bytes(wav(loudness=3000))
     return path
+
+
+CODECS = {"mp3": "libmp3lame", "ogg": "libopus", "mp4": "aac", "flac": "flac", "adts": "aac"}
+"""Container, as FFmpeg calls it → what is in it."""
+
+
+def converted(container: str, seconds: float = 1.0, rate: int = 16_000) -> bytes:
+    """A tone in a file of another kind than WAV, as a program at the PBX makes it after the call."""
+    file = BytesIO()
+    with av.open(file, "w", format=container) as opened:
+        stream: Any = opened.add_stream(CODECS[container], rate=rate, layout="mono")
+        tone = (int(8_000 * math.sin(2 * math.pi * 440 * at / rate)) for at in range(int(seconds * rate)))
+        frame = av.AudioFrame("s16", "mono", int(seconds * rate))
+        frame.planes[0].update(array("h", tone).tobytes())
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        resampler = av.AudioResampler(
+            stream.codec_context.format, "mono", rate, stream.codec_context.frame_size
+        )
+        for piece in (*resampler.resample(frame), *resampler.resample(None), None):
+            opened.mux(stream.encode(piece))
+    return file.getvalue()

@@ -16,6 +16,7 @@ from call_records.recordings.encode_shapes import Soundless, Sources, Unreadable
 from call_records.recordings.encode_source import DECODED_RATE
 from call_records.recordings.shapes import PEAKS
 from telephony.recordings import HealthFault, Layout
+from tests.recordings.sound_files import converted
 from tests.recordings.sounds import (
     RATE,
     level_at,
@@ -95,6 +96,17 @@ def test_mixed_file_of_a_stock_system(tmp_path: Path) -> None:
     assert made.measures.silence_share == pytest.approx(0.5, abs=0.02)
     assert made.measures.longest_silence_seconds == pytest.approx(4, abs=0.05)
     assert made.measures.longest_silence_at_seconds == pytest.approx(2, abs=0.05)
+
+
+@pytest.mark.parametrize("container", ["mp3", "mp4", "ogg", "flac", "adts"])
+def test_other_kinds_of_sound(tmp_path: Path, container: str) -> None:
+    """What was converted at the PBX is heard as it is there, to its end."""
+    mixed = tmp_path / "mix.sound"
+    mixed.write_bytes(converted(container, 3))
+    made = encode(Sources(mix=mixed), tmp_path / "call.m4a")
+    assert (made.layout, made.faults) == (Layout.MONO, ())
+    assert made.duration_seconds == pytest.approx(3, abs=0.2)
+    assert level(tmp_path / "call.m4a", 440, None, 2, 2.8) > 0.2
 
 
 def test_mixed_file_with_two_channels(tmp_path: Path) -> None:

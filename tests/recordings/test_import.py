@@ -22,7 +22,7 @@ from telephony.numbers import Numbering
 from telephony.recordings import HealthFault, RecordingState
 from tests.call_facts_builder import answered, call, change, ended
 from tests.mariadb_fixtures import MariaDbDatabase
-from tests.recordings.sound_files import HEADER, leave, wav
+from tests.recordings.sound_files import HEADER, converted, leave, wav
 
 pytestmark = pytest.mark.postgres
 
@@ -123,15 +123,28 @@ def test_a_dry_run_says_everything_and_changes_nothing(
     """The table of fates; afterwards neither a recording nor a call is there."""
     leave(spool, "a22-1795313512.0", sides=True)
     leave(spool, "1600000000.1", HEADER)
-    leave(spool, "1600000000.2", b"ID3 music")
+    leave(spool, "1600000000.2", b"#!AMR music")
     leave(spool, "1600000000.3", wav(1, told=0))
     (spool / "notes.txt").write_text("not a recording")
     assert command(spool, "--dry-run", "--cel", CEL / "in_answered" / "cel.csv.gz") == 0
     told = capsys.readouterr().out
-    for part in ("a22-1795313512.0", "CEL", "taken in", "empty", "refused", "MP3", "4 recordings in all"):
+    for part in ("a22-1795313512.0", "CEL", "taken in", "empty", "refused", "AMR", "4 recordings in all"):
         assert part in told, told
     assert listed(database_url) == ()
     assert look(database_url, _calls) == 0
+
+
+@pytest.mark.parametrize(("ending", "container"), [("mp3", "mp3"), ("m4a", "mp4"), ("ogg", "ogg")])
+def test_an_archive_of_other_kinds_of_sound(
+    command: Type, database_url: str, spool: Path, ending: str, container: str
+) -> None:
+    """Whoever kept years of recordings kept them small."""
+    facts = ended(answered(call()))
+    look(database_url, lambda store: store.journal.record([change(facts, aliases=("a22-1795311120.5",))]))
+    (spool / f"out-101-a22-1795311120.5.{ending}").write_bytes(converted(container))
+    assert command(spool) == 0
+    (one,) = listed(database_url)
+    assert (one.recording.state, one.recording.faults, one.call) == (RecordingState.ARRIVED, (), facts)
 
 
 def test_calls_are_told_from_the_event_log(command: Type, database_url: str, spool: Path) -> None:

@@ -21,7 +21,7 @@ from telephony.facts import CallFacts, PartyKind, Recorded
 from telephony.recordings import HealthFault, RecordingPolicy, RecordingState
 from tests.call_facts_builder import MONDAY, answered, call, change, ended
 from tests.recordings.recording_builder import outcome
-from tests.recordings.sound_files import HEADER, leave, wav
+from tests.recordings.sound_files import HEADER, converted, leave, wav
 
 pytestmark = pytest.mark.postgres
 
@@ -186,7 +186,7 @@ async def test_somebody_answered_and_the_file_is_empty(office: Office) -> None:
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        (b"ID3\x03 some music", "MP3"),
+        (b"#!AMR\n some speech", "AMR"),
         (b"No recording today\n", "text"),
         (b"<html>", "a page or XML"),
         (bytes(range(64)), "something else"),
@@ -198,16 +198,32 @@ async def test_no_wav_whatever_its_name_says(office: Office, content: bytes, kin
     path = leave(office.spool, UNIQUEID, content)
     await office.after(3)
     one = await office.only()
-    assert (one.state, one.reason) == (RecordingState.REFUSED, f"This is no WAV file but {kind}.")
+    assert (one.state, one.reason) == (RecordingState.REFUSED, f"This is no sound file but {kind}.")
     assert path.read_bytes() == content
 
 
-async def test_an_mp3_by_its_name_too(office: Office) -> None:
-    """MixMonitor was told to record as MP3; the expected recording has the reason instead of being lost."""
-    await office.tell(ended(answered(call(recordings=(f"/x/{UNIQUEID}.mp3",), started_at=LONG_AGO))))
-    (office.spool / f"{UNIQUEID}.mp3").write_bytes(b"ID3 some music")
+@pytest.mark.parametrize("name", [f"{UNIQUEID}.mp3", f"{UNIQUEID}.wav", f"{UNIQUEID}.MP3"])
+async def test_an_mp3_is_a_recording(office: Office, name: str) -> None:
+    """MixMonitor wrote MP3, or a program converted in place: taken once nothing was written for a while."""
+    facts = await office.tell(ended(answered(call(recordings=(f"/x/{name}",), started_at=LONG_AGO))))
+    (office.spool / name).write_bytes(converted("mp3"))
     await office.after(3)
-    assert (await office.only()).state is RecordingState.REFUSED
+    assert (await office.only()).state is RecordingState.EXPECTED
+    await office.after(15)
+    one = await office.only()
+    assert (one.state, one.call_id, one.faults) == (RecordingState.ARRIVED, facts.id, ())
+
+
+async def test_an_m4a_is_finished_when_it_says_so(office: Office) -> None:
+    """The box that describes the sound is written last."""
+    await office.tell(ended(answered(call(recordings=(f"/x/{UNIQUEID}.m4a",), started_at=LONG_AGO))))
+    whole = converted("mp4")
+    (office.spool / f"{UNIQUEID}.m4a").write_bytes(whole[:-200])
+    await office.after(30)
+    assert (await office.only()).state is RecordingState.EXPECTED
+    (office.spool / f"{UNIQUEID}.m4a").write_bytes(whole)
+    await office.after(3)
+    assert (await office.only()).state is RecordingState.ARRIVED
 
 
 async def test_a_restart_takes_nothing_twice(office: Office) -> None:

@@ -15,7 +15,7 @@ from call_records.recordings.shapes import SourceRole
 from call_records.recordings.spool_watch import LOOK_BACK_EVERY_SECONDS, SpoolWatch
 from call_records.recordings.wav_header import Look, examine
 from telephony.recordings import RecordingState
-from tests.recordings.sound_files import HEADER, leave, wav
+from tests.recordings.sound_files import HEADER, converted, leave, wav
 
 
 def chunk(name: bytes, content: bytes) -> bytes:
@@ -44,6 +44,17 @@ FORM = chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, 8000, 16000, 2, 16))
         (RIFF + chunk(b"junk", b"x") * 100 + FORM + chunk(b"data", b"1234"), Look.ALIEN),
         (b"RIFF\0\0\0\0AVI " + bytes(100), Look.ALIEN),
         (b"x" * 100, Look.ALIEN),
+        (converted("mp3"), Look.ENDLESS),
+        (b"ID3\x04\0\0\0\0\x02\0" + bytes(256) + converted("mp3"), Look.ENDLESS),
+        (b"ID3\x03 some music", Look.UNFINISHED),
+        (b"ID3\x03\0\0\0\0\0\0" + b"words" * 100, Look.ALIEN),
+        (converted("adts"), Look.ENDLESS),
+        (converted("flac"), Look.ENDLESS),
+        (converted("ogg"), Look.SOUND),
+        (converted("ogg", 5)[:-100], Look.UNFINISHED),
+        (converted("mp4"), Look.SOUND),
+        (converted("mp4")[:-1], Look.UNFINISHED),
+        (b"\xff\xfe" + "Notes".encode("utf-16-le"), Look.ALIEN),
     ],
 )
 def test_what_a_file_looks_like(tmp_path: Path, content: bytes, look: Look) -> None:

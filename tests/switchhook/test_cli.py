@@ -134,8 +134,9 @@ def test_a_body_may_be_a_coroutine_and_its_number_is_the_exit_code(monkeypatch: 
         return 1
 
     stand_in(monkeypatch, "switchhook.replay", main=main)
-    assert cli.run_command(["replay", "a.jsonl", "b.jsonl", "--format", "json", "--trunks", "^gw"]) == 1
-    assert seen == [[Path("a.jsonl"), Path("b.jsonl")], "json", None, "^gw", []]
+    words = ["replay", "a.jsonl", "b.jsonl", "--format", "json", "--trunks", "^gw", "--phones", "alice=101"]
+    assert cli.run_command(words) == 1
+    assert seen == [[Path("a.jsonl"), Path("b.jsonl")], "json", None, "^gw", [], ["alice=101"]]
 
 
 def test_init_writes_what_run_can_read(

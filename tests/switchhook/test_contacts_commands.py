@@ -87,5 +87,40 @@ def test_an_import_without_a_database_makes_none(elsewhere: Path, capsys: pytest
     """It says whose move it is."""
     (elsewhere / "list.csv").write_text("Name;Phone\nAda;8 916 000-00-01\n")
     assert run_command(["contacts", "import", "list.csv"]) == 3
-    assert "no database to import into" in capsys.readouterr().err
+    assert "There is no database in" in capsys.readouterr().err
     assert not list(elsewhere.rglob("PG_VERSION"))
+
+
+def test_looking_for_a_database_makes_nothing(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No directory, and not a word in the log."""
+    (elsewhere / "list.csv").write_text("Name;Phone\nAda;8 916 000-00-01\n", "utf-8")
+    assert run_command(["contacts", "import", "list.csv", "--dry-run"]) == 0
+    assert [one.name for one in elsewhere.iterdir()] == ["list.csv"]
+    assert "postgres" not in capsys.readouterr().err
+
+
+@pytest.mark.postgres
+def test_a_file_is_imported_once(
+    elsewhere: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Tried out, imported, and again: new, new, unchanged; trying out leaves nothing."""
+    monkeypatch.setenv("SWITCHHOOK_DATABASE__URL", database_url.replace("+asyncpg", ""))
+    (elsewhere / "list.csv").write_text("Name;Phone\nAda;8 916 000-00-01\nBo;8 916 000-00-02\n", "utf-8")
+    command = ["contacts", "import", "list.csv", "--format", "json"]
+    seen = []
+    for more in (["--dry-run"], ["--dry-run"], [], [], ["--dry-run"]):
+        assert run_command([*command, *more]) == 0
+        *rows, totals = told(capsys)
+        seen.append([one["what"] for one in rows])
+        assert (totals["compared_with"], totals["dry_run"]) == ("database", bool(more))
+    assert seen == [["new", "new"]] * 3 + [["unchanged", "unchanged"]] * 2
+
+
+@pytest.mark.parametrize("page", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_text_of_two_bytes_a_letter(elsewhere: Path, capsys: pytest.CaptureFixture[str], page: str) -> None:
+    """Half the bytes of Cyrillic in UTF-16 are control characters; it is text all the same, with a mark or without."""
+    rows = "Имя\tТелефон\r\nАнна\t+7 916 123 00 01\r\nБорис\t+7 916 123 00 02\r\n"
+    (elsewhere / "list.txt").write_bytes(rows.encode(page))
+    assert run_command(["contacts", "import", "list.txt", "--dry-run", "--format", "json"]) == 0
+    *each, _totals = told(capsys)
+    assert [one["name"] for one in each] == ["Анна", "Борис"]
