@@ -98,8 +98,8 @@ class Shield:
 def _without_nul(scope: Scope) -> Scope:
     """NUL in an address is never meant and no database keeps it: gone once, for every page, as `fields` does.
 
-    Out of what is asked it is taken. In a path, which names a thing, it becomes a character that no name of ours has: without
-    it the path would name another thing.
+    Out of what is asked it is taken. In a path, which names a thing, it becomes a character that no name of ours has:
+    without it the path would name another thing.
     """
     query = bytes(scope.get("query_string", b""))
     if b"%00" not in query and b"\0" not in query and "\0" not in scope["path"]:
