@@ -183,7 +183,7 @@ async def test_who_may_not_send(sender: Sender, arrivals: Path, pbx: str, token:
 
 @pytest.mark.parametrize(
     "name",
-    ["..%2f..%2fpasswd.wav", "..wav", ".hidden.wav", "a..wav", "shell.sh", "%20b.wav", "a%0ab.wav",
+    ["..%2f..%2fpasswd.wav", "..wav", ".hidden.wav", "a..wav", "shell.sh", "a%00.wav", "%20b.wav", "a%0ab.wav",
      "x" * 205 + ".wav",
      "a~2.wav", "%2fetc%2fpasswd.wav"],
 )  # fmt: skip
