@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 
@@ -390,8 +391,13 @@ def test_reading_a_file_grows_with_its_length(shape: bytes) -> None:
                 reader.row(row)
         return time.thread_time() - began
 
-    short, long = (min(seconds(size) for _ in range(2)) for size in (100_000, 200_000))
-    assert long <= 3.2 * short + 0.05
+    # A busy machine only ever makes a reading slower: the fastest of each length count, of as many as it takes.
+    short = long = math.inf
+    for _ in range(8):
+        short, long = min(short, seconds(100_000)), min(long, seconds(200_000))
+        if long <= 3.2 * short + 0.05:
+            return
+    pytest.fail(f"{long:.3f} s for twice of what took {short:.3f} s")
 
 
 def test_guessing_letters_looks_at_a_bounded_piece() -> None:

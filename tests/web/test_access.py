@@ -42,6 +42,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/people"): ALL,
     ("GET", "/people/new"): ALL,
     ("GET", "/people/find"): ALL,
+    ("GET", "/form-echo/amount"): ALL,
     ("GET", "/people/same"): ALL,
     ("GET", "/people/{client_id}"): ALL,
     ("POST", "/people/{client_id}"): ALL,
@@ -164,6 +165,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/calls/{call_id}/save"): ALL,
     ("GET", "/api/v1/calls/{call_id}/capture"): SUPERVISING,
     ("GET", "/api/v1/live"): ALL,
+    ("GET", "/api/v1/session"): ALL,
     # Whose recordings, and what may be done with them, is not a matter of the role: tests/recordings/.
     ("GET", "/recordings"): ALL,
     ("GET", "/recordings/exceptions"): SUPERVISING,

@@ -7,6 +7,7 @@ import re
 
 import aiohttp
 import pytest
+from aiohttp.abc import AbstractCookieJar
 
 from tests.web.conftest import Office, Person
 from web.access import csrf_of
@@ -15,18 +16,26 @@ from web.csrf_mask import mask_token, unmask_token
 ZIPPED = {"Accept-Encoding": "gzip"}
 
 
-def raw(office: Office) -> aiohttp.ClientSession:
-    """A browser that shows what came over the line."""
-    return aiohttp.ClientSession(
-        office.address, cookie_jar=aiohttp.CookieJar(unsafe=True), auto_decompress=False, headers=ZIPPED
-    )
+def raw(office: Office, jar: AbstractCookieJar | None = None) -> aiohttp.ClientSession:
+    """A browser that shows what came over the line; with somebody's cookies, signed in as them."""
+    jar = jar or aiohttp.CookieJar(unsafe=True)
+    return aiohttp.ClientSession(office.address, cookie_jar=jar, auto_decompress=False, headers=ZIPPED)
+
+
+async def cookies_of(office: Office, login: str) -> AbstractCookieJar:
+    """What the browser of somebody who signed in keeps."""
+    async with office.browser() as http:
+        assert await Person(http).sign_in(login) == 303
+        return http.cookie_jar
 
 
 async def test_pages_and_files_are_compressed(office: Office) -> None:
     """To whoever reads gzip; the same page as it is to others."""
-    async with raw(office) as http:
-        for path in ("/sign-in", "/sign-in?next=/calls"):
+    jar = await cookies_of(office, "manager")
+    for path, cookies in (("/sign-in", None), ("/people/new", jar), ("/api/v1/openapi.json", jar)):
+        async with raw(office, cookies) as http:
             async with http.get(path) as answer:
+                assert answer.status == 200
                 assert answer.headers["Content-Encoding"] == "gzip"
                 assert "Accept-Encoding" in answer.headers["Vary"]
                 packed = await answer.read()
@@ -35,6 +44,7 @@ async def test_pages_and_files_are_compressed(office: Office) -> None:
                 plain = await answer.read()
             assert len(packed) < len(plain) / 2
             assert len(gzip.decompress(packed)) == len(plain)
+    async with raw(office) as http:
         async with http.get("/sign-in") as answer:
             sheet = re.findall(
                 r'href="(/static/[^"]+app.css)"', gzip.decompress(await answer.read()).decode()

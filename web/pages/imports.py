@@ -179,7 +179,7 @@ async def _page(
         deletable=found.state in UNFINISHED and _may_act(found, viewer),
         preview=[_shown(row, viewer, site) for row in found.counts.get("preview", ())],
         stays=[{**one, "name": say(str(one["name"]), viewer.view)} for one in found.counts.get("stays", ())],
-        problems=[
+        row_problems=[
             {"row": each.row, "column": each.column, "said": say(each.said, viewer.view)}
             for each in found.problems[:PROBLEMS_SHOWN]
         ],

@@ -19,10 +19,17 @@ export async function sendForm(action, entries, id, files = false) {
   const now = await session();
   if (now === "unreachable") return { outcome: "unreachable", why: UNREACHABLE };
   if (now === null || now.account !== meta("account")) return { outcome: "signed-out" };
-  if (now.csrf === meta("csrf")) return answer; // really not allowed
+  if (unmaskToken(now.csrf) === unmaskToken(meta("csrf"))) return answer; // really not allowed
   document.querySelector('meta[name="switchhook-csrf"]')?.setAttribute("content", now.csrf);
   for (const field of document.querySelectorAll("input[name=csrf]")) /** @type {HTMLInputElement} */ (field).value = now.csrf;
   return post(action, entries, id, files);
+}
+
+/** The token under its mask, which is another in each answer (`web/csrf_mask.py`). @param {string} shown */
+function unmaskToken(shown) {
+  const bytes = (shown.match(/../g) ?? []).map((pair) => parseInt(pair, 16));
+  const half = bytes.length / 2;
+  return bytes.slice(half).map((byte, at) => byte ^ bytes[at]).join(" ");
 }
 
 export const UNREACHABLE = "Switchhook cannot be reached.";
