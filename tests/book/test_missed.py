@@ -416,9 +416,8 @@ async def test_mine_my_teams_and_nobodys(told: Told) -> None:
     assert await times(Whose.TEAM) == [0, 1, 2]
     assert await times(Whose.UNOWNED) == [2, 3]
     assert await times(Whose.TEAM, chief) == []
-    assert (await book.counts(asker)).waiting == 2
-    assert (await book.counts(chief)).waiting == 1
-    assert (await book.counts(NOBODY)).waiting == 0
+    waiting = [(await book.counts(who)).waiting for who in (asker, chief, NOBODY)]
+    assert waiting == [3, 1, 1]  # one's own, and those of nobody that one's team or everybody is asked for
 
 
 # -- what people do --

@@ -260,7 +260,7 @@ MISTAKES = (
     ({"holidays": "2026-12-31 - 2026-01-01"}, "was not understood"),
     ({"zone": "Mars/Olympus"}, "time zone is not known"),
     ({"deadline_minutes": "-1"}, "is not a number of minutes"),
-    ({"remind_minutes": "61"}, "The reminder would come before the call."),
+    ({"remind_minutes": "61"}, "The reminder would come before the call"),
 )
 
 
