@@ -594,7 +594,8 @@ async def test_nobody_like_that(records: RecordsStore, manager: Person) -> None:
     for path in (f"/people/{uuid4()}", "/people/nonsense", f"/people/{uuid4()}/merge"):
         async with manager.http.get(path) as answer:
             assert answer.status == 404
-            assert "not found" in await answer.text()
+            page = await answer.text()
+            assert "not found" in page, path
     assert (await sent(manager, f"/people/{uuid4()}/notes", text="x"))[0] == 404
     irina = await add(records, "Irina")
     data = {"text": "no token"}

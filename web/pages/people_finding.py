@@ -26,7 +26,7 @@ async def found_client(request: Request, client_id: UUID) -> tuple[Site, Client]
     site = site_of(request)
     client = await site.records.book.one(client_id)
     if client is None:
-        raise HTTPException(404, _("There is nobody like that in the book."))
+        raise HTTPException(404, _("This person or company was not found."))
     return site, client
 
 
