@@ -123,7 +123,12 @@ def test_every_address_is_tried() -> None:
 def address(pattern: str, recording_id: str, hall: Hall) -> str:
     """The pattern with that recording in it."""
     filled = pattern.replace("{recording_id}", recording_id).replace("{call_id}", str(hall.calls["annas"].id))
-    filled = filled.replace("{act}", "hide").replace("{token}", "x" * 43).replace("{pbx}", "hq").replace("{name}", "hq-1.1.wav")
+    filled = (
+        filled.replace("{act}", "hide")
+        .replace("{token}", "x" * 43)
+        .replace("{pbx}", "hq")
+        .replace("{name}", "hq-1.1.wav")
+    )
     return re.sub(r"\{\w+\}", NOTHING, filled)
 
 
