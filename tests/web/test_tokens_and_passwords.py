@@ -28,6 +28,7 @@ HEAR, EDIT = TokenScope.READ_RECORDINGS, TokenScope.WRITE_RECORDINGS
 
 SCOPES: dict[tuple[str, str], TokenScope | None] = {
     ("GET", "/api/v1/openapi.json"): READ,
+    ("GET", "/api/v1/session"): None,
     ("GET", "/api/v1/calls"): READ,
     ("GET", "/api/v1/calls/{call_id}"): READ,
     ("PUT", "/api/v1/calls/{call_id}/note"): WRITE,
