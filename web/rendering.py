@@ -19,6 +19,7 @@ from telephony.staff import PopPreference, Role
 from web import people_words, recording_words, wording
 from web.access import ADMINISTRATORS, ANYONE_SIGNED_IN, SUPERVISORS, Viewer, may_list_recordings
 from web.assets import Assets
+from web.date_fields import Toward, date_presets, date_style
 from web.live import section_of, waiting_since
 from web.money import money
 from web.settings import WebSettings
@@ -133,6 +134,11 @@ class Renderer:
             day=lambda moment: wording.day(moment, zone, datetime.now(UTC)),
             money=lambda amount, currency: money(amount, currency, settings.region),
             told_money=lambda amount, currency: people_words.told_money(amount, currency, settings.region),
+            date_hint=date_style(settings.region).hint,
+            date_presets=lambda toward: date_presets(
+                datetime.now(zone).date(), settings.region, Toward(toward)
+            ),
+            written_day=lambda moment: date_style(settings.region).write(moment),
             number=lambda value: wording.display_number(value, settings.region),
         )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from fastapi import Request
 
@@ -11,6 +12,7 @@ from call_records.shapes import Records
 from telephony.ports import LiveCalls, RecordingControl
 from web.access import Gate
 from web.assets import Assets
+from web.date_ranges import DateRange, read_date_range
 from web.live import Hub
 from web.metrics import WebMetrics
 from web.noted import Noted
@@ -48,6 +50,11 @@ def site_of(request: Request) -> Site:
     if not isinstance(site, Site):
         raise TypeError("the application was not made by create_app")
     return site
+
+
+def read_dates(site: Site, asked: Mapping[str, str]) -> DateRange:
+    """The days that an address asks for, on the office's clock and in its format."""
+    return read_date_range(asked, site.settings.time_zone, datetime.now(UTC), site.settings.region)
 
 
 async def fields(request: Request) -> dict[str, str]:
