@@ -17,7 +17,15 @@ from call_records.shapes import Account
 from telephony.facts import CallFacts, Direction, LegState, PartyKind, State, iso
 from telephony.staff import PopPreference, Role
 from web import people_words, recording_words, wording
-from web.access import ADMINISTRATORS, ANYONE_SIGNED_IN, SUPERVISORS, Viewer, may_list_recordings
+from web.access import (
+    ADMINISTRATORS,
+    ANYONE_SIGNED_IN,
+    PASSWORD_LEAST,
+    PASSWORD_MOST,
+    SUPERVISORS,
+    Viewer,
+    may_list_recordings,
+)
 from web.assets import Assets
 from web.date_fields import Toward, date_presets, date_style
 from web.live import section_of, waiting_since
@@ -138,6 +146,8 @@ class Renderer:
             date_presets=lambda toward: date_presets(
                 datetime.now(zone).date(), settings.region, Toward(toward)
             ),
+            password_least=PASSWORD_LEAST,
+            password_most=PASSWORD_MOST,
             written_day=lambda moment: date_style(settings.region).write(moment),
             number=lambda value: wording.display_number(value, settings.region),
         )
