@@ -1,4 +1,4 @@
-"""Passwords at a browser: the rule stands beside the field, what is typed can be looked at, wrong ones are said at their fields."""
+"""Passwords at a browser: the rule stands beside the field, what is typed can be looked at, wrong ones are said there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 
 
 async def test_a_password_is_hinted_shown_and_hidden_again(chromium: Browser, office: Office) -> None:
-    """Before anything is typed the rule can be read and heard; a wrong present password and a short new one are both said."""
+    """The rule can be read and heard before; a wrong present password and a bad new one are both said."""
     page = await enter(chromium, office.address, "manager")
     await page.goto(f"{office.address}/settings")
     old, new = page.locator("[name=old]"), page.locator("[name=new]")
