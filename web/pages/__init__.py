@@ -16,7 +16,6 @@ from web.date_ranges import DateRange, read_date_range
 from web.live import Hub
 from web.metrics import WebMetrics
 from web.noted import Noted
-from web.recent_changes import RecentChanges
 from web.rendering import Renderer
 from web.settings import WebSettings
 
@@ -40,8 +39,6 @@ class Site:
     proxy_faults: Callable[[], Sequence[str]] = tuple
     """What the reverse proxy does wrong, one sentence each."""
     noted: Noted = field(default_factory=Noted)
-    changes: RecentChanges = field(default_factory=RecentChanges)
-    """Who changed what a moment ago."""
 
 
 def site_of(request: Request) -> Site:

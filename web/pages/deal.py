@@ -28,6 +28,7 @@ from web.pages import Site, fields, site_of
 from web.pages.deals import after, deal_or_404, owners, read_uuid, refused, undo_of, wants_json
 from web.pages.sign_in import local_path
 from web.people_words import Shown, say, show_client, show_clients
+from web.recent_changes import describe_last_change, note_change
 from web.settings import WebSettings
 from web.timeline import PAGE, moments
 from web.wording import _
@@ -148,14 +149,14 @@ async def change(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
         if now.version != wanted.version:
             return await _conflict(request, viewer, now, given)
         return await _page(request, viewer, now, problem=sentence_of(mistake), typed=given)
-    site.changes.add(deal_id, viewer)
+    await note_change(site.records.recent_changes, deal_id, viewer)
     return RedirectResponse(f"/deals/{deal_id}", 303)
 
 
 async def _conflict(request: Request, viewer: Viewer, now: Deal, given: Mapping[str, str]) -> Response:
     """Somebody was quicker: who, when, and what was typed beside what it says by now."""
     site = site_of(request)
-    who = site.changes.describe(now.id, viewer, site.settings.time_zone)
+    who = await describe_last_change(site.records.recent_changes, now.id, viewer, site.settings.time_zone)
     said = who + " " + _("What you typed is kept here and not saved yet: look it over and save again.")
     return await _page(request, viewer, now, problem=said, typed=given, status=409)
 

@@ -39,6 +39,7 @@ from web.people_form import (
     read_form,
 )
 from web.people_words import Shown, show_client
+from web.recent_changes import describe_last_change, note_change
 from web.wording import _
 
 router = APIRouter(include_in_schema=False)
@@ -126,7 +127,7 @@ async def change(request: Request, client_id: UUID, viewer: Asking) -> Response:
                 return await _conflict(request, viewer, now, typed, shown)
             problem = str(error)
         else:
-            site.changes.add(client.id, viewer)
+            await note_change(site.records.recent_changes, client.id, viewer)
             return _to(client.id, said="changed")
     form = again(typed, shown)
     return await person_page(
@@ -141,13 +142,14 @@ async def _company_of(site: Site, viewer: Viewer, typed: Typed, client: Client, 
 
 
 async def _conflict(request: Request, viewer: Viewer, now: Client, typed: Typed, shown: Shown) -> Response:
+    site = site_of(request)
     return await person_page(
         request,
         viewer,
         now,
         form=after_conflict(typed, shown),
-        changed_meanwhile=site_of(request).changes.describe(
-            now.id, viewer, site_of(request).settings.time_zone
+        changed_meanwhile=await describe_last_change(
+            site.records.recent_changes, now.id, viewer, site.settings.time_zone
         ),
         status=409,
     )
