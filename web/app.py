@@ -41,6 +41,7 @@ from web.pages import (
     hours,
     imports,
     lead_rules,
+    list_exports,
     listen,
     live,
     missed,
@@ -83,6 +84,7 @@ PARTS = (
     form_echo,
     new_password,
     live,
+    list_exports,  # named paths before /calls/{id}, /people/{id} and /deals/{id}
     calls,
     card,
     imports,  # named paths before /people/{id}

@@ -19,12 +19,16 @@ ASK_SECONDS = 2.0  # a list without names is better than none
 
 async def names_for(records: Records, names: Names, calls: Iterable[CallFacts], view: View) -> Names:
     """The same names, with those of the clients where these calls are filed. With the store away: without them."""
-    ids = [facts.id for facts in calls]
     try:
         async with asyncio.timeout(ASK_SECONDS):
-            places = await records.timelines.places(ids)
+            return await known_names(records, names, calls, view)
     except (SwitchhookError, TimeoutError, OSError):
         return names
+
+
+async def known_names(records: Records, names: Names, calls: Iterable[CallFacts], view: View) -> Names:
+    """The same for a file that is kept: without the store there are no names, and no file. Raises TryLater."""
+    places = await records.timelines.places([facts.id for facts in calls])
     clients: dict[UUID, ClientName] = {}
     for call_id, place in places.items():
         known = known_of(place)

@@ -18,6 +18,7 @@ from call_records.book.tables import clients, deals, pipelines, stages, tasks, t
 from call_records.models import people
 
 CLOSED_DAYS = 30  # of won and lost deals the board shows the last month; the list has all
+LIST_MOST = 1_000_000  # ids of one list, 100 bytes each while it is exported; no office has so many deals
 WORDS_MOST = 8  # of one search; each is a condition of its own
 
 _contact = clients.alias("contact")
@@ -197,10 +198,7 @@ async def _in_order(connection: AsyncConnection, chosen: Select[Any]) -> list[De
     for all the deals of many years it would take half a second.
     """
     ids = list((await connection.scalars(chosen)).all())
-    if not ids:
-        return []
-    found = {deal.id: deal for deal in await read_deals(connection, deal_rows().where(deals.c.id.in_(ids)))}
-    return [found[one] for one in ids if one in found]
+    return await read_several(connection, ids) if ids else []
 
 
 async def _totals(
@@ -236,20 +234,54 @@ async def read_page(
     limit: int,
 ) -> DealPage:
     """A page of the list with the totals of all pages."""
+    conditions = _list_conditions(pipeline_id, wanted, state)
+    totals = (await _totals(connection, conditions)).values()
+    chosen = _list_ids(conditions, sort, down=down)
+    return DealPage(
+        tuple(await _in_order(connection, chosen.offset(skip).limit(limit))),
+        sum(count for count, _sums in totals),
+        _added(one for _count, sums in totals for one in sums),
+    )
+
+
+async def read_list_ids(
+    connection: AsyncConnection,
+    pipeline_id: UUID | None,
+    wanted: DealFilter,
+    *,
+    state: str | None,
+    sort: str,
+    down: bool,
+    of_board: bool,
+) -> list[UUID]:
+    """The ids of the whole list in its order; `of_board`: of closed deals only those that the board shows."""
+    conditions = _list_conditions(pipeline_id, wanted, state)
+    if of_board:
+        conditions.append(_lately())
+    return list((await connection.scalars(_list_ids(conditions, sort, down=down).limit(LIST_MOST))).all())
+
+
+async def read_several(connection: AsyncConnection, ids: Sequence[UUID]) -> list[Deal]:
+    """These deals, in this order; one that is gone is left out."""
+    found = {deal.id: deal for deal in await read_deals(connection, deal_rows().where(deals.c.id.in_(ids)))}
+    return [found[one] for one in ids if one in found]
+
+
+def _list_conditions(
+    pipeline_id: UUID | None, wanted: DealFilter, state: str | None
+) -> list[ColumnElement[bool]]:
     conditions = _conditions(wanted)
     if pipeline_id is not None:
         conditions.append(deals.c.pipeline_id == pipeline_id)
     if state is not None:
         conditions.append(deals.c.state == state)
-    totals = (await _totals(connection, conditions)).values()
+    return conditions
+
+
+def _list_ids(conditions: Sequence[ColumnElement[bool]], sort: str, *, down: bool) -> Select[UUID]:
     by = SORTS[sort]
     order = by.desc().nulls_last() if down else by.asc().nulls_last()
-    chosen = select(deals.c.id).select_from(_LISTED[sort]).where(*conditions)
-    return DealPage(
-        tuple(await _in_order(connection, chosen.order_by(order, deals.c.id).offset(skip).limit(limit))),
-        sum(count for count, _sums in totals),
-        _added(one for _count, sums in totals for one in sums),
-    )
+    return select(deals.c.id).select_from(_LISTED[sort]).where(*conditions).order_by(order, deals.c.id)
 
 
 def _added(sums: Any) -> tuple[Money, ...]:

@@ -16,7 +16,16 @@ from sqlalchemy import Row, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records import wire
-from call_records.book.board import deal_rows, one_deal, read_columns, read_deals, read_page, read_pipelines
+from call_records.book.board import (
+    deal_rows,
+    one_deal,
+    read_columns,
+    read_deals,
+    read_list_ids,
+    read_page,
+    read_pipelines,
+    read_several,
+)
 from call_records.book.money import checked_amount, office_currency
 from call_records.book.moving import (
     first_stage,
@@ -186,6 +195,29 @@ class DealBook:
                 return await read_page(
                     connection, pipeline_id, wanted, state=state, sort=sort, down=down, skip=skip, limit=limit
                 )
+
+    async def list_ids(
+        self,
+        pipeline_id: UUID | None,
+        wanted: DealFilter,
+        *,
+        state: str | None = "open",
+        sort: str = "silent",
+        down: bool = False,
+        of_board: bool = False,
+    ) -> Sequence[UUID]:
+        """The ids of the whole list in its order; `of_board`: of closed deals only those that the board shows."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                return await read_list_ids(
+                    connection, pipeline_id, wanted, state=state, sort=sort, down=down, of_board=of_board
+                )
+
+    async def several(self, ids: Sequence[UUID]) -> Sequence[Deal]:
+        """These deals, in this order; one that is gone is left out."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                return await read_several(connection, ids)
 
 
 async def _set_removed(connection: AsyncConnection, deal: Row[Any], at: datetime | None) -> None:

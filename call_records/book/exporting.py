@@ -151,11 +151,11 @@ class ExportDesk:
         if what in TABLES:
             statement = text(TABLES[what].statement).bindparams(bindparam("after", type_=Uuid))
             async for piece in self._walk(statement, UUID(int=0)):
-                yield [tuple(_told(value, zone) for value in row[1:]) for row in piece]
+                yield [tuple(cell_text(value, zone) for value in row[1:]) for row in piece]
             return
-        facts = [_fact_of(one) for one in columns[len(CLIENT_COLUMNS) :]]
+        facts = facts_of(columns)
         async for clients in self.clients(KINDS[what]):
-            yield [_client_row(one, facts, zone) for one in clients]
+            yield [client_row(one, facts, zone, phone_texts(one)) for one in clients]
 
     async def clients(self, *kinds: ClientKind) -> AsyncIterator[Sequence[Client]]:
         """Everybody of these kinds who is in the book now, in pieces."""
@@ -174,7 +174,7 @@ class ExportDesk:
                     version=version,
                     name=one.name,
                     kind=one.kind,
-                    phones=[_phone(phone.raw, phone.key, phone.extension) for phone in one.phones],
+                    phones=phone_texts(one),
                     emails=one.emails,
                     company=one.company,
                     position=one.position,
@@ -227,21 +227,32 @@ def _fact_of(heading: str) -> str:
     return heading[:-1] if heading[:-1] in CLIENT_COLUMNS else heading
 
 
-def _client_row(one: Client, facts: Sequence[str], zone: tzinfo) -> tuple[str, ...]:
+def facts_of(columns: Sequence[str]) -> list[str]:
+    """The own facts that the columns behind ours hold."""
+    return [_fact_of(one) for one in columns[len(CLIENT_COLUMNS) :]]
+
+
+def phone_texts(one: Client) -> list[str]:
+    """The entry's numbers as they are dialled from anywhere."""
+    return [_phone(phone.raw, phone.key, phone.extension) for phone in one.phones]
+
+
+def client_row(one: Client, facts: Sequence[str], zone: tzinfo, phones: Sequence[str]) -> tuple[str, ...]:
+    """The entry under CLIENT_COLUMNS and the columns of `facts`."""
     return (
         one.kind.value,
         one.name,
         one.company or "",
         one.position or "",
-        "; ".join(_phone(phone.raw, phone.key, phone.extension) for phone in one.phones),
+        "; ".join(phones),
         "; ".join(one.emails),
         "; ".join(one.tags),
         one.owner or "",
         one.state.value if one.state else "",
         one.source,
         one.campaign or "",
-        _told(one.created_at, zone),
-        _told(one.spoken_at, zone),
+        cell_text(one.created_at, zone),
+        cell_text(one.spoken_at, zone),
         *(one.fields.get(name, "") for name in facts),
     )
 
@@ -253,7 +264,8 @@ def _phone(raw: str, key: str | None, extension: str | None) -> str:
     return f"{key} ext. {extension}" if extension else key
 
 
-def _told(value: Any, zone: tzinfo) -> str:
+def cell_text(value: Any, zone: tzinfo) -> str:
+    """A value as its cell has it; times by the clock of `zone`."""
     match value:
         case None:
             return ""

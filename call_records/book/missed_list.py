@@ -63,6 +63,7 @@ from telephony.missed import (
 log = structlog.get_logger(__name__)
 
 ENTRIES_MOST = 200  # on a page; whoever owes more needs other help than a longer list
+LIST_MOST = 1_000_000  # ids of one list, 100 bytes each while it is exported
 LOOK_SECONDS = 60.0  # deadlines are minutes; nobody can tell one
 GATHER_SECONDS = 0.3  # a call changes its entry some times within moments; pages look once
 CLOCK_LOCK = 0x6D69_7373  # "miss": of several processes one looks at the clock at a time
@@ -102,6 +103,23 @@ class MissedBook:
                 everything, older = (await connection.execute(count)).one()
                 known = await _clients_of(connection, [row.filed_with for row in rows])
         return MissedPage(tuple(_entry(row, known) for row in rows), everything - older, older)
+
+    async def list_ids(self, wanted: MissedFilter, asker: Asker) -> Sequence[UUID]:
+        """The ids of the whole list in its order."""
+        state = ~_IS_OPEN if wanted.closed else _IS_OPEN
+        query = select(missed.c.id).where(_whose(wanted.whose, asker), state, _since(wanted))
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                return (await connection.scalars(query.order_by(*_order(wanted)).limit(LIST_MOST))).all()
+
+    async def several(self, ids: Sequence[UUID]) -> Sequence[MissedEntry]:
+        """These entries, in this order; one that is gone is left out."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                rows = (await connection.execute(_ENTRIES.where(missed.c.id.in_(ids)))).all()
+                known = await _clients_of(connection, [row.filed_with for row in rows])
+        found = {row.id: _entry(row, known) for row in rows}
+        return [found[one] for one in ids if one in found]
 
     async def one(self, entry_id: UUID) -> MissedEntry | None:
         """The entry; None when there is none (any more: its call turned out to be answered)."""

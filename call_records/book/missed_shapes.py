@@ -145,6 +145,12 @@ class Missed(Protocol):
     async def page(
         self, wanted: MissedFilter, asker: Asker, *, limit: int = 100, skip: int = 0
     ) -> MissedPage: ...
+    async def list_ids(self, wanted: MissedFilter, asker: Asker) -> Sequence[UUID]:
+        """The ids of the whole list in its order."""
+
+    async def several(self, ids: Sequence[UUID]) -> Sequence[MissedEntry]:
+        """These entries, in this order; one that is gone is left out."""
+
     async def one(self, entry_id: UUID) -> MissedEntry | None: ...
     async def calls_of(self, entry_id: UUID) -> Sequence[tuple[UUID, datetime]]:
         """The missed calls that are counted in it, newest first."""

@@ -451,6 +451,21 @@ class Deals(Protocol):
     ) -> DealPage:
         """The list. `sort` is one of call_records.book.board.SORTS; `state` None means open, won and lost."""
 
+    async def list_ids(
+        self,
+        pipeline_id: UUID | None,
+        wanted: DealFilter,
+        *,
+        state: str | None = "open",
+        sort: str = "silent",
+        down: bool = False,
+        of_board: bool = False,
+    ) -> Sequence[UUID]:
+        """The ids of the whole list in its order; `of_board`: of closed deals only those that the board shows."""
+
+    async def several(self, ids: Sequence[UUID]) -> Sequence[Deal]:
+        """These deals, in this order; one that is gone is left out."""
+
 
 class Pipelines(Protocol):
     """What stages deals go through. Every refusal is a PeerMistake that says what to do."""

@@ -27,6 +27,11 @@ class FakeDeals:
     async def page(self, *_asked: Any, **_more: Any) -> DealPage:
         return DealPage((), 0, ())
 
+    async def list_ids(self, *_asked: Any, **_more: Any) -> Sequence[UUID]:
+        return ()
+
+    several = list_ids
+
     async def board(self, *_asked: Any, **_more: Any) -> Sequence[Any]:
         return ()
 

@@ -36,6 +36,14 @@ class FakeMissed:
         del wanted, asker, limit, skip
         return MissedPage((), 0, 0)
 
+    async def list_ids(self, wanted: MissedFilter, asker: Asker) -> Sequence[UUID]:
+        del wanted, asker
+        return ()
+
+    async def several(self, ids: Sequence[UUID]) -> Sequence[MissedEntry]:
+        del ids
+        return ()
+
     async def one(self, entry_id: UUID) -> MissedEntry | None:
         del entry_id
         return None

@@ -198,6 +198,10 @@ def asked_of(known: Known) -> list[str]:
         "/people?kind=lead",
         "/deals?view=list",
         "/missed?period=all",
+        "/calls/export.csv",
+        "/people/export.csv?kind=all",
+        "/deals/export.csv?owner=all",
+        "/missed/export.csv?period=all&whose=all",
         "/missed?settled=yes",
         f"/calls/{known.ring.id}",
     ]

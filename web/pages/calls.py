@@ -46,12 +46,12 @@ PAGE = 50  # rows; two screens, a quarter of a second on a slow line
 async def calls(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]) -> Response:
     """The list, newest first."""
     site = site_of(request)
-    asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
+    asked = read_asked(request)
     dates = read_dates(site, asked)
     wanted, problem = read_filter(asked, dates, site, viewer)
     wanted = replace(wanted, ids=read_ids(asked.get("only")))
     page = await site.records.calls.page(wanted, limit=PAGE, cursor=asked.get("cursor"))
-    filters = {name: value for name, value in asked.items() if name in FILTERS}
+    filters = chosen_filters(asked)
     names = await names_for(site.records, site.hub.names, page.calls, viewer.view)
     shown = [show(facts, viewer.view) for facts in page.calls]
     heard = await playable_of_calls(site, viewer, page.calls)
@@ -61,6 +61,7 @@ async def calls(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE
         "calls.html",
         calls=[(facts, client_of(facts, names), ours_of(facts, names)) for facts in shown],
         heard=heard,
+        export="/calls/export.csv?" + urlencode(filters),
         older="/calls?" + urlencode({**filters, "cursor": page.older}) if page.older else None,
         newest="/calls?" + urlencode(filters) if "cursor" in asked else None,
         filters=filters,
@@ -71,6 +72,16 @@ async def calls(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE
         dispositions=Disposition,
         people=sorted(names.directory.people, key=lambda person: person.name.casefold()),
     )
+
+
+def read_asked(request: Request) -> dict[str, str]:
+    """What the address says; what is empty is left out."""
+    return {name: value.strip() for name, value in request.query_params.items() if value.strip()}
+
+
+def chosen_filters(asked: dict[str, str]) -> dict[str, str]:
+    """Of what was asked what a link to the same list must say."""
+    return {name: value for name, value in asked.items() if name in FILTERS}
 
 
 def read_filter(

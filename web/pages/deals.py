@@ -100,6 +100,11 @@ class Asked:
         said |= {name: "" if value is None else str(value) for name, value in changed.items()}
         return urlencode({name: value for name, value in said.items() if value})
 
+    @property
+    def export(self) -> str:
+        """The address of the list, or of the board's deals, as a file."""
+        return f"/deals/export.csv?{self.query(page='')}"
+
     def link(self, **changed: Any) -> str:
         """The page itself with something changed."""
         query = self.query(**changed)

@@ -76,7 +76,7 @@ async def cards(request: Request, version: str, viewer: Supervisor) -> Response:
     return StreamingResponse(
         site.records.exports.cards(CARDS[version]),
         media_type="text/vcard; charset=utf-8",
-        headers=_headers("contacts", "vcf"),
+        headers=download_headers("contacts", "vcf"),
     )
 
 
@@ -91,7 +91,9 @@ async def table(request: Request, what: str, kind: str, viewer: Supervisor) -> R
     rows = desk.rows(what, columns, site.settings.time_zone)
     if kind == "csv":
         media_type = "text/csv; charset=utf-8"
-        return StreamingResponse(as_csv(columns, rows), media_type=media_type, headers=_headers(what, kind))
+        return StreamingResponse(
+            as_csv(columns, rows), media_type=media_type, headers=download_headers(what, kind)
+        )
     return await _spreadsheet(what, columns, rows)
 
 
@@ -104,7 +106,10 @@ async def _spreadsheet(what: str, columns: Sequence[str], rows: Rows) -> Respons
         folder.cleanup()
         raise
     return FileResponse(
-        path, media_type=XLSX, headers=_headers(what, "xlsx"), background=BackgroundTask(folder.cleanup)
+        path,
+        media_type=XLSX,
+        headers=download_headers(what, "xlsx"),
+        background=BackgroundTask(folder.cleanup),
     )
 
 
@@ -119,7 +124,8 @@ async def _allowed(request: Request, viewer: Viewer, what: str, kind: str) -> Si
     return site
 
 
-def _headers(name: str, ending: str) -> dict[str, str]:
+def download_headers(name: str, ending: str) -> dict[str, str]:
+    """Of a file that is saved, with the moment in its name, and kept by nobody on the way."""
     at = f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
     return {
         "Content-Disposition": f'attachment; filename="{name}-{at}.{ending}"',
@@ -144,7 +150,9 @@ async def everything(request: Request, viewer: Administrator) -> Response:
         if policy.reason_required:
             raise NotAllowed(_("Please say in a few words why you take the recordings with you."))
     packed = _packed(site, request, viewer, with_sound=with_sound, reason=reason)
-    return StreamingResponse(packed, media_type="application/zip", headers=_headers("switchhook", "zip"))
+    return StreamingResponse(
+        packed, media_type="application/zip", headers=download_headers("switchhook", "zip")
+    )
 
 
 class _Outlet:

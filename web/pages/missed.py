@@ -187,13 +187,13 @@ async def _page(
 ) -> Response:
     site = site_of(request)
     if asked is None:
-        asked = {name: value for name in CHOICES if (value := request.query_params.get(name, "").strip())}
+        asked = read_asked(request)
     now, hours = datetime.now(UTC), await site.records.missed.hours()
-    wanted, period = _wanted(asked, hours, now)
+    wanted, period = wanted_of(asked, hours, now)
     skip = int(asked["skip"]) if asked.get("skip", "").isdecimal() and len(asked["skip"]) < 7 else 0
     found = await site.records.missed.page(wanted, asker_of(viewer), limit=ON_A_PAGE, skip=skip)
     in_office = await _count_in_office(site, viewer, wanted, found)
-    lines = [_line(site, viewer, entry, hours, now) for entry in found.entries]
+    lines = [line_of(site, viewer, entry, hours, now) for entry in found.entries]
     return site.renderer.page(
         request,
         viewer,
@@ -217,6 +217,7 @@ async def _page(
         periods=_PERIOD_WORDS,
         sorts=_SORT_WORDS,
         back=urlencode(asked),
+        export="/missed/export.csv?" + urlencode({**asked, "period": period, "skip": ""}),
         everything=urlencode({**asked, "period": "all"}),
         more=urlencode({**asked, "skip": skip + ON_A_PAGE}) if found.total > skip + ON_A_PAGE else None,
         others="/missed" if wanted.closed else "/missed?settled=yes",
@@ -224,6 +225,11 @@ async def _page(
         problem=problem,
         states=MissedState,
     )
+
+
+def read_asked(request: Request) -> dict[str, str]:
+    """The choices in the address."""
+    return {name: value for name in CHOICES if (value := request.query_params.get(name, "").strip())}
 
 
 async def _count_in_office(site: Site, viewer: Viewer, wanted: MissedFilter, found: MissedPage) -> int | None:
@@ -256,7 +262,7 @@ _SORT_WORDS = {
 }
 
 
-def _wanted(asked: dict[str, str], hours: WorkingHours, now: datetime) -> tuple[MissedFilter, str]:
+def wanted_of(asked: dict[str, str], hours: WorkingHours, now: datetime) -> tuple[MissedFilter, str]:
     """What to list. In the morning, unless somebody asks otherwise: what came since we last closed."""
     closed = asked.get("settled") == "yes"
     period = asked.get("period", "")
@@ -301,7 +307,8 @@ def _headline(found: MissedPage, lines: list[Line], wanted: MissedFilter) -> str
     return text + ", " + (_("one is overdue") if late == 1 else _("{n} are overdue").format(n=late)) + "."
 
 
-def _line(site: Site, viewer: Viewer, entry: MissedEntry, hours: WorkingHours, now: datetime) -> Line:
+def line_of(site: Site, viewer: Viewer, entry: MissedEntry, hours: WorkingHours, now: datetime) -> Line:
+    """The entry as this viewer may see it."""
     zone, names = ZoneInfo(hours.zone), site.hub.names
     masked, open_ = viewer.view.numbers_masked, entry.closed_at is None
     own = viewer.account

@@ -16,7 +16,7 @@ from telephony.contacts import ClientKind, LeadState
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.global_search import FEWEST_DIGITS, digits_in, is_colleague, read_text, search_everything
 from web.number_search import NO_NUMBER, text_to_search
-from web.pages import site_of
+from web.pages import Site, site_of
 from web.pages.people_finding import one_or_none, owners, uuid_of
 from web.people_words import show_client, show_clients
 
@@ -36,9 +36,7 @@ async def people(request: Request, viewer: Asking) -> Response:
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
     filters = {name: value for name, value in asked.items() if name in FILTERS}
     kind = kind_of(filters)
-    wanted = read_filter(filters)
-    if wanted.text:
-        wanted = replace(wanted, text=text_to_search(site, viewer, wanted.text) or NO_NUMBER)
+    wanted = wanted_of(site, viewer, filters)
     page = await site.records.book.page(wanted, limit=PAGE, cursor=asked.get("cursor"))
     removed = await one_or_none(site, asked.get("removed"))
     return site.renderer.page(
@@ -46,6 +44,7 @@ async def people(request: Request, viewer: Asking) -> Response:
         viewer,
         "people.html",
         people=show_clients(page.clients, viewer.view, site.settings.region),
+        export="/people/export.csv?" + urlencode(filters),
         more="/people?" + urlencode({**filters, "cursor": page.more}) if page.more else None,
         first="/people?" + urlencode(filters) if "cursor" in asked else None,
         filters={name: value for name, value in filters.items() if name != "kind"},
@@ -60,6 +59,14 @@ async def people(request: Request, viewer: Asking) -> Response:
         if removed and removed.removed_at
         else None,
     )
+
+
+def wanted_of(site: Site, viewer: Viewer, filters: Mapping[str, str]) -> ClientFilter:
+    """What is listed for this viewer: who sees numbers masked finds nobody by a part of one."""
+    wanted = read_filter(filters)
+    if wanted.text:
+        return replace(wanted, text=text_to_search(site, viewer, wanted.text) or NO_NUMBER)
+    return wanted
 
 
 def read_filter(filters: Mapping[str, str]) -> ClientFilter:

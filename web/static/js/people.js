@@ -29,6 +29,8 @@ for (const form of document.querySelectorAll("form[data-refills]")) {
     const unsearched = document.querySelector("[data-found]");
     if (!there) { if (unsearched) unsearched.textContent = "Not searched: no connection"; return; }
     list.replaceChildren(...there.childNodes);
+    const exporting = got?.html.getElementById("export-list");
+    if (exporting) document.getElementById("export-list")?.replaceChildren(...exporting.childNodes);
     const found = list.querySelectorAll("[data-nav]").length;
     const said = document.querySelector("[data-found]");
     if (said) said.textContent = found ? `${found}${list.querySelector("[rel=next]") ? " and more" : ""} found` : "Nobody matches";
