@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -83,6 +84,29 @@ async def test_somebody_is_found_and_added_without_the_mouse(
     await expect(page.locator("a[data-key=a]")).to_be_focused()
     await page.keyboard.press("a")
     await expect(page.locator("dialog [name=name]")).to_have_value("Garden")
+
+
+async def test_the_export_follows_what_is_listed(
+    chromium: Browser, records: RecordsStore, address: str, tmp_path: Path
+) -> None:
+    """A word is typed, a tag chosen, the word taken away: the file holds what the list shows each time."""
+    await add(records, "Irina Sokolova", WRITTEN, tags=("vip",))
+    page = await enter(chromium, address, "/people")
+    link = page.locator("#export-list a")
+    await expect(link).to_have_attribute("href", "/people/export.csv?")
+    await page.locator("[data-search]").press_sequentially("sokol")
+    await expect(link).to_have_attribute("href", "/people/export.csv?q=sokol")
+    await page.locator("[name=tag]").select_option("vip")
+    await expect(link).to_have_attribute("href", "/people/export.csv?q=sokol&tag=vip")
+    await page.locator("[data-search]").fill("")
+    await expect(link).to_have_attribute("href", "/people/export.csv?tag=vip")
+    async with page.expect_download() as waiting:
+        await link.click()
+    download = await waiting.value
+    assert download.suggested_filename.startswith("people-")
+    await download.save_as(tmp_path / "list.csv")
+    assert "Irina Sokolova" in (tmp_path / "list.csv").read_text("utf-8-sig")
+    assert page.url.endswith("/people?tag=vip")
 
 
 async def test_a_note_is_not_lost_and_is_saved_in_place(
