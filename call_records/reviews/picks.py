@@ -169,20 +169,18 @@ class PickList:
         until = now or datetime.now(UTC)
         since = until - WEEK
         asked = ReviewRule(rule.kind, True, rule.shape.checked(rule.choices))
-        found = 0
+        found: list[_Found] = []
         talked = 0
-        having: set[str] = set()
         with plain_errors():
             async with self._engine.connect() as connection:
                 newcomers = await _newcomers(connection)
                 async for lean in _lean(connection, since, until):
                     talked += len(lean)
-                    for one in await _look_closely(connection, lean, [asked], newcomers, again=True):
-                        found += 1
-                        having.add(one.part.extension)
+                    found += await _look_closely(connection, lean, [asked], newcomers, again=True)
                 if asked.kind is ReviewRuleKind.RANDOM_SHARE:
-                    found += len(await _top_up(connection, since, until, asked, having, newcomers))
-        return Preview(found, talked)
+                    having = {one.part.extension for one in found}
+                    found += await _top_up(connection, since, until, asked, having, newcomers)
+        return Preview(len({one.part.call.id for one in found}), talked, len(found))
 
     async def run(self) -> None:
         """Pick every few minutes, for ever. A round that fails is logged and tried again with the next."""

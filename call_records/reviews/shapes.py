@@ -68,8 +68,11 @@ class Preview:
     """What a rule would do with the last seven days."""
 
     picked: int
+    """How many conversations it would pick something of."""
     conversations: int
     """Of how many."""
+    parts: int = 0
+    """How many there would be to hear: of a conversation that was handed over each colleague's part."""
 
 
 @dataclass(frozen=True, slots=True)

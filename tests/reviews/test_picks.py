@@ -252,6 +252,15 @@ async def test_the_preview_says_what_a_rule_would_pick(records: RecordsStore) ->
     assert await queue(records) == []
 
 
+async def test_the_preview_counts_conversations_of_conversations(records: RecordsStore) -> None:
+    """Two conversations were handed over: each is one of three, though both colleagues' parts are to be heard."""
+    both = [handed_over(at=WEDNESDAY + timedelta(hours=n)) for n in range(2)]
+    await keep(records, talk(at=WEDNESDAY + timedelta(hours=5)), *both)
+    every = ReviewRule(ReviewRuleKind.RANDOM_SHARE, True, {"one_in": 1, "at_least_seconds": 0})
+    seen = await records.reviews.picks.would_pick(every, FRIDAY)
+    assert (seen.picked, seen.conversations, seen.parts) == (3, 3, 5)
+
+
 async def test_a_merge_brings_the_pick_and_the_grade_along(records: RecordsStore) -> None:
     """Two calls turn out to be one: what was picked and graded of the absorbed one is the survivor's."""
     chief = await hire(records, "chief", Role.SUPERVISOR)

@@ -67,7 +67,9 @@ async def preview(request: Request, kind: ReviewRuleKind, _viewer: Supervisor) -
     if not seen.conversations:
         return PlainTextResponse(_("There were no conversations in the last seven days."))
     said = _("Of {all} conversations in the last seven days it would pick {some}.")
-    return PlainTextResponse(said.format(all=seen.conversations, some=seen.picked))
+    if seen.parts > seen.picked:
+        said += " " + _("That is {n} to hear: in a conversation that was handed over, each colleague.")
+    return PlainTextResponse(said.format(all=seen.conversations, some=seen.picked, n=seen.parts))
 
 
 async def _page(
