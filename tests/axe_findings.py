@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Page
 
-SETTLED = (
-    "Promise.all(document.getAnimations().map((one) => one.finished.catch(() => null))).then(() => null)"
-)
-COLOURS = "{ runOnly: ['color-contrast', 'link-in-text-block'] }"
+SETTLED = """Promise.all(document.getAnimations()
+  .filter((one) => one.effect?.getComputedTiming().endTime !== Infinity)
+  .map((one) => one.finished.catch(() => null))).then(() => null)"""
+COLOURS = ["color-contrast", "link-in-text-block"]
+RUN = """(rules) => axe.run({ resultTypes: ["violations"], ...(rules && { runOnly: rules }) })
+  .then(({ violations }) => violations.map(({ id, nodes }) => [id, nodes.slice(0, 3).map((one) => one.html)]))"""
 DRESS = """(theme) => {
   const { dataset } = document.documentElement, before = dataset.theme;
   dataset.theme = theme;
@@ -23,15 +23,9 @@ async def find_violations(page: Page, where: str = "") -> list[str]:
     await page.evaluate(SETTLED)
     await page.evaluate(AXE_FILE_PATH.read_text() + "; undefined")
     before = await page.evaluate(DRESS, "light")
-    found = _lines(await page.evaluate("axe.run()"), where)
+    light = await page.evaluate(RUN)
     await page.evaluate(DRESS, "dark")
-    found += _lines(await page.evaluate(f"axe.run({COLOURS})"), f"{where} (dark)")
+    await page.evaluate(SETTLED)
+    dark = await page.evaluate(RUN, COLOURS)
     await page.evaluate(DRESS, before)
-    return found
-
-
-def _lines(result: dict[str, Any], where: str) -> list[str]:
-    return [
-        f"{where} {one['id']}: {[node['html'][:120] for node in one['nodes'][:3]]}"
-        for one in result["violations"]
-    ]
+    return [f"{where} {rule}: {nodes}" for rule, nodes in (*light, *dark)]

@@ -57,7 +57,12 @@ async def fill_office(records: RecordsStore) -> list[str]:
         pass
     _token, hashed = new_token()
     form = await records.forms.add(
-        name="Contact page", token_hash=hashed, secret=None, origins=[], mapping={}, campaign_id=None
+        name="Contact page",
+        token_hash=hashed,
+        secret=None,
+        origins=["https://garden.example"],
+        mapping={},
+        campaign_id=None,
     )
     lead = ids["lead"]
     return [f"/people/{lead}/convert", f"/people/{lead}/reject", f"/sources/forms/{form}"]
