@@ -19,7 +19,7 @@ from tests.web.kept import serving
 from tests.web.office import missed, ringing
 
 __all__ = ["chromium"]
-pytestmark = [pytest.mark.browser, pytest.mark.postgres]
+pytestmark = [pytest.mark.browser, pytest.mark.postgres, pytest.mark.timeout(540)]
 
 SHIFT_MOST = 0.05  # of the screen; 0.1 is what search engines call good
 TABLET, TELEPHONE, WIDE = ({"width": w, "height": h} for w, h in ((1024, 768), (390, 844), (1600, 900)))

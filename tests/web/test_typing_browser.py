@@ -26,7 +26,7 @@ from tests.web.kept import serving
 from tests.web.office import over, picked_up, ringing
 
 __all__ = ["chromium"]
-pytestmark = [pytest.mark.browser, pytest.mark.postgres, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.browser, pytest.mark.postgres, pytest.mark.timeout(540)]
 
 _NOT_TYPED = ("hidden", "radio", "checkbox", "password", "file", "search")
 TYPABLE = "input" + "".join(f":not([type={kind}])" for kind in _NOT_TYPED) + ":not([readonly]), textarea"
