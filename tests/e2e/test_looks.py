@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Browser, Page
 
 from switchhook.lab.phones import answers
 from tests.asterisk_fixtures import PhoneRoom
-from tests.axe_findings import find_violations
 from tests.e2e.line import Line
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.postgres, pytest.mark.browser]
@@ -15,6 +15,13 @@ pytestmark = [pytest.mark.asterisk, pytest.mark.postgres, pytest.mark.browser]
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1440, "height": 900}
 CARD = (360, 480)
 ROWS = 18
+
+
+async def axe(page: Page, where: str) -> list[str]:
+    """What axe finds."""
+    await page.evaluate(AXE_FILE_PATH.read_text() + "; undefined")
+    result = await page.evaluate("axe.run()")
+    return [f"{where} {v['id']}: {v['nodes'][0]['target']}" for v in result["violations"]]
 
 
 async def too_wide(page: Page, where: str) -> list[str]:
@@ -31,7 +38,10 @@ async def check_card(page: Page) -> None:
     assert box["height"] <= CARD[1], box
 
 
-async def test_every_page_is_accessible_and_fits(chromium: Browser, line: Line, phones: PhoneRoom) -> None:
+@pytest.mark.parametrize("theme", ["light", "dark"])
+async def test_every_page_is_accessible_and_fits(
+    chromium: Browser, line: Line, phones: PhoneRoom, theme: str
+) -> None:
     """Anna's phone rings; her pages, the administrator's and the sign-in page are looked at, on a desk and on a phone,
     left to right and right to left. Her card fits a small screen.
     """
@@ -52,24 +62,24 @@ async def test_every_page_is_accessible_and_fits(chromium: Browser, line: Line, 
     ringing = await anna.incoming()
     found: list[str] = []
     for login, paths in (("anna", common), ("admin", more)):
-        page = await line.enter(chromium, login, viewport=DESK, reduced_motion="reduce")
+        page = await line.enter(chromium, login, color_scheme=theme, viewport=DESK, reduced_motion="reduce")
         if login == "anna":
             await check_card(page)
-            found += await find_violations(page, "ringing")
+            found += await axe(page, "ringing")
             await ringing.answer()
             await outside.answered()
         for path in paths:
             await page.set_viewport_size(DESK)
-            await page.goto(f"{line.address}{path}")
+            await page.goto(f"{line.address}{path}?theme={theme}")
             await page.wait_for_selector("html[data-live=yes]")
-            found += await find_violations(page, f"{login} {path}")
+            found += await axe(page, f"{login} {path}")
             await page.set_viewport_size(PHONE)
             found += await too_wide(page, f"{login} {path}")
-            await page.goto(f"{line.address}{path}?dir=rtl")
+            await page.goto(f"{line.address}{path}?theme={theme}&dir=rtl")
             found += await too_wide(page, f"{login} {path} right to left")
-    out = await (await chromium.new_context(viewport=PHONE)).new_page()
-    await out.goto(f"{line.address}/sign-in")
-    found += await find_violations(out, "signed out") + await too_wide(out, "signed out")
+    out = await (await chromium.new_context(color_scheme=theme, viewport=PHONE)).new_page()
+    await out.goto(f"{line.address}/sign-in?theme={theme}")
+    found += await axe(out, "signed out") + await too_wide(out, "signed out")
     assert found == []
     await outside.hang_up()
 
