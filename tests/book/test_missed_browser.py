@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import pytest
-from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Browser, expect
 
 from call_records.database import RecordsStore
 from telephony.missed import MissedState
 from telephony.staff import Role
+from tests.axe_findings import find_violations
 from tests.book.test_missed import LATER, Told, called_back, missed_call
 from tests.book.test_missed_pages import ALWAYS, now
 from tests.browser_fixtures import chromium
@@ -63,11 +63,7 @@ async def test_a_missed_call_comes_is_called_back_and_goes(
     await expect(rows).to_have_count(2)
     await expect(rows.first).to_contain_text("×2")
     await expect(door).to_contain_text("2")
-    await page.evaluate(AXE_FILE_PATH.read_text() + "; undefined")
-    found = await page.evaluate(
-        "axe.run().then((r) => r.violations.map((v) => v.id + ' ' + v.nodes[0].html))"
-    )
-    assert found == []
+    assert await find_violations(page) == []
     await page.evaluate(DIALLER)
     await page.keyboard.press("j")
     await page.keyboard.press("b")
