@@ -262,12 +262,18 @@ SERVICE_APPS = frozenset({"VoiceMail", "VoiceMailMain", "MinivmRecord"})
 
 
 def _cdr(message: Message) -> Iterator[s.Signal]:
-    """A CDR is no truth of a call, but its last application tells voicemail to a user who is not told of Newexten."""
-    if message.get("LastApplication") in SERVICE_APPS:
-        uid, name = message.get("UniqueID"), message.get("Channel")
-        if uid and name:
-            seen = s.Look(uid, message.get("LinkedID"), name, "", "", "", "")
-            yield s.AppEntered(moment_of(message), seen, message.get("LastApplication"))
+    """A CDR is no truth of a call, but its last application tells voicemail to a user who is not told of Newexten, and a
+    column that the dialplan fills (FreePBX does, and so does our office) names the recording.
+    """
+    uid, name, app = message.get("UniqueID"), message.get("Channel"), message.get("LastApplication")
+    file = message.get("RecordingFile") or message.get("recordingfile")
+    if not (uid and name) or not (file or app in SERVICE_APPS):
+        return
+    seen = s.Look(uid, message.get("LinkedID"), name, "", "", "", "")
+    if app in SERVICE_APPS:
+        yield s.AppEntered(moment_of(message), seen, app)
+    if file:
+        yield s.RecordingNamed(moment_of(message), seen, clean_name(file))
 
 
 def _conference(make: Callable[[float, s.Look, str], s.Signal]) -> Callable[[Message], Iterator[s.Signal]]:

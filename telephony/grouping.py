@@ -182,7 +182,7 @@ class Grouping(Meeting):
                 self._asking[channel.call.id] = channel.call
                 return
 
-    def end_channel(self, channel: Channel, at: float, cause: int) -> None:
+    def end_channel(self, channel: Channel, at: float, cause: int | None) -> None:
         """Close one channel, and its call when it was the last."""
         if channel.ended_at is not None:
             return
