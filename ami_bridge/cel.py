@@ -68,7 +68,7 @@ class CelTranslator:
         look = row.look._replace(state="Ring" if calls else "Down")
         self._looks[look.uid] = look
         self._by_name[look.name] = look.uid
-        yield s.ChannelBegan(row.at, look)
+        yield s.ChannelBegan(row.at, look, row.cells.get("context", ""))
         source = self._looks.get(look.linked)
         if look.uid == look.linked or look.name.startswith(LOCAL):
             return

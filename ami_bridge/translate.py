@@ -83,6 +83,12 @@ def _one(make: Callable[[float, s.Look], s.Signal]) -> Callable[[Message], Itera
     return function
 
 
+def _newchannel(message: Message) -> Iterator[s.Signal]:
+    seen = look(message.fields)
+    if seen is not None:
+        yield s.ChannelBegan(moment_of(message), seen, message.get("Context")[:NAME_LIMIT])
+
+
 def _hangup(message: Message) -> Iterator[s.Signal]:
     seen = look(message.fields)
     if seen is not None:
@@ -307,7 +313,7 @@ def _shutdown(message: Message) -> Iterator[s.Signal]:
 
 
 TRANSLATIONS: dict[str, Callable[[Message], Iterator[s.Signal]]] = {
-    "Newchannel": _one(s.ChannelBegan),
+    "Newchannel": _newchannel,
     "Newstate": _one(s.ChannelChanged),
     "NewCallerid": _one(s.ChannelChanged),
     "Rename": _one(s.ChannelChanged),

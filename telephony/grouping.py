@@ -167,6 +167,7 @@ class Grouping(Meeting):
         channel.calling = True
         if channel.rung and channel.up_at is None:
             channel.rung = False
+            self.learn_beginning(channel)
             self._note_consultation(channel)
             self.touch(channel.call)
 

@@ -87,6 +87,7 @@ class Channel:
         "cause",
         "conferences",
         "consent",
+        "context",
         "counts_from",
         "dial",
         "ended_at",
@@ -125,6 +126,8 @@ class Channel:
         self.number = ""
         self.caller_name = ""
         self.exten = ""
+        self.context = ""
+        """Where in the dialplan it came in."""
         self.app = ""
         """The service it is in, or was in last: a mailbox."""
         self.app_at = 0.0

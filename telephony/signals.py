@@ -29,6 +29,8 @@ class Look(NamedTuple):
 class ChannelBegan(NamedTuple):
     at: float
     look: Look
+    context: str = ""
+    """Where in the dialplan it came in."""
 
 
 class ChannelChanged(NamedTuple):

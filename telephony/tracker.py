@@ -45,6 +45,7 @@ def _began(tracker: Tracker, signal: s.ChannelBegan) -> None:
     if channel is None or channel.begun:
         return
     channel.begun = True
+    channel.context = signal.context
     if look.exten != channel.exten:
         channel.exten = look.exten
         tracker.touch(channel.call)
