@@ -27,9 +27,8 @@ SAME_NUMBER = (
 )
 
 CARRIERS_ENTER = frozenset(
-    [
+    (
         "carrier",
-        "carriers",
         "did",
         "dids",
         "external",
@@ -37,15 +36,13 @@ CARRIERS_ENTER = frozenset(
         "inbound",
         "incoming",
         "itsp",
-        "outside",
         "provider",
         "pstn",
         "trunk",
-        "trunks",
-    ]
+    )
 )
 PHONES_ENTER = frozenset(
-    ["internal", "local", "office", "out", "outbound", "outgoing", "phone", "phones", "staff", "to", "users"]
+    ("internal", "local", "office", "out", "outbound", "outgoing", "phone", "phones", "staff", "to", "users")
 )
 """Words in the names of contexts. They decide nothing but this: an endpoint whose own name is of no help."""
 
