@@ -176,6 +176,9 @@ class Replay:
     def _feed(self, signals: Iterator[Signal]) -> None:
         for signal in signals:
             self.tracker.feed(signal)
+            if self._cel and isinstance(signal, LinkLost):
+                for call in self.tracker.open_calls():
+                    call.unconfirmed = False  # the log tells what became of it
         self._collect()
 
     def _collect(self) -> None:

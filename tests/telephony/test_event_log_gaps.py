@@ -161,8 +161,9 @@ def test_words_lost_without_a_break_are_told_from_the_log_too() -> None:
 
 
 def test_a_call_that_went_on_unseen_is_not_called_observed() -> None:
-    """Nobody knows whether anybody was held meanwhile: no snapshot was taken."""
-    (facts,) = with_gap("22/hold", 150, 151)
+    """Nobody knows what happened meanwhile: no snapshot was taken, and there is no log."""
+    link, _ = played("22/hold")
+    (facts,) = replayed(link[:150], link[151:])
     assert facts.certainty is not Certainty.OBSERVED
 
 
