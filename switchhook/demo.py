@@ -19,13 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
 from pydantic import SecretStr
 
+from call_records.shapes import Account
 from switchhook import __version__, logs
 from switchhook.assembly import Service, serve_until
 from switchhook.bridge import Bridge
-from switchhook.demo_book import fill_book
 from switchhook.demo_captures import RecordedCall, RecordedPbx, recorded_calls
+from switchhook.demo_history import add_history, finish_history
+from switchhook.demo_past_calls import CUSTOMERS
 from switchhook.lab.asterisk import AsteriskDidNotStart, PrivateAsterisk
 from switchhook.lab.asterisk_binary import DEFAULT_SUITE, NoAsterisk, find_asterisk
 from switchhook.lab.office import BELIEVABLE, Pace, SimulatedOffice
@@ -34,7 +37,7 @@ from switchhook.numbering import numbering_of
 from switchhook.setting_tables import DatabaseSettings, LogSettings, PbxSettings
 from switchhook.setting_tables import WebSettings as WebSection
 from switchhook.settings import Settings, machine_time_zone
-from telephony.errors import OurMistake
+from telephony.errors import OurMistake, SwitchhookError
 from telephony.staff import PopPreference, Role
 from web.access import Passwords
 from web.settings import WebSettings
@@ -52,8 +55,10 @@ DEMO_LOGINS = (
     ("supervisor", Role.SUPERVISOR, "Boris Volkov", ("102",)),
     ("administrator", Role.ADMINISTRATOR, "Office administrator", ()),
 )
+TEAMS = {**dict.fromkeys(("101", "102", "103", "104"), "Sales"), **dict.fromkeys(("105", "106"), "Support")}
 DEMO_PASSWORD = "switchhook-demo"  # noqa: S105 - printed on the sign-in page; the demo listens on loopback only
 
+log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
@@ -72,6 +77,10 @@ class Show:
     """What the terminal says of the calls."""
     play: Callable[[Service], Awaitable[None]]
     """Plays until all calls were played, or until cancelled."""
+    recordings_dir: Path | None = None
+    """Where the PBX writes recordings."""
+    prompts: tuple[Path, ...] = ()
+    """What the people say, A-law files; the sounds of the past are made of it."""
 
 
 @asynccontextmanager
@@ -86,7 +95,7 @@ async def demo_office(
     install = await _asterisk(suite)
     async with (
         PrivateAsterisk(install, state=state, system_name="demo", ami_write_all=True) as asterisk,
-        SimulatedOffice(asterisk, seed=seed, pace=pace) as office,
+        SimulatedOffice(asterisk, seed=seed, pace=pace, customers=CUSTOMERS) as office,
     ):
         yield asterisk, office
 
@@ -205,6 +214,8 @@ def live_show(asterisk: PrivateAsterisk, office: SimulatedOffice, calls: int | N
         notice=None,
         promise="Real SIP calls arrive every few seconds; the people are fictional.",
         play=play,
+        recordings_dir=asterisk.recordings,
+        prompts=office.prompts,
     )
 
 
@@ -236,7 +247,7 @@ async def _serve_show(stop: asyncio.Event, state: Path, show: Show, then_exit: b
         serve_until(
             stop,
             demo_settings(state, show.pbx),
-            opened=_make_people,
+            opened=lambda service: _make_people(service, show),
             started=ready.set_result,
             web_settings=demo_web_settings(show.notice),
         ),
@@ -244,20 +255,23 @@ async def _serve_show(stop: asyncio.Event, state: Path, show: Show, then_exit: b
     )
     stopping = asyncio.create_task(stop.wait(), name="stop")
     playing: asyncio.Task[None] | None = None
+    remembering: asyncio.Task[None] | None = None
     try:
         first: set[asyncio.Future[Any]] = {serving, ready}
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
             _greet(ready.result(), show, time.monotonic() - began)
+            remembering = asyncio.create_task(_finish_history(show, ready.result()), name="history")
             playing = asyncio.create_task(_play(show, ready.result()), name="office")
             await asyncio.wait({playing, stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
             if playing.done() and not then_exit:
                 await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stop.set()
-        if playing is not None:
-            playing.cancel()
-        await asyncio.wait({serving, stopping, *({playing} if playing else ())})
+        ours = {task for task in (playing, remembering) if task is not None}
+        for task in ours:
+            task.cancel()
+        await asyncio.wait({serving, stopping, *ours})
     serving.result()
     if playing is not None and not playing.cancelled():
         playing.result()
@@ -297,21 +311,38 @@ def demo_web_settings(notice: str | None = None) -> WebSettings:
     )
 
 
-async def _make_people(service: Service) -> None:
-    """Everybody in the office has a phone; three of them may sign in. And the fictional clients."""
+async def _make_people(service: Service, show: Show) -> None:
+    """Everybody in the office has a phone; three of them may sign in. And what happened in the last two weeks."""
+    store = service.store
     for extension, name in STAFF.items():
-        await service.store.staff.put_person(name=name, extensions=[extension])
+        await store.staff.put_person(name=name, extensions=[extension], team=TEAMS.get(extension))
     hashed = await Passwords().hash(DEMO_PASSWORD)
     for login, role, name, extensions in DEMO_LOGINS:
-        await service.store.accounts.create(
-            login=login,
-            name=name,
-            role=role,
-            password_hash=hashed,
-            extensions=extensions,
-            pop=PopPreference.ON_RING,
-        )
-    await fill_book(service.store, await service.store.staff.directory())
+        if await store.accounts.by_login(login) is None:
+            await store.accounts.create(
+                login=login,
+                name=name,
+                role=role,
+                password_hash=hashed,
+                extensions=extensions,
+                pop=PopPreference.ON_RING,
+            )
+    await add_history(store, await _demo_accounts(service), show.recordings_dir)
+
+
+async def _demo_accounts(service: Service) -> list[Account]:
+    found = [await service.store.accounts.by_login(login) for login, *_ in DEMO_LOGINS]
+    return [account for account in found if account is not None]
+
+
+async def _finish_history(show: Show, service: Service) -> None:
+    """Beside the calls; a demo whose history lacks a part is a demo all the same."""
+    try:
+        accounts = await _demo_accounts(service)
+        await finish_history(service.store, accounts, show.recordings_dir, show.prompts)
+    except* SwitchhookError as troubles:
+        for trouble in troubles.exceptions:
+            log.warning("demo_history_incomplete", problem=str(trouble))
 
 
 def _greet(service: Service, show: Show, seconds: float) -> None:

@@ -34,6 +34,8 @@ from telephony.errors import OurMistake, SwitchhookError
 log = structlog.get_logger(__name__)
 
 MANAGER_SHARE = 0.6  # of the calls begun while the demo's manager is free: her card is looked at
+OWED_MOST = 4  # so many callers who got nobody, and the next call is one back to them
+TRIES_AGAIN = 0.3  # of the calls from outside while somebody is owed one: he was quicker than the office
 LIVE_LIMIT = 4  # calls at once: an office of ten in which somebody is still free to take the next
 SCENE_SECONDS = 120  # the longest takes about 90 s; a stuck one must not hold people for ever
 ARRIVE_SECONDS = 8  # from dialling to ringing; a queue of one phone after the other takes some seconds
@@ -55,18 +57,34 @@ BRISK = Pace(between_calls=(0.1, 0.3), ringing=(0.2, 0.5), talking=(0.4, 1.0))
 """For tests: the same calls, hurried."""
 
 
+def customer_number(place: int) -> str:
+    """The so-manieth customer's number. 555 in the middle: the numbers of films, here in a mobile range."""
+    return f"+7916555{place:04}"
+
+
 class SimulatedOffice:
     """Ten handsets, a carrier, and people who use them."""
 
     def __init__(
-        self, asterisk: PrivateAsterisk, *, seed: int = 1, pace: Pace = BELIEVABLE, audible: bool = True
+        self,
+        asterisk: PrivateAsterisk,
+        *,
+        seed: int = 1,
+        pace: Pace = BELIEVABLE,
+        audible: bool = True,
+        customers: int | None = None,
     ) -> None:
-        """`audible`: everybody speaks with Asterisk's own prompts; otherwise the calls are silent and cheaper."""
+        """`audible`: everybody speaks with Asterisk's own prompts; otherwise the calls are silent and cheaper.
+        `customers`: so many numbers call again and again, and whoever got nobody is called back; None: every call is
+        with a number of its own.
+        """
         self.truth: list[CallTruth] = []
         """Every call that ended as intended, in the order of their ends."""
         self.problems: list[str] = []
         """Calls that did not go as intended, in a sentence each; empty when all is well."""
         self.phones: dict[str, Phone] = {}
+        self.prompts: tuple[Path, ...] = ()
+        """What they speak, once the office is open; none where it is silent."""
         self.carrier = Carrier(asterisk)
         self.pace = pace
         self._asterisk = asterisk
@@ -74,12 +92,17 @@ class SimulatedOffice:
         self._audible = audible
         self._occupied: set[str] = set()
         self._arrivals: dict[tuple[str, str], asyncio.Queue[Call]] = {}
+        self._customers = customers
         self._next_customer = 0
+        self._calling: set[str] = set()
+        self._owed: dict[str, None] = {}
+        """Customers who got nobody, the longest first."""
         self._room = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as room:
             prompts = await spoken_prompts(self._asterisk) if self._audible else []
+            self.prompts = tuple(prompts)
             for extension in STAFF:
                 phone = Phone.handset(extension, self._asterisk)
                 self._prepare(phone, prompts)
@@ -169,6 +192,9 @@ class SimulatedOffice:
         with_manager = [scenario for scenario in possible if MANAGER in scenario.needs]
         if with_manager and self._random.random() < MANAGER_SHARE:
             possible = with_manager
+        calls_back = [scenario for scenario in possible if scenario.name == "outbound"]
+        if len(self._owed) > OWED_MOST and calls_back:
+            possible = calls_back
         if not possible:
             return None
         return self._scene(
@@ -185,24 +211,49 @@ class SimulatedOffice:
             colleague = self._random.choice(sorted(free - people))
             people.add(colleague)
         self._occupied |= people
-        self._next_customer += 1
-        # 555 in the middle: the numbers of films, here in a mobile range.
-        customer = f"+7916555{self._next_customer % 10_000:04}"
+        customer = self._customer_for(scenario)
+        self._calling.add(customer)
         return Scene(self, scenario, frozenset(people), customer, person, colleague)
+
+    def _customer_for(self, scenario: Scenario) -> str:
+        """Somebody who is in no other call now: who is owed one, else the next, else any of those who call again."""
+        owed = next((number for number in self._owed if number not in self._calling), None)
+        if owed and (scenario.name.startswith("outbound") or self._random.random() < TRIES_AGAIN):
+            return owed
+        self._next_customer += 1
+        if self._customers is None:
+            return customer_number(self._next_customer % 10_000)
+        free = [
+            number
+            for place in range(1, self._customers + 1)
+            if (number := customer_number(place)) not in self._calling
+        ]
+        return self._random.choice(free)
+
+    def _note_debt(self, call: CallTruth, customer: str) -> None:
+        """Whether a call is owed to him now; only an office whose customers call again pays."""
+        if self._customers is None or call.direction == "internal" or call.caller is None:
+            return
+        if call.disposition == "answered":
+            self._owed.pop(customer, None)
+        elif call.direction == "inbound":
+            self._owed[customer] = None
 
     async def _play(self, scene: Scene) -> None:
         name = scene.scenario.name
         try:
             async with asyncio.timeout(SCENE_SECONDS):
-                self.truth.append(await scene.scenario.play(scene))
+                self.truth.append(call := await scene.scenario.play(scene))
+                self._note_debt(call, scene.customer)
         except (SwitchhookError, TimeoutError) as fault:
             self.problems.append(f"{name}: {fault}")
             log.warning("a simulated call went otherwise", scenario=name, problem=str(fault))
         finally:
             await scene.everybody_hangs_up()
             self._occupied -= scene.people
+            self._calling.discard(scene.customer)
             for key in [key for key in self._arrivals if key[1] == scene.customer]:
-                del self._arrivals[key]  # nobody has that number again
+                del self._arrivals[key]  # what nobody took has long ended
 
 
 def _can_play(scenario: Scenario, free: set[str]) -> bool:
