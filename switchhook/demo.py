@@ -49,6 +49,7 @@ FETCH_STOP_SECONDS = (
 )
 LAST_CALLS_SECONDS = 5.0  # after the last phone hung up, its call must be in the journal; measured 0.6-1.1 s
 LOOK_SECONDS = 0.05  # a board has no event for becoming empty; the demo alone wants it
+STRANGERS = 30  # of the live office's customers, who never called before: lead rules have something to do
 PBX_ID = "demo"
 DEMO_LOGINS = (
     ("manager", Role.MANAGER, "Anna Belova", ("101",)),
@@ -95,7 +96,7 @@ async def demo_office(
     install = await _asterisk(suite)
     async with (
         PrivateAsterisk(install, state=state, system_name="demo", ami_write_all=True) as asterisk,
-        SimulatedOffice(asterisk, seed=seed, pace=pace, customers=CUSTOMERS) as office,
+        SimulatedOffice(asterisk, seed=seed, pace=pace, customers=CUSTOMERS + STRANGERS) as office,
     ):
         yield asterisk, office
 

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from uuid import uuid5
+from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from call_records.book.past_entries import PastCallNote, PastEntries, add_past_entries
-from call_records.book.shapes import ClientFilter
-from call_records.book.steps import steps_for
-from call_records.book.worker import Bookkeeper
+from call_records.book.past_calls import enter_past_missed_calls, file_past_calls
+from call_records.book.past_entries import PastCallNote, PastClient, PastEntries, add_past_entries
+from call_records.book.shapes import ClientFilter, NewClient
 from call_records.database import RecordsStore
 from call_records.recordings.encode_shapes import Sources
 from call_records.recordings.shapes import Recording
@@ -30,6 +29,7 @@ from call_records.shapes import Account
 from switchhook.demo_book import demo_entries
 from switchhook.demo_past_calls import DAYS, SOUND_SECONDS, build_past_calls
 from switchhook.demo_sounds import Conversation, write_conversations
+from telephony.contacts import ClientKind
 from telephony.facts import CallFacts, Direction, Disposition
 from telephony.hours import WorkingHours
 from telephony.ports import CallChange
@@ -73,6 +73,7 @@ async def add_history(store: RecordsStore, accounts: Sequence[Account], recordin
         await _fill_book(store, calls, accounts, until)
     changes = [CallChange(call, (), tuple(one.uniqueid for one in call.recorded)) for call in calls]
     await store.journal.record(changes)
+    await file_past_calls(store.engine, [call.id for call in calls])
 
 
 async def finish_history(
@@ -84,10 +85,10 @@ async def finish_history(
     """Sounds for the calls, and what was reviewed. `prompts`: spoken A-law files, where there are any."""
     until = await _anchor(store)
     calls = _past_calls(store, until, recordings_dir)
+    ids = [call.id for call in calls]
+    await enter_past_missed_calls(store.engine, store.home, ids, calls[0].started_at)
     await _review(store, calls, accounts)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_help_bookkeeper(store))
-        tasks.create_task(_add_recordings(store, calls, prompts))
+    await _add_recordings(store, calls, prompts)
 
 
 def _past_calls(store: RecordsStore, until: datetime, recordings_dir: Path | None) -> list[CallFacts]:
@@ -115,9 +116,26 @@ async def _fill_book(
     owners = [one for _, one in sorted(people.items()) if one is not None]
     (pipeline, *_) = await store.deals.pipelines()
     entries = demo_entries(until, pipeline.stages, owners, [account.id for account in accounts])
+    clients = [*entries.clients, *_leads(calls, entries.clients, people)]
     notes = list(_call_notes(calls, accounts))
-    every = PastEntries(entries.clients, entries.deals, entries.notes, entries.tasks, notes)
+    every = PastEntries(clients, entries.deals, entries.notes, entries.tasks, notes)
     await add_past_entries(store.engine, store.home, every)
+
+
+def _leads(
+    calls: Sequence[CallFacts], known: Sequence[PastClient], people: Mapping[str, UUID | None]
+) -> list[PastClient]:
+    """Whoever called without being in the book became a lead then, as the office's rules have it."""
+    numbers = {phone for client in known for phone in client.new.phones}
+    leads: dict[str, PastClient] = {}
+    for call in calls:
+        number = call.caller.number or ""
+        if call.direction is not Direction.INBOUND or number in numbers or number in leads:
+            continue
+        owner = people.get(call.answered_by or (call.missed_by or ("",))[0])
+        new = NewClient(ClientKind.LEAD, number, phones=(number,), owner_id=owner, source="call")
+        leads[number] = PastClient(number, new, call.ended_at or call.started_at)
+    return list(leads.values())
 
 
 def _call_notes(calls: Sequence[CallFacts], accounts: Sequence[Account]) -> Iterator[PastCallNote]:
@@ -135,16 +153,6 @@ def _ours(call: CallFacts) -> str | None:
     if call.disposition is not Disposition.ANSWERED or call.direction is Direction.INTERNAL:
         return None
     return call.final_party
-
-
-# -- the book takes the calls in --
-
-
-async def _help_bookkeeper(store: RecordsStore) -> None:
-    """Two at once are quicker by a third; the service's own one goes on with whatever comes later."""
-    helper = Bookkeeper(store.engine, steps_for(store.home))
-    while await helper.take_some():
-        pass
 
 
 # -- sounds --

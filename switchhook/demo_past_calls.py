@@ -40,7 +40,7 @@ from telephony.facts import (
 
 PBX_ID = "demo"
 DAYS = 14
-CUSTOMERS = 120  # numbers that call, again and again; an office knows most of its callers by the second call
+CUSTOMERS = 120  # numbers that called, again and again
 CALLS_OF_WEEKDAY = (
     34,
     40,

@@ -236,7 +236,8 @@ class SimulatedOffice:
             return
         if call.disposition == "answered":
             self._owed.pop(customer, None)
-        elif call.direction == "inbound":
+        elif call.direction == "inbound" or customer in self._owed:
+            self._owed.pop(customer, None)  # tried in vain: the others come first
             self._owed[customer] = None
 
     async def _play(self, scene: Scene) -> None:
