@@ -106,7 +106,9 @@ class AccountBook:
                     raise ChangedMeanwhile("Somebody else changed this account meanwhile.")
                 if led and not await _has_administrator(connection):
                     raise PeerMistake(
-                        "This is the only administrator.", remedy="Make somebody else one first."
+                        "This is the only administrator.",
+                        remedy="Make somebody else one first.",
+                        field="role",
                     )
                 if not row.active:
                     await _end_all_access(connection, account.id)
@@ -310,7 +312,9 @@ def _login_taken() -> Iterator[None]:
         yield
     except IntegrityError as error:
         if "accounts_login" in str(error.orig):
-            raise PeerMistake("This login is taken.", remedy="Choose another one.") from error
+            raise PeerMistake(
+                "This sign-in name is taken.", remedy="Choose another one.", field="login"
+            ) from error
         raise
 
 

@@ -36,10 +36,12 @@ from call_records.book.tasks import TaskBook
 from call_records.book.timelines import TimelineBook
 from call_records.database_engine import open_engine
 from call_records.endpoints import EndpointBook
+from call_records.form_answers import FormAnswersBook
 from call_records.journal import CallJournal
 from call_records.notes import NoteBook
 from call_records.outbox import Outbox
 from call_records.queries.calls import CallList
+from call_records.recent_changes import RecentChangesBook
 from call_records.recordings import upkeep
 from call_records.recordings.audit import AuditLog
 from call_records.recordings.catalogue import Catalogue
@@ -67,7 +69,9 @@ from call_records.shapes import (
     CallQueries,
     CallTraces,
     Endpoints,
+    FormAnswers,
     Notes,
+    RecentChanges,
     Sessions,
     SignInTries,
     StaffBook,
@@ -91,6 +95,8 @@ class RecordsStore:
     sessions: Sessions
     tokens: ApiTokens
     sign_in_tries: SignInTries
+    form_answers: FormAnswers
+    recent_changes: RecentChanges
     notes: Notes
     staff: StaffBook
     endpoints: Endpoints
@@ -187,6 +193,8 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         sessions=SessionBook(engine),
         tokens=TokenBook(engine),
         sign_in_tries=SignInTriesBook(engine),
+        form_answers=FormAnswersBook(engine),
+        recent_changes=RecentChangesBook(engine),
         notes=NoteBook(engine),
         staff=StaffPages(engine),
         endpoints=EndpointBook(engine),

@@ -205,6 +205,28 @@ sign_in_tries = Table(
     Index("sign_in_tries_by_age", "at"),
 )
 
+form_answers = Table(
+    "form_answers",
+    metadata,
+    # A digest of the form's id, its address and the session; the answer is for nobody else.
+    Column("form", LargeBinary, primary_key=True),
+    # Where it led; NULL while it is being carried out.
+    Column("location", Text),
+    Column("at", MOMENT, nullable=False, server_default=text("clock_timestamp()")),
+    Index("form_answers_by_age", "at"),
+)
+
+recent_changes = Table(
+    "recent_changes",
+    metadata,
+    # A person, a company or a deal.
+    Column("thing", Uuid, primary_key=True),
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
+    Column("at", MOMENT, nullable=False, server_default=text("clock_timestamp()")),
+    Index("recent_changes_by_age", "at"),
+    Index("recent_changes_by_account", "account_id"),
+)
+
 people = Table(
     "people",
     metadata,

@@ -273,6 +273,43 @@ class SignInTries(Protocol):
         """These were right, so they do not count."""
 
 
+@dataclass(frozen=True, slots=True)
+class FormAnswer:
+    """What is known of a form that arrived before."""
+
+    location: str | None
+    """Where it led; None while it is being carried out."""
+
+
+class FormAnswers(Protocol):
+    """Forms that arrived, so that each is carried out once by all web processes together."""
+
+    async def begin(self, form: bytes, *, running_seconds: float) -> FormAnswer | None:
+        """None: it is the caller's to carry out. One begun longer than `running_seconds` ago counts as given up."""
+
+    async def finish(self, form: bytes, location: str | None) -> None:
+        """Where it leads; None when it was refused and may be sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecentChange:
+    """The last change of one thing."""
+
+    account_id: UUID
+    name: str
+    at: datetime
+
+
+class RecentChanges(Protocol):
+    """Who changed what within the last day."""
+
+    async def add(self, thing: UUID, *, by: UUID) -> None:
+        """Somebody changed it now."""
+
+    async def last(self, thing: UUID) -> RecentChange | None:
+        """The last change of it."""
+
+
 class Notes(Protocol):
     """Notes on calls; one text per call and author."""
 
@@ -375,6 +412,8 @@ class Records(Protocol):
     sessions: Sessions
     tokens: ApiTokens
     sign_in_tries: SignInTries
+    form_answers: FormAnswers
+    recent_changes: RecentChanges
     notes: Notes
     staff: StaffBook
     endpoints: Endpoints

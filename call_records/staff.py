@@ -148,6 +148,7 @@ async def _put(connection: AsyncConnection, member: StaffMember) -> UUID:
         raise PeerMistake(
             f"Extension {taken.extension} belongs to the account of {taken.name}.",
             remedy="Take it from that account first.",
+            field="extensions",
         )
     team = member.team and " ".join(member.team.split())
     person_id = member.id or await new_person(connection, name=member.name, team=team)

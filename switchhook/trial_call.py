@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -308,7 +309,7 @@ class Trial:
         wanted = f"the extension {self._wanted}" if self._wanted else "one of your phones"
         return _fault(
             f"The call is seen, and none of its parties ({parties}) is {wanted}: it is told as a call between lines.",
-            f"Say which endpoints are phones, in [[pbx]]: extensions = '{_pattern_for(self._seen.facts)}'",
+            _remedy_for(self._seen),
         )
 
     async def _card(self) -> Finding:
@@ -458,10 +459,15 @@ def _readable(directory: Path, name: str) -> bool:
     return any(file.is_file() and os.access(file, os.R_OK) for file in directory.rglob(name))
 
 
-def _pattern_for(facts: dict[str, Any]) -> str:
-    """An expression that takes the call's parties in; the person leaves out what is a line."""
-    names = dict.fromkeys(str(leg["party"]) for leg in facts["legs"])
-    return "|".join(name for name in names if not name.startswith("+")) or "alice|bob"
+def _remedy_for(seen: Observation) -> str:
+    """The line of the settings that makes phones of the call's parties; the person leaves out what is a line."""
+    names = [
+        name for name in dict.fromkeys(str(leg["party"]) for leg in seen.facts["legs"]) if name[:1] != "+"
+    ]
+    trunks = seen.pbx.trunks if seen.pbx else None
+    if trunks and (lines := [name for name in names if re.fullmatch(trunks, name)]):
+        return f"In [[pbx]], trunks = '{trunks}' makes lines of {', '.join(lines)}: change it so that it leaves phones out."
+    return f"Say which endpoints are phones, in [[pbx]]: extensions = '{'|'.join(names) or 'alice|bob'}'"
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:

@@ -6,6 +6,9 @@ person sends is never asserted on.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 
 class SwitchhookError(Exception):
     """Something went wrong in Switchhook."""
@@ -26,6 +29,36 @@ class NeedsPerson(SwitchhookError):
 
 class PeerMistake(SwitchhookError):
     """The other side sent something that its own rules do not allow."""
+
+    def __init__(
+        self, message: str | None = None, *, remedy: str | None = None, field: str | None = None
+    ) -> None:
+        super().__init__(message, remedy=remedy)
+        self.field = field
+        """Which value of what was sent is wrong, where it is one."""
+        self.others: tuple[PeerMistake, ...] = ()
+        """Further mistakes of the same request, so that all are corrected at once."""
+
+
+def raise_mistakes(mistakes: Sequence[PeerMistake]) -> None:
+    """Raise the first mistake, which names the others; nothing where there are none."""
+    if mistakes:
+        first, *others = mistakes
+        first.others = tuple(others)
+        raise first
+
+
+def read_together(**readings: Callable[[], Any]) -> dict[str, Any]:
+    """What each reading gives, by its name. Raises PeerMistake with all that is wrong, not only the first."""
+    read: dict[str, Any] = {}
+    mistakes: list[PeerMistake] = []
+    for name, reading in readings.items():
+        try:
+            read[name] = reading()
+        except PeerMistake as mistake:
+            mistakes.append(mistake)
+    raise_mistakes(mistakes)
+    return read
 
 
 class ChangedMeanwhile(PeerMistake):

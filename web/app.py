@@ -193,7 +193,7 @@ def create_app(
     if uploads is not None:
         app.include_router(upload_api.router)
     answer_problems(app, renderer)
-    app.add_middleware(FormPosts)
+    app.add_middleware(FormPosts, answers=records.form_answers)
     own_bound = upload_api.PREFIX if uploads is not None else None
     bounds = {imports.UPLOAD: imports.UPLOAD_MOST}
     # The last one added sees a request first.

@@ -6,21 +6,13 @@ one. It is refused like any other date that is none.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, time, tzinfo
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import AfterValidator
 
 EARLIEST_YEAR = 1970
 LATEST_YEAR = 2200
-
-
-def read_day(typed: str | None, zone: tzinfo) -> datetime | None:
-    """The beginning of the day that was typed, in UTC; None for nothing. Raises ValueError for one that is none."""
-    if not typed:
-        return None
-    day = bounded(datetime.fromisoformat(typed)).date()
-    return datetime.combine(day, time(), zone).astimezone(UTC)
 
 
 def bounded(moment: datetime) -> datetime:

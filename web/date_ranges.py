@@ -7,10 +7,13 @@ An address keeps the choice as `period`, and for a range `from` and `to`. Addres
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 
+from telephony.errors import PeerMistake
+from web.date_fields import date_style, read_date
+from web.field_problems import sentence_of
 from web.wording import _
 
 
@@ -33,11 +36,8 @@ PERIOD_WORDS: dict[Period, str] = {
 }
 
 PARAMETERS = frozenset({"period", "from", "to", "date"})
-EARLIEST = date(
-    2000, 1, 1
-)  # a date picker hands over 0002-11-29 while the year is being typed; no call is that old
+EARLIEST = date(2000, 1, 1)  # no call is older; 29.11.0002 is a slip of the finger
 LATEST = date(2199, 12, 31)
-NOT_UNDERSTOOD = _("The date was not understood. Type it like 2026-11-22.")
 ORDER_WRONG = _("The first day is after the last. Choose an earlier first day.")
 
 
@@ -51,23 +51,44 @@ class DateRange:
     since: datetime | None = None
     until: datetime | None = None
     problem: str | None = None
+    typed: Mapping[str, str] = field(default_factory=dict)
+    """What stands in the fields `from` and `to`: what was understood in the office's format, else as it was typed."""
+    wrong: frozenset[str] = frozenset()
+    """The fields that the problem is about."""
 
 
-def read_date_range(asked: Mapping[str, str], zone: tzinfo, now: datetime) -> DateRange:
+def read_date_range(
+    asked: Mapping[str, str], zone: tzinfo, now: datetime, region: str | None = None
+) -> DateRange:
     """The days that an address asks for; what cannot be understood is left out and said."""
     period = _read_period(asked)
     if period is None:
         return DateRange()
     if period is not Period.RANGE:
         return _range(period, *_days_of(period, now.astimezone(zone).date()), zone)
-    try:
-        first = _read_day(asked.get("from") or asked.get("date"))
-        last = _read_day(asked.get("to") or asked.get("date"))
-    except ValueError:
-        return DateRange(period, problem=NOT_UNDERSTOOD)
+    return _read_span(asked, zone, now.astimezone(zone).date(), region)
+
+
+def _read_span(asked: Mapping[str, str], zone: tzinfo, today: date, region: str | None) -> DateRange:
+    """From one day to another, each as somebody typed it."""
+    typed = {name: asked.get(name) or asked.get("date") or "" for name in ("from", "to")}
+    days: dict[str, date | None] = {}
+    problems: dict[str, str] = {}
+    for name, text in typed.items():
+        try:
+            days[name] = _read_day(text, region, today)
+        except PeerMistake as mistake:
+            problems[name] = sentence_of(mistake)
+    if problems:
+        told = " ".join(dict.fromkeys(problems.values()))
+        return DateRange(Period.RANGE, problem=told, typed=typed, wrong=frozenset(problems))
+    first, last = days["from"], days["to"]
+    style = date_style(region)
+    typed = {name: style.write(one) if one else "" for name, one in days.items()}
     if first and last and first > last:
-        return DateRange(period, first, last, problem=ORDER_WRONG)
-    return _range(period, first, last, zone)
+        wrong = frozenset({"from"})
+        return DateRange(Period.RANGE, first, last, problem=ORDER_WRONG, typed=typed, wrong=wrong)
+    return replace(_range(Period.RANGE, first, last, zone), typed=typed)
 
 
 def _read_period(asked: Mapping[str, str]) -> Period | None:
@@ -77,12 +98,17 @@ def _read_period(asked: Mapping[str, str]) -> Period | None:
     return Period.RANGE if any(asked.get(name) for name in ("from", "to", "date")) else None
 
 
-def _read_day(text: str | None) -> date | None:
+def _read_day(text: str, region: str | None, today: date) -> date | None:
     if not text:
         return None
-    day = datetime.fromisoformat(text).date()
+    day = read_date(text, region, today=today)
     if not EARLIEST <= day <= LATEST:
-        raise ValueError(text)
+        raise PeerMistake(
+            _("“{text}” lies too far back or ahead.").format(text=text[:40]),
+            remedy=_("Choose a day between the years {first} and {last}.").format(
+                first=EARLIEST.year, last=LATEST.year
+            ),
+        )
     return day
 
 

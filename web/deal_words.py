@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 
 from call_records.book.shapes import Deal, Task
-from telephony.errors import PeerMistake
-from web.date_bounds import bounded
-from web.date_fields import read_date
+from web.date_fields import Toward, read_date, read_hour
 from web.money import money
 from web.people_words import say
 from web.visibility import View
@@ -79,16 +77,15 @@ def due_word(due_at: datetime, zone: tzinfo, now: datetime) -> str:
     return said if hour == DAY_ENDS else f"{said} {hour:%H:%M}"
 
 
-def read_due(date_told: str, time_told: str, zone: tzinfo) -> datetime | None:
+def read_due(
+    date_told: str, time_told: str, zone: tzinfo, region: str | None = None, *, today: date | None = None
+) -> datetime | None:
     """From the two fields of a form; without an hour it is due when the day ends. Raises PeerMistake."""
     if not date_told.strip():
         return None
-    try:
-        on = bounded(datetime.combine(read_date(date_told), time())).date()
-        at = time.fromisoformat(time_told.strip()) if time_told.strip() else DAY_ENDS
-    except ValueError:
-        raise PeerMistake(_("This is not a time of day."), remedy=_("Write it like 14:30.")) from None
-    return datetime.combine(on, at.replace(tzinfo=None), tzinfo=zone)
+    on = read_date(date_told, region, today=today, toward=Toward.AHEAD)
+    at = read_hour(time_told) if time_told.strip() else DAY_ENDS
+    return datetime.combine(on, at, tzinfo=zone)
 
 
 def silent_days(deal: Deal, now: datetime) -> int:

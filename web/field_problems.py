@@ -43,6 +43,13 @@ class FieldReader:
         self.problems.append(FieldProblem(name, message))
 
 
+def refusal_of(mistake: PeerMistake) -> tuple[str | None, list[FieldProblem]]:
+    """What is wrong with the whole, and what at which field."""
+    mistakes = (mistake, *mistake.others)
+    said = " ".join(sentence_of(one) for one in mistakes if one.field is None)
+    return said or None, [FieldProblem(one.field, sentence_of(one)) for one in mistakes if one.field]
+
+
 def sentence_of(mistake: PeerMistake) -> str:
     """What is wrong, and the remedy."""
     return f"{mistake} {mistake.remedy or ''}".strip()

@@ -170,7 +170,8 @@ def _page_remedy(status: int, viewer: Viewer | None) -> str:
 
 def _is_script(request: Request) -> bool:
     """Whether a script of a page asked, which reads data only."""
-    return request.headers.get("accept", "") == "application/json"
+    accepted = request.headers.get("accept", "")
+    return "application/json" in accepted and "text/html" not in accepted
 
 
 def _to_log(path: str) -> str:

@@ -17,8 +17,17 @@ from call_records.shapes import Account
 from telephony.facts import CallFacts, Direction, LegState, PartyKind, State, iso
 from telephony.staff import PopPreference, Role
 from web import people_words, recording_words, wording
-from web.access import ADMINISTRATORS, ANYONE_SIGNED_IN, SUPERVISORS, Viewer, may_list_recordings
+from web.access import (
+    ADMINISTRATORS,
+    ANYONE_SIGNED_IN,
+    PASSWORD_LEAST,
+    PASSWORD_MOST,
+    SUPERVISORS,
+    Viewer,
+    may_list_recordings,
+)
 from web.assets import Assets
+from web.date_fields import Toward, date_presets, date_style
 from web.live import section_of, waiting_since
 from web.money import money
 from web.settings import WebSettings
@@ -133,6 +142,13 @@ class Renderer:
             day=lambda moment: wording.day(moment, zone, datetime.now(UTC)),
             money=lambda amount, currency: money(amount, currency, settings.region),
             told_money=lambda amount, currency: people_words.told_money(amount, currency, settings.region),
+            date_hint=date_style(settings.region).hint,
+            date_presets=lambda toward: date_presets(
+                datetime.now(zone).date(), settings.region, Toward(toward)
+            ),
+            password_least=PASSWORD_LEAST,
+            password_most=PASSWORD_MOST,
+            written_day=lambda moment: date_style(settings.region).write(moment),
             number=lambda value: wording.display_number(value, settings.region),
         )
 

@@ -31,7 +31,9 @@ def pattern_of(typed: str, home: Home) -> str:
     if _PREFIX.fullmatch(plain):
         if sum(char.isdigit() for char in plain) < PREFIX_LEAST:
             raise PeerMistake(
-                "That would block far too many numbers.", remedy="Write four digits or more before the *."
+                "That would block far too many numbers.",
+                remedy="Write four digits or more before the *.",
+                field="number",
             )
         return plain if plain.startswith("+") else f"+{plain}"
     found = home.written(typed)
@@ -40,6 +42,7 @@ def pattern_of(typed: str, home: Home) -> str:
         raise PeerMistake(
             "That is not a number.",
             remedy="Write one number, or the beginning of numbers and a * (+7495123*).",
+            field="number",
         )
     return key
 

@@ -15,7 +15,7 @@ from call_records.book.rules_shapes import Campaign, OwnLine
 from call_records.book.tables import campaigns
 from call_records.troubles import plain_errors
 from telephony.edit_version import check_edit_version, edit_version
-from telephony.errors import PeerMistake
+from telephony.errors import PeerMistake, read_together
 
 NAME_MOST = 120  # characters
 DIDS_MOST = 50  # numbers of one campaign
@@ -51,7 +51,7 @@ class Campaigns:
         of another running campaign.
         """
         campaign_id = uuid4()
-        values = {"name": self._name(name), "dids": self._dids(dids)}
+        values = read_together(name=lambda: self._name(name), dids=lambda: self._dids(dids))
         with plain_errors():
             async with self._engine.begin() as connection:
                 await _turns(connection)
@@ -65,7 +65,7 @@ class Campaigns:
         """Other words or other numbers; what came by it stays with it. Raises PeerMistake as `add`, ChangedMeanwhile
         unless its edit version is still `seen`.
         """
-        values = {"name": self._name(name), "dids": self._dids(dids)}
+        values = read_together(name=lambda: self._name(name), dids=lambda: self._dids(dids))
         with plain_errors():
             async with self._engine.begin() as connection:
                 await _turns(connection)
@@ -97,7 +97,9 @@ class Campaigns:
     def _name(self, typed: str) -> str:
         name = wire.clean(" ".join(typed.split())[:NAME_MOST])
         if not name:
-            raise PeerMistake("A campaign needs a name.", remedy="Write one that people will know it by.")
+            raise PeerMistake(
+                "A campaign needs a name.", remedy="Write one that people will know it by.", field="name"
+            )
         return name
 
     def _dids(self, typed: Sequence[str]) -> list[str]:
@@ -105,11 +107,15 @@ class Campaigns:
         wrong = next((one.raw for one in told if one.key is None), None)
         if wrong is not None:
             raise PeerMistake(
-                f"“{wrong.strip()}” is not a number.", remedy="Write numbers of yours, one in each line."
+                f"“{wrong.strip()}” is not a number.",
+                remedy="Write numbers of yours, one in each line.",
+                field="dids",
             )
         keys = list(dict.fromkeys(one.key for one in told if one.key))
         if not keys:
-            raise PeerMistake("A campaign needs a number.", remedy="Choose one of your lines, or write it.")
+            raise PeerMistake(
+                "A campaign needs a number.", remedy="Choose one of your lines, or write it.", field="dids"
+            )
         return keys[:DIDS_MOST]
 
     async def _free(self, connection: AsyncConnection, dids: Sequence[str], but: UUID | None) -> None:
@@ -121,7 +127,9 @@ class Campaigns:
         name = await connection.scalar(taken.limit(1))
         if name is not None:
             raise PeerMistake(
-                f"One of these numbers stands for the campaign “{name}”.", remedy="End that one first."
+                f"One of these numbers stands for the campaign “{name}”.",
+                remedy="End that one first.",
+                field="dids",
             )
 
 

@@ -5,6 +5,7 @@ A token is shown once and kept only as its hash. A form that is switched off is 
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from call_records.book.rows import Home
 from call_records.book.tables import campaigns, web_forms
 from call_records.troubles import plain_errors
 from telephony.edit_version import check_edit_version, edit_version
-from telephony.errors import PeerMistake
+from telephony.errors import PeerMistake, read_together
 
 NAME_MOST = 120  # characters
 ORIGINS_MOST = 20
@@ -179,20 +180,35 @@ _COUNT = text("""
 """).bindparams(bindparam("id", type_=Uuid))
 
 
+_HOST = re.compile(r"[a-z0-9._:-]+")
+
+
 def _values(
     name: str, origins: Sequence[str], mapping: Mapping[str, str], campaign_id: UUID | None, *, signed: bool
 ) -> dict[str, Any]:
-    kept = wire.clean(" ".join(name.split())[:NAME_MOST])
+    read = read_together(name=lambda: _name(name), origins=lambda: _origins(origins, signed=signed))
+    fields = {wire.clean(ours): wire.clean(theirs) for ours, theirs in list(mapping.items())[:FIELDS_MOST]}
+    return read | {"mapping": fields, "campaign_id": campaign_id}
+
+
+def _name(typed: str) -> str:
+    kept = wire.clean(" ".join(typed.split())[:NAME_MOST])
     if not kept:
-        raise PeerMistake("A form needs a name.", remedy="Write one that people will know it by.")
-    allowed = list(dict.fromkeys(origin_of(one) for one in origins if one.strip()))[:ORIGINS_MOST]
+        raise PeerMistake(
+            "A form needs a name.", remedy="Write one that people will know it by.", field="name"
+        )
+    return kept
+
+
+def _origins(typed: Sequence[str], *, signed: bool) -> list[str]:
+    allowed = list(dict.fromkeys(origin_of(one) for one in typed if one.strip()))[:ORIGINS_MOST]
     if not allowed and not signed:
         raise PeerMistake(
             "Nobody could send this form.",
             remedy="Write the address of the site whose pages have it, or let it be signed by the site's server.",
+            field="origins",
         )
-    fields = {wire.clean(ours): wire.clean(theirs) for ours, theirs in list(mapping.items())[:FIELDS_MOST]}
-    return {"name": kept, "origins": allowed, "mapping": fields, "campaign_id": campaign_id}
+    return allowed
 
 
 def origin_of(typed: str) -> str:
@@ -204,10 +220,11 @@ def origin_of(typed: str) -> str:
         host = (parts.hostname or "").encode("idna").decode()
     except (ValueError, UnicodeError):
         parts, host, port = None, "", ""
-    if parts is None or parts.scheme not in ("https", "http") or not host or parts.username:
+    if parts is None or parts.scheme not in ("https", "http") or not _HOST.fullmatch(host) or parts.username:
         raise PeerMistake(
             f"“{typed.strip()[:80]}” is not the address of a site.",
             remedy="Write it like https://example.com.",
+            field="origins",
         )
     default = {"https": ":443", "http": ":80"}[parts.scheme]
     return f"{parts.scheme}://{host}{'' if port == default else port}"

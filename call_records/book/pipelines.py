@@ -167,13 +167,13 @@ class PipelineBook:
 def _name(name: str) -> str:
     kept = " ".join(wire.clean(name).split())[:NAME_MOST]
     if not kept:
-        raise PeerMistake("It needs a name.", remedy="One or two words are enough.")
+        raise PeerMistake("It needs a name.", remedy="One or two words are enough.", field="name")
     return kept
 
 
 def _ends(ends: str) -> str:
     if ends not in ENDS:
-        raise PeerMistake("A stage is open, won or lost.", remedy="Choose one of the three.")
+        raise PeerMistake("A stage is open, won or lost.", remedy="Choose one of the three.", field="ends")
     return ends
 
 
@@ -220,7 +220,9 @@ async def _heirs(connection: AsyncConnection, stage_id: UUID) -> Sequence[Any]:
 
 async def _target(connection: AsyncConnection, stage_id: UUID, into: UUID | None, count: int) -> UUID:
     if into is None or into == stage_id:
-        raise PeerMistake(f"{count} deals stand in this stage.", remedy="Say to which stage they go.")
+        raise PeerMistake(
+            f"{count} deals stand in this stage.", remedy="Say to which stage they go.", field="into"
+        )
     return (await stage_of(connection, into)).id
 
 

@@ -35,7 +35,7 @@ from call_records.models import people
 from call_records.troubles import plain_errors
 from telephony.contacts import Match
 from telephony.edit_version import check_edit_version, edit_version
-from telephony.errors import PeerMistake
+from telephony.errors import PeerMistake, raise_mistakes
 from telephony.lead_rules import FLOOD_MINUTES, Known, LeadRule, Making, Outcome, OwnerRule, Refusal
 
 LINES_MOST = 60  # more than anybody can read as one table
@@ -136,21 +136,23 @@ class LeadRuleBook:
     async def _checked(self, connection: AsyncConnection, rule: LeadRule) -> LeadRule:
         """The line as it is kept, with nothing in it that it does not use."""
         deal = rule.making is Making.DEAL
-        task = wire.clean(" ".join((rule.task or "").split())[:TASK_MOST]) or None
+        mistakes: list[PeerMistake] = []
+        did: str | None = None
+        try:
+            did = self._line(rule.did)
+        except PeerMistake as mistake:
+            mistakes.append(mistake)
+        pipeline_id = await _pipeline_of(connection, rule, mistakes) if deal else None
+        mistakes += await _owner_mistakes(connection, rule)
         if rule.task_minutes is not None and not 0 <= rule.task_minutes <= MINUTES_MOST:
-            raise PeerMistake(
-                "That deadline is too far away.", remedy="Write working minutes, 60 for an hour."
-            )
-        if rule.owner is OwnerRule.NAMED and not await _is_there(connection, people, rule.owner_id):
-            raise PeerMistake(
-                "The line names nobody.", remedy="Choose a colleague, or another way to an owner."
-            )
-        if rule.owner is OwnerRule.TEAM_ROTA and not rule.team:
-            raise PeerMistake("The line names no team.", remedy="Choose a team, or another way to an owner.")
+            said = f"The deadline is a number of working minutes up to {MINUTES_MOST}."
+            mistakes.append(PeerMistake(said, remedy="60 is an hour.", field="minutes"))
+        raise_mistakes(mistakes)
+        task = wire.clean(" ".join((rule.task or "").split())[:TASK_MOST]) or None
         return replace(
             rule,
-            did=self._line(rule.did),
-            pipeline_id=await _pipeline_of(connection, rule) if deal else None,
+            did=did,
+            pipeline_id=pipeline_id,
             stage_id=rule.stage_id if deal else None,
             owner_id=rule.owner_id if rule.owner is OwnerRule.NAMED else None,
             team=rule.team if rule.owner is OwnerRule.TEAM_ROTA else None,
@@ -163,7 +165,8 @@ class LeadRuleBook:
             return None
         found = self._home.written(did)
         if len(found) != 1 or found[0].key is None:
-            raise PeerMistake(f"“{did.strip()}” is not a number.", remedy="Write one number of yours.")
+            said = f"“{did.strip()}” is not a number."
+            raise PeerMistake(said, remedy="Write one number of yours.", field="did")
         return found[0].key
 
     # -- trying out --
@@ -230,7 +233,9 @@ class LeadRuleBook:
         """Set it. Raises PeerMistake for a number that is none."""
         if not 1 <= most <= FLOOD_HIGHEST:
             raise PeerMistake(
-                f"The limit is a number from 1 to {FLOOD_HIGHEST}.", remedy="30 suits most offices."
+                f"The limit is a number from 1 to {FLOOD_HIGHEST}.",
+                remedy="30 suits most offices.",
+                field="most",
             )
         with plain_errors():
             async with self._engine.begin() as connection:
@@ -285,17 +290,34 @@ async def _name(connection: AsyncConnection, table: Any, which: UUID | None) -> 
     return name
 
 
-async def _pipeline_of(connection: AsyncConnection, rule: LeadRule) -> UUID | None:
-    """The pipeline of the line's stage, else its own. Raises PeerMistake when either is gone."""
+async def _owner_mistakes(connection: AsyncConnection, rule: LeadRule) -> list[PeerMistake]:
+    """What is wrong with the way to an owner."""
+    remedy = "Choose {what}, or another way to an owner."
+    if rule.owner is OwnerRule.NAMED and not await _is_there(connection, people, rule.owner_id):
+        said = "The line names nobody."
+        return [PeerMistake(said, remedy=remedy.format(what="a colleague"), field="person")]
+    if rule.owner is OwnerRule.TEAM_ROTA and not rule.team:
+        return [PeerMistake("The line names no team.", remedy=remedy.format(what="a team"), field="team")]
+    return []
+
+
+async def _pipeline_of(
+    connection: AsyncConnection, rule: LeadRule, mistakes: list[PeerMistake]
+) -> UUID | None:
+    """The pipeline of the line's stage, else its own; it is a mistake when either is gone."""
     if rule.stage_id is not None:
         of_stage: UUID | None = await connection.scalar(
             select(stages.c.pipeline_id).where(stages.c.id == rule.stage_id, stages.c.ends == "open")
         )
         if of_stage is None:
-            raise PeerMistake("There is no such open stage.", remedy="Choose another stage.")
+            mistakes.append(
+                PeerMistake("There is no such open stage.", remedy="Choose another stage.", field="stage")
+            )
         return of_stage
     if rule.pipeline_id is not None and not await _is_there(connection, pipelines, rule.pipeline_id):
-        raise PeerMistake("There is no such pipeline.", remedy="Choose another one.")
+        mistakes.append(
+            PeerMistake("There is no such pipeline.", remedy="Choose another one.", field="stage")
+        )
     return rule.pipeline_id
 
 

@@ -44,6 +44,7 @@ NOT_RACED: dict[str, str] = {
     "call_trace": PROGRAM, "calls": PROGRAM, "form_posts": PROGRAM, "import_changes": PROGRAM, "imports": PROGRAM,
     "missed": PROGRAM, "missed_calls": PROGRAM, "outbox": PROGRAM, "pbx_links": PROGRAM, "recording_places": PROGRAM,
     "recordings": PROGRAM, "review_rounds": PROGRAM, "sign_in_tries": PROGRAM,
+    "form_answers": PROGRAM, "recent_changes": PROGRAM,
     "audit_log": ADDED_ONLY, "grade_readings": ADDED_ONLY, "grades": ADDED_ONLY, "missed_acts": ADDED_ONLY,
     "score_form_versions": ADDED_ONLY, "client_merges": ADDED_ONLY,
     "notes": OWN_TEXT, "recording_comments": OWN_TEXT, "timeline": OWN_TEXT,

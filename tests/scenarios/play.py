@@ -78,8 +78,9 @@ async def play_all(
     system_name: str | None = "lab",
     timestamp_events: bool = True,
     capture: Path | None = None,
+    at_once: int = AT_ONCE,
 ) -> Evening:
-    """Play those that this Asterisk can do, AT_ONCE at a time, each with a team of its own."""
+    """Play those that this Asterisk can do, so many at a time, each with a team of its own."""
     scenarios = [one for one in scenarios if install.major >= one.since]
     teams = range(FIRST_TEAM, FIRST_TEAM + len(scenarios))
     async with AsyncExitStack() as room:
@@ -102,7 +103,7 @@ async def play_all(
                 for team, scenario in zip(teams, scenarios, strict=True)
             ]
             await all_known(asterisk, stages)
-            limit = asyncio.Semaphore(AT_ONCE)
+            limit = asyncio.Semaphore(at_once)
             played = await asyncio.gather(
                 *(play_one(stage, one, limit) for stage, one in zip(stages, scenarios, strict=True))
             )

@@ -22,7 +22,7 @@ from tests.scenarios.truth import Truth, differences, differences_from_cel
 pytestmark = [
     pytest.mark.asterisk,
     pytest.mark.timeout(1500),
-]  # the first test plays all, twice where one went wrong
+]  # the first test plays all, and again what went wrong
 
 TALK_ERROR_SECONDS = 0.05  # of the median call
 NAMES = [scenario.name for scenario in CATALOGUE]
@@ -85,20 +85,23 @@ def plain_evening(asterisk_install: AsteriskInstall) -> Evening:
     return _with_encore(asterisk_install, first, system_name=None, timestamp_events=False)
 
 
-ENCORE_MOST = 8  # of some two hundred; more than that is no accident of a busy machine
+ENCORES = ((60, 8), (16, 2))  # (no more than so many went wrong, so many at once)
 
 
 def _with_encore(install: AsteriskInstall, evening: Evening, **pbx: Any) -> Evening:
-    """Play again, with the stage to themselves, the few that went wrong.
+    """Play again what went wrong, with fewer on the stage: eight at once, then two.
 
-    Two hundred plays at once keep two cores busy, and a phone that answers half a second late makes another story. What
-    is told wrong twice is wrong.
+    Twenty-four plays at once keep two cores busy, and on a machine that others use besides, one in ten has a phone that
+    answers half a second late, which makes another story (16 of 214 at a load of 8). What is told wrong also on a quiet
+    stage is wrong.
     """
-    wrong = [played.scenario for played in evening.played.values() if _is_wrong(played)]
-    if not wrong or len(wrong) > ENCORE_MOST:
-        return evening
-    again = asyncio.run(play_all(install, wrong, **pbx))
-    return Evening(evening.played | again.played, evening.left_over or again.left_over)
+    for most, at_once in ENCORES:
+        wrong = [played.scenario for played in evening.played.values() if _is_wrong(played)]
+        if not wrong or len(wrong) > most:
+            break
+        again = asyncio.run(play_all(install, wrong, at_once=at_once, **pbx))
+        evening = Evening(evening.played | again.played, evening.left_over or again.left_over)
+    return evening
 
 
 def _is_wrong(played: Played) -> bool:

@@ -144,10 +144,11 @@ async def test_by_itself_when_no_service_runs(
 async def test_phones_that_count_as_lines_are_named(
     asterisk: PrivateAsterisk, phones: PhoneRoom, short_dir: Path, unused_tcp_port: int
 ) -> None:
-    """The setting does not match the phones: the call is seen, no card pops, and the line to write is there."""
+    """A setting makes lines of the phones, over what the dialplan's hints say: the call is seen, no card pops, and the
+    setting to change is named."""
     config = short_dir / "switchhook.toml"
     text = configuration(asterisk, database=f'state_dir = "{short_dir / "state"}"', web_port=unused_tcp_port)
-    config.write_text(text.replace('id = "lab"', "id = \"lab\"\nextensions = '[a-z]+'"))
+    config.write_text(text.replace('id = "lab"', "id = \"lab\"\ntrunks = '10[0-9]'"))
     async with asyncio.timeout(PATIENCE_SECONDS):
         doctor = await typed(config)
         await doctor.invites()
@@ -156,7 +157,7 @@ async def test_phones_that_count_as_lines_are_named(
     (fault,) = [each for each in found.values() if each["level"] == "fault"]
     assert code == 1
     assert "101" in fault["what"]
-    assert "extensions = " in fault["remedy"]
+    assert "trunks = '10[0-9]' makes lines of 101, 102" in fault["remedy"]
 
 
 async def test_channels_are_counted_for_a_user_that_hears_nothing(

@@ -20,8 +20,10 @@ from call_records.shapes import (
     ApiToken,
     CallFilter,
     CallPage,
+    FormAnswer,
     KnownPhone,
     Note,
+    RecentChange,
     Session,
     StaffMember,
     TryLimit,
@@ -481,6 +483,36 @@ class FakeRules:
         return []
 
 
+class FakeFormAnswers:
+    """Forms that arrived; none is given up."""
+
+    def __init__(self) -> None:
+        self.kept: dict[bytes, str | None] = {}
+
+    async def begin(self, form: bytes, *, running_seconds: float) -> FormAnswer | None:
+        del running_seconds
+        if form in self.kept:
+            return FormAnswer(self.kept[form])
+        self.kept[form] = None
+        return None
+
+    async def finish(self, form: bytes, location: str | None) -> None:
+        if location is None:
+            self.kept.pop(form, None)
+        else:
+            self.kept[form] = location
+
+
+class FakeRecentChanges:
+    """Nobody is asked for a name here."""
+
+    async def add(self, thing: UUID, *, by: UUID) -> None:
+        """Nothing is remembered."""
+
+    async def last(self, thing: UUID) -> RecentChange | None:
+        """Nobody."""
+
+
 class FakeRecords:
     """The opened store."""
 
@@ -490,6 +522,8 @@ class FakeRecords:
         self.sessions = FakeSessions(self.accounts)
         self.tokens = FakeTokens(self.accounts)
         self.sign_in_tries = FakeTries()
+        self.form_answers = FakeFormAnswers()
+        self.recent_changes = FakeRecentChanges()
         self.notes = FakeNotes(self.accounts)
         self.staff = FakeStaff(self.accounts)
         self.endpoints = FakeEndpoints()

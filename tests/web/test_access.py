@@ -43,6 +43,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/people/new"): ALL,
     ("GET", "/people/find"): ALL,
     ("GET", "/form-echo/amount"): ALL,
+    ("GET", "/form-echo/due"): ALL,
     ("GET", "/people/same"): ALL,
     ("GET", "/people/{client_id}"): ALL,
     ("POST", "/people/{client_id}"): ALL,

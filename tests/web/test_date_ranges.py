@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from web.date_ranges import NOT_UNDERSTOOD, ORDER_WRONG, Period, read_date_range
+from web.date_ranges import ORDER_WRONG, Period, read_date_range
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -43,12 +43,32 @@ def test_a_day_with_a_change_of_clocks_is_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["0002-11-29", "1999-12-31", "tomorrow", "2026-13-01", "9999-12-31", "1" * 5000]
+    "text", ["0002-11-29", "1999-12-31", "soon", "2026-13-01", "31.11.2026", "9999-12-31", "1" * 5000]
 )
 def test_what_is_no_date_is_said_and_left_out(text: str) -> None:
-    """A half-typed year reads as the year 2; nothing is filtered by it."""
-    found = read_date_range({"period": "range", "from": text}, MOSCOW, NOW)
-    assert (found.since, found.until, found.problem) == (None, None, NOT_UNDERSTOOD)
+    """At its own field, which keeps what was typed; nothing is filtered by it."""
+    found = read_date_range({"period": "range", "from": text, "to": "29.11.2026"}, MOSCOW, NOW, "RU")
+    assert (found.since, found.until, found.wrong) == (None, None, {"from"})
+    assert found.problem is not None
+    assert text[:40] in found.problem
+    assert found.typed["from"] == text
+
+
+def test_both_wrong_days_are_said_in_the_format_of_the_office() -> None:
+    """All at once; a remedy that both share is not said twice in other words."""
+    found = read_date_range({"from": "x", "to": "31.31.2026"}, MOSCOW, NOW, "GB")
+    assert found.wrong == {"from", "to"}
+    assert found.problem == (
+        "“x” is not a date. Write it like 31/12/2026. “31.31.2026” is not a date. Write it like 31/12/2026."
+    )
+
+
+def test_what_was_understood_is_shown_as_the_office_writes_it() -> None:
+    """A bookmark from before has ISO dates; a day without its year is the last one."""
+    found = read_date_range({"from": "2026-11-03", "to": "5.12"}, MOSCOW, NOW, "RU")
+    assert found.problem == "The first day is after the last. Choose an earlier first day."
+    found = read_date_range({"from": "2026-11-03", "to": "5.11"}, MOSCOW, NOW, "RU")
+    assert (found.typed, found.problem) == ({"from": "03.11.2026", "to": "05.11.2026"}, None)
 
 
 def test_the_wrong_order_is_said() -> None:

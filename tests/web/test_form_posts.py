@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from uuid import uuid4
 
 import aiohttp
 import pytest
 
+from call_records.database import RecordsStore
+from call_records.shapes import FormAnswer
+from telephony.staff import Role
 from tests.web.conftest import Office, Person
+from tests.web.fakes import FakeFormAnswers
+from tests.web.kept import add_account, serving, signed_in
 from web.csrf_mask import unmask_token
 from web.form_posts import ANSWERS_REMEMBERED, FormPosts
 
@@ -79,6 +85,25 @@ async def test_a_lost_session_is_told_and_leads_back(office: Office) -> None:
         assert again.headers["X-Form-Location"].startswith("/sign-in?why=unsaved")
 
 
+async def test_a_script_is_told_in_its_own_language_that_it_is_signed_out(office: Office) -> None:
+    """A fetch gets a problem as data: followed to the sign-in page it would take that for the answer."""
+    wanted = {"Accept": "application/json"}
+    async with office.browser() as http:
+        for path in ("/missed/count", "/form-echo/amount?text=1", "/deals/new", "/people?q=x"):
+            wanted = {"Accept": f"application/json{', */*;q=0.1' if '?' in path else ''}"}
+            async with http.get(path, headers=wanted, allow_redirects=False) as answer:
+                assert (path, answer.status) == (path, 401)
+                assert answer.content_type == "application/problem+json"
+                assert (await answer.json(content_type=None))["status"] == 401
+                assert "Location" not in answer.headers
+        async with http.post("/people/new", headers=wanted, data={}, allow_redirects=False) as answer:
+            assert (answer.status, answer.content_type) == (401, "application/problem+json")
+        async with http.get(
+            "/missed/count", headers={"Accept": "text/html"}, allow_redirects=False
+        ) as answer:
+            assert answer.headers["Location"].startswith("/sign-in")
+
+
 async def test_the_session_is_told_to_its_own_browser(office: Office) -> None:
     """A page that was left open asks who is signed in by now."""
     async with office.browser() as http:
@@ -108,7 +133,58 @@ def test_what_is_remembered_is_bounded() -> None:
     async def nothing(*_: object) -> None:
         """No application."""
 
-    posts = FormPosts(nothing)
+    posts = FormPosts(nothing, FakeFormAnswers())
     for at in range(ANSWERS_REMEMBERED + 10):
         posts._remember(at.to_bytes(4), "/")
     assert len(posts._locations) == ANSWERS_REMEMBERED
+
+
+@pytest.mark.postgres
+async def test_two_web_processes_carry_a_form_out_once(records: RecordsStore) -> None:
+    """The same form arrives at two processes over one database: done once, and both know where it led."""
+    await add_account(records, "admin", Role.ADMINISTRATOR)
+    form_id = uuid4().hex
+    async with serving(records) as one, serving(records) as other, signed_in(one, "admin") as admin:
+        form = {"csrf": admin.csrf, "name": "Warehouse", "extensions": "555"}
+
+        async def send(address: str, name: str) -> tuple[int, str | None]:
+            headers = {"X-Form-Id": name}
+            cookies = {cookie.key: cookie.value for cookie in admin.http.cookie_jar}
+            async with (
+                aiohttp.ClientSession(cookies=cookies, cookie_jar=aiohttp.CookieJar(unsafe=True)) as http,
+                http.post(f"{address}/staff", data=form, headers=headers) as answer,
+            ):
+                return answer.status, answer.headers.get("X-Form-Location")
+
+        told = await asyncio.gather(send(one, form_id), send(other, form_id))
+        told.append(await send(other, form_id))
+        assert set(told) == {(200, "/staff?saved=kept")}
+        members = [member.name for member in await records.staff.members()]
+        assert members.count("Warehouse") == 1
+        form["name"] = " "  # refused: it may be corrected and sent with the same id
+        assert [(await send(address, "f" * 32))[0] for address in (one, other)] == [400, 400]
+
+
+@pytest.mark.postgres
+async def test_a_form_whose_process_died_is_carried_out_by_the_next(records: RecordsStore) -> None:
+    """It was begun and never finished: waited for while it may still run, then taken over; a finished one never is."""
+    form = b"x" * 32
+    assert await records.form_answers.begin(form, running_seconds=30) is None
+    assert await records.form_answers.begin(form, running_seconds=30) == FormAnswer(None)
+    assert await records.form_answers.begin(form, running_seconds=0) is None
+    await records.form_answers.finish(form, "/staff")
+    assert await records.form_answers.begin(form, running_seconds=0) == FormAnswer("/staff")
+
+
+@pytest.mark.postgres
+async def test_who_changed_it_is_known_to_every_web_process(records: RecordsStore) -> None:
+    """The name is the one of today; a change of one's own is told as such elsewhere."""
+    anna = await add_account(records, "anna", Role.MANAGER, name="Anna")
+    thing = uuid4()
+    assert await records.recent_changes.last(thing) is None
+    await records.recent_changes.add(thing, by=anna.id)
+    await records.recent_changes.add(thing, by=anna.id)
+    await records.accounts.update(replace(anna, name="Anna Belova"))
+    change = await records.recent_changes.last(thing)
+    assert change is not None
+    assert (change.account_id, change.name) == (anna.id, "Anna Belova")

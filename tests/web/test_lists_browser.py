@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from urllib.parse import quote_plus
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser_fixtures import chromium
-from tests.web.conftest import Office
+from tests.web.conftest import SETTINGS, Office
 from tests.web.office import outgoing, over, picked_up, ringing
 from tests.web.test_browser import enter
+from web.date_fields import date_style
 
 __all__ = ["chromium"]
 pytestmark = pytest.mark.browser
+REGION = SETTINGS.region
 
 
 def keep_calls(office: Office, number: int) -> None:
@@ -55,7 +59,7 @@ async def test_the_arrow_keys_reach_every_choice(chromium: Browser, office: Offi
 
 
 async def test_a_date_can_be_typed(chromium: Browser, office: Office) -> None:
-    """Nothing is sent while the year is half typed; Enter, or leaving the field, applies the whole date."""
+    """In the office's format, whatever the browser's language is; nothing is sent while the year is half typed."""
     keep_calls(office, 2)
     page = await open_page(chromium, office, "/calls")
     await page.locator("select[name=period]").select_option("range")
@@ -63,14 +67,36 @@ async def test_a_date_can_be_typed(chromium: Browser, office: Office) -> None:
     await expect(first).to_be_visible()
     page.on("request", lambda request: asked.append(request.url) if "from=" in request.url else None)
     day = datetime.now(UTC).date() - timedelta(days=3)
+    style = date_style(REGION)
+    await expect(first).to_have_attribute("placeholder", style.hint)
     await first.focus()
-    await page.keyboard.type(f"{day:%m%d%Y}")
+    await page.keyboard.type(style.write(day))
     await expect(first).to_be_focused()
     assert asked == []
     await page.keyboard.press("Enter")
     await expect(page.locator(".call-row")).to_have_count(2)
-    assert all(f"from={day}" in url for url in asked)
-    await expect(first).to_have_value(str(day))
+    assert all("from=" + quote_plus(style.write(day)) in url for url in asked)
+    await expect(first).to_have_value(style.write(day))
+    assert await page.locator("input[type=date], input[type=time]").count() == 0
+
+
+async def test_a_day_that_is_none_is_said_at_its_field(chromium: Browser, office: Office) -> None:
+    """In the office's format; the text stays, the focus too, and the sentence goes when it is corrected."""
+    keep_calls(office, 2)
+    page = await open_page(chromium, office, "/calls?period=range")
+    first, said = page.locator("input[name=from]"), page.locator("#period-problem")
+    await first.fill("31.31.2026")
+    await first.press("Enter")
+    await expect(said).to_contain_text(f"Write it like {date_style(REGION).example}.")
+    await expect(first).to_have_attribute("aria-invalid", "true")
+    await expect(first).to_have_accessible_description(re.compile(re.escape("31.31.2026")))
+    await expect(first).to_be_focused()
+    await expect(first).to_have_value("31.31.2026")
+    await first.fill("yesterday")
+    await first.press("Enter")
+    await expect(page.locator(".call-row")).to_have_count(2)
+    await expect(said).to_be_empty()
+    assert await first.get_attribute("aria-invalid") is None
 
 
 @pytest.mark.parametrize(("period", "rows"), [("today", 2), ("month", None), ("yesterday", 0)])

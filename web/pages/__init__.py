@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from fastapi import Request
 
@@ -11,10 +12,10 @@ from call_records.shapes import Records
 from telephony.ports import LiveCalls, RecordingControl
 from web.access import Gate
 from web.assets import Assets
+from web.date_ranges import DateRange, read_date_range
 from web.live import Hub
 from web.metrics import WebMetrics
 from web.noted import Noted
-from web.recent_changes import RecentChanges
 from web.rendering import Renderer
 from web.settings import WebSettings
 
@@ -38,8 +39,6 @@ class Site:
     proxy_faults: Callable[[], Sequence[str]] = tuple
     """What the reverse proxy does wrong, one sentence each."""
     noted: Noted = field(default_factory=Noted)
-    changes: RecentChanges = field(default_factory=RecentChanges)
-    """Who changed what a moment ago."""
 
 
 def site_of(request: Request) -> Site:
@@ -48,6 +47,11 @@ def site_of(request: Request) -> Site:
     if not isinstance(site, Site):
         raise TypeError("the application was not made by create_app")
     return site
+
+
+def read_dates(site: Site, asked: Mapping[str, str]) -> DateRange:
+    """The days that an address asks for, on the office's clock and in its format."""
+    return read_date_range(asked, site.settings.time_zone, datetime.now(UTC), site.settings.region)
 
 
 async def fields(request: Request) -> dict[str, str]:

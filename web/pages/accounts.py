@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 from uuid import UUID
@@ -17,6 +18,7 @@ from telephony.staff import PopPreference, Role
 from web.access import ADMINISTRATORS, Viewer, guard, password_problem
 from web.access_log import log_access
 from web.extensions import extension_rule, read_extensions
+from web.field_problems import FieldProblem, refusal_of, sentence_of
 from web.hearing import note_use
 from web.pages import Site, fields, site_of
 from web.recording_words import RIGHT_WORDS, SCOPE_WORDS, role_says_rights, role_says_scope
@@ -48,11 +50,12 @@ async def create(request: Request, viewer: Administrator) -> Response:
     site = site_of(request)
     told = await fields(request)
     login, name = told.get("login", "").strip()[:200], told.get("name", "").strip()[:200]
-    extensions, wrong = read_extensions(told.get("extensions", ""), await extension_rule(site))
-    problem = wrong or (None if login and name else _("Please fill in the name and the sign-in name."))
-    problem = problem or password_problem(told.get("password", ""), login)
-    problem = problem or await _taken(site, extensions, None)
-    if problem is None:
+    extensions, problems = await _read_extensions(site, told, None)
+    problems += _names_problems(name, login)
+    if weak := password_problem(told.get("password", ""), login):
+        problems.append(FieldProblem("password", weak))
+    problem = None
+    if not problems:
         try:
             made = await site.records.accounts.create(
                 login=login,
@@ -64,13 +67,31 @@ async def create(request: Request, viewer: Administrator) -> Response:
                 password_temporary=True,  # whoever typed it here knows it
             )
         except PeerMistake as error:
-            problem = str(error)
+            problem, problems = refusal_of(error)
         else:
             await _note_rights(request, viewer, None, made)
             await site.hub.refresh_names()
             return RedirectResponse("/accounts?saved=made", 303)
     told.pop("password", None)
-    return await _list(request, viewer, problem=problem, told=told, status=400)
+    return await _list(request, viewer, problem=problem, problems=problems, told=told, status=400)
+
+
+def _names_problems(name: str, login: str) -> list[FieldProblem]:
+    """What is missing of both names."""
+    missing = {
+        "name": None if name else _("Please fill in the name."),
+        "login": None if login else _("Please fill in the sign-in name."),
+    }
+    return [FieldProblem(field, said) for field, said in missing.items() if said]
+
+
+async def _read_extensions(
+    site: Site, told: dict[str, str], owner: UUID | None
+) -> tuple[tuple[str, ...], list[FieldProblem]]:
+    """The phones that were typed, and what is wrong with them."""
+    extensions, wrong = read_extensions(told.get("extensions", ""), await extension_rule(site))
+    wrong = wrong or await _taken(site, extensions, owner)
+    return extensions, [FieldProblem("extensions", wrong)] if wrong else []
 
 
 @router.get("/accounts/{account_id}")
@@ -86,31 +107,34 @@ async def change(request: Request, account_id: UUID, viewer: Administrator) -> R
     site = site_of(request)
     found = await _found(site, account_id)
     told = await fields(request)
-    extensions, problem = read_extensions(told.get("extensions", ""), await extension_rule(site))
+    extensions, problems = await _read_extensions(site, told, account_id)
     changed = replace(
         found,
-        name=told.get("name", "").strip()[:200] or found.name,
-        login=told.get("login", "").strip()[:200] or found.login,
+        name=told.get("name", found.name).strip()[:200],
+        login=told.get("login", found.login).strip()[:200],
         role=_role(told.get("role", found.role.value)),
         extensions=extensions,
         active=told.get("active") == "yes",
         version=int(told["version"]) if told.get("version", "").isdecimal() else found.version,
         **read_rights(told),
     )
-    problem = (
-        problem or await _taken(site, extensions, account_id) or await _last_administrator(site, changed)
-    )
-    if problem is None:
+    problems += _names_problems(changed.name, changed.login)
+    if alone := await _last_administrator(site, changed):
+        problems.append(FieldProblem("role", alone))
+    problem = None
+    if not problems:
         try:
             if changed.version != found.version:
                 raise ChangedMeanwhile(_("Somebody else changed this account meanwhile."))
             await _note_rights(request, viewer, found, changed)
             await site.hub.account_changed(await site.records.accounts.update(changed))
+        except ChangedMeanwhile as error:
+            found = await _found(site, account_id)
+            return await _one(request, viewer, found, problem=sentence_of(error), status=400)
         except PeerMistake as error:
-            problem = f"{error} {error.remedy or ''}".strip()
-    if problem is not None:
-        found = await _found(site, account_id)
-        return await _one(request, viewer, found, problem=problem, status=400)
+            problem, problems = refusal_of(error)
+    if problem or problems:
+        return await _one(request, viewer, changed, problem=problem, problems=problems, status=400)
     return RedirectResponse("/accounts?saved=changed", 303)
 
 
@@ -219,6 +243,7 @@ async def _list(
     *,
     said: str | None = None,
     problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
     told: dict[str, str] | None = None,
     status: int = 200,
 ) -> Response:
@@ -232,6 +257,7 @@ async def _list(
         accounts=everybody,
         said=said,
         problem=problem,
+        problems=problems,
         told=told or {},
         roles=Role,
     )
@@ -244,6 +270,7 @@ async def _one(
     *,
     said: str | None = None,
     problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
     new_password: str | None = None,
     status: int = 200,
 ) -> Response:
@@ -257,6 +284,7 @@ async def _one(
         account=found,
         said=said,
         problem=problem,
+        problems=problems,
         new_password=new_password,
         roles=Role,
         teams=teams,

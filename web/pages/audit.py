@@ -23,9 +23,9 @@ from telephony.recordings import AuditAction
 from telephony.spreadsheet_cells import safe_cell
 from web.access import ADMINISTRATORS, Viewer, guard
 from web.audit_labels import AuditNames, details_words, ids_in
-from web.date_ranges import PARAMETERS, PERIOD_WORDS, DateRange, read_date_range
+from web.date_ranges import PARAMETERS, PERIOD_WORDS, DateRange
 from web.hearing import note_use
-from web.pages import Site, site_of
+from web.pages import Site, read_dates, site_of
 from web.recording_words import ACTION_WORDS
 from web.wording import _
 
@@ -46,7 +46,7 @@ async def audit(request: Request, viewer: Administrator) -> Response:
     """The log, newest first."""
     site = site_of(request)
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
-    dates = read_date_range(asked, site.settings.time_zone, datetime.now(UTC))
+    dates = read_dates(site, asked)
     wanted, problem = read_filter(asked, dates)
     before = asked.get("before", "")
     entries = await site.records.audit.page(
@@ -105,7 +105,7 @@ async def _begun(site: Site, entries: Sequence[AuditEntry]) -> dict[UUID, dateti
 
 def read_filter(asked: dict[str, str], dates: DateRange) -> tuple[AuditFilter, str | None]:
     """The filter a person chose; what cannot be understood is left out and said."""
-    problem = dates.problem
+    problem = None
     recording_id = call_id = None
     try:
         recording_id = UUID(asked["recording"]) if "recording" in asked else None
@@ -141,9 +141,9 @@ async def export_jsonl(request: Request, viewer: Administrator) -> Response:
 async def _export(request: Request, viewer: Viewer, kind: str) -> Response:
     site = site_of(request)
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
-    dates = read_date_range(asked, site.settings.time_zone, datetime.now(UTC))
+    dates = read_dates(site, asked)
     wanted, problem = read_filter(asked, dates)
-    if problem:  # half a filter would export what was not asked for
+    if problem := problem or dates.problem:  # half a filter would export what was not asked for
         return Response(problem, status_code=400, media_type="text/plain")
     details = {"as": kind} | {name: value for name, value in asked.items() if name in FILTERS}
     await note_use(site, request, viewer, AuditAction.EXPORTED, None, details=details)

@@ -20,10 +20,10 @@ from web.access import ANYONE_SIGNED_IN, SUPERVISORS, NotFound, Viewer, guard
 from web.caller_words import client_name, told_identity
 from web.callers import Identity, identify, number_of
 from web.clients_of_calls import ASK_SECONDS, names_for
-from web.date_ranges import PARAMETERS, PERIOD_WORDS, DateRange, read_date_range
+from web.date_ranges import PARAMETERS, PERIOD_WORDS, DateRange
 from web.hearing import may_hold, may_know_of
 from web.number_search import NO_NUMBER, WHOLE_ONLY, number_to_search
-from web.pages import Site, site_of
+from web.pages import Site, read_dates, site_of
 from web.pages.recordings_player import may_pause, playable_of_calls, player_of_call
 from web.pages.review import reviewable
 from web.people_words import say
@@ -47,7 +47,7 @@ async def calls(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE
     """The list, newest first."""
     site = site_of(request)
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
-    dates = read_date_range(asked, site.settings.time_zone, datetime.now(UTC))
+    dates = read_dates(site, asked)
     wanted, problem = read_filter(asked, dates, site, viewer)
     wanted = replace(wanted, ids=read_ids(asked.get("only")))
     page = await site.records.calls.page(wanted, limit=PAGE, cursor=asked.get("cursor"))
@@ -77,7 +77,7 @@ def read_filter(
     asked: dict[str, str], dates: DateRange, site: Site, viewer: Viewer
 ) -> tuple[CallFilter, str | None]:
     """The filter a person chose; what cannot be understood is left out and said."""
-    problem = dates.problem
+    problem = None
     number = asked.get("q")
     if number and sum(char.isdigit() for char in number) < 3:
         problem, number = _("Search needs at least three digits of a number."), None

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
@@ -19,6 +19,7 @@ from call_records.book.shapes import ClientFilter, Deal, NewDeal, NewTask, Task
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.date_fields import read_hour
 from web.deal_words import card_of, due_of, read_due, show_task, since_word
 from web.field_problems import FieldProblem, FieldReader, sentence_of
 from web.money import money, read_amount
@@ -27,6 +28,8 @@ from web.pages import Site, fields, site_of
 from web.pages.deals import after, deal_or_404, owners, read_uuid, refused, undo_of, wants_json
 from web.pages.sign_in import local_path
 from web.people_words import Shown, say, show_client, show_clients
+from web.recent_changes import describe_last_change, note_change
+from web.settings import WebSettings
 from web.timeline import PAGE, moments
 from web.wording import _
 
@@ -146,14 +149,14 @@ async def change(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
         if now.version != wanted.version:
             return await _conflict(request, viewer, now, given)
         return await _page(request, viewer, now, problem=sentence_of(mistake), typed=given)
-    site.changes.add(deal_id, viewer)
+    await note_change(site.records.recent_changes, deal_id, viewer)
     return RedirectResponse(f"/deals/{deal_id}", 303)
 
 
 async def _conflict(request: Request, viewer: Viewer, now: Deal, given: Mapping[str, str]) -> Response:
     """Somebody was quicker: who, when, and what was typed beside what it says by now."""
     site = site_of(request)
-    who = site.changes.describe(now.id, viewer, site.settings.time_zone)
+    who = await describe_last_change(site.records.recent_changes, now.id, viewer, site.settings.time_zone)
     said = who + " " + _("What you typed is kept here and not saved yet: look it over and save again.")
     return await _page(request, viewer, now, problem=said, typed=given, status=409)
 
@@ -244,7 +247,7 @@ async def add_task(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
     await deal_or_404(site, deal_id)
     owner = viewer.account.person_id if "owner" not in given else read_uuid(given.get("owner"))
     reader = FieldReader()
-    due_at = _read_due(given, reader, site.settings.time_zone)
+    due_at = _read_due(given, reader, site.settings)
     if not given.get("text", "").strip():
         reader.add("text", _("Please write what is to be done."))
     if reader.problems:
@@ -259,11 +262,15 @@ async def add_task(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
     return RedirectResponse(f"/deals/{deal_id}#tasks", 303)
 
 
-def _read_due(given: Mapping[str, str], reader: FieldReader, zone: tzinfo) -> datetime | None:
+def _read_due(given: Mapping[str, str], reader: FieldReader, settings: WebSettings) -> datetime | None:
+    zone = settings.time_zone
     day, hour = given.get("due", ""), given.get("at", "")
     if hour.strip() and not day.strip():
-        reader.add("due", _("Please choose the day too, or empty the hour."))
-    return reader.read("due", lambda: read_due(day, hour, zone), None)
+        reader.add("due", _("Please write the day too, or empty the hour."))
+    today = datetime.now(zone).date()
+    on = reader.read("due", lambda: read_due(day, "", zone, settings.region, today=today), None)
+    at = reader.read("at", lambda: read_hour(hour) if hour.strip() else None, None)
+    return datetime.combine(on.date(), at, tzinfo=zone) if on and at else on
 
 
 @router.post("/deals/{deal_id}/notes")
@@ -287,7 +294,7 @@ async def change_task(request: Request, task_id: UUID, viewer: Anyone) -> Respon
     site, given = site_of(request), await fields(request)
     task = await _task_or_404(site, task_id)
     text, reader = given.get("text", task.text), FieldReader()
-    due_at = _read_due(given, reader, site.settings.time_zone) if "due" in given else task.due_at
+    due_at = _read_due(given, reader, site.settings) if "due" in given else task.due_at
     if not text.strip():
         reader.add("text", _("Please write what is to be done."))
     if reader.problems and task.deal_id:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -9,6 +11,7 @@ from fastapi.responses import JSONResponse
 
 from telephony.errors import PeerMistake
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.date_fields import Toward, describe_date, read_date
 from web.field_problems import sentence_of
 from web.money import money, read_amount
 from web.pages import site_of
@@ -24,7 +27,23 @@ async def amount(
 ) -> JSONResponse:
     """A sum."""
     region = site_of(request).settings.region
+    return _echo(lambda: money(read_amount(text, region), None, region))
+
+
+@router.get("/form-echo/due")
+async def due(
+    request: Request,
+    _viewer: Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))],
+    text: Annotated[str, Query(max_length=200)] = "",
+) -> JSONResponse:
+    """A day ahead."""
+    settings = site_of(request).settings
+    today = datetime.now(settings.time_zone).date()
+    return _echo(lambda: describe_date(read_date(text, settings.region, today=today, toward=Toward.AHEAD)))
+
+
+def _echo(understand: Callable[[], str]) -> JSONResponse:
     try:
-        return JSONResponse({"text": money(read_amount(text, region), None, region)})
+        return JSONResponse({"text": understand()})
     except PeerMistake as mistake:
         return JSONResponse({"problem": sentence_of(mistake)})

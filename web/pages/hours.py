@@ -23,7 +23,7 @@ from telephony.missed import MissedRules
 from web import missed_words
 from web.access import ADMINISTRATORS, Viewer, guard
 from web.access_log import note_rules
-from web.date_fields import DAY, read_date
+from web.date_fields import DAY, ISO, DateStyle, date_style, read_date
 from web.field_problems import FieldProblem, FieldReader, sentence_of
 from web.pages import fields, site_of
 from web.wording import _
@@ -42,7 +42,8 @@ MINUTES = ("deadline_minutes", "remind_minutes", "escalate_minutes")
 async def hours(request: Request, viewer: Administrator) -> Response:
     """What is set, and what that means now."""
     book = site_of(request).records.missed
-    return await _page(request, viewer, _as_typed(await book.hours(), await book.rules()))
+    style = date_style(site_of(request).settings.region)
+    return await _page(request, viewer, _as_typed(await book.hours(), await book.rules(), style))
 
 
 @router.post("/hours")
@@ -87,6 +88,7 @@ async def _page(
         zones=sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC"),
         teams=sorted(teams | ({typed["team"]} if typed.get("team") else set())),
         typed=typed,
+        holidays_example=holidays_example(site.settings.region),
         seen=edit_version((kept, await site.records.missed.rules())),
         problem=problem,
         problems=problems,
@@ -107,9 +109,9 @@ _WEEKDAY_WORDS = (
 )
 
 
-def _as_typed(told: WorkingHours, rules: MissedRules) -> dict[str, str]:
+def _as_typed(told: WorkingHours, rules: MissedRules, style: DateStyle = ISO) -> dict[str, str]:
     """What the fields hold."""
-    typed = {"zone": told.zone, "holidays": "\n".join(_ranges(told.holidays))}
+    typed = {"zone": told.zone, "holidays": "\n".join(_ranges(told.holidays, style))}
     for day in range(len(WEEKDAYS)):
         spans = [f"{opens:%H:%M}-{closes:%H:%M}" for one, opens, closes in told.days if one == day]
         typed[f"day-{day}"] = ", ".join(spans)
@@ -117,15 +119,16 @@ def _as_typed(told: WorkingHours, rules: MissedRules) -> dict[str, str]:
     return typed | {"escalates": "yes" if rules.escalates else "", "team": rules.team or ""}
 
 
-def _ranges(days: frozenset[date]) -> list[str]:
-    """`2026-12-31 - 2027-01-08` where days follow each other."""
+def _ranges(days: frozenset[date], style: DateStyle) -> list[str]:
+    """`31.12.2026 - 08.01.2027` where days follow each other."""
     runs: list[list[date]] = []
     for day in sorted(days):
         if runs and day - runs[-1][-1] == timedelta(days=1):
             runs[-1].append(day)
         else:
             runs.append([day])
-    return [f"{run[0]}" if len(run) == 1 else f"{run[0]} - {run[-1]}" for run in runs]
+    ends = [(style.write(run[0]), style.write(run[-1])) for run in runs]
+    return [first if first == last else f"{first} - {last}" for first, last in ends]
 
 
 def read_hours(given: Mapping[str, str], reader: FieldReader, region: str | None = None) -> WorkingHours:
@@ -188,13 +191,18 @@ def _holidays(typed: str, region: str | None) -> set[date]:
         except (ValueError, PeerMistake) as cause:
             raise PeerMistake(
                 _("The holiday “{typed}” was not understood.").format(typed=line[:40]),
-                remedy=_(
-                    "Write one day per line, like 31.12.2026, or the first and the last of several: "
-                    "2026-12-31 - 2027-01-08."
+                remedy=_("Write one day per line, or the first and the last of several: {example}.").format(
+                    example=holidays_example(region)
                 ),
             ) from cause
         days |= {first + timedelta(days=step) for step in range((last - first).days + 1)}
     return days
+
+
+def holidays_example(region: str | None) -> str:
+    """`31.12.2026 - 08.01.2027`."""
+    style = date_style(region)
+    return f"{style.write(date(2026, 12, 31))} - {style.write(date(2027, 1, 8))}"
 
 
 def _read_minutes(typed: str) -> int:

@@ -6,7 +6,7 @@ Each change is one small form and works at once; the last one can be undone. The
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -26,6 +26,7 @@ from telephony.recordings import AuditAction
 from telephony.staff import Directory
 from web import lead_rule_words as said_of
 from web.access import ADMINISTRATORS, Viewer, guard
+from web.field_problems import FieldProblem, refusal_of, sentence_of
 from web.hearing import note_use
 from web.lead_rule_words import RuleNames
 from web.pages import Site, fields, site_of
@@ -35,6 +36,7 @@ from web.wording import _, clock, day
 router = APIRouter(include_in_schema=False)
 Administrator = Annotated[Viewer, Depends(guard(ADMINISTRATORS))]
 
+UNREADABLE = -1  # minutes: refused with the rest of the line, so that all is said at once
 NUMBER_MOST = 60  # characters of a typed number
 _E = TypeVar("_E", bound=StrEnum)
 Given = Mapping[str, str]
@@ -96,7 +98,8 @@ async def block(request: Request, viewer: Administrator) -> Response:
             given.get("number", "")[:NUMBER_MOST], reason=given.get("reason", ""), by=viewer.account.id
         )
     except PeerMistake as mistake:
-        return await _page(request, viewer, given=given, problem=_told(mistake))
+        problem, problems = refusal_of(mistake)
+        return await _page(request, viewer, given=given, problem=problem, problems=problems)
     await _note(request, viewer, {"blocked": pattern, "reason": given.get("reason", "")})
     back = given.get("back", "")
     if back.startswith("/calls/"):
@@ -146,7 +149,8 @@ async def _changed(
     try:
         await doing
     except PeerMistake as mistake:
-        return await _page(request, viewer, given=given, problem=_told(mistake))
+        problem, problems = refusal_of(mistake)
+        return await _page(request, viewer, given=given, problem=problem, problems=problems)
     after = await _in_words(site)
     if after != before:
         await _note(request, viewer, {"lead rules before": before, "after": after})
@@ -157,18 +161,13 @@ async def _note(request: Request, viewer: Viewer, details: Mapping[str, Any]) ->
     await note_use(site_of(request), request, viewer, AuditAction.RULES_CHANGED, None, details=details)
 
 
-def _told(mistake: PeerMistake) -> str:
-    return f"{mistake} {mistake.remedy or ''}".strip()
-
-
 # -- the form --
 
 
 def _line_of(given: Given) -> LeadRule:
-    """The line as it was filled in. Raises PeerMistake for what cannot be read."""
+    """The line as it was filled in."""
     minutes = given.get("minutes", "").strip()
-    if minutes and not (minutes.isdecimal() and len(minutes) < 7):
-        raise PeerMistake(_("The deadline is a number of working minutes."), remedy=_("60 is an hour."))
+    readable = minutes.isdecimal() and len(minutes) < 7
     return LeadRule(
         id=_uuid(given.get("id")) or uuid4(),
         place=0,
@@ -181,7 +180,7 @@ def _line_of(given: Given) -> LeadRule:
         owner_id=_uuid(given.get("person")),
         team=given.get("team", "").strip() or None,
         task=given.get("task", "").strip() or None,
-        task_minutes=int(minutes) if minutes else None,
+        task_minutes=(int(minutes) if readable else UNREADABLE) if minutes else None,
     )
 
 
@@ -210,7 +209,12 @@ class Row:
 
 
 async def _page(
-    request: Request, viewer: Viewer, *, given: Given | None = None, problem: str | None = None
+    request: Request,
+    viewer: Viewer,
+    *,
+    given: Given | None = None,
+    problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
 ) -> Response:
     site, asked = site_of(request), request.query_params
     table = list(await site.records.rules.all())
@@ -224,7 +228,7 @@ async def _page(
         request,
         viewer,
         "lead_rules.html",
-        status=400 if problem else 200,
+        status=400 if problem or problems else 200,
         rows=_rows(table, names),
         versions={one.id: line_version(one) for one in table},
         editing=_editing(asked.get("edit"), table, given),
@@ -250,6 +254,7 @@ async def _page(
         saved=asked.get("saved"),
         said=SAVED_WORDS.get(asked.get("saved", "")),
         problem=problem,
+        problems=problems,
     )
 
 
@@ -309,7 +314,7 @@ async def _tried(
             phone=asked.get("phone") or None,
         )
     except PeerMistake as mistake:
-        return None, [], _told(mistake)
+        return None, [], sentence_of(mistake)
     due_at, zone = told.verdict.due_at, site.settings.time_zone
     due = f"{day(due_at, zone, now)} {clock(due_at, zone)}" if due_at else None
     return told, _sentences(told, viewer, table, due), None

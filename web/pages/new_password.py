@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -10,6 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from telephony.recordings import AuditAction
 from web.access import ANYONE_SIGNED_IN, Viewer, guard, password_problem
 from web.access_log import log_access
+from web.field_problems import FieldProblem
 from web.pages import Site, fields, site_of
 from web.wording import _
 
@@ -34,7 +36,7 @@ async def choose(request: Request, viewer: SignedIn) -> Response:
     new = (await fields(request)).get("new", "")
     problem = await _problem(site, viewer, new)
     if problem is not None:
-        return _form(request, viewer, problem=problem, status=400)
+        return _form(request, viewer, problems=[FieldProblem("new", problem)], status=400)
     hashed = await site.gate.passwords.hash(new)
     # Only in place of the one that was used here: another reset in between wins.
     await site.records.accounts.set_password(
@@ -54,8 +56,10 @@ async def _problem(site: Site, viewer: Viewer, new: str) -> str | None:
     return problem
 
 
-def _form(request: Request, viewer: Viewer, *, problem: str | None = None, status: int = 200) -> Response:
+def _form(
+    request: Request, viewer: Viewer, *, problems: Sequence[FieldProblem] = (), status: int = 200
+) -> Response:
     site = site_of(request)
     return site.renderer.page(
-        request, None, "new_password.html", status=status, problem=problem, owner=viewer
+        request, None, "new_password.html", status=status, problems=problems, owner=viewer
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID
@@ -21,7 +21,7 @@ from call_records.book.shapes import Client, ClientFilter, Conversion, NewClient
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
-from web.date_bounds import bounded
+from web.date_fields import Toward, read_date
 from web.field_problems import FieldReader
 from web.money import read_amount
 from web.pages import Site, fields, site_of
@@ -39,6 +39,7 @@ from web.people_form import (
     read_form,
 )
 from web.people_words import Shown, show_client
+from web.recent_changes import describe_last_change, note_change
 from web.wording import _
 
 router = APIRouter(include_in_schema=False)
@@ -126,7 +127,7 @@ async def change(request: Request, client_id: UUID, viewer: Asking) -> Response:
                 return await _conflict(request, viewer, now, typed, shown)
             problem = str(error)
         else:
-            site.changes.add(client.id, viewer)
+            await note_change(site.records.recent_changes, client.id, viewer)
             return _to(client.id, said="changed")
     form = again(typed, shown)
     return await person_page(
@@ -141,13 +142,14 @@ async def _company_of(site: Site, viewer: Viewer, typed: Typed, client: Client, 
 
 
 async def _conflict(request: Request, viewer: Viewer, now: Client, typed: Typed, shown: Shown) -> Response:
+    site = site_of(request)
     return await person_page(
         request,
         viewer,
         now,
         form=after_conflict(typed, shown),
-        changed_meanwhile=site_of(request).changes.describe(
-            now.id, viewer, site_of(request).settings.time_zone
+        changed_meanwhile=await describe_last_change(
+            site.records.recent_changes, now.id, viewer, site.settings.time_zone
         ),
         status=409,
     )
@@ -299,23 +301,13 @@ DAY_ENDS_AT = 18  # o'clock: a task "for Friday" is late when people go home
 
 
 def read_due(site: Site, text: str) -> datetime | None:
-    """A day or a moment on the office's clock; None when nothing was chosen. Raises PeerMistake."""
+    """A day on the office's clock; None when nothing was chosen. Raises PeerMistake."""
     if not text.strip():
         return None
-    try:
-        moment = bounded(datetime.fromisoformat(text.strip()))
-    except ValueError:
-        raise _no_date() from None
-    if "T" not in text:
-        moment = moment.replace(hour=DAY_ENDS_AT)
-    try:
-        return moment.replace(tzinfo=site.settings.time_zone).astimezone(UTC)
-    except OverflowError:
-        raise _no_date() from None
-
-
-def _no_date() -> PeerMistake:
-    return PeerMistake(_("This is not a date."), remedy=_("Choose a day in the calendar."))
+    zone = site.settings.time_zone
+    today = datetime.now(zone).date()
+    day = read_date(text, site.settings.region, today=today, toward=Toward.AHEAD)
+    return datetime.combine(day, time(DAY_ENDS_AT), zone).astimezone(UTC)
 
 
 @router.post("/people/{client_id}/tasks/{task_id}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from call_records.book.shapes import Pipeline, Stage
 from telephony.errors import PeerMistake
 from web.access import ADMINISTRATORS, Viewer, guard
 from web.access_log import note_rules
+from web.field_problems import FieldProblem, refusal_of
 from web.pages import Site, fields, site_of
 from web.pages.deals import read_uuid
 from web.wording import _
@@ -47,7 +48,9 @@ async def currency(request: Request, viewer: Administrator) -> Response:
 
     async def put() -> None:
         if not re.fullmatch("[A-Z]{3}", chosen):
-            raise PeerMistake(_("This is no currency."), remedy=_("Write its three letters, like EUR."))
+            raise PeerMistake(
+                _("This is no currency."), remedy=_("Write its three letters, like EUR."), field="currency"
+            )
         await site.records.office.put(CURRENCY_KEY, chosen, by=viewer.account.id)
 
     return await _after(request, viewer, put())
@@ -158,7 +161,8 @@ async def _after(request: Request, viewer: Viewer, doing: Awaitable[object]) -> 
     try:
         await doing
     except PeerMistake as mistake:
-        return await _page(request, viewer, problem=f"{mistake} {mistake.remedy or ''}".strip())
+        problem, problems = refusal_of(mistake)
+        return await _page(request, viewer, problem=problem, problems=problems)
     await note_rules(request, viewer, "pipelines", before, await _in_words(site))
     return RedirectResponse("/pipelines?saved=yes", 303)
 
@@ -172,7 +176,13 @@ async def _in_words(site: Site) -> dict[str, object]:
     return told | {"currency": await site.records.office.get(CURRENCY_KEY)}
 
 
-async def _page(request: Request, viewer: Viewer, *, problem: str | None = None) -> Response:
+async def _page(
+    request: Request,
+    viewer: Viewer,
+    *,
+    problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
+) -> Response:
     site = site_of(request)
     every = await site.records.deals.pipelines(archived=True)
     chosen = await site.records.office.get(CURRENCY_KEY)
@@ -180,7 +190,7 @@ async def _page(request: Request, viewer: Viewer, *, problem: str | None = None)
         request,
         viewer,
         "pipelines.html",
-        status=400 if problem else 200,
+        status=400 if problem or problems else 200,
         used=[one for one in every if one.archived_at is None],
         archived=[one for one in every if one.archived_at is not None],
         counts=await site.records.pipelines.counts(),
@@ -188,5 +198,6 @@ async def _page(request: Request, viewer: Viewer, *, problem: str | None = None)
         currencies=sorted({*CURRENCIES.values()}),
         ends_words=ENDS_WORDS,
         problem=problem,
+        problems=problems,
         said=_("Saved.") if "saved" in request.query_params else None,
     )

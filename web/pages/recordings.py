@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -32,8 +32,9 @@ from telephony.recordings import (
 )
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, NotAllowed, NotFound, Viewer, guard, may_list_recordings
 from web.clients_of_calls import names_for
-from web.date_bounds import read_day
-from web.date_ranges import PARAMETERS, PERIOD_WORDS, DateRange, read_date_range
+from web.date_fields import read_date
+from web.date_ranges import PARAMETERS, PERIOD_WORDS, DateRange
+from web.field_problems import sentence_of
 from web.hearing import (
     Heard,
     extensions_listed,
@@ -47,7 +48,7 @@ from web.hearing import (
     within,
 )
 from web.number_search import NO_NUMBER, WHOLE_ONLY, number_to_search
-from web.pages import Site, fields, site_of
+from web.pages import Site, fields, read_dates, site_of
 from web.pages.calls import client_of, ours_of, read_ids
 from web.recording_words import Attention, attention, may_try_again
 from web.visibility import show, show_name
@@ -117,7 +118,7 @@ async def recordings(request: Request, viewer: Asking) -> Response:
         raise NotAllowed(_("Your account hears no recordings."))
     site = site_of(request)
     asked = {name: value.strip() for name, value in request.query_params.items() if value.strip()}
-    dates = read_date_range(asked, site.settings.time_zone, datetime.now(UTC))
+    dates = read_dates(site, asked)
     wanted, problem = read_filter(asked, dates, site, viewer)
     wanted = replace(wanted, call_ids=read_ids(asked.get("only")))
     page = await _page(site, wanted, asked.get("cursor"))
@@ -154,7 +155,7 @@ def read_filter(
     asked: dict[str, str], dates: DateRange, site: Site, viewer: Viewer
 ) -> tuple[RecordingFilter, str | None]:
     """The filter a person chose, within his scope; what cannot be understood is left out and said."""
-    problem = dates.problem
+    problem = None
     number = asked.get("number")
     if number and sum(char.isdigit() for char in number) < 3:
         problem, number = _("Search needs at least three digits of a number."), None
@@ -454,6 +455,14 @@ async def _refilable(request: Request, viewer: Viewer, recording_id: UUID) -> He
     return found
 
 
+def _whole_day(site: Site, typed: str) -> tuple[datetime, datetime]:
+    """From midnight to midnight on the office's clock. Raises PeerMistake."""
+    zone = site.settings.time_zone
+    day = read_date(typed, site.settings.region, today=datetime.now(zone).date())
+    since, until = (datetime.combine(one, time(), zone) for one in (day, day + timedelta(days=1)))
+    return since.astimezone(UTC), until.astimezone(UTC)
+
+
 async def _refile_page(
     request: Request, viewer: Viewer, found: Heard, *, problem: str | None = None, status: int = 200
 ) -> Response:
@@ -461,12 +470,12 @@ async def _refile_page(
     asked = {name: request.query_params.get(name, "").strip() for name in ("number", "day")}
     line = await _single_line(site, viewer, Listed(found.recording, found.call))
     since, until, number = line.at - NEAR, line.at + NEAR, asked["number"]
+    day_wrong = False
     if asked["day"]:
         try:
-            since = read_day(asked["day"], site.settings.time_zone) or since
-            until = since + timedelta(days=1)
-        except ValueError:
-            problem = _("The date was not understood; it is written like 2026-11-22.")
+            since, until = _whole_day(site, asked["day"])
+        except PeerMistake as mistake:
+            problem, day_wrong = sentence_of(mistake), True
     if number and sum(char.isdigit() for char in number) < 3:
         problem, number = _("Search needs at least three digits of a number."), ""
     elif number and number_to_search(site, viewer, number) is None:
@@ -487,6 +496,7 @@ async def _refile_page(
         recording=found.recording,
         calls=[(facts, client_of(facts, names), ours_of(facts, names)) for facts in shown],
         asked=asked,
+        day_wrong=day_wrong,
         problem=problem,
     )
 

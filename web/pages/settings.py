@@ -83,12 +83,13 @@ async def password(request: Request, viewer: SignedIn) -> Response:
     """A new password; ends every other session of this account."""
     site, told = site_of(request), await fields(request)
     new = told.get("new", "")
-    wrong = await _wrong_password(request, site, viewer, told.get("old", ""))
-    if wrong:
-        return await _page(request, viewer, problems=[FieldProblem("old", wrong)], status=400)
-    problem = password_problem(new, viewer.account.login)
-    if problem:
-        return await _page(request, viewer, problems=[FieldProblem("new", problem)], status=400)
+    found = {
+        "old": await _wrong_password(request, site, viewer, told.get("old", "")),
+        "new": password_problem(new, viewer.account.login),
+    }
+    problems = [FieldProblem(field, said) for field, said in found.items() if said]
+    if problems:
+        return await _page(request, viewer, problems=problems, status=400)
     hashed = await site.gate.passwords.hash(new)
     await site.records.accounts.set_password(
         viewer.account.id, hashed, instead_of=viewer.account.password_hash

@@ -13,6 +13,7 @@ from telephony.errors import ChangedMeanwhile, TryLater
 from telephony.recordings import AuditAction
 from web.access import ANYONE_SIGNED_IN, NotAllowed, Viewer, address_of, guard, password_problem
 from web.access_log import log_sign_in
+from web.field_problems import FieldProblem
 from web.pages import Site, fields, site_of
 from web.sign_in_limits import TooManyTries
 from web.wording import _
@@ -134,8 +135,8 @@ async def make_first(request: Request) -> Response:
         raise NotAllowed(_("There is an administrator already."), remedy=_("Sign in, or ask for an account."))
     told = await fields(request)
     login, name = told.get("login", "").strip()[:200], told.get("name", "").strip()[:200]
-    problem, status = await _first_problem(request, site, told, login, name), 400
-    if problem is None:
+    problems, problem = await _first_problems(request, site, told, login, name), None
+    if not problems:
         hashed = await site.gate.passwords.hash(told["password"])
         account = await site.records.accounts.create_first(login=login, name=name, password_hash=hashed)
         if account is not None:
@@ -145,21 +146,30 @@ async def make_first(request: Request) -> Response:
             return response
         problem = _("Somebody else was quicker: there is an administrator now.")
     shown = {"login": login, "name": name}
-    return site.renderer.page(request, None, "welcome.html", status=status, problem=problem, told=shown)
+    return site.renderer.page(
+        request, None, "welcome.html", status=400, problem=problem, problems=problems, told=shown
+    )
 
 
-async def _first_problem(
+async def _first_problems(
     request: Request, site: Site, told: dict[str, str], login: str, name: str
-) -> str | None:
+) -> list[FieldProblem]:
+    """All that is wrong; a wrong setup code counts as a try."""
     tries = await site.gate.limits.take("", address_of(request))
-    if not site.gate.right_setup_code(told.get("setup_code", "")):
-        return _(
+    right_code = site.gate.right_setup_code(told.get("setup_code", ""))
+    if right_code:
+        await site.gate.limits.give_back(tries)
+    found = {
+        "setup_code": None
+        if right_code
+        else _(
             "The setup code is not right. It was printed in the terminal and the log when Switchhook started."
-        )
-    await site.gate.limits.give_back(tries)
-    if not login or not name:
-        return _("Please fill in your name and a sign-in name.")
-    return password_problem(told.get("password", ""), login)
+        ),
+        "name": None if name else _("Please fill in your name."),
+        "login": None if login else _("Please fill in a sign-in name."),
+        "password": password_problem(told.get("password", ""), login),
+    }
+    return [FieldProblem(field, said) for field, said in found.items() if said]
 
 
 def _cookie_problem(request: Request, site: Site) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Annotated
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 from telephony.errors import PeerMistake
 from web.access import ADMINISTRATORS, Viewer, guard
 from web.access_log import note_rules
+from web.field_problems import FieldProblem, refusal_of
 from web.pages import Site, fields, site_of
 from web.pages.web_forms import counted
 from web.wording import _
@@ -77,7 +78,8 @@ async def _after(
     try:
         await doing
     except PeerMistake as mistake:
-        return await _page(request, viewer, problem=f"{mistake} {mistake.remedy or ''}".strip())
+        problem, problems = refusal_of(mistake)
+        return await _page(request, viewer, problem=problem, problems=problems)
     await note_rules(request, viewer, "campaigns", before, await _in_words(site))
     return RedirectResponse(f"/sources?saved={saved}", 303)
 
@@ -89,11 +91,17 @@ async def _in_words(site: Site) -> dict[str, list[str]]:
     }
 
 
-async def _page(request: Request, viewer: Viewer, *, problem: str | None = None) -> Response:
+async def _page(
+    request: Request,
+    viewer: Viewer,
+    *,
+    problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
+) -> Response:
     site = site_of(request)
     campaigns = await site.records.campaigns.all()
     given = {"name": "", "dids": ""}
-    if problem:
+    if problem or problems:
         name, dids = await _told(request)
         given = {"name": name, "dids": "\n".join(dids)}
     taken = {did for one in campaigns if one.ended_at is None for did in one.dids}
@@ -101,11 +109,12 @@ async def _page(request: Request, viewer: Viewer, *, problem: str | None = None)
         request,
         viewer,
         "sources.html",
-        status=400 if problem else 200,
+        status=400 if problem or problems else 200,
         campaigns=campaigns,
         free=[one for one in await site.records.campaigns.lines() if one.did not in taken],
         given=given,
         forms=[(one, counted(one)) for one in await site.records.forms.all()],
         said=SAVED_WORDS.get(request.query_params.get("saved", "")),
         problem=problem,
+        problems=problems,
     )

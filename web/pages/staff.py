@@ -26,6 +26,7 @@ from web.access import ADMINISTRATORS, Viewer, guard
 from web.access_log import note_rules
 from web.endpoint_rows import list_endpoint_rows
 from web.extensions import extension_rule, problem_sentence, read_extensions
+from web.field_problems import FieldProblem, refusal_of
 from web.pages import Site, fields, site_of
 from web.pages.accounts import TEAM_LENGTH
 from web.wording import _
@@ -66,7 +67,8 @@ async def staff(request: Request, viewer: Administrator) -> Response:
 async def put(request: Request, viewer: Administrator) -> Response:
     """Name somebody, or change him."""
     site, told = site_of(request), await fields(request)
-    phones, problem = read_extensions(told.get("extensions", ""), await extension_rule(site))
+    phones, wrong = read_extensions(told.get("extensions", ""), await extension_rule(site))
+    problems = [FieldProblem("extensions", wrong)] if wrong else []
     name = " ".join(told.get("name", "").split())[:NAME_LENGTH]
     member = StaffMember(
         id=_id_of(told.get("id")),
@@ -76,15 +78,16 @@ async def put(request: Request, viewer: Administrator) -> Response:
         email=told.get("email", "").strip()[:NAME_LENGTH] or None,
         crm_user=told.get("crm_user", "").strip()[:NAME_LENGTH] or None,
     )
-    problem = problem or (None if name else _("Please fill in the name."))
-    before = await _in_words(site)
-    if problem is None:
+    if not name:
+        problems.append(FieldProblem("name", _("Please fill in the name.")))
+    problem, before = None, await _in_words(site)
+    if not problems:
         try:
             await site.records.staff.put_member(member, seen=told.get("seen"))
         except PeerMistake as mistake:
-            problem = f"{mistake} {mistake.remedy or ''}".strip()
-    if problem is not None:
-        return await _page(request, viewer, problem=problem, told=member, status=400)
+            problem, problems = refusal_of(mistake)
+    if problem or problems:
+        return await _page(request, viewer, problem=problem, problems=problems, told=member, status=400)
     await note_rules(request, viewer, "staff", before, await _in_words(site))
     await site.hub.refresh_names()
     return RedirectResponse("/staff?saved=kept", 303)
@@ -123,7 +126,8 @@ async def decide_endpoint(request: Request, viewer: Administrator) -> Response:
             extension = told.get("extension", "").strip()
             problem = (await extension_rule(site)).problem_with(extension)
             if problem is not None:
-                return await _page(request, viewer, problem=problem_sentence(problem), status=400)
+                wrong = [FieldProblem("extension", problem_sentence(problem))]
+                return await _page(request, viewer, problems=wrong, status=400)
             await site.records.endpoints.say(pbx, endpoint, extension)
     return RedirectResponse("/staff?saved=endpoint", 303)
 
@@ -242,6 +246,7 @@ async def _page(
     *,
     said: str | None = None,
     problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
     told: StaffMember | None = None,
     pasted: str = "",
     lines: Sequence[Line] = (),
@@ -269,6 +274,7 @@ async def _page(
         endpoints=await list_endpoint_rows(site),
         said=said,
         problem=problem,
+        problems=problems,
         told=told,
         pasted=pasted,
         lines=lines,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -19,6 +19,7 @@ from telephony.errors import PeerMistake
 from web.access import ADMINISTRATORS, Viewer, guard, new_token
 from web.access_log import note_rules
 from web.api.forms import HONEYPOT, THANKS
+from web.field_problems import FieldProblem, refusal_of
 from web.pages import Site, fields, site_of
 from web.wording import _
 
@@ -64,8 +65,8 @@ async def add(request: Request, viewer: Administrator) -> Response:
     try:
         form_id = await site.records.forms.add(token_hash=hashed, secret=secret, **_told(told))
     except PeerMistake as mistake:
-        problem = f"{mistake} {mistake.remedy or ''}".strip()
-        return await _page(request, viewer, None, problem=problem, status=400, typed=told)
+        problem, problems = refusal_of(mistake)
+        return await _page(request, viewer, None, problem=problem, problems=problems, status=400, typed=told)
     form = await _found(site, form_id)
     return await _page(request, viewer, form, token=token)
 
@@ -92,8 +93,8 @@ async def change(request: Request, form_id: UUID, viewer: Administrator) -> Resp
     try:
         await site.records.forms.change(form, **changed, seen=told.get("seen"))
     except PeerMistake as mistake:
-        problem = f"{mistake} {mistake.remedy or ''}".strip()
-        return await _page(request, viewer, form, problem=problem, status=400, typed=told)
+        problem, problems = refusal_of(mistake)
+        return await _page(request, viewer, form, problem=problem, problems=problems, status=400, typed=told)
     before = {name: getattr(form, name) for name in ("name", "origins", "mapping", "campaign_id")}
     await note_rules(request, viewer, f"form {form.name}", _in_words(before), _in_words(changed))
     return RedirectResponse(f"/sources/forms/{form_id}?saved=yes", 303)
@@ -150,6 +151,7 @@ async def _page(
     token: str | None = None,
     said: str | None = None,
     problem: str | None = None,
+    problems: Sequence[FieldProblem] = (),
     status: int = 200,
     typed: Mapping[str, str] | None = None,
 ) -> Response:
@@ -179,6 +181,7 @@ async def _page(
         snippet=_snippet(f"{base}/api/v1/forms/{token or 'TOKEN'}", names, form),
         said=said,
         problem=problem,
+        problems=problems,
     )
 
 

@@ -6,7 +6,6 @@
  */
 
 const PAUSE = 250; // ms; arrow keys run through a list of choices
-const FIRST_YEAR = 2000; // a date field hands over the year 0002 while 2025 is being typed
 const FOCUS = "switchhook filter focus";
 
 let asking = 0;
@@ -39,17 +38,9 @@ function reveal(form) {
   }
 }
 
-/** A date that is still being typed is not applied. @param {HTMLFormElement} form */
-const typing = (form) => [...form.querySelectorAll("input[type=date]")].some((one) => {
-  const field = /** @type {HTMLInputElement} */ (one);
-  if (field.closest("[hidden]")) return false;
-  return field.validity.badInput || (field.value !== "" && Number(field.value.slice(0, field.value.indexOf("-"))) < FIRST_YEAR);
-});
-
 /** Choosing on in one field is one step for Back. @param {HTMLFormElement} form @param {Element} [field] */
 async function apply(form, field) {
   clearTimeout(soon);
-  if (typing(form)) return;
   const url = address(form);
   if (url === location.pathname + location.search) return;
   if (!results(document).length) return leave(form, url);
@@ -90,12 +81,23 @@ function swap(html) {
     const fresh = html.getElementById(part.id);
     if (fresh) part.replaceChildren(...fresh.childNodes);
   }
+  for (const field of /** @type {NodeListOf<HTMLInputElement>} */ (document.querySelectorAll("[data-filters] [data-date]"))) settleDate(field, html);
   for (const link of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-clear]"))) {
     link.hidden = /** @type {HTMLElement|null} */ (html.querySelector("[data-clear]"))?.hidden ?? true;
   }
   const rows = results(document).reduce((sum, part) => sum + part.querySelectorAll("[data-nav]").length, 0);
   say(rows ? `${rows}${document.querySelector("[data-results] [rel=next]") ? " and more" : ""} found` : "Nothing matches");
   document.dispatchEvent(new CustomEvent("switchhook:results"));
+}
+
+/** Whether a day that was typed was understood. @param {HTMLInputElement} field @param {Document} html */
+function settleDate(field, html) {
+  const fresh = /** @type {HTMLInputElement|null} */ (html.querySelector(`[data-filters] [data-date][name="${field.name}"]`));
+  if (!fresh) return;
+  for (const name of ["aria-invalid", "aria-describedby"]) {
+    const value = fresh.getAttribute(name);
+    if (value) field.setAttribute(name, value); else field.removeAttribute(name);
+  }
 }
 
 /** Read out, not shown. @param {string} text */
@@ -139,7 +141,7 @@ document.addEventListener("change", (event) => {
   const field = /** @type {HTMLInputElement|HTMLSelectElement} */ (event.target);
   if (field.matches("[data-search]")) return; // the list follows each letter already
   reveal(form);
-  const waits = byKey && (field.type === "date" || !results(document).length); // Enter, or leaving the field, applies it
+  const waits = byKey && !results(document).length; // Enter, or leaving the field, applies it
   if (waits && document.activeElement === field) return;
   clearTimeout(soon);
   soon = setTimeout(() => apply(form, field), byKey ? PAUSE : 0);
@@ -148,7 +150,7 @@ document.addEventListener("focusout", (event) => {
   const form = formOf(event.target);
   if (!form || /** @type {HTMLElement} */ (event.target).matches("[data-search], button")) return;
   stepped = null;
-  if (/** @type {HTMLInputElement} */ (event.target).type === "date" || !results(document).length) void apply(form);
+  if (/** @type {HTMLInputElement} */ (event.target).matches("[data-date]") || !results(document).length) void apply(form);
 });
 document.addEventListener("submit", (event) => {
   const form = /** @type {HTMLFormElement} */ (event.target);
@@ -156,9 +158,9 @@ document.addEventListener("submit", (event) => {
   event.preventDefault();
   void apply(form);
 });
-document.addEventListener("keydown", (event) => { // some browsers do not send a form from a date or a list by Enter
+document.addEventListener("keydown", (event) => { // some browsers do not send a form from a list by Enter
   const form = formOf(event.target);
-  if (event.key !== "Enter" || !form || !/** @type {HTMLElement} */ (event.target).matches("select, input[type=date]")) return;
+  if (event.key !== "Enter" || !form || !/** @type {HTMLElement} */ (event.target).matches("select")) return;
   event.preventDefault();
   void apply(form);
 });

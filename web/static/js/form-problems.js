@@ -72,7 +72,7 @@ function mark(field, message) {
   said.className = "field-problem";
   said.id = `field-problem-${(made += 1)}`;
   said.textContent = message;
-  const beside = /** @type {HTMLElement} */ (field.closest("fieldset.kinds, .phone-line, .fact-line, .when") ?? field.closest("label") ?? field);
+  const beside = /** @type {HTMLElement} */ (field.closest("fieldset.kinds, .phone-line, .fact-line, .when, .password-field") ?? field.closest("label") ?? field);
   field.parentElement?.querySelector(".field-echo")?.replaceChildren();
   beside.after(said);
   field.setAttribute("aria-invalid", "true");
