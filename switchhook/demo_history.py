@@ -42,6 +42,7 @@ ALWAYS_OPEN = WorkingHours(days=tuple((day, time(0), time(0)) for day in range(7
 NOTE_SHARE = 0.3  # of the answered conversations of those who have an account
 GRADED = 16
 GRADED_DAYS = 12
+CHOSEN = 5
 CALL_NOTES = (
     "Wants the offer by Friday.",
     "Delivery moved to next week, customer agrees.",
@@ -89,6 +90,7 @@ async def finish_history(
     await enter_past_missed_calls(store.engine, store.home, ids, calls[0].started_at)
     await _review(store, calls, accounts)
     await _add_recordings(store, calls, prompts)
+    await store.reviews.picks.pick_now(thorough=True)
 
 
 def _past_calls(store: RecordsStore, until: datetime, recordings_dir: Path | None) -> list[CallFacts]:
@@ -210,8 +212,7 @@ def _sound_seconds(call: CallFacts) -> int:
 
 
 async def _review(store: RecordsStore, calls: Sequence[CallFacts], accounts: Sequence[Account]) -> None:
-    """What the supervisor, and once in a while the administrator too, thought of conversations; then what waits."""
-    await store.reviews.picks.pick_now(thorough=True)
+    """What the supervisor, and once in a while the administrator too, thought of conversations; and what waits."""
     (form, *_) = await store.reviews.forms.offered()
     chance = random.Random(3)  # noqa: S311 - people's habits, not secrets
     heard = _heard(calls, {phone for account in accounts for phone in account.extensions})
@@ -219,6 +220,15 @@ async def _review(store: RecordsStore, calls: Sequence[CallFacts], accounts: Seq
     for place, call in enumerate(heard):
         for grader in graders if place % 5 == 0 else graders[:1]:
             await _grade(store, form, call, grader, chance)
+    if not await store.reviews.picks.queue(None, limit=1):
+        await _choose(store, [call for call in calls if call not in heard], graders[0])
+
+
+async def _choose(store: RecordsStore, calls: Sequence[CallFacts], by: Account) -> None:
+    """What the supervisor means to hear; the rules pick more by themselves, once they have sounds."""
+    talked = [call for call in calls if _ours(call) and call.talk_seconds > 60]
+    for call in talked[-CHOSEN:]:
+        await store.reviews.picks.choose(call.id, _ours(call) or "", by=by.name)
 
 
 def _heard(calls: Sequence[CallFacts], first: set[str]) -> list[CallFacts]:

@@ -156,7 +156,9 @@ async def test_an_office_plays_for_hours_and_answers_every_call(
         await office.run(calls=OFFICE_CALLS)
         assert office.problems == []
         assert len(office.truth) == OFFICE_CALLS
-        silent = [call for call in office.truth if (call.talk_seconds > 0) != (call.disposition == "answered")]
+        silent = [
+            call for call in office.truth if (call.talk_seconds > 0) != (call.disposition == "answered")
+        ]
         assert silent == []
         assert sum(call.scenario in RINGS_ANNA for call in office.truth) > phones.INCOMING_LIMIT
         most = phones.CALLS_KEPT + 4  # those that have not ended
