@@ -39,7 +39,7 @@ MOMENTS = {
 }
 
 
-@pytest.fixture(params=MOMENTS.values(), ids=MOMENTS)
+@pytest.fixture(params=list(MOMENTS.values()), ids=list(MOMENTS))
 def until(request: pytest.FixtureRequest) -> datetime:
     moment: datetime = request.param
     return moment
@@ -86,7 +86,8 @@ def test_calls_are_told_as_the_bridge_tells_them() -> None:
         for leg in call.legs:
             assert leg.name == STAFF.get(leg.party), leg.party
             for one, following in pairwise(leg.intervals):
-                assert one.until is not None and one.until <= following.since, call
+                assert one.until is not None
+                assert one.until <= following.since, call
             assert all(each.until and each.until <= (call.ended_at or each.until) for each in leg.intervals)
         if call.recorded:
             assert any(0 <= sound - call.talk_seconds < 0.5 for sound in SOUND_SECONDS)
@@ -164,7 +165,6 @@ def small_history(monkeypatch: pytest.MonkeyPatch) -> None:
     """Encoding and long lists are measured elsewhere: short sounds, a third of the calls."""
     monkeypatch.setattr(demo_past_calls, "CALLS_OF_WEEKDAY", (8, 10, 9, 10, 9, 3, 2))
     short = {seconds: min(seconds, 12) for seconds in SOUND_SECONDS}
-    real = demo_history.write_conversations
 
     def write_short(
         directory: Path, lengths: tuple[int, ...], prompts: tuple[Path, ...]
@@ -173,7 +173,9 @@ def small_history(monkeypatch: pytest.MonkeyPatch) -> None:
         for length in lengths:
             folder = directory / str(length)
             folder.mkdir()
-            made += [replace(one, seconds=length) for one in real(folder, [short[length]], prompts)]
+            made += [
+                replace(one, seconds=length) for one in write_conversations(folder, [short[length]], prompts)
+            ]
         return made
 
     monkeypatch.setattr(demo_history, "write_conversations", write_short)
