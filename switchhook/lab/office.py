@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -91,6 +91,7 @@ class SimulatedOffice:
         self._random = random.Random(seed)  # noqa: S311 - people's habits, not secrets
         self._audible = audible
         self._occupied: set[str] = set()
+        self._playing: list[str] = []
         self._arrivals: dict[tuple[str, str], asyncio.Queue[Call]] = {}
         self._customers = customers
         self._next_customer = 0
@@ -153,6 +154,14 @@ class SimulatedOffice:
         """Calls that ring at a phone from a number (at the carrier: for a number)."""
         return self._arrivals.setdefault((phone, number), asyncio.Queue(maxsize=8))
 
+    def occupy(self, scene: Scene, extension: str) -> bool:
+        """Let one more person take part; False when he is in another scene."""
+        if extension in self._occupied:
+            return False
+        self._occupied.add(extension)
+        scene.people.add(extension)
+        return True
+
     def draw(self, span: Span) -> float:
         """A duration in the span."""
         return self._draw(span)
@@ -188,7 +197,11 @@ class SimulatedOffice:
 
     def _next_scene(self) -> Scene | None:
         free = set(STAFF) - self._occupied
-        possible = [scenario for scenario in SCENARIOS if _can_play(scenario, free)]
+        possible = [
+            scenario
+            for scenario in SCENARIOS
+            if _can_play(scenario, free) and not (scenario.alone and scenario.name in self._playing)
+        ]
         with_manager = [scenario for scenario in possible if MANAGER in scenario.needs]
         if with_manager and self._random.random() < MANAGER_SHARE:
             possible = with_manager
@@ -242,6 +255,7 @@ class SimulatedOffice:
 
     async def _play(self, scene: Scene) -> None:
         name = scene.scenario.name
+        self._playing.append(name)
         try:
             async with asyncio.timeout(SCENE_SECONDS):
                 self.truth.append(call := await scene.scenario.play(scene))
@@ -251,6 +265,7 @@ class SimulatedOffice:
             log.warning("a simulated call went otherwise", scenario=name, problem=str(fault))
         finally:
             await scene.everybody_hangs_up()
+            self._playing.remove(name)
             self._occupied -= scene.people
             self._calling.discard(scene.customer)
             for key in [key for key in self._arrivals if key[1] == scene.customer]:
@@ -277,7 +292,7 @@ class Scene:
         colleague: str,
     ) -> None:
         self.scenario = scenario
-        self.people = people
+        self.people = set(people)
         self.customer = customer
         """The outside party's number, used by no other call."""
         self.person = person
@@ -310,6 +325,33 @@ class Scene:
         inside = await self.taken_by(extension, self.customer)
         await outside.answered()
         return outside, inside
+
+    async def customer_reaches_one_of(self, did: str, extensions: Sequence[str]) -> tuple[Call, Call]:
+        """The customer calls a queue: the scene's person takes it, or, where the queue rang while that phone was not
+        free, whoever else is free and rung.
+        """
+        outside = await self.customer_dials(did)
+        ringing = {one: asyncio.create_task(self.rings_at(one, self.customer)) for one in extensions}
+        try:
+            inside = await self._first_free(ringing)
+        finally:
+            for task in ringing.values():
+                task.cancel()
+            await asyncio.gather(*ringing.values(), return_exceptions=True)
+        await self.ring_time()
+        await inside.answer()
+        await outside.answered()
+        return outside, inside
+
+    async def _first_free(self, ringing: Mapping[str, asyncio.Task[Call]]) -> Call:
+        waiting = set(ringing.values())
+        while waiting:
+            _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            rung = [one for one, task in ringing.items() if task.done() and task.exception() is None]
+            for one in sorted(rung, key=lambda extension: extension != self.person):
+                if one == self.person or self._office.occupy(self, one):
+                    return ringing[one].result()
+        raise TimeoutError(f"nobody who is free was rung for {self.customer}")
 
     async def staff_dials_customer(self) -> Call:
         """The person calls the customer."""
