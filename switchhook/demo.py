@@ -13,7 +13,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -248,7 +248,7 @@ async def _serve_show(stop: asyncio.Event, state: Path, show: Show, then_exit: b
         serve_until(
             stop,
             demo_settings(state, show.pbx),
-            opened=lambda service: _make_people(service, show),
+            opened=_make_people,
             started=ready.set_result,
             web_settings=demo_web_settings(show.notice),
         ),
@@ -256,29 +256,38 @@ async def _serve_show(stop: asyncio.Event, state: Path, show: Show, then_exit: b
     )
     stopping = asyncio.create_task(stop.wait(), name="stop")
     playing: asyncio.Task[None] | None = None
-    remembering: asyncio.Task[None] | None = None
     try:
         first: set[asyncio.Future[Any]] = {serving, ready}
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if ready.done():
             _greet(ready.result(), show, time.monotonic() - began)
-            remembering = asyncio.create_task(_finish_history(show, ready.result()), name="history")
             playing = asyncio.create_task(_play(show, ready.result()), name="office")
             await asyncio.wait({playing, stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
             if playing.done() and not then_exit:
                 await asyncio.wait({stopping, serving}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stop.set()
-        ours = {task for task in (playing, remembering) if task is not None}
-        for task in ours:
-            task.cancel()
-        await asyncio.wait({serving, stopping, *ours})
+        if playing is not None:
+            playing.cancel()
+        await asyncio.wait({serving, stopping, *({playing} if playing else ())})
     serving.result()
     if playing is not None and not playing.cancelled():
         playing.result()
 
 
 async def _play(show: Show, service: Service) -> None:
+    """The book and the calls of the past come first, so that the first caller is known; their sounds come meanwhile."""
+    accounts = await _demo_accounts(service)
+    await add_history(service.store, accounts, show.recordings_dir)
+    finishing = asyncio.create_task(_finish_history(show, service, accounts), name="history")
+    try:
+        await _play_calls(show, service)
+    finally:
+        finishing.cancel()
+        await asyncio.wait({finishing})
+
+
+async def _play_calls(show: Show, service: Service) -> None:
     await show.play(service)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LAST_CALLS_SECONDS):
@@ -312,8 +321,8 @@ def demo_web_settings(notice: str | None = None) -> WebSettings:
     )
 
 
-async def _make_people(service: Service, show: Show) -> None:
-    """Everybody in the office has a phone; three of them may sign in. And what happened in the last two weeks."""
+async def _make_people(service: Service) -> None:
+    """Everybody in the office has a phone; three of them may sign in."""
     store = service.store
     for extension, name in STAFF.items():
         await store.staff.put_person(name=name, extensions=[extension], team=TEAMS.get(extension))
@@ -328,7 +337,6 @@ async def _make_people(service: Service, show: Show) -> None:
                 extensions=extensions,
                 pop=PopPreference.ON_RING,
             )
-    await add_history(store, await _demo_accounts(service), show.recordings_dir)
 
 
 async def _demo_accounts(service: Service) -> list[Account]:
@@ -336,10 +344,9 @@ async def _demo_accounts(service: Service) -> list[Account]:
     return [account for account in found if account is not None]
 
 
-async def _finish_history(show: Show, service: Service) -> None:
+async def _finish_history(show: Show, service: Service, accounts: Sequence[Account]) -> None:
     """Beside the calls; a demo whose history lacks a part is a demo all the same."""
     try:
-        accounts = await _demo_accounts(service)
         await finish_history(service.store, accounts, show.recordings_dir, show.prompts)
     except* SwitchhookError as troubles:
         for trouble in troubles.exceptions:
