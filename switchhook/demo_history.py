@@ -168,10 +168,11 @@ async def _add_recordings(store: RecordsStore, calls: Sequence[CallFacts], promp
     worker = AudioWorker(processes=2)
     try:
         with TemporaryDirectory(prefix="switchhook-demo-sounds-") as directory:
-            made = await asyncio.to_thread(write_conversations, Path(directory), SOUND_SECONDS, prompts)
             async with asyncio.TaskGroup() as tasks:
-                for conversation in made:
-                    tasks.create_task(_add_sound(store, worker, conversation, waiting))
+                for seconds in SOUND_SECONDS:  # one at a time: a stop waits for the thread
+                    write = asyncio.to_thread(write_conversations, Path(directory), (seconds,), prompts)
+                    for conversation in await write:
+                        tasks.create_task(_add_sound(store, worker, conversation, waiting))
     finally:
         await worker.close()
 
