@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from telephony.errors import PeerMistake
 from web.date_bounds import EARLIEST_YEAR, LATEST_YEAR
-from web.wording import _
+from web.wording import _, short_date
 
 DAY = r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d{2})"
 """What a day may look like, for texts with several."""
@@ -77,10 +77,6 @@ _DAY_FIRST = re.compile(r"(?P<d>\d{1,2})([-./])(?P<m>\d{1,2})(?:\2(?P<y>\d{4}|\d
 _MONTH_FIRST = re.compile(r"(?P<m>\d{1,2})(/)(?P<d>\d{1,2})(?:\2(?P<y>\d{4}|\d{2})?)?")
 _WORDS = {"yesterday": -1, "today": 0, "tomorrow": 1}
 _WEEKDAYS = (_("Mon"), _("Tue"), _("Wed"), _("Thu"), _("Fri"), _("Sat"), _("Sun"))
-_MONTHS = (
-    _("Jan"), _("Feb"), _("Mar"), _("Apr"), _("May"), _("Jun"),
-    _("Jul"), _("Aug"), _("Sep"), _("Oct"), _("Nov"), _("Dec"),
-)  # fmt: skip
 _HOUR = re.compile(r"(\d{1,2})(?:[:.]?(\d{2}))?(?::\d{2})?\s*(am|pm)?", re.IGNORECASE)
 
 
@@ -135,7 +131,7 @@ def _nearest(month: int, day: int, today: date, toward: Toward) -> date:
 
 def describe_date(day: date) -> str:
     """`Thu 31 Dec 2026`: how a typed day was understood."""
-    return f"{_WEEKDAYS[day.weekday()]} {day.day} {_MONTHS[day.month - 1]} {day.year}"
+    return f"{_WEEKDAYS[day.weekday()]} {short_date(day)} {day.year}"
 
 
 def read_hour(text: str) -> time:

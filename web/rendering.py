@@ -140,6 +140,7 @@ class Renderer:
             iso=iso,
             clock=lambda moment, seconds=False: wording.clock(moment, zone, seconds=seconds),
             day=lambda moment: wording.day(moment, zone, datetime.now(UTC)),
+            day_in_sentence=lambda moment: wording.day_in_sentence(moment, zone, datetime.now(UTC)),
             money=lambda amount, currency: money(amount, currency, settings.region),
             told_money=lambda amount, currency: people_words.told_money(amount, currency, settings.region),
             date_hint=date_style(settings.region).hint,

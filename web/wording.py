@@ -108,6 +108,17 @@ def short_date(day: date) -> str:
     return f"{day.day} {_(_MONTHS[day.month - 1])}"
 
 
+def month_name(day: date) -> str:
+    """`Dec 2025`: a month as it stands under a chart."""
+    return f"{_(_MONTHS[day.month - 1])} {day.year}"
+
+
+def day_in_sentence(moment: datetime, zone: tzinfo, now: datetime) -> str:
+    """`today`, `yesterday`, `20 Nov`: within a sentence."""
+    said = day(moment, zone, now)
+    return said.lower() if said in (_("Today"), _("Yesterday")) else said
+
+
 DIRECTION_WORDS: dict[Direction, str] = {
     Direction.INBOUND: _("Incoming"),
     Direction.OUTBOUND: _("Outgoing"),

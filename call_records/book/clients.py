@@ -150,6 +150,12 @@ class ClientBook:
             async with self._engine.begin() as connection:
                 return await converting.convert(connection, lead_id, into, home=self._home, by=by)
 
+    async def undo_convert(self, contact_id: UUID, *, by: UUID | None) -> UUID | None:
+        """The lead that became this contact is open again, the contact removed. None: it came of no single lead."""
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                return await converting.undo_convert(connection, contact_id, by=by)
+
     async def reject(self, lead_id: UUID, *, reason: str, by: UUID | None) -> None:
         """Not worth more; its number is unknown again."""
         await self._set_state(lead_id, LeadState.REJECTED, reason, by)

@@ -55,6 +55,30 @@ async def convert(
     return told
 
 
+async def undo_convert(connection: AsyncConnection, contact_id: UUID, *, by: UUID | None) -> UUID | None:
+    """The contact is out of the book, and the lead that became it is open again with what is still to be done. None when
+    it was no lead, or several.
+    """
+    await take_turns(connection)
+    wanted = select(clients.c.id).where(clients.c.became_id == contact_id).with_for_update(key_share=True)
+    leads = (await connection.scalars(wanted)).all()
+    if len(leads) != 1:
+        return None
+    (lead_id,), at = leads, datetime.now(UTC)
+    values = {"state": LeadState.OPEN.value, "became_id": None}
+    await connection.execute(update(clients).where(clients.c.id == lead_id).values(values))
+    for statement in _TURN:  # the other way round
+        await connection.execute(statement, {"lead": contact_id, "contact": lead_id})
+    await connection.execute(update(clients).where(clients.c.id == contact_id).values(removed_at=at))
+    data = {"what": "state", "from": LeadState.CONVERTED, "to": LeadState.OPEN.value}
+    await tell(connection, Told("changed", at, client_id=lead_id, account_id=by, data=data))
+    await tell(connection, Told("changed", at, client_id=contact_id, account_id=by, data={"what": "removed"}))
+    await tell_spoken(connection, [lead_id])
+    await touch(connection, lead_id, at)
+    await touch(connection, contact_id, at)
+    return UUID(str(lead_id))
+
+
 async def set_state(
     connection: AsyncConnection, lead_id: UUID, state: LeadState, *, reason: str | None, by: UUID | None
 ) -> None:

@@ -365,6 +365,9 @@ class Book(Protocol):
     async def convert(self, lead_id: UUID, into: Conversion, *, by: UUID | None) -> Converted:
         """In one step, all or nothing. Raises PeerMistake when it is converted already."""
 
+    async def undo_convert(self, contact_id: UUID, *, by: UUID | None) -> UUID | None:
+        """The lead that became this contact is open again, the contact removed. None: it came of no single lead."""
+
     async def reject(self, lead_id: UUID, *, reason: str, by: UUID | None) -> None: ...
     async def reopen(self, lead_id: UUID, *, by: UUID | None) -> None: ...
 

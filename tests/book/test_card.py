@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from sqlalchemy import func, update
 
-from call_records.book.shapes import NewClient, NewDeal
+from call_records.book.shapes import NewClient, NewDeal, NewTask
 from call_records.book.steps import steps_for
 from call_records.book.tables import clients
 from call_records.book.worker import Bookkeeper
@@ -133,6 +133,35 @@ async def test_saving_a_lead_as_a_contact_makes_a_contact(desk: Desk) -> None:
     before = await desk.records.book.one(lead)
     assert before is not None
     assert before.state is LeadState.CONVERTED
+
+
+@pytest.mark.parametrize("lead", [False, True])
+async def test_a_contact_saved_by_mistake_is_taken_back(desk: Desk, *, lead: bool) -> None:
+    """She typed the name into the wrong card: undone, the number is unknown again, or a lead again with its open task."""
+    if lead:
+        lead_id = await desk.add(CLIENT, CLIENT, kind=ClientKind.LEAD)
+        await desk.records.tasks.add(NewTask("Call back", client_id=lead_id), by=desk.by)
+    call = await desk.rings()
+    if lead:
+        await desk.ask("PUT", f"/api/v1/calls/{call.id}/who", client_id=str(lead_id))
+    told = await desk.ask("POST", f"/api/v1/calls/{call.id}/contact", name="Boris Oak", company="")
+    made = told["made"]
+    assert told["who"]["client"]["id"] == made
+    undo = f"/api/v1/calls/{call.id}/contact/undo"
+    told = await desk.ask("POST", undo, contact_id=made)
+    assert told["who"]["save" if lead else "nobody"]
+    assert (told["who"]["client"] or {}).get("kind") == ("Lead" if lead else None)
+    assert (await desk.who(await desk.rings()))["save"]  # the next call: as before it was saved
+    contact = await desk.records.book.one(UUID(made))
+    assert contact is not None
+    assert contact.removed_at is not None
+    if lead:
+        again = await desk.records.book.one(lead_id)
+        assert again is not None
+        assert (again.id, again.state, again.became_id) == (lead_id, LeadState.OPEN, None)
+        assert [task.text for task in await desk.records.tasks.of_client(lead_id)] == ["Call back"]
+    await desk.ask("POST", undo, 400, contact_id=made)
+    assert (await desk.ask("POST", f"/api/v1/calls/{call.id}/contact", name="Boris Elm"))["made"] != made
 
 
 async def test_two_contacts_until_she_chooses(desk: Desk) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Browser, Page, expect
+from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from call_records.book.shapes import NewDeal, NewTask
 from call_records.database import RecordsStore
@@ -17,6 +18,7 @@ from telephony.contacts import ClientKind
 from telephony.staff import Role
 from tests.book.people_office import NUMBER, WRITTEN, add, call_with, handed_over
 from tests.browser_fixtures import chromium
+from tests.web.fakes import FakeLive
 from tests.web.kept import add_account, serving
 
 __all__ = ["chromium"]
@@ -164,6 +166,27 @@ async def test_a_call_is_moved_and_a_task_ticked(
     await page.locator("dialog button.main").click()
     await expect(page.locator(".said.with-act")).to_contain_text("The call is with Olga Petrova now.")
     assert (await records.timelines.places([call.id]))[call.id].client_id == olga.id
+
+
+async def test_a_persons_page_is_live(chromium: Browser, records: RecordsStore, manager: Account) -> None:
+    """A call with them ends: its line comes in without a reload, but not while the pointer is on the timeline; what is
+    being written beside it stays.
+    """
+    irina = await add(records, "Irina", WRITTEN)
+    live = FakeLive()
+    async with serving(records, live=live) as address:
+        page = await enter(chromium, address, f"/people/{irina.id}")
+        await page.evaluate("window.sameDocument = true")
+        await page.fill(".composer textarea", "Wants oak")
+        await page.locator("#timeline").hover()
+        call = await call_with(records, irina, handed_over(NOON), manager)
+        live.publish(call)
+        with pytest.raises(PlaywrightTimeout):
+            await page.locator("#timeline .is-call").wait_for(timeout=2_500)
+        await page.mouse.move(5, 5)
+        await expect(page.locator("#timeline .is-call")).to_have_count(1)
+        await expect(page.locator(".composer textarea")).to_have_value("Wants oak")
+        assert await page.evaluate("window.sameDocument")
 
 
 async def test_a_lead_is_converted_in_a_dialog(

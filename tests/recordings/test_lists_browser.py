@@ -50,6 +50,21 @@ async def test_by_keyboard_through_the_list(chromium: Browser, hall: Hall) -> No
     await page.wait_for_url(f"**/calls/{hall.calls['annas'].id}")
 
 
+async def test_the_list_of_recordings_is_live(chromium: Browser, hall: Hall) -> None:
+    """A recording is removed while its list is open: its row says so in its place, without a reload."""
+    page = await enter(chromium, hall, "anna")
+    await page.goto(f"{hall.address}/recordings")
+    await page.wait_for_selector("html[data-live=yes]")
+    await page.evaluate("window.sameDocument = true")
+    row = page.locator(f'[data-row="{hall.recordings["annas"]}"]')
+    await expect(row.locator("[data-play]")).to_have_count(1)
+    await bury(hall, "annas")
+    hall.live.publish(hall.calls["annas"])
+    await expect(row.locator("[data-play]")).to_have_count(0)
+    await expect(page.locator(".recording-row.gone")).to_have_count(1)
+    assert await page.evaluate("window.sameDocument")
+
+
 async def test_a_row_plays_in_the_drawer_and_it_is_written_down(chromium: Browser, hall: Hall) -> None:
     """The button in the row opens the player over the list; the row it belongs to is marked."""
     page = await enter(chromium, hall, "anna")

@@ -44,6 +44,8 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/people/find"): ALL,
     ("GET", "/form-echo/amount"): ALL,
     ("GET", "/form-echo/due"): ALL,
+    ("POST", "/api/v1/calls/{call_id}/contact/undo"): ALL,
+    ("POST", "/calls/{call_id}/save/undo"): ALL,
     ("GET", "/people/same"): ALL,
     ("GET", "/people/{client_id}"): ALL,
     ("POST", "/people/{client_id}"): ALL,

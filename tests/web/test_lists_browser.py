@@ -117,6 +117,25 @@ async def test_presets(chromium: Browser, office: Office, period: str, rows: int
     await expect(clear).to_be_hidden()
 
 
+async def test_back_leads_to_the_row_one_came_from(chromium: Browser, office: Office) -> None:
+    """Down with `j`, into a call, Back: the focus is on that row, and `j` goes on from it."""
+    keep_calls(office, 4)
+    page = await open_page(chromium, office, "/calls")
+    for _ in range(3):
+        await page.keyboard.press("j")
+    here = await page.evaluate("document.activeElement.getAttribute('href')")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url(f"**{here}")
+    await page.go_back()
+    await page.wait_for_selector("html[data-live=yes]")
+    assert await page.evaluate("document.activeElement.getAttribute('href')") == here
+    await page.keyboard.press("j")
+    links = await page.locator(".call-row a.who").evaluate_all(
+        "all => all.map((one) => one.getAttribute('href'))"
+    )
+    assert await page.evaluate("document.activeElement.getAttribute('href')") == links[links.index(here) + 1]
+
+
 async def test_the_list_of_calls_is_live(chromium: Browser, office: Office) -> None:
     """A call rings, is answered and ends: its row comes in by itself and says so each time, without a reload."""
     keep_calls(office, 1)

@@ -50,6 +50,12 @@ class NewName(BaseModel):
     company: str = Field(default="", max_length=NAME_MOST)
 
 
+class Made(BaseModel):
+    """The contact that was made of a call."""
+
+    contact_id: UUID
+
+
 @router.get("/api/v1/calls/{call_id}/who")
 async def who(request: Request, call_id: UUID, viewer: Asking) -> dict[str, Any]:
     """The card's part about the client, as it is now."""
@@ -84,8 +90,28 @@ async def save(request: Request, call_id: UUID, typed: NewName, viewer: Asking) 
     """A name for an unknown number: a new contact, or the lead that the rules made of this call is called so."""
     site = site_of(request)
     facts = await _call(site, call_id)
-    await save_contact(site, viewer, facts, typed)
+    made = await save_contact(site, viewer, facts, typed)
+    return {**await told_of(site, facts, viewer), "made": str(made) if made else None}
+
+
+@router.post("/api/v1/calls/{call_id}/contact/undo")
+async def undo_save(request: Request, call_id: UUID, made: Made, viewer: Asking) -> dict[str, Any]:
+    """The contact that was just made of this call is out of the book again; a lead is a lead again."""
+    site = site_of(request)
+    facts = await _call(site, call_id)
+    await undo_contact(site, viewer, facts, made.contact_id)
     return await told_of(site, facts, viewer)
+
+
+@router.post("/calls/{call_id}/save/undo")
+async def undo_save_by_form(request: Request, call_id: UUID, viewer: Asking) -> RedirectResponse:
+    """The same from the call's page."""
+    site = site_of(request)
+    facts = await _call(site, call_id)
+    made = _id((await fields(request)).get("made"))
+    if made is not None:
+        await undo_contact(site, viewer, facts, made)
+    return RedirectResponse(f"/calls/{facts.id}", 303)
 
 
 @router.post("/calls/{call_id}/save")
@@ -95,8 +121,8 @@ async def save_by_form(request: Request, call_id: UUID, viewer: Asking) -> Redir
     facts = await _call(site, call_id)
     told = await fields(request)
     name, company = told.get("name", "")[:NAME_MOST], told.get("company", "")[:NAME_MOST]
-    await save_contact(site, viewer, facts, NewName(name=name, company=company))
-    return RedirectResponse(f"/calls/{facts.id}", 303)
+    made = await save_contact(site, viewer, facts, NewName(name=name, company=company))
+    return RedirectResponse(f"/calls/{facts.id}" + (f"?made={made}" if made else ""), 303)
 
 
 @router.get("/api/v1/calls/{call_id}/people")
@@ -161,8 +187,26 @@ async def _deal_for(site: Site, facts: CallFacts, client: Client | None) -> UUID
     return deals[0].id if len(deals) == 1 else None
 
 
-async def save_contact(site: Site, viewer: Viewer, facts: CallFacts, typed: NewName) -> None:
-    """Make a contact, out of the lead that has nothing but the number where there is one; the call is theirs."""
+async def undo_contact(site: Site, viewer: Viewer, facts: CallFacts, contact_id: UUID) -> None:
+    """Take back what `save_contact` made. Raises PeerMistake when the call is no longer theirs."""
+    number = number_of(facts)
+    identity = await identify(site.records, facts.id, number) if number is not None else None
+    if identity is None or identity.client is None or identity.client.id != contact_id:
+        raise PeerMistake(
+            _("This call belongs to somebody else by now."),
+            remedy=_("Open the contact to change or remove it."),
+        )
+    by = viewer.account.id
+    if await site.records.book.undo_convert(contact_id, by=by) is not None:
+        return
+    await site.records.timelines.move_call(facts.id, client_id=None, deal_id=None, by=by)
+    await site.records.book.remove(contact_id, by=by)
+
+
+async def save_contact(site: Site, viewer: Viewer, facts: CallFacts, typed: NewName) -> UUID | None:
+    """Make a contact, out of the lead that has nothing but the number where there is one; the call is theirs.
+    Returns the contact where the making can be undone.
+    """
     name = " ".join(typed.name.split())
     if not name:
         raise PeerMistake(_("A contact needs a name."), remedy=_("Type who it is."))
@@ -175,11 +219,10 @@ async def save_contact(site: Site, viewer: Viewer, facts: CallFacts, typed: NewN
         nameless = await _client(site, identity.client.id)
         if nameless.state is LeadState.OPEN:
             into = Conversion(name=name, company=" ".join(typed.company.split()) or None)
-            await book.convert(nameless.id, into, by=by)
-            return
+            return (await book.convert(nameless.id, into, by=by)).contact_id
         company = await _company(site, viewer, typed.company)
         await book.change(replace(nameless, name=name, company_id=company or nameless.company_id), by=by)
-        return
+        return None
     if identity.client is not None:
         raise PeerMistake(
             _("This number was saved as {name} meanwhile.").format(name=identity.client.name),
@@ -198,6 +241,7 @@ async def save_contact(site: Site, viewer: Viewer, facts: CallFacts, typed: NewN
         by=by,
     )
     await site.records.timelines.move_call(facts.id, client_id=contact.id, deal_id=None, by=by)
+    return contact.id
 
 
 async def _company(site: Site, viewer: Viewer, typed: str) -> UUID | None:

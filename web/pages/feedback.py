@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
@@ -15,6 +15,7 @@ from telephony.reviews import QuestionKind, Step, trend
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.clients_of_calls import names_for
 from web.pages import Site, site_of
+from web.pages.recordings_player import player_of_call
 from web.pages.review_chart import bars, steps_back
 from web.pages.review_people import forms_of, marks_of
 from web.story import headline, tell
@@ -75,10 +76,13 @@ async def one(request: Request, grade_id: UUID, viewer: SignedIn) -> Response:
     seen = show(call, viewer.view) if call else None
     names = await names_for(site.records, site.hub.names, [call] if call else [], viewer.view)
     form = await reviews.forms.one(grade.form_id, grade.version)
+    none: dict[str, Any] = {"player": None, "not_heard": False}
+    sound = await player_of_call(site, viewer, call, seen, datetime.now(UTC)) if call and seen else none
     return site.renderer.page(
         request,
         viewer,
         "feedback_one.html",
+        **sound,
         grade=grade,
         form=form,
         kinds=QuestionKind,

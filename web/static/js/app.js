@@ -5,6 +5,7 @@ import "./doors.js";
 import "./filters.js";
 import "./keys.js";
 import * as callPage from "./call-page.js";
+import "./list-position.js";
 import * as livePage from "./live-page.js";
 import * as liveRows from "./live-rows.js";
 import "./missed-count.js";
@@ -32,8 +33,8 @@ const HEAR = {
     document.documentElement.dataset.live = message.connected ? "yes" : "no";
     if (message.connected) document.dispatchEvent(new CustomEvent("switchhook:connected"));
   },
-  call: ({ call }) => { livePage.upsert(call); liveRows.changed(call.id); callPage.changed(call.id); },
-  gone: ({ id }) => { livePage.gone(id); liveRows.ended(id); callPage.ended(id); },
+  call: ({ call }) => { livePage.upsert(call); liveRows.changed(call.id); callPage.changed(call.id); tellCall(call.id, false); },
+  gone: ({ id }) => { livePage.gone(id); liveRows.ended(id); callPage.ended(id); tellCall(id, true); },
   card: ({ card }) => cards.show(card),
   card_closed: (closed) => cards.close(closed),
   link: (message) => { notice = message.notice; },
@@ -41,6 +42,9 @@ const HEAR = {
   lost: ({ heard }) => { lost = heard; document.documentElement.dataset.live = "no"; },
   signed_out: toSignIn,
 };
+
+/** For the scripts of single pages. @param {string} id @param {boolean} ended */
+function tellCall(id, ended) { document.dispatchEvent(new CustomEvent("switchhook:call", { detail: { id, ended } })); }
 
 listen((message) => { HEAR[message.type]?.(message); say(); });
 

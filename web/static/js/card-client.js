@@ -31,9 +31,12 @@ export function bindClient(card, say) {
   form.addEventListener("input", () => { store("typed"); });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    void answer(card, request("POST", `/api/v1/calls/${about()}/contact`, values(form)), "Contact saved", say, () => {
+    const id = about();
+    void answer(card, request("POST", `/api/v1/calls/${id}/contact`, values(form)), "Contact saved", say, () => {
       store("waiting");
       say("Switchhook cannot be reached. The contact is kept in this browser and saved as soon as that is possible.");
+    }).then((told) => {
+      if (told && told.made) offerUndo(card, () => act(request("POST", `/api/v1/calls/${id}/contact/undo`, { contact_id: told.made }), "Not saved as a contact any more."));
     });
   });
   part(card, "[data-chooser]").addEventListener("change", (event) => {
@@ -197,7 +200,7 @@ async function answer(card, asked, done, say, lost = () => say("Not saved: no co
     if (told.who?.client) { part(card, '[data-slot="who"]').textContent = told.who.client.name; part(card, ".number").hidden = false; }
     showClient(card, told.who);
     say(done);
-    return true;
+    return told;
   } catch { lost(); return false; }
 }
 

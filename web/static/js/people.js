@@ -6,6 +6,7 @@ import { keys } from "./keys.js";
 import { keep } from "./notes.js";
 import { page, paused } from "./people-asking.js";
 import * as fields from "./people-sheet.js";
+import { follow } from "./person-live.js";
 
 const COPIED = 1_500; // ms
 
@@ -80,6 +81,7 @@ async function grow(more) {
   pager?.remove();
   if (next) for (const link of next.querySelectorAll("a:not([rel=next])")) link.remove();
   here.append(...[...there.children]);
+  here.setAttribute("data-grown", ""); // older lines are read: a fresh first page would take them away
   wire(here);
   first?.focus();
 }
@@ -146,6 +148,7 @@ function wire(root) {
 }
 
 wire(document);
+follow(wire);
 document.addEventListener("switchhook:results", () => wire(document));
 document.addEventListener("switchhook:form", (event) => wire(/** @type {CustomEvent} */ (event).detail));
 
