@@ -55,8 +55,11 @@ class Written:
 
 def is_recognised(number: Written) -> bool:
     """Whether it is a number that somebody may keep: `abc` and `12` are none."""
-    digits = sum(char.isdigit() for char in number.key or "")
-    return digits >= SHORTEST_RECOGNISED or (number.key or "").startswith(("*", "#"))
+    key = number.key or ""
+    if key[1:].isdecimal() and len(key) > SHORTEST_RECOGNISED:  # E.164, as nearly all are
+        return True
+    digits = sum(char.isdigit() for char in key)
+    return digits >= SHORTEST_RECOGNISED or key.startswith(("*", "#"))
 
 
 @dataclass(slots=True)
@@ -119,7 +122,12 @@ def without_extension(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Figures of every script as 0 to 9, every space and dash as the plain one, marks that nobody sees left out."""
+    if text.isascii():
+        return text.translate(_ASCII_BLANKS)
     return "".join(_plain_character(one) for one in text)
+
+
+_ASCII_BLANKS = dict.fromkeys(map(ord, "\t\r\f\v"), " ")
 
 
 def _plain_character(one: str) -> str:
@@ -154,12 +162,15 @@ _NO_NUMBERS = re.compile(
     r"| (?<![\d.])[0-3]\d\.[01]\d\.\d\d(?![\d.])"
     r"| (?<!\d)[012]?\d:[0-5]\d(?::[0-5]\d)?(?!\d)"  # a time
 )
+_DIGITS_ALONE = re.compile(r"[0-9+() ]*")  # no word, date, time or address can be made of these
 _CALLED = "\x01"  # stands where the text says that a number follows
 _NOTHING = "\x02"  # stands where something is that is no number
 
 
 def _marked(plain: str, region: str) -> str:
     """The text with what is no number covered, at the same places."""
+    if _DIGITS_ALONE.fullmatch(plain):
+        return plain
     text = _SCHEME.sub(lambda hit: _CALLED * len(hit[0]), plain)
     text = _SIP_HOST.sub(lambda hit: " " * len(hit[0]), text) if text != plain else text
     if region == "BR":
@@ -219,7 +230,7 @@ def _lone_extension(marked: str) -> str | None:
 
 
 def _found(marked: str, dialling: _Dialling) -> Iterator[_Found]:
-    bare = not any(one.isalpha() for one in _FILLING.sub("", marked))
+    bare = _DIGITS_ALONE.fullmatch(marked) is not None or not any(map(str.isalpha, _FILLING.sub("", marked)))
     taken = 0
     whole_seen = False
     for _run in range(RUNS_MOST):
