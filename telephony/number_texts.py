@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 
+from phonenumbers import country_code_for_region
+
 from telephony.dialling import SHORTEST_OUTSIDE, e164, is_certain
 from telephony.number_words import (
     ANY_EXTENSION_WORD,
@@ -94,7 +96,7 @@ def written(text: str, region: str, area_code: str = "", outside_prefix: str = "
 
     `outside_prefix` is what is dialled here to get a line; people write it down with the number.
     """
-    plain = _plain(text[:TEXT_MOST])
+    plain = _keyed(_plain(text[:TEXT_MOST]), region)
     code = plain.strip().replace(" ", "")
     if _FEATURE_CODE.fullmatch(code):
         return (Written(text, code, None),)
@@ -142,9 +144,51 @@ def _plain_character(one: str) -> str:
         return " "
     if category == "Pd" or one == "\u2212":
         return "-"
+    if one in DOTS:
+        return "."
+    if one in HYPHENS:
+        return "-"
     if "\uff01" <= one <= "\uff5e":
         return chr(ord(one) - 0xFEE0)  # the wide forms of ASCII stand in its order
     return one
+
+
+DOTS = frozenset("\u00b7\u02d9\u06d4\u2022\u2024\u2027\u2219\u22c5\u2e31\u3002\u30fb\ufe52\uff61\uff65")
+"""What stands between groups of figures like a full stop, in other scripts and in texts that a typesetter has seen."""
+HYPHENS = frozenset("\u02d7\u2043\u207b\u2796")
+"""Dashes that Unicode does not count among the dashes."""
+
+KEYS = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "22233344455566677778889999")
+SUBSCRIBER = (
+    7  # figures of a number in North America, behind the area code; further letters only make the word whole
+)
+_NORTH_AMERICA = 1  # the country code that this way of writing belongs to
+_LETTERED = re.compile(
+    r"(?i)(?<![\w+])(?P<code>\+?1[\s.\-]{0,2})?\(?8(?:00|33|44|55|66|77|88)\)?[\s.\-]{0,2}"
+    r"(?P<word>(?=[\d.\-]{0,6}[a-z]{3})[a-z\d](?:[.\-]?[a-z\d]){6,11})(?!\w)"
+)
+
+
+def _keyed(plain: str, region: str) -> str:
+    """`1-800-FLOWERS` as its keys are pressed, of the same length; only where such numbers are called or with a 1."""
+    here = country_code_for_region(region) == _NORTH_AMERICA
+
+    def press(hit: re.Match[str]) -> str:
+        if not (here or (hit["code"] or "").startswith("+1")):
+            return hit[0]
+        if hit[0][hit.start("word") - hit.start() - 1].isspace() and hit[0] != plain.strip():
+            return hit[0]  # "call 1-800 tomorrow"
+        return hit[0][: hit.start("word") - hit.start()] + _pressed(hit["word"])
+
+    return _LETTERED.sub(press, plain) if any(one.isalpha() for one in plain) else plain
+
+
+def _pressed(word: str) -> str:
+    keys, figures = [], 0
+    for one in word.upper().translate(KEYS):
+        figures += one.isdigit()
+        keys.append(one if figures <= SUBSCRIBER else " ")
+    return "".join(keys)
 
 
 # -- what is no number --
@@ -212,8 +256,11 @@ def _without_addresses(text: str) -> str:
 # -- where numbers are --
 
 _RUN = re.compile(r"(?:\+\s{0,3}){0,3}\(?\+?\d(?:[\d ().\-/\\~]*\d)?\)?")
+EXTENSION_MOST = (
+    15  # figures behind a word for an extension: what the word says holds, however many there are
+)
 _EXTENSION = re.compile(
-    rf"(?i)[\s,;.(\[{_CALLED}\-/]*(?:{ANY_EXTENSION_WORD}[\s.:=#№\-]*|\#\s*)(?P<word>\d{{1,7}})(?!\d)"
+    rf"(?i)[\s,;.(\[{_CALLED}\-/]*(?:{ANY_EXTENSION_WORD}[\s.:=#№\-]*|\#\s*)(?P<word>\d{{1,{EXTENSION_MOST}}})(?!\d)"
     r"|,{1,4}(?P<pause>\d{1,6})#?(?![\d\s\-(])"  # dialled after a pause
     r"|\*(?P<star>\d{1,6})\#?(?!\d)"
 )

@@ -173,7 +173,7 @@ async def _done(
 
 def _only_supervisors(viewer: Viewer) -> None:
     if viewer.account.role not in SUPERVISORS:
-        raise NotAllowed(_("Somebody else said that he will call."))
+        raise NotAllowed(_("Somebody else said that they will call."))
 
 
 def asker_of(viewer: Viewer) -> Asker:
