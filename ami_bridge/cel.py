@@ -20,6 +20,7 @@ __all__ = ["COLUMNS", "CelReader", "CelRow", "CelTranslator", "row_of"]
 
 LOCAL = "Local/"
 CONFERENCE = "ConfBridge"
+RECORDER = "MixMonitor"
 PICKUPS = ("Pickup", "PickupChan")
 PICKUP_SECONDS = (
     2.0  # from dialling the feature code to having the call (measured below 0.01 s; whole seconds are met)
@@ -67,7 +68,7 @@ class CelTranslator:
         look = row.look._replace(state="Ring" if calls else "Down")
         self._looks[look.uid] = look
         self._by_name[look.name] = look.uid
-        yield s.ChannelBegan(row.at, look)
+        yield s.ChannelBegan(row.at, look, row.cells.get("context", ""))
         source = self._looks.get(look.linked)
         if look.uid == look.linked or look.name.startswith(LOCAL):
             return
@@ -131,6 +132,8 @@ class CelTranslator:
             yield s.QueueJoined(row.at, look, _first_word(row))
         elif row.app in SERVICE_APPS:
             yield s.AppEntered(row.at, look, row.app)
+        elif row.app == RECORDER:
+            yield s.RecordingNamed(row.at, look, _first_word(row))
 
     def _app_ended(self, row: CelRow) -> Iterator[s.Signal]:
         if row.app == "Queue":
@@ -165,7 +168,7 @@ class CelTranslator:
     def _hangup(self, row: CelRow) -> Iterator[s.Signal]:
         look = self._known(row)
         cause = row.extra.get("hangupcause")
-        cause = cause if isinstance(cause, int) else 0
+        cause = cause if isinstance(cause, int) else None
         asker = self._by_name.get(str(row.extra.get("hangupsource", "")))
         if asker is not None and asker in self._looks:
             yield s.HangupAsked(row.at, self._looks[asker]._replace(state=""))
@@ -181,7 +184,7 @@ class CelTranslator:
         self._undialled.pop(row.look.uid, None)
         self._queued.discard(row.look.uid)
         self._dialling.pop(row.look.uid, None)
-        yield s.ChannelEnded(row.at, self._known(row), 0)
+        yield s.ChannelEnded(row.at, self._known(row), None)
 
     def _linked_gone(self, row: CelRow) -> Iterator[s.Signal]:
         for uid, look in list(self._looks.items()):
@@ -193,7 +196,7 @@ class CelTranslator:
     def _blind(self, row: CelRow) -> Iterator[s.Signal]:
         transferee = self._other(row.extra, "transferee_channel")
         exten = str(row.extra.get("extension", ""))
-        yield s.BlindTransferred(row.at, self._known(row), transferee, exten, True, True)
+        yield s.BlindTransferred(row.at, self._known(row), transferee, exten, True, None)
 
     def _attended(self, row: CelRow) -> Iterator[s.Signal]:
         second = self._other(row.extra, "channel2", name="channel2_name") or self._known(row)
@@ -275,8 +278,13 @@ def _first_word(row: CelRow) -> str:
     return clean_name(row.data.partition(",")[0])
 
 
-def _dial_status(row: CelRow, cause: int) -> str:
-    """How the attempt ended. PJSIP says who hung up: a refusal's cause that nobody sent was passed on by the PBX."""
+def _dial_status(row: CelRow, cause: int | None) -> str:
+    """How the attempt ended; empty where the log keeps no cause.
+
+    PJSIP says who hung up: a refusal's cause that nobody sent was passed on by the PBX.
+    """
+    if cause is None:
+        return ""
     refused = _STATUS_OF_CAUSE.get(cause, "NOANSWER" if cause == 0 else "")
     passed_on = row.look.name.startswith("PJSIP/") and row.extra.get("hangupsource") == ""
     return "CANCEL" if passed_on and cause in _REFUSALS else refused

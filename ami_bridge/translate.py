@@ -83,6 +83,12 @@ def _one(make: Callable[[float, s.Look], s.Signal]) -> Callable[[Message], Itera
     return function
 
 
+def _newchannel(message: Message) -> Iterator[s.Signal]:
+    seen = look(message.fields)
+    if seen is not None:
+        yield s.ChannelBegan(moment_of(message), seen, message.get("Context")[:NAME_LIMIT])
+
+
 def _hangup(message: Message) -> Iterator[s.Signal]:
     seen = look(message.fields)
     if seen is not None:
@@ -262,12 +268,18 @@ SERVICE_APPS = frozenset({"VoiceMail", "VoiceMailMain", "MinivmRecord"})
 
 
 def _cdr(message: Message) -> Iterator[s.Signal]:
-    """A CDR is no truth of a call, but its last application tells voicemail to a user who is not told of Newexten."""
-    if message.get("LastApplication") in SERVICE_APPS:
-        uid, name = message.get("UniqueID"), message.get("Channel")
-        if uid and name:
-            seen = s.Look(uid, message.get("LinkedID"), name, "", "", "", "")
-            yield s.AppEntered(moment_of(message), seen, message.get("LastApplication"))
+    """A CDR is no truth of a call, but its last application tells voicemail to a user who is not told of Newexten, and a
+    column that the dialplan fills (FreePBX does, and so does our office) names the recording.
+    """
+    uid, name, app = message.get("UniqueID"), message.get("Channel"), message.get("LastApplication")
+    file = message.get("RecordingFile") or message.get("recordingfile")
+    if not (uid and name) or not (file or app in SERVICE_APPS):
+        return
+    seen = s.Look(uid, message.get("LinkedID"), name, "", "", "", "")
+    if app in SERVICE_APPS:
+        yield s.AppEntered(moment_of(message), seen, app)
+    if file:
+        yield s.RecordingNamed(moment_of(message), seen, clean_name(file))
 
 
 def _conference(make: Callable[[float, s.Look, str], s.Signal]) -> Callable[[Message], Iterator[s.Signal]]:
@@ -301,7 +313,7 @@ def _shutdown(message: Message) -> Iterator[s.Signal]:
 
 
 TRANSLATIONS: dict[str, Callable[[Message], Iterator[s.Signal]]] = {
-    "Newchannel": _one(s.ChannelBegan),
+    "Newchannel": _newchannel,
     "Newstate": _one(s.ChannelChanged),
     "NewCallerid": _one(s.ChannelChanged),
     "Rename": _one(s.ChannelChanged),

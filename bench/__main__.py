@@ -16,6 +16,8 @@ MEASUREMENTS = {
     "timeline": "how fast a history of a hundred thousand entries is read; beside a plain query",
     "recordings_list": "how fast a million recordings are listed and filtered",
     "importing": "how fast contacts are imported, and how long that holds up the observer",
+    "pages": "how long every page and answer takes in an old office; --size full for a million calls",
+    "stalls": "what holds up the process that reads the PBX: pages, exports, an import, long texts",
     "matching": "how fast a ringing number finds who calls, among a million contacts",
 }
 """Module of this package → what it measures. Exit code 1 of one means that a target was missed."""

@@ -66,6 +66,19 @@ calls = Table(
     Index("calls_by_pbx", "pbx", text("started_at DESC")),
     Index("calls_by_direction", "direction", text("started_at DESC"), text("id DESC")),
     Index("calls_by_disposition", "disposition", text("started_at DESC"), text("id DESC")),
+    Index(
+        "calls_by_direction_and_disposition",
+        "direction",
+        "disposition",
+        text("started_at DESC"),
+        text("id DESC"),
+    ),
+    Index(
+        "calls_by_own_number",
+        "started_at",
+        "did",
+        postgresql_where=text("direction = 'inbound' AND did IS NOT NULL"),
+    ),
     Index("calls_by_outside", "outside_last10", text("started_at DESC"), text("id DESC")),
     Index(
         "calls_by_last_digits", "outside_reversed", postgresql_ops={"outside_reversed": "text_pattern_ops"}
@@ -130,6 +143,7 @@ outbox = Table(
     Column("due_at", MOMENT, nullable=False, server_default=_NOW),
     Column("reason", Text),
     UniqueConstraint("call_id", "kind", "key", name="outbox_once"),
+    Index("outbox_by_age", "owed_at"),
     Index("outbox_due", "due_at", "id", postgresql_where=text("state <> 'done'")),
     Index("outbox_lane", "call_id", "id", postgresql_where=text("state <> 'done'")),
 )

@@ -25,6 +25,10 @@ def dumps(value: Any) -> str:
 
 def clean(text: str) -> str:
     """The text without what PostgreSQL would refuse."""
+    if (
+        text.isprintable()
+    ):  # nearly every text; neither NUL nor surrogates are, and this costs a tenth of the pattern
+        return text
     return _UNKEEPABLE.sub(REPLACEMENT, text)
 
 

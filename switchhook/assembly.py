@@ -54,7 +54,7 @@ from switchhook.recording_line import RecordingLine
 from switchhook.reloading import Reloader
 from switchhook.roster_line import RosterLine
 from switchhook.service_database import cluster_in
-from switchhook.setting_tables import PbxSettings
+from switchhook.setting_tables import KeepSettings, PbxSettings
 from switchhook.settings import Settings, machine_time_zone
 from switchhook.stopping import leave_at_once, stop_on_signals
 from telephony.errors import SwitchhookError, TryLater
@@ -513,13 +513,27 @@ def _welcome_address(service: Service) -> str:
 
 
 async def _prune(service: Service) -> None:
-    """Forget raw messages past their days."""
-    days = service.settings.keep.trace_days
+    """Forget raw messages past their days, and events that no CRM needs any more."""
     while True:
         try:
-            gone = await service.store.journal.prune(datetime.now(UTC) - timedelta(days=days))
-            if gone:
-                log.info("traces_pruned", lines=gone)
+            await prune_once(service.store, service.settings.keep, datetime.now(UTC))
         except SwitchhookError as trouble:
             log.warning("traces_not_pruned", problem=str(trouble))
         await asyncio.sleep(PRUNE_SECONDS)
+
+
+CRM_EVENTS_DONE = timedelta(
+    days=1
+)  # what a CRM has taken is kept so long for whoever looks into what went out
+
+
+async def prune_once(store: RecordsStore, keep: KeepSettings, now: datetime) -> None:
+    """What is forgotten now."""
+    lines = await store.journal.prune(now - timedelta(days=keep.trace_days))
+    if lines:
+        log.info("traces_pruned", lines=lines)
+    events = await store.outbox.prune(
+        done_before=now - CRM_EVENTS_DONE, owed_before=now - timedelta(days=keep.crm_event_days)
+    )
+    if events:
+        log.info("crm_events_pruned", events=events)

@@ -133,11 +133,13 @@ class Bridge:
             await self._keep(self.teller.rest(time.time() - 1.0))
 
     async def run(self, store_ready: asyncio.Event, *, tell_link_elsewhere: bool = False) -> None:
-        """Observe until cancelled. `store_ready` is set once the tables are those of this release."""
+        """Observe until cancelled, or the feed ends. `store_ready` is set once the tables are those of this release."""
         async with AsyncExitStack() as parts, asyncio.TaskGroup() as tasks:
             if self._actions is not None:
                 await parts.enter_async_context(self._actions)
-            tasks.create_task(self._tell_link(also_elsewhere=tell_link_elsewhere), name=f"link {self.pbx}")
+            linking = tasks.create_task(
+                self._tell_link(also_elsewhere=tell_link_elsewhere), name=f"link {self.pbx}"
+            )
             watching = tasks.create_task(self.feed.run(), name=f"observer {self.pbx}")
             await store_ready.wait()
             await self._restore()
@@ -146,7 +148,7 @@ class Bridge:
                 others.append(tasks.create_task(self._sweep_for_ever(self._cel), name=f"sweep {self.pbx}"))
             async for item in self.feed.items():
                 await self._take(item)
-            for task in (watching, *others):
+            for task in (linking, watching, *others):  # recorded calls have an end
                 task.cancel()
 
     # -- what people ask for ---------------------------------------------------------------------------------------

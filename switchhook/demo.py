@@ -13,19 +13,22 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
 from pydantic import SecretStr
 
+from call_records.shapes import Account
 from switchhook import __version__, logs
 from switchhook.assembly import Service, serve_until
 from switchhook.bridge import Bridge
-from switchhook.demo_book import fill_book
 from switchhook.demo_captures import RecordedCall, RecordedPbx, recorded_calls
+from switchhook.demo_history import add_history, finish_history
+from switchhook.demo_past_calls import CUSTOMERS
 from switchhook.lab.asterisk import AsteriskDidNotStart, PrivateAsterisk
 from switchhook.lab.asterisk_binary import DEFAULT_SUITE, NoAsterisk, find_asterisk
 from switchhook.lab.office import BELIEVABLE, Pace, SimulatedOffice
@@ -34,7 +37,7 @@ from switchhook.numbering import numbering_of
 from switchhook.setting_tables import DatabaseSettings, LogSettings, PbxSettings
 from switchhook.setting_tables import WebSettings as WebSection
 from switchhook.settings import Settings, machine_time_zone
-from telephony.errors import OurMistake
+from telephony.errors import OurMistake, SwitchhookError
 from telephony.staff import PopPreference, Role
 from web.access import Passwords
 from web.settings import WebSettings
@@ -46,14 +49,17 @@ FETCH_STOP_SECONDS = (
 )
 LAST_CALLS_SECONDS = 5.0  # after the last phone hung up, its call must be in the journal; measured 0.6-1.1 s
 LOOK_SECONDS = 0.05  # a board has no event for becoming empty; the demo alone wants it
+STRANGERS = 30  # of the live office's customers, who never called before: lead rules have something to do
 PBX_ID = "demo"
 DEMO_LOGINS = (
     ("manager", Role.MANAGER, "Anna Belova", ("101",)),
     ("supervisor", Role.SUPERVISOR, "Boris Volkov", ("102",)),
     ("administrator", Role.ADMINISTRATOR, "Office administrator", ()),
 )
+TEAMS = {**dict.fromkeys(("101", "102", "103", "104"), "Sales"), **dict.fromkeys(("105", "106"), "Support")}
 DEMO_PASSWORD = "switchhook-demo"  # noqa: S105 - printed on the sign-in page; the demo listens on loopback only
 
+log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
@@ -72,6 +78,10 @@ class Show:
     """What the terminal says of the calls."""
     play: Callable[[Service], Awaitable[None]]
     """Plays until all calls were played, or until cancelled."""
+    recordings_dir: Path | None = None
+    """Where the PBX writes recordings."""
+    prompts: tuple[Path, ...] = ()
+    """What the people say, A-law files; the sounds of the past are made of it."""
 
 
 @asynccontextmanager
@@ -86,7 +96,7 @@ async def demo_office(
     install = await _asterisk(suite)
     async with (
         PrivateAsterisk(install, state=state, system_name="demo", ami_write_all=True) as asterisk,
-        SimulatedOffice(asterisk, seed=seed, pace=pace) as office,
+        SimulatedOffice(asterisk, seed=seed, pace=pace, customers=CUSTOMERS + STRANGERS) as office,
     ):
         yield asterisk, office
 
@@ -205,6 +215,8 @@ def live_show(asterisk: PrivateAsterisk, office: SimulatedOffice, calls: int | N
         notice=None,
         promise="Real SIP calls arrive every few seconds; the people are fictional.",
         play=play,
+        recordings_dir=asterisk.recordings,
+        prompts=office.prompts,
     )
 
 
@@ -264,6 +276,18 @@ async def _serve_show(stop: asyncio.Event, state: Path, show: Show, then_exit: b
 
 
 async def _play(show: Show, service: Service) -> None:
+    """The book and the calls of the past come first, so that the first caller is known; their sounds come meanwhile."""
+    accounts = await _demo_accounts(service)
+    await add_history(service.store, accounts, show.recordings_dir)
+    finishing = asyncio.create_task(_finish_history(show, service, accounts), name="history")
+    try:
+        await _play_calls(show, service)
+    finally:
+        finishing.cancel()
+        await asyncio.wait({finishing})
+
+
+async def _play_calls(show: Show, service: Service) -> None:
     await show.play(service)
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(LAST_CALLS_SECONDS):
@@ -298,20 +322,35 @@ def demo_web_settings(notice: str | None = None) -> WebSettings:
 
 
 async def _make_people(service: Service) -> None:
-    """Everybody in the office has a phone; three of them may sign in. And the fictional clients."""
+    """Everybody in the office has a phone; three of them may sign in."""
+    store = service.store
     for extension, name in STAFF.items():
-        await service.store.staff.put_person(name=name, extensions=[extension])
+        await store.staff.put_person(name=name, extensions=[extension], team=TEAMS.get(extension))
     hashed = await Passwords().hash(DEMO_PASSWORD)
     for login, role, name, extensions in DEMO_LOGINS:
-        await service.store.accounts.create(
-            login=login,
-            name=name,
-            role=role,
-            password_hash=hashed,
-            extensions=extensions,
-            pop=PopPreference.ON_RING,
-        )
-    await fill_book(service.store, await service.store.staff.directory())
+        if await store.accounts.by_login(login) is None:
+            await store.accounts.create(
+                login=login,
+                name=name,
+                role=role,
+                password_hash=hashed,
+                extensions=extensions,
+                pop=PopPreference.ON_RING,
+            )
+
+
+async def _demo_accounts(service: Service) -> list[Account]:
+    found = [await service.store.accounts.by_login(login) for login, *_ in DEMO_LOGINS]
+    return [account for account in found if account is not None]
+
+
+async def _finish_history(show: Show, service: Service, accounts: Sequence[Account]) -> None:
+    """Beside the calls; a demo whose history lacks a part is a demo all the same."""
+    try:
+        await finish_history(service.store, accounts, show.recordings_dir, show.prompts)
+    except* SwitchhookError as troubles:
+        for trouble in troubles.exceptions:
+            log.warning("demo_history_incomplete", problem=str(trouble))
 
 
 def _greet(service: Service, show: Show, seconds: float) -> None:

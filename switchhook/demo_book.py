@@ -1,84 +1,193 @@
-"""What the demo's book holds: fictional companies and people whose numbers the simulated customers call from.
+"""What the demo's book holds: fictional companies and people whose numbers the simulated customers call from, their
+deals as they went in the last weeks, and what the office noted and means to do.
 
-Every second customer of the simulated office is known, so that cards with a name, a company and a deal come as often as
-cards with a bare number; one number belongs to two people, so that the chooser is seen too.
+Two of three customers of the simulated office are known, so that cards with a name, a company and a deal come beside
+cards with a bare number; one number belongs to two people, so that the chooser is seen too. All times are relative to
+the moment at which the demo begins.
 """
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from call_records.book.shapes import NewClient, NewDeal, NewTask
-from call_records.database import RecordsStore
+from call_records.book.past_entries import PastClient, PastDeal, PastEntries, PastNote, PastTask
+from call_records.book.shapes import NewClient, NewDeal, NewTask, Stage
+from switchhook.demo_past_calls import CUSTOMERS
+from switchhook.lab.office import customer_number
 from telephony.contacts import ClientKind
-from telephony.staff import Directory
 
-COMPANIES = ("Gardens & Paths", "Northern Boats", "Lumen Glass", "Ferrum Tools", "Bakery on the Corner")
-PEOPLE = (
-    "Alexei Morozov", "Daria Fomina", "Timur Akhmetov", "Olga Sergeeva", "Pavel Klimov", "Irina Zaytseva",
-    "Nikita Larin", "Sofia Melnik", "Roman Isaev", "Yulia Tarasova", "Maxim Borisov", "Elena Komarova",
-    "Artem Nosov", "Marina Belkina", "Stepan Guriev", "Polina Rudakova", "Kirill Savin", "Nina Osipova",
-    "Vadim Panin", "Alina Chernova",
+COMPANIES = (
+    "Gardens & Paths", "Northern Boats", "Lumen Glass", "Ferrum Tools", "Bakery on the Corner", "Polar Logistics",
+    "Granite Kitchens", "Blue River Hotel", "Cedar School", "Meridian Clinic",
 )  # fmt: skip
+FIRST_NAMES = (
+    "Alexei", "Daria", "Timur", "Olga", "Pavel", "Irina", "Nikolai", "Sofia", "Roman", "Yulia", "Maxim", "Elena",
+    "Artem", "Marina", "Stepan", "Polina", "Kirill", "Nina", "Vadim", "Alina",
+)  # fmt: skip
+LAST_NAMES = (
+    "Morozov", "Fomin", "Akhmetov", "Sergeev", "Klimov", "Zaytsev", "Larin", "Melnikov", "Isaev", "Tarasov",
+    "Borisov", "Komarov", "Nosov", "Belkin", "Guriev", "Rudakov", "Savin", "Osipov", "Panin", "Chernov",
+)  # fmt: skip
+POSITIONS = ("Owner", "Purchasing", "Office manager", "Site engineer", None, "Accountant", None)
+TAGS = ((), ("regular",), (), ("vip",), (), ("wholesale",), ())
+OPEN, TALKS, OFFER, WON, LOST = range(5)
+
+
+@dataclass(frozen=True, slots=True)
+class _DealPlan:
+    """`days`: how many days ago it was made, and moved to each further stage up to `stage`."""
+
+    title: str
+    contact: int
+    stage: int
+    amount: str | None
+    days: tuple[float, ...]
+
+
 DEALS = (
-    ("Irrigation for the orchard", 0, 0, "184000"),
-    ("Spare parts, autumn", 1, 1, "36500"),
-    ("Shop window, 12 panes", 2, 2, "91000"),
-    ("Yearly tools contract", 3, 1, "420000"),
-    ("Oven repair", 4, 0, None),
-    ("Paths for the park", 5, 2, "275000"),
-    ("Boat engine, two units", 6, 3, "640000"),
+    _DealPlan("Irrigation for the orchard", 1, OPEN, "184000", (1.2,)),
+    _DealPlan("Oven repair", 5, OPEN, None, (0.3,)),
+    _DealPlan("Signs for the new office", 11, OPEN, "52000", (4.1,)),
+    _DealPlan("Yearly tools contract", 4, TALKS, "420000", (9.0, 6.2)),
+    _DealPlan("Spare parts, autumn", 2, TALKS, "36500", (5.5, 2.1)),
+    _DealPlan("Reception furniture", 8, TALKS, "128000", (3.4, 0.9)),
+    _DealPlan("School canteen equipment", 16, TALKS, "236000", (12.0, 7.3)),
+    _DealPlan("Shop window, 12 panes", 7, OFFER, "91000", (10.2, 8.0, 3.1)),
+    _DealPlan("Paths for the park", 10, OFFER, "275000", (13.0, 11.1, 5.6)),
+    _DealPlan("Clinic lighting, second floor", 13, OFFER, "148000", (8.4, 6.0, 1.1)),
+    _DealPlan("Boat engine, two units", 14, WON, "640000", (13.4, 12.0, 7.2, 2.2)),
+    _DealPlan("Kitchen worktops", 17, WON, "97500", (12.6, 9.9, 6.0, 4.3)),
+    _DealPlan("Hotel key cards", 19, WON, "43000", (11.0, 8.2, 4.4, 0.6)),
+    _DealPlan("Cold room, 40 m²", 20, WON, "310000", (13.8, 13.0, 10.0, 8.4)),
+    _DealPlan("Delivery vans, leasing", 22, LOST, "890000", (13.1, 9.4, 5.2)),
+    _DealPlan("Greenhouse heating", 23, LOST, "76000", (9.6, 6.6)),
 )
-"""Title, whose, stage, amount. Fictional."""
+"""Fictional. A lost one goes to Lost from wherever it stood."""
+
+CONTACT_NOTES = (
+    (1, 6.0, "Prefers calls before noon; on the site in the afternoon."),
+    (4, 3.2, "Wants one invoice a month, to the accountant’s address."),
+    (7, 2.4, "Asked for frosted glass in two of the panes."),
+    (10, 4.8, "The park opens on the 1st; work at night is possible."),
+    (13, 1.4, "Decision is with the chief physician, back next week."),
+    (16, 7.1, "Will send the floor plan."),
+    (2, 0.4, "Old part number no longer made; offer the successor."),
+)
+"""Contact, days ago, text."""
+
+TASKS = (
+    ("Send the offer for the worktops again", 17, -2.0, True),
+    ("Ask whether the panes arrived whole", 7, -1.0, True),
+    ("Call about the offer", 10, -0.15, False),
+    ("Send the price of the successor part", 2, 0.1, False),
+    ("Agree the date of the visit", 1, 0.2, False),
+    ("Check whether the invoice was paid", 14, 0.3, False),
+    ("Call about the floor plan", 16, 1.0, False),
+    ("Ask for the decision", 13, 3.0, False),
+    ("Yearly contract: prices for next year", 4, 6.0, False),
+)
+"""Text, contact, due in so many days, done."""
 
 
-async def fill_book(store: RecordsStore, directory: Directory) -> None:
-    """Put the fictional clients, deals and tasks in."""
-    owners = [person.id for person in directory.people if person.id is not None]
-    companies = [await _company(store, name) for name in COMPANIES]
-    people = [
-        await _contact(store, place, name, companies[place % len(companies)], owners[place % len(owners)])
-        for place, name in enumerate(PEOPLE)
-    ]
-    await _contact(store, 0, "Vera Morozova", companies[0], owners[0])
-    await _deals(store, people, owners)
+def contact_key(place: int) -> str:
+    """How entries name the contact behind the so-manieth customer's number."""
+    return f"contact {place}"
 
 
-async def _company(store: RecordsStore, name: str) -> UUID:
-    return (await store.book.add(NewClient(ClientKind.COMPANY, name), by=None)).id
+def is_known(place: int) -> bool:
+    """Whether the customer is in the book."""
+    return place % 3 != 0
 
 
-async def _contact(store: RecordsStore, place: int, name: str, company: UUID, owner: UUID) -> UUID:
-    """Number 0001, 0003, …: every second customer."""
-    number = place * 2 + 1
+def demo_entries(
+    now: datetime, stages: Sequence[Stage], owners: Sequence[UUID], accounts: Sequence[UUID]
+) -> PastEntries:
+    """The whole book. `owners` are people, the manager first; `accounts` may write, the manager's first."""
+    return PastEntries(
+        clients=[*_companies(now), *_contacts(now, owners)],
+        deals=[_deal(place, plan, now, stages, owners, accounts) for place, plan in enumerate(DEALS)],
+        notes=[
+            PastNote(text, now - timedelta(days=days), accounts[place % len(accounts)], contact_key(contact))
+            for place, (contact, days, text) in enumerate(CONTACT_NOTES)
+        ],
+        tasks=list(_tasks(now, owners, accounts)),
+    )
+
+
+def _companies(now: datetime) -> list[PastClient]:
+    made = now - timedelta(days=40)
+    return [PastClient(name, NewClient(ClientKind.COMPANY, name), made) for name in COMPANIES]
+
+
+def _contacts(now: datetime, owners: Sequence[UUID]) -> list[PastClient]:
+    known = [place for place in range(1, CUSTOMERS + 1) if is_known(place)]
+    contacts = [_contact(place, _name(place), now, owners) for place in known]
+    twin = _contact(1, "Vera Morozova", now, owners)
+    return [*contacts, PastClient("twin", twin.new, twin.at, twin.company)]
+
+
+def _name(place: int) -> str:
+    first = FIRST_NAMES[(place - 1) % len(FIRST_NAMES)]
+    last = LAST_NAMES[(place - 1 + place // len(FIRST_NAMES) * 7) % len(LAST_NAMES)]
+    return f"{first} {last}a" if first[-1] == "a" else f"{first} {last}"
+
+
+def _contact(place: int, name: str, now: datetime, owners: Sequence[UUID]) -> PastClient:
+    company = COMPANIES[place % len(COMPANIES)] if place % 5 != 2 else None
     new = NewClient(
         ClientKind.CONTACT,
         name,
-        phones=(f"8 (916) 555-{number // 100:02}-{number % 100:02}",),
+        phones=(customer_number(place),),
         labels=("mobile",),
-        company_id=company,
-        owner_id=owner,
+        emails=(f"{name.lower().replace(' ', '.')}@example.com",) if place % 2 else (),
+        position=POSITIONS[place % len(POSITIONS)] if company else None,
+        owner_id=owners[place % len(owners)],
+        tags=TAGS[place % len(TAGS)],
     )
-    return (await store.book.add(new, by=None)).id
+    return PastClient(
+        contact_key(place), new, now - timedelta(days=15 + place % 23, hours=place % 7), company
+    )
 
 
-async def _deals(store: RecordsStore, people: list[UUID], owners: list[UUID]) -> None:
-    (pipeline, *_) = await store.deals.pipelines()
-    now = datetime.now(UTC)
-    for place, (title, whose, stage, amount) in enumerate(DEALS):
-        deal = await store.deals.add(
-            NewDeal(
-                title,
-                contact_id=people[whose],
-                stage_id=pipeline.stages[stage].id,
-                amount=Decimal(amount) if amount else None,
-                owner_id=owners[place % len(owners)],
-            ),
-            by=None,
+def _deal(
+    place: int,
+    plan: _DealPlan,
+    now: datetime,
+    stages: Sequence[Stage],
+    owners: Sequence[UUID],
+    accounts: Sequence[UUID],
+) -> PastDeal:
+    made, *moved = (now - timedelta(days=days) for days in plan.days)
+    way = [*range(1, len(moved)), plan.stage] if moved else []
+    return PastDeal(
+        key=plan.title,
+        new=NewDeal(
+            plan.title,
+            stage_id=stages[OPEN].id,
+            amount=Decimal(plan.amount) if plan.amount else None,
+            owner_id=owners[place % 3],
+        ),
+        at=made,
+        moves=tuple((stages[stage].id, at) for stage, at in zip(way, moved, strict=True)),
+        contact=contact_key(plan.contact),
+        by=accounts[place % len(accounts)],
+    )
+
+
+def _tasks(now: datetime, owners: Sequence[UUID], accounts: Sequence[UUID]) -> list[PastTask]:
+    deal_of = {plan.contact: plan.title for plan in DEALS}
+    return [
+        PastTask(
+            NewTask(text, due_at=now + timedelta(days=days), owner_id=owners[place % 2]),
+            at=now - timedelta(days=4),
+            by=accounts[place % len(accounts)],
+            client=contact_key(contact),
+            deal=deal_of.get(contact),
+            done_at=now + timedelta(days=days - 0.1) if done else None,
         )
-        if stage < 2:
-            due = now + timedelta(hours=4 * place - 6)
-            task = NewTask("Call about the offer", due_at=due, deal_id=deal.id, client_id=people[whose])
-            await store.tasks.add(task, by=None)
+        for place, (text, contact, days, done) in enumerate(TASKS)
+    ]

@@ -37,8 +37,13 @@ def report(text: str, numbering: Numbering) -> dict[str, Any]:
             for one in found
             if is_recognised(one)
         ],
-        "withheld": numbering.is_withheld(text.strip()),
+        "withheld": _says_withheld(text, numbering),
     }
+
+
+def _says_withheld(text: str, numbering: Numbering) -> bool:
+    """Whether it is a phone system's word for a withheld number. An empty field or a dash is one only in a caller id."""
+    return any(one.isalnum() for one in text) and numbering.is_withheld(text.strip())
 
 
 def in_words(told: dict[str, Any]) -> str:

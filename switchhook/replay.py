@@ -6,12 +6,13 @@ A bug report is a capture; a capture becomes a test. What is printed here is wha
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 from uuid import UUID
 
 from ami_bridge.asterisk_version import refuse_old_event
@@ -23,23 +24,29 @@ from ami_bridge.interpreter import Interpreter
 from ami_bridge.message import Message
 from ami_bridge.pbx_clock import ClockGate, PbxClock
 from ami_bridge.quarantine import LinkSession, judge
+from ami_bridge.translate import TRANSLATIONS, moment_of, translate
+from switchhook.event_log_gaps import ObservedEvents, is_moment_of
 from telephony.endpoint_directory import directory_of
 from telephony.errors import NeedsPerson
 from telephony.facts import CallFacts
 from telephony.local_times import zone_named
 from telephony.numbers import DEFAULT_EXTENSIONS, Numbering
-from telephony.signals import ClockSet, LinkLost, Signal
+from telephony.signals import ChannelBegan, ChannelChanged, ClockSet, LinkLost, Signal
 from telephony.tracker import Tracker
 
 BEFORE_ANY = float("-inf")
 AFTER_ALL = float("inf")
 OVERLAP_SECONDS = 1.0
-"""CEL from so long before the cut is told again: AMI's last words are later than CEL's of the same moment, and may have
-been lost with the link. Telling what is known already changes nothing."""
+"""CEL of so long before a cut waits for the next link: AMI's last words are later than CEL's of the same moment, and may
+have been lost with the link, or may come with the next."""
 
 
 class Replay:
-    """Captured links of one PBX in order, with CEL for the gaps between them."""
+    """Captured links of one PBX in order, with CEL for what they do not tell.
+
+    A row tells what AMI missed when nothing of AMI's says the same (`switchhook.event_log_gaps`). It is taken up in its
+    place in time, for calls that AMI did not see whole; calls that it saw whole are AMI's alone.
+    """
 
     def __init__(self, numbering: Numbering, cel: Sequence[CelRow] = ()) -> None:
         self.tracker = Tracker(numbering)
@@ -47,41 +54,49 @@ class Replay:
         """Every call told so far, by id; absorbed ones are gone."""
         self._interpreter = Interpreter()
         self._cel = cel
-        """How much later than its time a row can have been written: FreePBX's log leaves the fraction out."""
         self._cel_from = 0
         self._translator = CelTranslator()
+        self._observed = ObservedEvents()
+        self._lost_at = BEFORE_ANY
+        self._row_told_at = BEFORE_ANY
+        """When the newest row happened that AMI told too: what the log writes after it is no earlier."""
         self._linked = False
 
     def link(self, messages: Iterable[Message]) -> None:
         """One link's messages; a second one is a reconnect, and what came between is told from CEL."""
-        intake: _Intake | None = None
-        for message in messages:
-            if intake is None or _is_login(message):
-                if intake is not None:
-                    self._take(intake.flush(), intake)
-                self._begin_link(message.arrived_at)
-                intake = _Intake()
-            self._take(intake.take(message), intake)
-        if intake is not None:
-            self._take(intake.flush(), intake)
+        arrivals = _arrivals(messages)
+        if not self._cel:
+            for arrival in arrivals:
+                self._take(arrival)
+        else:
+            self._link_beside_cel(list(arrivals))
         self._feed(self._interpreter.snapshot_done())
 
-    def _take(self, messages: Iterable[Message], intake: _Intake) -> None:
-        for message in messages:
-            self._tell_clock_steps(intake.gate)
-            verdict = judge(message, intake.session)
-            if verdict.usable:
-                self._feed(self._interpreter.message(verdict.message))
-        self._tell_clock_steps(intake.gate)
+    def _link_beside_cel(self, arrivals: Sequence[_Arrival]) -> None:
+        events = [
+            arrival for arrival in arrivals if isinstance(arrival, Message) and arrival.kind in TRANSLATIONS
+        ]
+        for message in events:
+            self._observed.add(translate(message))
+        until = max(map(moment_of, events), default=BEFORE_ANY) - OVERLAP_SECONDS
+        for arrival in arrivals:
+            if isinstance(arrival, Message) and arrival.kind in TRANSLATIONS:
+                self._tell_rows(moment_of(arrival), settled_before=until)
+            self._take(arrival)
 
-    def _tell_clock_steps(self, gate: ClockGate) -> None:
-        while gate.steps:
-            gate.steps.popleft()
-            self._feed(iter([ClockSet(self._interpreter.last_at)]))
+    def _take(self, arrival: _Arrival) -> None:
+        match arrival:
+            case Message():
+                self._feed(self._interpreter.message(arrival))
+            case _LinkBegan():
+                self._begin_link(arrival.at)
+            case _ClockStepped():
+                self._feed(iter([ClockSet(self._interpreter.last_at)]))
 
     def finish(self) -> list[CallFacts]:
         """What CEL knows after the last message, then all calls in order of start."""
-        self._fill_gap(self._interpreter.last_at if self._linked else BEFORE_ANY, AFTER_ALL)
+        self._lose_sight()
+        self._tell_rows(AFTER_ALL)
         self._collect()
         return sorted(self.told.values(), key=lambda facts: (facts.started_at, facts.id))
 
@@ -89,29 +104,81 @@ class Replay:
         lost_at = self._interpreter.last_at
         if self._linked and lost_at:
             self._feed(iter([LinkLost(lost_at)]))
-        self._fill_gap(lost_at if self._linked else BEFORE_ANY, at)
+            self._lose_sight()
+            self._tell_rows(at)
+        else:
+            self._tell_rows(at, settled_before=at)
         self._linked = True
 
-    def _fill_gap(self, since: float, until: float) -> None:
-        while self._cel_from < len(self._cel) and _surely_before(self._cel[self._cel_from], until):
-            written = self._cel[self._cel_from]
-            self._cel_from += 1
-            row = written.not_before(since)
-            signals = self._translator.translate(row)
-            self.tracker.reconstructing = row.at > since
-            news = row.at > since - OVERLAP_SECONDS and not self._knows_better(written, since)
-            self._feed(signals if news else iter(_drained(signals)))
-        self.tracker.reconstructing = False
+    def _lose_sight(self) -> None:
+        """AMI says no more from here on: the calls of this moment are seen only in part."""
+        if self._linked:
+            self._lost_at = self._interpreter.last_at or BEFORE_ANY
+            for call in self.tracker.open_calls():
+                call.seen_in_part = True
 
-    def _knows_better(self, row: CelRow, since: float) -> bool:
-        """Whether AMI told this channel's end already: a row of whole seconds would only move it to an earlier time."""
-        channel = self.tracker.channels.get(row.look.uid)
-        ended = channel is not None and channel.ended_at is not None
-        return bool(row.slack) and ended and row.at <= since
+    def _tell_rows(self, until: float, *, settled_before: float = AFTER_ALL) -> None:
+        """Take up the rows of before `until`, as far as everything is in that AMI may have told of their moment."""
+        while self._cel_from < len(self._cel):
+            row = self._cel[self._cel_from]
+            if row.at >= until or row.at + row.slack >= settled_before:
+                break
+            row = row.not_before(self._earliest(row))
+            if row.at >= until:
+                break
+            self._cel_from += 1
+            self._tell_row(row)
+
+    def _earliest(self, row: CelRow) -> float:
+        """What is written before a row of which AMI told happened before the link was lost, too."""
+        if row.at <= self._lost_at < row.at + row.slack and not any(
+            self._observed.knows(other, before=self._lost_at) for other in self._rows_of_second(row)
+        ):
+            return max(self._lost_at, self._row_told_at)
+        return self._row_told_at
+
+    def _rows_of_second(self, row: CelRow) -> Iterator[CelRow]:
+        following = itertools.islice(self._cel, self._cel_from + 1, None)
+        return itertools.takewhile(lambda other: other.at < row.at + row.slack, following)
+
+    def _tell_row(self, row: CelRow) -> None:
+        for signal in self._translator.translate(row):
+            observed_at = self._observed.find(signal, row.slack)
+            if observed_at is not None and isinstance(signal, ChannelBegan):
+                dials = ChannelChanged(signal.at, signal.look)  # chan_sip says so later
+                if signal.look.state == "Ring" and self._observed.find(dials, row.slack) is None:
+                    self._tell_if_news(dials, row)
+            if observed_at is not None:
+                if is_moment_of(observed_at, row.at, row.slack):
+                    self._row_told_at = max(self._row_told_at, observed_at)
+            else:
+                self._tell_if_news(signal, row)
+
+    def _tell_if_news(self, signal: Signal, row: CelRow) -> None:
+        if self._is_news(signal, row):
+            self.tracker.reconstructing = True
+            self._feed(iter([signal]))
+            self.tracker.reconstructing = False
+            self._mark_seen_in_part(row)
+
+    def _mark_seen_in_part(self, row: CelRow) -> None:
+        call = self.tracker.call_with(row.look.uid, row.look.linked)
+        if call is not None:
+            call.seen_in_part = True
+
+    def _is_news(self, signal: Signal, row: CelRow) -> bool:
+        """Whether what only the log tells is to be believed: of a call that AMI did not see whole."""
+        call = self.tracker.call_with(row.look.uid, row.look.linked)
+        if call is None:
+            return True
+        return call.seen_in_part or not call.begun or self._observed.would_tell(signal)
 
     def _feed(self, signals: Iterator[Signal]) -> None:
         for signal in signals:
             self.tracker.feed(signal)
+            if self._cel and isinstance(signal, LinkLost):
+                for call in self.tracker.open_calls():
+                    call.unconfirmed = False  # the log tells what became of it
         self._collect()
 
     def _collect(self) -> None:
@@ -119,6 +186,48 @@ class Replay:
             for gone in change.absorbed:
                 self.told.pop(gone, None)
             self.told[change.facts.id] = change.facts
+
+
+class _LinkBegan(NamedTuple):
+    """A link begins here."""
+
+    at: float
+
+
+class _ClockStepped:
+    """The PBX's clock was set here."""
+
+
+_Arrival = Message | _LinkBegan | _ClockStepped
+
+
+def _arrivals(messages: Iterable[Message]) -> Iterator[_Arrival]:
+    """One link's messages as far as they can be believed, and what happened between them."""
+    intake: _Intake | None = None
+    for message in messages:
+        if intake is None or _is_login(message):
+            if intake is not None:
+                yield from _believed(intake.flush(), intake)
+            yield _LinkBegan(message.arrived_at)
+            intake = _Intake()
+        yield from _believed(intake.take(message), intake)
+    if intake is not None:
+        yield from _believed(intake.flush(), intake)
+
+
+def _believed(messages: Iterable[Message], intake: _Intake) -> Iterator[_Arrival]:
+    for message in messages:
+        yield from _clock_steps(intake.gate)
+        verdict = judge(message, intake.session)
+        if verdict.usable:
+            yield verdict.message
+    yield from _clock_steps(intake.gate)
+
+
+def _clock_steps(gate: ClockGate) -> Iterator[_Arrival]:
+    while gate.steps:
+        gate.steps.popleft()
+        yield _ClockStepped()
 
 
 class _Intake:
@@ -145,18 +254,6 @@ class _Intake:
                 self.gate.our_clock_was_set(set_by_seconds)
             for message in messages:
                 yield from self.gate.take(message)
-
-
-def _surely_before(row: CelRow, moment: float) -> bool:
-    """A row of whole seconds may be of a moment up to a second later."""
-    return row.at + row.slack < moment
-
-
-def _drained(signals: Iterator[Signal]) -> tuple[Signal, ...]:
-    """Run the translator for what it learns, and leave the signals: AMI has told them already."""
-    for _ in signals:
-        pass
-    return ()
 
 
 def _is_login(message: Message) -> bool:
@@ -328,7 +425,8 @@ TABLE: tuple[tuple[str, Callable[[CallFacts], str]], ...] = (
     (
         "transfers",
         lambda f: ", ".join(
-            f"{t.kind.value} {t.by}→{t.to} {t.result.value if t.result else ''}".strip() for t in f.transfers
+            f"{t.kind.value} {t.by}→{t.to or '?'} {t.result.value if t.result else ''}".strip()
+            for t in f.transfers
         ),
     ),
     ("missed by", lambda f: " ".join(f.missed_by)),

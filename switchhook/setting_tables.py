@@ -404,6 +404,14 @@ class KeepSettings(Section):
         ge=0,
         le=3650,
     )
+    crm_event_days: int = setting(
+        30,
+        "How long events of calls wait for a CRM that does not take them; those it took are kept for a day.",
+        unit="days",
+        reason="A CRM that was away for a month is filled from the journal; without one nothing piles up.",
+        ge=1,
+        le=3650,
+    )
 
 
 SECTIONS: Mapping[str, type[Section]] = {

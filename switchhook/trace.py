@@ -126,6 +126,7 @@ WORDS: dict[type[Any], Callable[[Any], str]] = {
     ),
     s.QueueResult: lambda x: f"the queue lets {_who(x.look)} go: {x.status}",
     s.RecordingStarted: lambda x: f"{_who(x.look)} is recorded",
+    s.RecordingNamed: lambda x: f"{_who(x.look)} was recorded",
     s.AppEntered: lambda x: f"{_who(x.look)} is served by {x.app}",
     s.ConferenceJoined: lambda x: f"{_who(x.look)} joins the conference {x.room}",
     s.ConferenceLeft: lambda x: f"{_who(x.look)} leaves the conference {x.room}",

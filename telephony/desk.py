@@ -177,7 +177,7 @@ def _handed_over_by(facts: CallFacts, leg: Leg) -> str | None:
 
 
 def _to_no_phone(facts: CallFacts, transfer: Transfer) -> bool:
-    phone = facts.leg_of(transfer.to)
+    phone = facts.leg_of(transfer.to) if transfer.to else None
     return phone is None or phone.kind is PartyKind.SERVICE
 
 

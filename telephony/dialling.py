@@ -87,6 +87,15 @@ def _without_00(digits: str) -> str:
 
 
 def _valid(digits: str, region: str) -> str | None:
+    """With its country code it is the same number everywhere, and asked for again at once by `is_certain`."""
+    return _valid_number(digits, ANYWHERE if digits.startswith("+") else region)
+
+
+ANYWHERE = "ZZ"  # the library's code for no country
+
+
+@lru_cache(maxsize=16_384)
+def _valid_number(digits: str, region: str) -> str | None:
     try:
         number = phonenumbers.parse(digits, region)
     except phonenumbers.NumberParseException:
@@ -118,4 +127,4 @@ def _possible(digits: str, region: str) -> str | None:
 @lru_cache(maxsize=16_384)
 def is_certain(key: str | None) -> bool:
     """Whether a key is a number of a certain country: E.164, in a range that exists."""
-    return key is not None and key.startswith("+") and _valid(key, "ZZ") is not None
+    return key is not None and key.startswith("+") and _valid(key, ANYWHERE) is not None

@@ -7,6 +7,8 @@ cause 1, and a caller who cancels gives cause 127.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from telephony.facts import Direction, Disposition, LegOutcome
 
 ANSWERED_ELSEWHERE_CAUSE = 26
@@ -29,8 +31,10 @@ _BY_STATUS = {
 }
 
 
-def rung_outcome(status: str, cause: int, *, taken_elsewhere: bool, forwarded: bool) -> LegOutcome:
-    """How it came out for a phone that was rung and talked to nobody."""
+def rung_outcome(
+    status: str, cause: int | None, *, taken_elsewhere: bool, forwarded: bool
+) -> LegOutcome | None:
+    """How it came out for a phone that was rung and talked to nobody; None where nothing tells."""
     if cause == ANSWERED_ELSEWHERE_CAUSE or forwarded:
         return LegOutcome.ANSWERED_ELSEWHERE
     if cause in DECLINED_CAUSES:
@@ -41,6 +45,8 @@ def rung_outcome(status: str, cause: int, *, taken_elsewhere: bool, forwarded: b
         return LegOutcome.UNREACHABLE
     if taken_elsewhere and status in ("CANCEL", "NOANSWER", "ANSWER", ""):
         return LegOutcome.ANSWERED_ELSEWHERE
+    if not status and cause is None:
+        return None
     return _BY_STATUS.get(status, LegOutcome.CANCELLED)
 
 
@@ -48,14 +54,17 @@ _NOT_TAKEN = (LegOutcome.NO_ANSWER, LegOutcome.CANCELLED, LegOutcome.ANSWERED, L
 
 
 def inbound_disposition(
-    rung: list[LegOutcome], *, voicemail: bool, left_waiting: bool, caller_was_up: bool
+    rung: Sequence[LegOutcome | None], *, voicemail: bool, left_waiting: bool, caller_was_up: bool
 ) -> Disposition:
-    """An inbound or internal call that no person answered. `left_waiting`: it ended in a queue or a parking lot."""
+    """An inbound or internal call that no person answered. `left_waiting`: it ended in a queue or a parking lot.
+
+    Who was rung, and nothing tells how that went, did not answer: whoever called has to be called back.
+    """
     if voicemail:
         return Disposition.VOICEMAIL
     if left_waiting:
         return Disposition.ABANDONED
-    if any(outcome in _NOT_TAKEN for outcome in rung):
+    if any(outcome in _NOT_TAKEN or outcome is None for outcome in rung):
         return Disposition.MISSED
     for outcome, disposition in (
         (LegOutcome.BUSY, Disposition.BUSY),
@@ -68,14 +77,17 @@ def inbound_disposition(
     return Disposition.ABANDONED if caller_was_up else Disposition.FAILED
 
 
-def outbound_disposition(rung: list[LegOutcome]) -> Disposition:
+def outbound_disposition(rung: Sequence[LegOutcome | None]) -> Disposition:
     """An outbound call that nobody outside answered; the last attempt decides."""
     table = {
         LegOutcome.BUSY: Disposition.BUSY,
         LegOutcome.DECLINED: Disposition.DECLINED,
         LegOutcome.UNREACHABLE: Disposition.FAILED,
     }
-    return table.get(rung[-1], Disposition.NO_ANSWER) if rung else Disposition.FAILED
+    if not rung:
+        return Disposition.FAILED
+    last = rung[-1]
+    return Disposition.NO_ANSWER if last is None else table.get(last, Disposition.NO_ANSWER)
 
 
 MISSED_OUTCOMES = frozenset(

@@ -8,8 +8,9 @@
 | `PJSIP/89161234567@123456`, `SIP/123456/8916…`, `DAHDI/g1/8916…`                 | a trunk                       |
 | a call of `123456` from one outside number to another, that no hint knows, rings | a trunk                       |
 | a phone, joins a queue or is answered by the PBX before a number is dialled      |                               |
+| the same, and it comes in where carriers do (`from-pstn`, `inbound`)             | a trunk, whoever is rung      |
 
-The last is needed because an extension that dials out with an outside caller ID begins in the very same way.
+The last but one waits because an extension that dials out with an outside caller ID begins in the very same way.
 """
 
 from __future__ import annotations
@@ -25,6 +26,26 @@ SAME_NUMBER = (
     7  # digits at the end of a number that are dialled as they were asked for, whatever is put before them
 )
 
+CARRIERS_ENTER = frozenset(
+    (
+        "carrier",
+        "did",
+        "dids",
+        "external",
+        "gateway",
+        "inbound",
+        "incoming",
+        "itsp",
+        "provider",
+        "pstn",
+        "trunk",
+    )
+)
+PHONES_ENTER = frozenset(
+    ("internal", "local", "office", "out", "outbound", "outgoing", "phone", "phones", "staff", "to", "users")
+)
+"""Words in the names of contexts. They decide nothing but this: an endpoint whose own name is of no help."""
+
 _MAC = re.compile(r"(?:[A-Za-z]{0,8})(?:[0-9a-f]{12}|[0-9A-F]{12})|(?:[0-9A-Fa-f]{2}[-_:]){5}[0-9A-Fa-f]{2}")
 
 
@@ -38,6 +59,8 @@ def learn_from_beginning(numbering: Numbering, channel: Channel) -> Numbering:
     endpoint, number = _endpoint_of(channel), channel.number
     if endpoint is None:
         return numbering
+    if _came_in_from_outside(numbering, endpoint, channel):
+        return numbering.with_directory(numbering.directory.with_line(endpoint, dialled=False))
     known = numbering.extension_of(endpoint.name, endpoint.tech)
     if (
         number != endpoint.name
@@ -123,6 +146,21 @@ def _only_by_name(numbering: Numbering, endpoint: Endpoint) -> bool:
     if directory.is_hinted(endpoint) or directory.is_said(endpoint):
         return False
     return numbering.extension_of(endpoint.name, endpoint.tech) in (None, endpoint.name)
+
+
+def _came_in_from_outside(numbering: Numbering, endpoint: Endpoint, channel: Channel) -> bool:
+    """An endpoint that only its name makes a phone begins a call as a carrier does, where carriers come in."""
+    return (
+        _like_a_carrier(channel)
+        and _is_for_carriers(channel.context)
+        and _only_by_name(numbering, endpoint)
+        and not numbering.is_known_line(endpoint)
+    )
+
+
+def _is_for_carriers(context: str) -> bool:
+    words = set(re.split(r"[^a-z]+", context.lower()))
+    return bool(words & CARRIERS_ENTER) and not words & PHONES_ENTER
 
 
 def _like_a_carrier(channel: Channel) -> bool:

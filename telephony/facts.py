@@ -168,9 +168,10 @@ class Transfer:
     """One hand-over, recorded when it happens, even if the target never rings."""
 
     kind: TransferKind
-    via: TransferVia
+    via: TransferVia | None
     by: str
-    to: str
+    to: str | None
+    """As dialled; None where nothing tells."""
     result: TransferResult | None
     at: datetime
     three_way: bool = False
@@ -363,7 +364,7 @@ def facts_from_json(told: dict[str, Any]) -> CallFacts:
         transfers=tuple(
             Transfer(
                 kind=TransferKind(t["kind"]),
-                via=TransferVia(t["via"]),
+                via=TransferVia(t["via"]) if t["via"] else None,
                 by=t["by"],
                 to=t["to"],
                 result=TransferResult(t["result"]) if t["result"] else None,

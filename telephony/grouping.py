@@ -167,6 +167,7 @@ class Grouping(Meeting):
         channel.calling = True
         if channel.rung and channel.up_at is None:
             channel.rung = False
+            self.learn_beginning(channel)
             self._note_consultation(channel)
             self.touch(channel.call)
 
@@ -182,7 +183,7 @@ class Grouping(Meeting):
                 self._asking[channel.call.id] = channel.call
                 return
 
-    def end_channel(self, channel: Channel, at: float, cause: int) -> None:
+    def end_channel(self, channel: Channel, at: float, cause: int | None) -> None:
         """Close one channel, and its call when it was the last."""
         if channel.ended_at is not None:
             return

@@ -126,6 +126,15 @@ class Keeping:
         channel = self.channels.get(uid)
         return channel.call.id if channel else self._forgotten.get(uid)
 
+    def open_calls(self) -> list[CallRecord]:
+        """Every call that has not ended, also one of which too little was seen to tell it."""
+        return [call for call in self._calls.values() if call.ended_at is None]
+
+    def call_with(self, uid: str, linked: str) -> CallRecord | None:
+        """The call that is kept of this channel, else of this linked id."""
+        channel = self.channels.get(uid)
+        return channel.call if channel is not None else self._by_linked.get(linked)
+
     @property
     def idle(self) -> bool:
         """Whether no state of any live or lingering call is left."""

@@ -66,6 +66,8 @@ class Merging(Keeping):
             kept.rooms.add(room)
             self._rooms.setdefault(room, {})[kept.id] = kept
         kept.live += gone.live
+        kept.unconfirmed = kept.unconfirmed or gone.unconfirmed
+        kept.seen_in_part = kept.seen_in_part or gone.seen_in_part
         if gone.live:
             kept.ended_at = None
         kept.started_at = (

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 
+from phonenumbers import country_code_for_region
+
 from telephony.dialling import SHORTEST_OUTSIDE, e164, is_certain
 from telephony.number_words import (
     ANY_EXTENSION_WORD,
@@ -55,8 +57,11 @@ class Written:
 
 def is_recognised(number: Written) -> bool:
     """Whether it is a number that somebody may keep: `abc` and `12` are none."""
-    digits = sum(char.isdigit() for char in number.key or "")
-    return digits >= SHORTEST_RECOGNISED or (number.key or "").startswith(("*", "#"))
+    key = number.key or ""
+    if key[1:].isdecimal() and len(key) > SHORTEST_RECOGNISED:  # E.164, as nearly all are
+        return True
+    digits = sum(char.isdigit() for char in key)
+    return digits >= SHORTEST_RECOGNISED or key.startswith(("*", "#"))
 
 
 @dataclass(slots=True)
@@ -91,7 +96,7 @@ def written(text: str, region: str, area_code: str = "", outside_prefix: str = "
 
     `outside_prefix` is what is dialled here to get a line; people write it down with the number.
     """
-    plain = _plain(text[:TEXT_MOST])
+    plain = _keyed(_plain(text[:TEXT_MOST]), region)
     code = plain.strip().replace(" ", "")
     if _FEATURE_CODE.fullmatch(code):
         return (Written(text, code, None),)
@@ -119,7 +124,12 @@ def without_extension(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Figures of every script as 0 to 9, every space and dash as the plain one, marks that nobody sees left out."""
+    if text.isascii():
+        return text.translate(_ASCII_BLANKS)
     return "".join(_plain_character(one) for one in text)
+
+
+_ASCII_BLANKS = dict.fromkeys(map(ord, "\t\r\f\v"), " ")
 
 
 def _plain_character(one: str) -> str:
@@ -134,9 +144,51 @@ def _plain_character(one: str) -> str:
         return " "
     if category == "Pd" or one == "\u2212":
         return "-"
+    if one in DOTS:
+        return "."
+    if one in HYPHENS:
+        return "-"
     if "\uff01" <= one <= "\uff5e":
         return chr(ord(one) - 0xFEE0)  # the wide forms of ASCII stand in its order
     return one
+
+
+DOTS = frozenset("\u00b7\u02d9\u06d4\u2022\u2024\u2027\u2219\u22c5\u2e31\u3002\u30fb\ufe52\uff61\uff65")
+"""What stands between groups of figures like a full stop, in other scripts and in texts that a typesetter has seen."""
+HYPHENS = frozenset("\u02d7\u2043\u207b\u2796")
+"""Dashes that Unicode does not count among the dashes."""
+
+KEYS = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "22233344455566677778889999")
+SUBSCRIBER = (
+    7  # figures of a number in North America, behind the area code; further letters only make the word whole
+)
+_NORTH_AMERICA = 1  # the country code that this way of writing belongs to
+_LETTERED = re.compile(
+    r"(?i)(?<![\w+])(?P<code>\+?1[\s.\-]{0,2})?\(?8(?:00|33|44|55|66|77|88)\)?[\s.\-]{0,2}"
+    r"(?P<word>(?=[\d.\-]{0,6}[a-z]{3})[a-z\d](?:[.\-]?[a-z\d]){6,11})(?!\w)"
+)
+
+
+def _keyed(plain: str, region: str) -> str:
+    """`1-800-FLOWERS` as its keys are pressed, of the same length; only where such numbers are called or with a 1."""
+    here = country_code_for_region(region) == _NORTH_AMERICA
+
+    def press(hit: re.Match[str]) -> str:
+        if not (here or (hit["code"] or "").startswith("+1")):
+            return hit[0]
+        if hit[0][hit.start("word") - hit.start() - 1].isspace() and hit[0] != plain.strip():
+            return hit[0]  # "call 1-800 tomorrow"
+        return hit[0][: hit.start("word") - hit.start()] + _pressed(hit["word"])
+
+    return _LETTERED.sub(press, plain) if any(one.isalpha() for one in plain) else plain
+
+
+def _pressed(word: str) -> str:
+    keys, figures = [], 0
+    for one in word.upper().translate(KEYS):
+        figures += one.isdigit()
+        keys.append(one if figures <= SUBSCRIBER else " ")
+    return "".join(keys)
 
 
 # -- what is no number --
@@ -154,12 +206,15 @@ _NO_NUMBERS = re.compile(
     r"| (?<![\d.])[0-3]\d\.[01]\d\.\d\d(?![\d.])"
     r"| (?<!\d)[012]?\d:[0-5]\d(?::[0-5]\d)?(?!\d)"  # a time
 )
+_DIGITS_ALONE = re.compile(r"[0-9+() ]*")  # no word, date, time or address can be made of these
 _CALLED = "\x01"  # stands where the text says that a number follows
 _NOTHING = "\x02"  # stands where something is that is no number
 
 
 def _marked(plain: str, region: str) -> str:
     """The text with what is no number covered, at the same places."""
+    if _DIGITS_ALONE.fullmatch(plain):
+        return plain
     text = _SCHEME.sub(lambda hit: _CALLED * len(hit[0]), plain)
     text = _SIP_HOST.sub(lambda hit: " " * len(hit[0]), text) if text != plain else text
     if region == "BR":
@@ -201,8 +256,11 @@ def _without_addresses(text: str) -> str:
 # -- where numbers are --
 
 _RUN = re.compile(r"(?:\+\s{0,3}){0,3}\(?\+?\d(?:[\d ().\-/\\~]*\d)?\)?")
+EXTENSION_MOST = (
+    15  # figures behind a word for an extension: what the word says holds, however many there are
+)
 _EXTENSION = re.compile(
-    rf"(?i)[\s,;.(\[{_CALLED}\-/]*(?:{ANY_EXTENSION_WORD}[\s.:=#№\-]*|\#\s*)(?P<word>\d{{1,7}})(?!\d)"
+    rf"(?i)[\s,;.(\[{_CALLED}\-/]*(?:{ANY_EXTENSION_WORD}[\s.:=#№\-]*|\#\s*)(?P<word>\d{{1,{EXTENSION_MOST}}})(?!\d)"
     r"|,{1,4}(?P<pause>\d{1,6})#?(?![\d\s\-(])"  # dialled after a pause
     r"|\*(?P<star>\d{1,6})\#?(?!\d)"
 )
@@ -219,7 +277,7 @@ def _lone_extension(marked: str) -> str | None:
 
 
 def _found(marked: str, dialling: _Dialling) -> Iterator[_Found]:
-    bare = not any(one.isalpha() for one in _FILLING.sub("", marked))
+    bare = _DIGITS_ALONE.fullmatch(marked) is not None or not any(map(str.isalpha, _FILLING.sub("", marked)))
     taken = 0
     whole_seen = False
     for _run in range(RUNS_MOST):

@@ -87,6 +87,7 @@ class Channel:
         "cause",
         "conferences",
         "consent",
+        "context",
         "counts_from",
         "dial",
         "ended_at",
@@ -125,6 +126,8 @@ class Channel:
         self.number = ""
         self.caller_name = ""
         self.exten = ""
+        self.context = ""
+        """Where in the dialplan it came in."""
         self.app = ""
         """The service it is in, or was in last: a mailbox."""
         self.app_at = 0.0
@@ -132,7 +135,8 @@ class Channel:
         self.up_at: float | None = None
         self.asked_at: float | None = None
         self.ended_at: float | None = None
-        self.cause = 0
+        self.cause: int | None = None
+        """Why it ended (Q.850); None where nobody told."""
         self.presumed_ended = False
         """It was missing from a snapshot: nobody told us of its end."""
         self.withheld = False
@@ -171,10 +175,21 @@ class Channel:
 class SeenTransfer:
     """A hand-over as it happened."""
 
-    __slots__ = ("at", "by", "by_uid", "kind", "succeeded", "three_way", "to", "transferee", "via")
+    __slots__ = (
+        "at",
+        "by",
+        "by_uid",
+        "inferred",
+        "kind",
+        "succeeded",
+        "three_way",
+        "to",
+        "transferee",
+        "via",
+    )
 
     def __init__(
-        self, kind: TransferKind, via: TransferVia, by: str, by_uid: str, to: str, at: float
+        self, kind: TransferKind, via: TransferVia | None, by: str, by_uid: str, to: str, at: float
     ) -> None:
         self.kind = kind
         self.via = via
@@ -185,6 +200,8 @@ class SeenTransfer:
         self.transferee = ""
         self.succeeded = True
         self.three_way = False
+        self.inferred = False
+        """Nothing told of it: it is concluded from who left whom."""
 
 
 class SeenQueue:
@@ -241,8 +258,10 @@ class CallRecord:
         "requested",
         "revision",
         "rooms",
+        "seen_in_part",
         "started_at",
         "transfers",
+        "unconfirmed",
         "unverified",
     )
 
@@ -268,6 +287,10 @@ class CallRecord:
         self.parkings: list[SeenParking] = []
         self.certainty = Certainty.OBSERVED
         self.unverified = False
+        self.unconfirmed = False
+        """A link was lost while it lived, and no snapshot has shown since what became of it."""
+        self.seen_in_part = False
+        """AMI did not tell all of it: what only the event log tells belongs to it."""
         self.announced = False
         self.conversing = False
         self.live = 0
@@ -275,6 +298,11 @@ class CallRecord:
         self.events: list[CallEvent] = []
         self.absorbed: list[UUID] = []
         self.revision = 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether the first message of every channel was seen."""
+        return all(channel.begun for channel in self.channels.values())
 
     def everyone(self) -> list[Channel]:
         """Own channels and guests."""

@@ -31,7 +31,7 @@ def reconcile(tracker: Grouping, snapshot: s.Snapshot) -> None:
     for channel in sorted(tracker.channels.values(), key=lambda c: uid_order(c.uid)):
         if channel.ended_at is None and channel.uid not in present and channel.last_at < known_before:
             channel.call.certainty = Certainty.BOUNDED
-            tracker.end_channel(channel, max(channel.last_at, tracker.alive_until), 0)
+            tracker.end_channel(channel, max(channel.last_at, tracker.alive_until), None)
             channel.presumed_ended = True
     for shown in sorted(snapshot.channels, key=lambda c: uid_order(c.look.uid)):
         _align(tracker, shown, snapshot)
@@ -39,6 +39,10 @@ def reconcile(tracker: Grouping, snapshot: s.Snapshot) -> None:
         _align_queue(tracker, queue, who, snapshot.at - waited)
     for uid, slot, parker, seconds in snapshot.parked:
         _align_parking(tracker, uid, slot, parker, snapshot.at - seconds)
+    for shown_channel in (tracker.channels.get(uid) for uid in present):
+        if shown_channel is not None and shown_channel.call.unconfirmed:
+            shown_channel.call.unconfirmed = False
+            tracker.touch(shown_channel.call)
     for call in tracker.live():
         if call.unverified:
             call.unverified = False

@@ -196,8 +196,12 @@ def _told_of(call: CallFacts | None, file: str) -> Recorded | None:
 
 def recording_name(file: str) -> str:
     """What the files of one recording share: the name without directory, side and ending."""
-    name = file.rpartition("/")[2].rpartition(".")[0] or file
-    return name.removesuffix("-in").removesuffix("-out").removesuffix(TRACK_SUFFIX)
+    return file_title(file).removesuffix("-in").removesuffix("-out").removesuffix(TRACK_SUFFIX)
+
+
+def file_title(file: str) -> str:
+    """A file's name without folder and ending, as the PBX may tell it anywhere."""
+    return file.rpartition("/")[2].rpartition(".")[0] or file
 
 
 def is_track(file: str) -> bool:

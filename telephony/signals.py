@@ -29,6 +29,8 @@ class Look(NamedTuple):
 class ChannelBegan(NamedTuple):
     at: float
     look: Look
+    context: str = ""
+    """Where in the dialplan it came in."""
 
 
 class ChannelChanged(NamedTuple):
@@ -41,8 +43,8 @@ class ChannelChanged(NamedTuple):
 class ChannelEnded(NamedTuple):
     at: float
     look: Look
-    cause: int
-    """Q.850 hang-up cause; 0 when not given."""
+    cause: int | None
+    """Q.850 hang-up cause; None where the end is told without one."""
 
 
 class HangupAsked(NamedTuple):
@@ -106,14 +108,14 @@ class ReferSeen(NamedTuple):
 
 
 class BlindTransferred(NamedTuple):
-    """`external` is False for a feature code, True for the handset's key and for AMI."""
+    """`external` is False for a feature code, True for the handset's key and for AMI, None where it is not told."""
 
     at: float
     transferer: Look
     transferee: Look | None
     exten: str
     succeeded: bool
-    external: bool
+    external: bool | None
 
 
 class AttendedTransferred(NamedTuple):
@@ -188,6 +190,14 @@ class QueueResult(NamedTuple):
 
 
 class RecordingStarted(NamedTuple):
+    at: float
+    look: Look
+    file: str
+
+
+class RecordingNamed(NamedTuple):
+    """A record made later names a recording's file, with or without its folder: its beginning may not have been told."""
+
     at: float
     look: Look
     file: str
@@ -322,6 +332,7 @@ Signal = (
     | QueueLeft
     | QueueResult
     | RecordingStarted
+    | RecordingNamed
     | RecordingStopped
     | RecordingMuted
     | ConsentTold

@@ -25,5 +25,7 @@ def safe_cell(text: str) -> str:
 
 def original_text(cell: str) -> str:
     """What `safe_cell` was given."""
+    if "'" not in cell:
+        return cell
     bare = cell[1:] if _GUARDED_BEGINNING.match(cell) else cell
     return _GUARDED_WITHIN.sub("", bare)

@@ -19,6 +19,7 @@ from telephony.grouping import Grouping, is_rung
 from telephony.ids import uid_order
 from telephony.observations import SAME_MOMENT, Channel, Dial, HoldSpan, SeenParking, SeenQueue, SeenRecording
 from telephony.reconcile import lives_on, reconcile
+from telephony.recordings import file_title
 from telephony.transfers import attended_transferred, blind_transferred, note_redirect, refer_seen
 
 WHOLE_SECOND = 1.0
@@ -44,6 +45,7 @@ def _began(tracker: Tracker, signal: s.ChannelBegan) -> None:
     if channel is None or channel.begun:
         return
     channel.begun = True
+    channel.context = signal.context
     if look.exten != channel.exten:
         channel.exten = look.exten
         tracker.touch(channel.call)
@@ -251,7 +253,25 @@ def _recording(tracker: Tracker, signal: s.RecordingStarted) -> None:
     channel = tracker.see(signal.at, signal.look)
     if channel is None or not signal.file or any(seen.file == signal.file for seen in channel.recordings):
         return
+    named = [
+        seen for seen in channel.recordings if "/" not in seen.file
+    ]  # by a record that was told before it
+    if any(file_title(seen.file) == file_title(signal.file) for seen in named):
+        return
     channel.recordings = (*channel.recordings, SeenRecording(signal.file, signal.at))
+    tracker.touch(channel.call)
+
+
+def _recording_named(tracker: Tracker, signal: s.RecordingNamed) -> None:
+    """Told again by the name alone, a recording is the same; else it began while nobody looked."""
+    channel = tracker.channels.get(signal.look.uid)
+    if channel is None or not signal.file:
+        return
+    known = {file_title(seen.file) for other in channel.call.channels.values() for seen in other.recordings}
+    if file_title(signal.file) in known:
+        return
+    began_at = channel.up_at if channel.up_at is not None else channel.began_at
+    channel.recordings = (*channel.recordings, SeenRecording(signal.file, min(began_at, signal.at)))
     tracker.touch(channel.call)
 
 
@@ -364,7 +384,7 @@ def _picked_up(tracker: Tracker, signal: s.PickedUp) -> None:
 def _link_lost(tracker: Tracker, signal: s.LinkLost) -> None:
     tracker.alive_until = max(tracker.alive_until, signal.at)
     for call in tracker.live():
-        call.unverified = True
+        call.unverified = call.unconfirmed = True
         tracker.touch(call)
 
 
@@ -378,7 +398,7 @@ def _stopped(tracker: Tracker, signal: s.PbxStopped) -> None:
     for channel in sorted(tracker.channels.values(), key=lambda c: uid_order(c.uid)):
         if channel.ended_at is None and channel.began_at < signal.began_before:
             channel.call.certainty = Certainty.BOUNDED
-            tracker.end_channel(channel, max(channel.last_at, signal.at), 0)
+            tracker.end_channel(channel, max(channel.last_at, signal.at), None)
 
 
 def _endpoints_listed(tracker: Tracker, signal: s.EndpointsListed) -> None:
@@ -408,6 +428,7 @@ HANDLERS: dict[type[Any], Callable[[Tracker, Any], None]] = {
     s.QueueLeft: _queue_left,
     s.QueueResult: _queue_result,
     s.RecordingStarted: _recording,
+    s.RecordingNamed: _recording_named,
     s.RecordingStopped: _recording_stopped,
     s.RecordingMuted: _recording_muted,
     s.ConsentTold: _consent,

@@ -6,6 +6,7 @@
 | BlindTransfer, external, and the handset's REFER was seen             | blind    | sip          |
 | the same, where this PBX never tells us of REFERs                     | blind    | sip          |
 | BlindTransfer, external, no REFER although we are told of them        | blind    | ami          |
+| BlindTransfer of which nothing but the event log tells                | blind    | unknown      |
 | the client leaves first and dials anew, and no transfer was told      | blind    | ami          |
 | AttendedTransfer, both transferer channels are one                    | attended | feature code |
 | AttendedTransfer, two channels                                        | attended | sip          |
@@ -57,16 +58,16 @@ def blind_transferred(tracker: Grouping, signal: s.BlindTransferred) -> None:
 
 def _blind_via(
     tracker: Grouping, signal: s.BlindTransferred, transferer: Channel, transferee: Channel | None
-) -> TransferVia:
-    if not signal.external:
+) -> TransferVia | None:
+    if signal.external is False:
         return TransferVia.FEATURE_CODE
-    if not tracker.knows_refers:
+    if signal.external and not tracker.knows_refers:
         return TransferVia.SIP
     for channel in (transferee, transferer):
         at, _ = tracker.refers.get(channel.uid, (float("-inf"), False)) if channel else (float("-inf"), False)
         if abs(signal.at - at) <= REFER_WINDOW:
             return TransferVia.SIP
-    return TransferVia.AMI
+    return TransferVia.AMI if signal.external else None
 
 
 def refer_seen(tracker: Grouping, signal: s.ReferSeen) -> None:
@@ -182,8 +183,12 @@ def _party_of(channel: Channel) -> str:
 
 
 def _record(tracker: Grouping, call: CallRecord, seen: SeenTransfer) -> None:
-    for known in call.transfers:
-        if known.by_uid == seen.by_uid and abs(known.at - seen.at) < SAME_MOMENT:
+    for known in list(call.transfers):
+        if known.by_uid != seen.by_uid:
+            continue
+        if known.inferred and not seen.inferred and abs(known.at - seen.at) < REFER_WINDOW:
+            call.transfers.remove(known)  # the PBX tells of it after all
+        elif abs(known.at - seen.at) < SAME_MOMENT:
             return  # told again
     call.transfers.append(seen)
     call.transfers.sort(key=lambda transfer: transfer.at)
@@ -220,5 +225,6 @@ def note_redirect(tracker: Grouping, source: Channel, exten: str, at: float, dia
                     TransferKind.BLIND, TransferVia.AMI, _party_of(other), other.uid, to, last.left_at
                 )
                 seen.transferee = source.uid
+                seen.inferred = True
                 _record(tracker, call, seen)
                 return

@@ -65,7 +65,7 @@ def _said(action: str, details: Mapping[str, object], names: AuditNames) -> str:
 
 def _graded(details: Mapping[str, object], names: AuditNames) -> str:
     extension = str(details.get("extension", ""))
-    said = _("a call of {person}: {score} points by “{form}”").format(
+    said = _("of {person}: {score} points by “{form}”").format(
         person=names.by_extension.get(extension, extension or _("an unknown extension")),
         score=_plain(details.get("score"), names),
         form=_plain(details.get("form"), names),

@@ -282,7 +282,7 @@ async def _open_deal(records: Records, client_id: UUID | None, *, by_hand: bool 
     """What is being sold to them just now; a person who put a call to no deal meant it."""
     if client_id is None or by_hand:
         return None
-    deals = await records.deals.of_client(client_id)
+    deals = await records.deals.of_client(client_id, limit=1)  # open ones come first
     deal = next((one for one in deals if one.state == "open"), None)
     return _known_deal(deal) if deal else None
 

@@ -63,7 +63,7 @@ def show(facts: CallFacts, view: View) -> CallFacts:
             else leg
             for leg in facts.legs
         ),
-        transfers=tuple(replace(t, by=party(t.by), to=party(t.to)) for t in facts.transfers),
+        transfers=tuple(replace(t, by=party(t.by), to=maybe(t.to)) for t in facts.transfers),
         holds=tuple(replace(h, by=party(h.by)) for h in facts.holds),
         parked=tuple(replace(p, by=maybe(p.by), retrieved_by=maybe(p.retrieved_by)) for p in facts.parked),
         recordings=(),

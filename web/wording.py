@@ -304,8 +304,10 @@ class Names:
             return told
         return Named(known.name or told.name, told.number, known.href)  # dialled, and nobody has rung yet
 
-    def party(self, party: str, facts: CallFacts) -> Named:
-        """Whoever `party` names in this call: a leg, the caller, one of ours, or just a number."""
+    def party(self, party: str | None, facts: CallFacts) -> Named:
+        """Whoever `party` names in this call: a leg, the caller, one of ours, or just a number; None is not known."""
+        if party is None:
+            return Named(_("Somebody else"), None)
         leg = facts.leg_of(party)
         if leg is not None:
             return self.leg(leg, facts)

@@ -8,7 +8,20 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, FromClause, Row, Select, case, func, lateral, or_, select, true
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    FromClause,
+    Row,
+    Select,
+    case,
+    func,
+    lateral,
+    or_,
+    select,
+    true,
+    union_all,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from call_records import wire
@@ -147,22 +160,21 @@ def _conditions(wanted: DealFilter) -> list[ColumnElement[bool]]:
         found.append(
             or_(
                 func.lower(deals.c.title).contains(word, autoescape=True),
-                _contact.c.search.contains(spelled(word) or word, autoescape=True),
-                _company.c.search.contains(spelled(word) or word, autoescape=True),
+                deals.c.client_search.contains(spelled(word) or word, autoescape=True),
             )
         )
     return found
 
 
-_JOINED = deals.outerjoin(_contact, _contact.c.id == deals.c.contact_id).outerjoin(
-    _company, _company.c.id == deals.c.company_id
-)
 _LISTED: dict[str, FromClause] = {
-    **dict.fromkeys(SORTS, _JOINED),
-    "stage": _JOINED.join(stages, stages.c.id == deals.c.stage_id),
-    "owner": _JOINED.outerjoin(_owner, _owner.c.id == deals.c.owner_id),
-    "task": _JOINED.outerjoin(_next, true()),
-    "silent": _JOINED.outerjoin(_told, true()),
+    **dict.fromkeys(SORTS, deals),
+    "client": deals.outerjoin(_contact, _contact.c.id == deals.c.contact_id).outerjoin(
+        _company, _company.c.id == deals.c.company_id
+    ),
+    "stage": deals.join(stages, stages.c.id == deals.c.stage_id),
+    "owner": deals.outerjoin(_owner, _owner.c.id == deals.c.owner_id),
+    "task": deals.outerjoin(_next, true()),
+    "silent": deals.outerjoin(_told, true()),
 }
 """What each order needs, and no more: a look at tasks or at the timeline costs microseconds, and there may be many."""
 
@@ -176,15 +188,13 @@ async def read_columns(
     connection: AsyncConnection, shown: Sequence[Stage], wanted: DealFilter, *, skip: int, limit: int
 ) -> list[Column]:
     """Those stages, each with `limit` of its deals after the first `skip`. Totals are of all of them."""
-    ids = [stage.id for stage in shown]
-    conditions = [deals.c.stage_id.in_(ids), _lately(), *_conditions(wanted)]
-    totals = await _totals(connection, conditions)
-    # Closed ones have no order of their own: the last first.
-    order = (case((deals.c.state == "open", None), else_=deals.c.closed_at).desc(), deals.c.place, deals.c.id)
-    counted = func.row_number().over(partition_by=deals.c.stage_id, order_by=order).label("nth")
-    numbered = select(deals.c.id, counted).select_from(_JOINED).where(*conditions).subquery()
-    visible = select(numbered.c.id).where(numbered.c.nth > skip, numbered.c.nth <= skip + limit)
-    found = await _in_order(connection, visible.order_by(numbered.c.nth))
+    if not shown:
+        return []
+    conditions = [_lately(), *_conditions(wanted)]
+    totals = await _totals(connection, [deals.c.stage_id.in_([stage.id for stage in shown]), *conditions])
+    # Each column by its own index: numbering every deal of every column first would cost all of them a sort.
+    tops = [_top(stage, conditions, skip, limit).subquery() for stage in shown]
+    found = await _in_order(connection, union_all(*(select(top.c.id) for top in tops)))
     return [
         Column(
             stage, *totals.get(stage.id, (0, ())), tuple(deal for deal in found if deal.stage_id == stage.id)
@@ -193,7 +203,19 @@ async def read_columns(
     ]
 
 
-async def _in_order(connection: AsyncConnection, chosen: Select[Any]) -> list[Deal]:
+def _top(stage: Stage, conditions: Sequence[ColumnElement[bool]], skip: int, limit: int) -> Select[Any]:
+    """What is shown of a column, in its order. Closed deals have none of their own: the last closed first."""
+    order = (
+        (deals.c.place, deals.c.id) if stage.ends == "open" else (*_LAST_CLOSED, deals.c.place, deals.c.id)
+    )
+    chosen = select(deals.c.id).where(deals.c.stage_id == stage.id, *conditions)
+    return chosen.order_by(*order).offset(skip).limit(limit)
+
+
+_LAST_CLOSED = (case((deals.c.state == "open", None), else_=deals.c.closed_at).desc(),)
+
+
+async def _in_order(connection: AsyncConnection, chosen: Select[Any] | CompoundSelect[Any]) -> list[Deal]:
     """The deals with these ids, in their order. What is next and since when it is silent is looked up for these only:
     for all the deals of many years it would take half a second.
     """
@@ -206,7 +228,6 @@ async def _totals(
 ) -> dict[UUID, tuple[int, tuple[Money, ...]]]:
     rows = await connection.execute(
         select(deals.c.stage_id, deals.c.currency, func.count(), func.coalesce(func.sum(deals.c.amount), 0))
-        .select_from(_JOINED)
         .where(*conditions)
         .group_by(deals.c.stage_id, deals.c.currency)
         .order_by(func.count().desc(), deals.c.currency)

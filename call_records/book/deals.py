@@ -55,6 +55,8 @@ from telephony.errors import PeerMistake
 
 HOME = Home()
 
+OF_CLIENT_MOST = 500  # deals of one client; a company of thousands of people has thousands
+
 
 class DealBook:
     """Implements `call_records.book.shapes.Deals`."""
@@ -75,14 +77,15 @@ class DealBook:
             async with self._engine.connect() as connection:
                 return await one_deal(connection, deal_id)
 
-    async def of_client(self, client_id: UUID) -> Sequence[Deal]:
+    async def of_client(self, client_id: UUID, *, limit: int = OF_CLIENT_MOST) -> Sequence[Deal]:
         """Its deals, those of its family and of a company's contacts; open ones first, then the newest."""
         with plain_errors():
             async with self._engine.connect() as connection:
-                ids = list((await connection.scalars(_DEALS_OF, {"client": client_id})).all())
-                wanted = deal_rows().where(deals.c.id.in_(ids), deals.c.removed_at.is_(None))
-                order = ((deals.c.state != "open"), deals.c.created_at.desc(), deals.c.id)
-                return await read_deals(connection, wanted.order_by(*order))
+                asked = {"client": client_id, "most": limit}
+                ids = list((await connection.scalars(_DEALS_OF, asked)).all())
+                found = await read_deals(connection, deal_rows().where(deals.c.id.in_(ids))) if ids else []
+        places = {one: place for place, one in enumerate(ids)}
+        return sorted(found, key=lambda deal: places[deal.id])
 
     async def add(self, new: NewDeal, *, by: UUID | None) -> Deal:
         """On top of its stage."""
@@ -349,8 +352,12 @@ FAMILY = """
 """The entry, everything that was merged into it or became it, and of a company its contacts with theirs."""
 
 _DEALS_OF = text(f"""
-    WITH RECURSIVE {FAMILY} SELECT id FROM deals
-    WHERE contact_id IN (SELECT id FROM family) OR company_id IN (SELECT id FROM family)
+    WITH RECURSIVE {FAMILY} SELECT id FROM (
+        SELECT id, state, created_at, removed_at FROM deals WHERE contact_id IN (SELECT id FROM family)
+        UNION
+        SELECT id, state, created_at, removed_at FROM deals WHERE company_id IN (SELECT id FROM family)
+    ) AS theirs
+    WHERE removed_at IS NULL ORDER BY state <> 'open', created_at DESC, id LIMIT :most
 """)  # noqa: S608 - nothing of anybody's input is in it
 
 _OPEN_DEAL = text("""

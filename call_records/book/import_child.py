@@ -18,6 +18,9 @@ from telephony.errors import NeedsPerson, OurMistake, PeerMistake, SwitchhookErr
 
 SHOWN_ROWS = 50  # of a file, for choosing its columns
 NICENESS = 5  # the observer, pages and the database first
+SWITCH_SECONDS = (
+    0.0005  # the thread that reads rows gives way to the database's answers ten times sooner than by default
+)
 ADDRESS_SPACE = 3 << 30  # bytes; 20 MB of text with everything made of it stay below one
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 FAILURES: Mapping[str, type[SwitchhookError]] = {
@@ -47,6 +50,7 @@ def _bound(parent: int) -> None:
     if os.getppid() != parent:  # it died before we could ask to die with it
         sys.exit(1)
     os.nice(NICENESS)
+    sys.setswitchinterval(SWITCH_SECONDS)
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
 
 

@@ -18,10 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
 from call_records import wire
+from call_records.book.bulk_insert import copy_rows
 from call_records.book.family import refresh_people_of, refresh_search
-from call_records.book.planning import Becoming, Decision, Known, Plan, Row, by_name
-from call_records.book.reading import clients_of
-from call_records.book.rows import BOOK_CHANNEL, NUMBER_LOCK, search_text
+from call_records.book.planning import Becoming, Decision, Known, PhoneKey, Plan, Row, by_name
+from call_records.book.reading import IDS
+from call_records.book.rows import BOOK_CHANNEL, NUMBER_LOCK, digits_of, search_text
 from call_records.book.spoken import EARLIER_CALLS, tell_spoken
 from call_records.book.tables import client_phones, clients, import_changes, timeline
 from telephony.contacts import ClientKind, LeadState, MatchRule
@@ -76,35 +77,38 @@ async def known_of(
         lowered = await connection.scalars(_LOWER, {"names": [name for one, name in named if one == kind]})
         near |= set((await connection.scalars(_BY_NAME, {"kind": kind, "names": lowered.all()})).all())
     ids = await _as_they_stand(connection, near)
-    found = await clients_of(connection, ids)
-    ours = set(
-        await connection.scalars(
-            select(clients.c.id).where(clients.c.id.in_(ids), clients.c.import_id == import_id)
-        )
-    )
+    return await _read_known(connection, ids, import_id=import_id, with_notes=with_notes)
+
+
+async def _read_known(
+    connection: AsyncConnection, ids: list[UUID], *, import_id: UUID, with_notes: bool
+) -> list[Known]:
+    """What a decision needs of these entries, and no more: most of them are companies, read again for every piece."""
+    if not ids:
+        return []
+    phones: dict[UUID, set[PhoneKey]] = {}
+    for root, key, extension in await connection.execute(_PHONES, {"ids": ids}):
+        phones.setdefault(root, set()).add((key, extension))
     notes: dict[UUID, set[str]] = {}
-    if with_notes and ids:
-        told = select(timeline.c.client_id, timeline.c.text).where(
-            timeline.c.client_id.in_(ids), timeline.c.kind == "note"
-        )
-        for row in await connection.execute(told):
-            notes.setdefault(row.client_id, set()).add(row.text)
+    if with_notes:
+        for client_id, note in await connection.execute(_NOTES, {"ids": ids}):
+            notes.setdefault(client_id, set()).add(note)
     return [
         Known(
-            id=one.id,
-            kind=one.kind,
-            name=one.name,
-            phones={(phone.key or phone.raw, phone.extension) for phone in one.phones},
-            emails={email.lower() for email in one.emails},
-            tags={tag.casefold() for tag in one.tags},
-            facts=set(one.fields),
-            notes=notes.get(one.id, set()),
-            has_company=one.company_id is not None,
-            has_position=one.position is not None,
-            has_owner=one.owner_id is not None,
-            made_here=one.id in ours,
+            id=row.id,
+            kind=ClientKind(row.kind),
+            name=row.name,
+            phones=phones.get(row.id, set()),
+            emails={email.lower() for email in row.emails},
+            tags={tag.casefold() for tag in row.tags},
+            facts=set(row.facts),
+            notes=notes.get(row.id, set()),
+            has_company=row.has_company,
+            has_position=row.has_position,
+            has_owner=row.has_owner,
+            made_here=row.made_here,
         )
-        for one in found.values()
+        for row in await connection.execute(_KNOWN, {"ids": ids, "import": import_id})
     ]
 
 
@@ -114,22 +118,42 @@ async def _as_they_stand(connection: AsyncConnection, near: set[UUID]) -> list[U
     for _step in range(STEPS_MOST):
         if not near:
             break
-        further = select(clients.c.id, clients.c.merged_into, clients.c.became_id, clients.c.removed_at)
-        rows = (await connection.execute(further.where(clients.c.id.in_(near)))).all()
-        found |= {row.id for row in rows if not (row.merged_into or row.became_id) and row.removed_at is None}
-        near = {row.merged_into or row.became_id for row in rows} - {None}
+        rows = (await connection.execute(_LED_TO, {"ids": list(near)})).all()
+        found |= {row.id for row in rows if row.next is None and row.removed_at is None}
+        near = {row.next for row in rows} - {None}
     return sorted(found)
 
 
+_KNOWN = text("""
+    SELECT id, kind, name, emails, tags, ARRAY(SELECT jsonb_object_keys(fields)) AS facts,
+        company_id IS NOT NULL AS has_company, position IS NOT NULL AS has_position, owner_id IS NOT NULL AS has_owner,
+        import_id IS NOT DISTINCT FROM :import AS made_here
+    FROM clients WHERE id = ANY(:ids)
+""").bindparams(IDS, bindparam("import", type_=Uuid))
+_PHONES = text("""
+    SELECT family.root, coalesce(nullif(p.key, ''), p.raw), p.extension
+    FROM (
+        SELECT id AS root, id FROM clients WHERE id = ANY(:ids)
+        UNION ALL
+        SELECT merged_into, id FROM clients WHERE merged_into = ANY(:ids)
+    ) AS family
+    JOIN client_phones p ON p.client_id = family.id
+""").bindparams(IDS)
+_NOTES = text(
+    "SELECT client_id, text FROM timeline WHERE client_id = ANY(:ids) AND kind = 'note'"
+).bindparams(IDS)
+_LED_TO = text("""
+    SELECT id, coalesce(merged_into, became_id) AS next, removed_at FROM clients WHERE id = ANY(:ids)
+""").bindparams(IDS)
 STEPS_MOST = 8  # merged, converted, merged again; nobody does it oftener
 _BY_KEY = text("SELECT client_id FROM client_phones WHERE key = ANY(:keys)").bindparams(
     bindparam("keys", type_=_TEXTS)
 )
-_BY_EMAIL = text("SELECT id FROM clients WHERE emails && :emails").bindparams(
-    bindparam("emails", type_=_TEXTS)
-)
+_BY_EMAIL = text("""
+    SELECT c.id FROM unnest(:emails) AS asked (email) JOIN clients c ON c.emails @> ARRAY[asked.email]
+""").bindparams(bindparam("emails", type_=_TEXTS))
 _SEQUENCES = text("SELECT set_config('enable_seqscan', :on, true)")
-"""For five hundred addresses the planner would rather read the whole book and compare each with each."""
+"""For a thousand addresses the planner would rather read the whole book and compare each with each."""
 _LOWER = text("SELECT lower(name) FROM unnest(:names) AS asked (name)").bindparams(
     bindparam("names", type_=_TEXTS)
 )
@@ -184,8 +208,7 @@ def _client_row(writing: Writing, entry: Known, name: str, search: str, **more: 
 
 async def _insert_companies(connection: AsyncConnection, writing: Writing, made: Sequence[Known]) -> None:
     rows = [_client_row(writing, one, one.name, search_text(one.name, None, (), (), ())) for one in made]
-    if rows:
-        await connection.execute(insert(clients), rows)
+    await copy_rows(connection, clients, rows)
 
 
 async def _insert_fresh(connection: AsyncConnection, writing: Writing, fresh: Sequence[Decision]) -> None:
@@ -213,10 +236,8 @@ async def _insert_fresh(connection: AsyncConnection, writing: Writing, fresh: Se
     phones = [
         _phone_row(_entry(one).id, place, phone) for one in fresh for place, phone in enumerate(one.phones)
     ]
-    if rows:
-        await connection.execute(insert(clients), rows)
-    if phones:
-        await connection.execute(insert(client_phones), phones)
+    await copy_rows(connection, clients, rows)
+    await copy_rows(connection, client_phones, phones)
 
 
 def _entry(decision: Decision) -> Known:
@@ -226,14 +247,13 @@ def _entry(decision: Decision) -> Known:
 
 
 def _phone_row(client_id: UUID, place: int, phone: Written) -> dict[str, Any]:
-    digits = "".join(char for char in phone.key or "" if char.isdigit())
     return {
         "client_id": client_id,
         "place": place,
         "raw": wire.clean(phone.raw),
         "key": phone.key,
         "last10": phone.last10,
-        "reversed": digits[::-1] if phone.key else None,
+        "reversed": digits_of(phone.key)[::-1] if phone.key else None,
         "extension": phone.extension,
         "label": None,
     }
@@ -352,8 +372,7 @@ async def _tell(
         if one.what is Becoming.COMPLETES and not _entry(one).made_here
     ]
     rows += [told("note", _entry(one).id, {}, one.note) for one in decisions if one.note and one.entry]
-    if rows:
-        await connection.execute(insert(timeline), rows)
+    await copy_rows(connection, timeline, rows)
 
 
 async def _file_earlier_calls(connection: AsyncConnection, decisions: Iterable[Decision]) -> None:
@@ -367,12 +386,11 @@ async def _file_earlier_calls(connection: AsyncConnection, decisions: Iterable[D
     ]
     if not asked:
         return
-    digits = ["".join(char for char in key if char.isdigit())[-10:] for _id, key, _raw in asked]
     lists = {
         "ids": [one for one, _key, _raw in asked],
         "keys": [key for _id, key, _raw in asked],
         "raws": [wire.clean(raw) for _id, _key, raw in asked],
-        "tails": digits,
+        "tails": [digits_of(key)[-10:] for _id, key, _raw in asked],
     }
     touched = (await connection.scalars(_EARLIER, lists)).all()
     if touched:

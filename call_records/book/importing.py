@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -30,6 +31,7 @@ from call_records.book.import_writing import Writing, hold, known_of, write
 from call_records.book.mapping import FIELDS, Mapped, mapped_from
 from call_records.book.planning import Becoming, Decision, Plan, Reader, Row, RowProblem
 from call_records.book.rows import Home
+from call_records.book.rows_ahead import RowsAhead
 from call_records.book.sheets import DELIMITERS, FileForm, Sheet, check_size
 from call_records.book.tables import imports
 from call_records.models import accounts, extensions, people
@@ -39,9 +41,6 @@ from telephony.errors import PeerMistake, SwitchhookError, TryLater
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE = (
-    500  # rows of one transaction: half a second, in which a ringing stranger with one of the numbers waits
-)
 PROBLEMS_MOST = (
     5_000  # kept with the import, about half a megabyte; somebody with more has chosen a wrong column
 )
@@ -371,18 +370,20 @@ class ImportDesk:
         with plain_errors():
             async with self._engine.connect() as connection:
                 reader = await self._reader(connection, found, sheet)
-        for first in range(0, len(sheet.rows), AT_ONCE):
-            rows = await _understand(reader, sheet, first)
-            with plain_errors():
-                async with self._engine.connect() as connection:
-                    known = await known_of(connection, rows, import_id=found.id, with_notes=with_notes)
-            for entry in known:
-                plan.add(entry)
-            decisions = [plan.decide(row) for row in rows]
-            tally.take(decisions)
-            observe(decisions)
-            if not await self._mark(found.id, State.CHECKING, first + len(rows)):
-                return  # somebody went back to the columns
+        done = 0
+        async with aclosing(RowsAhead(reader, sheet)) as ahead:
+            while rows := await ahead.piece(done):
+                with plain_errors():
+                    async with self._engine.connect() as connection:
+                        known = await known_of(connection, rows, import_id=found.id, with_notes=with_notes)
+                for entry in known:
+                    plan.add(entry)
+                decisions = [plan.decide(row) for row in rows]
+                tally.take(decisions)
+                observe(decisions)
+                done += len(rows)
+                if not await self._mark(found.id, State.CHECKING, done):
+                    return  # somebody went back to the columns
         counts = tally.as_json(len(plan.companies), preview=True)
         with plain_errors():
             async with self._engine.begin() as connection:
@@ -410,9 +411,9 @@ class ImportDesk:
             async with self._engine.connect() as connection:
                 reader = await self._reader(connection, found, sheet)
         done: int | None = found.done
-        while done is not None:
-            rows = await _understand(reader, sheet, done)
-            done = await self._piece(found, rows, done, observe)
+        async with aclosing(RowsAhead(reader, sheet)) as ahead:
+            while done is not None:
+                done = await self._piece(found, await ahead.piece(done), done, observe)
 
     async def _piece(self, found: Import, rows: Sequence[Row], first: int, observe: Observer) -> int | None:
         """Import these rows; returns where to go on, None when it is over."""
@@ -541,11 +542,6 @@ def _previewed(one: Decision) -> dict[str, Any]:
         "beside": one.beside,
         "problems": [problem.said for problem in row.problems],
     }
-
-
-async def _understand(reader: Reader, sheet: Sheet, first: int) -> list[Row]:
-    """The next rows, in a thread: while their numbers are read, the database works at the rows before."""
-    return await asyncio.to_thread(lambda: [reader.row(one) for one in sheet.rows[first : first + AT_ONCE]])
 
 
 async def owners_of(connection: AsyncConnection) -> dict[str, UUID | None]:

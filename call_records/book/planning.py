@@ -16,7 +16,14 @@ from uuid import UUID, uuid4
 from call_records import wire
 from call_records.book.headings import FACT, LEFT_OUT
 from call_records.book.mapping import Mapped
-from call_records.book.rows import NAME_MOST, Home, kept_emails, kept_words, phones_of
+from call_records.book.rows import (
+    NAME_MOST,
+    Home,
+    each_phone_once,
+    kept_emails,
+    kept_words,
+    recognised_phones,
+)
 from call_records.book.sheets import Sheet, SheetRow
 from call_records.book.spelling import spelled
 from telephony.contacts import ClientKind
@@ -82,6 +89,24 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
+class PhoneField:
+    """A cell of a column of numbers, with the numbers in it."""
+
+    heading: str
+    text: str
+    phones: Sequence[Written]
+
+
+def _fields_without_numbers(fields: Iterable[PhoneField]) -> list[tuple[str, str]]:
+    """What stands in a column of numbers and is none: an instruction, a name, two digits."""
+    return [
+        (one.heading, one.text)
+        for one in fields
+        if not one.phones and not is_shortened(one.text) and not is_withheld(one.text)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
 class Reader:
     """How this file's rows are understood."""
 
@@ -118,7 +143,8 @@ class Reader:
                     f"“{_cut(first('kind'))}” is neither contact, company nor lead.",
                 )
             kind = told
-        phones = self._phones(number, cells.get("phone", ()), problems)
+        fields = self._phone_fields(cells.get("phone", ()))
+        phones = self._phones(number, fields, problems)
         if len(phones) > PHONES_MOST:
             problems.append(
                 RowProblem(
@@ -130,9 +156,7 @@ class Reader:
             )
         emails = self._emails(number, cells.get("email", ()), problems)
         owner_id = self._owner(number, cells.get("owner", ()), problems)
-        facts = dict(
-            list(_facts((*cells.get(FACT, ()), *self._no_numbers(cells.get("phone", ())))))[:FACTS_MOST]
-        )
+        facts = dict(list(_facts((*cells.get(FACT, ()), *_fields_without_numbers(fields))))[:FACTS_MOST])
         name = " ".join(first(part) for part in PARTS if first(part)) or first("name")
         if first("name") and name != first("name"):
             facts.setdefault(cells["name"][0][0], first("name"))
@@ -159,26 +183,19 @@ class Reader:
             problems=tuple(problems),
         )
 
-    def _phones(
-        self, number: int, given: Iterable[tuple[str, str]], problems: list[RowProblem]
-    ) -> list[Written]:
-        texts = list(given)
-        for heading, text in texts:
-            if is_shortened(text):
-                said = f"The number “{_cut(text)}” was shortened by Excel; it is left out."
-                problems.append(RowProblem(number, heading, said, True))
-        for heading, text in self._no_numbers(texts):
+    def _phone_fields(self, given: Iterable[tuple[str, str]]) -> list[PhoneField]:
+        """Each cell of the columns of numbers, read once: reading a number is the dearest of a row."""
+        return [PhoneField(heading, text, recognised_phones(text, self.home)) for heading, text in given]
+
+    def _phones(self, number: int, fields: Sequence[PhoneField], problems: list[RowProblem]) -> list[Written]:
+        for one in fields:
+            if is_shortened(one.text):
+                said = f"The number “{_cut(one.text)}” was shortened by Excel; it is left out."
+                problems.append(RowProblem(number, one.heading, said, True))
+        for heading, text in _fields_without_numbers(fields):
             said = f"No number recognised in “{_cut(text)}”; it is kept beside the entry."
             problems.append(RowProblem(number, heading, said, True))
-        return phones_of([text for _heading, text in texts], self.home)
-
-    def _no_numbers(self, given: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-        """What stands in a column of numbers and is none: an instruction, a name, two digits."""
-        return [
-            (heading, text)
-            for heading, text in given
-            if not is_shortened(text) and not is_withheld(text) and not phones_of([text], self.home)
-        ]
+        return each_phone_once(phone for one in fields for phone in one.phones)
 
     def _cuts(
         self, number: int, cells: Mapping[str, list[tuple[str, str]]], name: str, company: str | None
@@ -451,7 +468,7 @@ def _one_person(entries: Sequence[Known]) -> bool:
 
 
 def _is_number(key: str) -> bool:
-    return any(char.isdigit() for char in key)
+    return key[-1:].isdigit() or any(char.isdigit() for char in key)
 
 
 def _has_letters(name: str) -> bool:

@@ -45,7 +45,17 @@ class Home:
 
 def phones_of(texts: Iterable[str], home: Home) -> list[Written]:
     """The numbers in these fields, in order, each once. A text without any is not kept as one."""
-    told = [one for each in texts if each.strip() for one in home.written(each) if is_recognised(one)]
+    return each_phone_once(one for each in texts for one in recognised_phones(each, home))
+
+
+def recognised_phones(text: str, home: Home) -> list[Written]:
+    """The numbers in one field, in order."""
+    return [one for one in home.written(text) if is_recognised(one)] if text.strip() else []
+
+
+def each_phone_once(phones: Iterable[Written]) -> list[Written]:
+    """The same numbers without repetitions."""
+    told = list(phones)
     return list({(one.key or one.raw, one.extension): one for one in reversed(told)}.values())[::-1]
 
 
@@ -63,8 +73,14 @@ def search_text(
     name: str, company: str | None, emails: Sequence[str], tags: Sequence[str], keys: Iterable[str | None]
 ) -> str:
     """What a typed word is looked for in; it begins and ends with a space, so that ends of words can be asked for."""
-    digits = ("".join(char for char in key if char.isdigit()) for key in keys if key)
+    digits = (digits_of(key) for key in keys if key)
     return f" {spelled(' '.join(part for part in (name, company or '', *emails, *tags, *digits) if part))} "
+
+
+def digits_of(key: str) -> str:
+    """The digits of what a number is known by."""
+    bare = key.removeprefix("+")
+    return bare if bare.isdecimal() else "".join(char for char in key if char.isdigit())
 
 
 def kept_name(name: str) -> str:

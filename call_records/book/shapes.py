@@ -403,7 +403,7 @@ class Deals(Protocol):
     async def one(self, deal_id: UUID) -> Deal | None:
         """Removed ones too."""
 
-    async def of_client(self, client_id: UUID) -> Sequence[Deal]:
+    async def of_client(self, client_id: UUID, *, limit: int = 500) -> Sequence[Deal]:
         """Its deals, those of entries merged into it, and a company's contacts' too; open ones first."""
 
     async def add(self, new: NewDeal, *, by: UUID | None) -> Deal:
@@ -499,8 +499,8 @@ class Tasks(Protocol):
     async def add(self, new: NewTask, *, by: UUID | None) -> Task:
         """A task of a deal is also its contact's (or company's)."""
 
-    async def of_client(self, client_id: UUID) -> Sequence[Task]:
-        """Open ones first, by what is due first; then done ones, the last first. With those of merged entries."""
+    async def of_client(self, client_id: UUID, *, limit: int = 500) -> Sequence[Task]:
+        """At most so many open ones, by what is due first; then the last done. With those of merged entries."""
 
     async def of_deal(self, deal_id: UUID) -> Sequence[Task]: ...
     async def open_of(

@@ -24,8 +24,16 @@ LETTERS = {
 """Apostrophes are left out: O'Neil and ONeil, Мар'яна and Марьяна are the same people."""
 
 
+_ASCII_LETTERS = {
+    code: LETTERS.get(chr(code), chr(code) if chr(code).isalnum() else " ") for code in range(128)
+}
+"""What most names and every digit need; one pass of `str.translate` costs a tenth of a letter at a time."""
+
+
 def spelled(text: str) -> str:
     """The words of the text, a space between them."""
+    if text.isascii():
+        return " ".join(text.lower().translate(_ASCII_LETTERS).split())
     letters = "".join(_letter(char) for char in unicodedata.normalize("NFKC", text).lower())
     return " ".join(letters.split())
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -126,6 +127,7 @@ clients = Table(
     Index(
         "clients_tagged",
         text("updated_at DESC"),
+        postgresql_include=["tags"],
         postgresql_where=text("tags <> '{}' AND merged_into IS NULL AND removed_at IS NULL"),
     ),
     # Without a list of pending entries: an import asks for five hundred addresses at once, each of which would be
@@ -250,6 +252,8 @@ deals = Table(
     Column("import_id", Uuid, ForeignKey("imports.id", ondelete="SET NULL")),
     # Order within its stage, top first; between two others there is always room.
     Column("place", Float, nullable=False),
+    # What its contact and company are found by, for one search over all deals; a trigger of the database keeps it right.
+    Column("client_search", Text, nullable=False, server_default=""),
     Column("spoken_at", MOMENT),
     Column("stage_since", MOMENT, nullable=False, server_default=_NOW),
     Column("created_by", Uuid, ForeignKey("accounts.id", ondelete="SET NULL")),
@@ -262,7 +266,19 @@ deals = Table(
     Index("deals_by_contact", "contact_id", "state"),
     Index("deals_by_company", "company_id", "state"),
     Index("deals_by_owner", "owner_id", "state"),
+    Index(
+        "deals_by_client_search",
+        "client_search",
+        postgresql_using="gin",
+        postgresql_ops={"client_search": "gin_trgm_ops"},
+    ),
     Index("deals_by_import", "import_id", postgresql_where=text("import_id IS NOT NULL")),
+)
+Index(
+    "deals_by_title",
+    func.lower(deals.c.title).label("lower_title"),
+    postgresql_using="gin",
+    postgresql_ops={"lower_title": "gin_trgm_ops"},
 )
 
 tasks = Table(

@@ -26,6 +26,7 @@ from telephony.errors import PeerMistake
 
 TEXT_MOST = 1000  # characters; more is a note
 
+OF_CLIENT_MOST = 500  # open tasks of one client; a company of thousands of people has thousands
 DONE_SHOWN = 50  # done tasks shown of one client or deal, the last first; all are on its timeline
 
 
@@ -61,12 +62,14 @@ class TaskBook:
                 await _noticed(connection, new.client_id, new.deal_id)
                 return await _surely(connection, task_id)
 
-    async def of_client(self, client_id: UUID) -> Sequence[Task]:
+    async def of_client(self, client_id: UUID, *, limit: int = OF_CLIENT_MOST) -> Sequence[Task]:
         """Open ones by what is due first, then the last done; with those of merged entries."""
+        asked = {"client": client_id, "most": limit, "done": DONE_SHOWN}
         with plain_errors():
             async with self._engine.connect() as connection:
-                family = list((await connection.scalars(_FAMILY, {"client": client_id})).all())
-        return await self._listed(_rows().where(tasks.c.client_id.in_(family)))
+                ids = list((await connection.scalars(_TASKS_OF, asked)).all())
+        found = {one.id: one for one in await self._read(_rows().where(tasks.c.id.in_(ids)))} if ids else {}
+        return [found[one] for one in ids if one in found]
 
     async def of_deal(self, deal_id: UUID) -> Sequence[Task]:
         """Open ones by what is due first, then the last done."""
@@ -235,4 +238,15 @@ async def _noticed(connection: AsyncConnection, client_id: UUID | None, deal_id:
         await notice(connection, "client", client_id)
 
 
-_FAMILY = text(f"WITH RECURSIVE {FAMILY} SELECT id FROM family")  # noqa: S608 - nothing of anybody's input is in it
+_TASKS_OF = text(f"""
+    WITH RECURSIVE {FAMILY}, theirs AS MATERIALIZED (
+        SELECT id, due_at, created_at, done_at FROM tasks WHERE client_id IN (SELECT id FROM family)
+    )
+    SELECT id FROM (
+        (SELECT id, 0 AS part, row_number() OVER (ORDER BY due_at NULLS LAST, created_at, id) AS nth
+         FROM theirs WHERE done_at IS NULL ORDER BY nth LIMIT :most)
+        UNION ALL
+        (SELECT id, 1, row_number() OVER (ORDER BY done_at DESC, id) AS nth
+         FROM theirs WHERE done_at IS NOT NULL ORDER BY nth LIMIT :done)
+    ) AS listed ORDER BY part, nth
+""")  # noqa: S608 - nothing of anybody's input is in it

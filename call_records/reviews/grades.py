@@ -54,8 +54,11 @@ class GradeBook:
         login: str,
         address: str = "",
         browser: str = "",
+        given_at: datetime | None = None,
     ) -> Grade:
-        """Keep a grade, write its audit line and take the call out of the queue, all or nothing."""
+        """Keep a grade, write its audit line and take the call out of the queue, all or nothing. `given_at`: of a
+        history that is brought along; else now.
+        """
         if len(feedback) > FEEDBACK_MOST:
             raise PeerMistake(f"Feedback may have {FEEDBACK_MOST} characters.", remedy="Shorten it.")
         with plain_errors():
@@ -82,7 +85,7 @@ class GradeBook:
                     "feedback": wire.clean(feedback).strip(),
                     "call_at": call.started_at,
                     "supersedes": await _present(connection, target, extension, form_id, grader_id),
-                    "given_at": func.clock_timestamp(),
+                    "given_at": given_at or func.clock_timestamp(),
                 }
                 row = (await connection.execute(insert(grades).values(values).returning(grades))).one()
                 grade = _grade(row)

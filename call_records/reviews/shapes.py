@@ -222,6 +222,7 @@ class Grades(Protocol):
         login: str,
         address: str = "",
         browser: str = "",
+        given_at: datetime | None = None,
     ) -> Grade:
         """Keep a grade, write its audit line and take the call out of the queue, all or nothing.
 

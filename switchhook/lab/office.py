@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -34,6 +34,8 @@ from telephony.errors import OurMistake, SwitchhookError
 log = structlog.get_logger(__name__)
 
 MANAGER_SHARE = 0.6  # of the calls begun while the demo's manager is free: her card is looked at
+OWED_MOST = 4  # so many callers who got nobody, and the next call is one back to them
+TRIES_AGAIN = 0.3  # of the calls from outside while somebody is owed one: he was quicker than the office
 LIVE_LIMIT = 4  # calls at once: an office of ten in which somebody is still free to take the next
 SCENE_SECONDS = 120  # the longest takes about 90 s; a stuck one must not hold people for ever
 ARRIVE_SECONDS = 8  # from dialling to ringing; a queue of one phone after the other takes some seconds
@@ -55,31 +57,53 @@ BRISK = Pace(between_calls=(0.1, 0.3), ringing=(0.2, 0.5), talking=(0.4, 1.0))
 """For tests: the same calls, hurried."""
 
 
+def customer_number(place: int) -> str:
+    """The so-manieth customer's number. 555 in the middle: the numbers of films, here in a mobile range."""
+    return f"+7916555{place:04}"
+
+
 class SimulatedOffice:
     """Ten handsets, a carrier, and people who use them."""
 
     def __init__(
-        self, asterisk: PrivateAsterisk, *, seed: int = 1, pace: Pace = BELIEVABLE, audible: bool = True
+        self,
+        asterisk: PrivateAsterisk,
+        *,
+        seed: int = 1,
+        pace: Pace = BELIEVABLE,
+        audible: bool = True,
+        customers: int | None = None,
     ) -> None:
-        """`audible`: everybody speaks with Asterisk's own prompts; otherwise the calls are silent and cheaper."""
+        """`audible`: everybody speaks with Asterisk's own prompts; otherwise the calls are silent and cheaper.
+        `customers`: so many numbers call again and again, and whoever got nobody is called back; None: every call is
+        with a number of its own.
+        """
         self.truth: list[CallTruth] = []
         """Every call that ended as intended, in the order of their ends."""
         self.problems: list[str] = []
         """Calls that did not go as intended, in a sentence each; empty when all is well."""
         self.phones: dict[str, Phone] = {}
+        self.prompts: tuple[Path, ...] = ()
+        """What they speak, once the office is open; none where it is silent."""
         self.carrier = Carrier(asterisk)
         self.pace = pace
         self._asterisk = asterisk
         self._random = random.Random(seed)  # noqa: S311 - people's habits, not secrets
         self._audible = audible
         self._occupied: set[str] = set()
+        self._playing: list[str] = []
         self._arrivals: dict[tuple[str, str], asyncio.Queue[Call]] = {}
+        self._customers = customers
         self._next_customer = 0
+        self._calling: set[str] = set()
+        self._owed: dict[str, None] = {}
+        """Customers who got nobody, the longest first."""
         self._room = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as room:
             prompts = await spoken_prompts(self._asterisk) if self._audible else []
+            self.prompts = tuple(prompts)
             for extension in STAFF:
                 phone = Phone.handset(extension, self._asterisk)
                 self._prepare(phone, prompts)
@@ -130,6 +154,14 @@ class SimulatedOffice:
         """Calls that ring at a phone from a number (at the carrier: for a number)."""
         return self._arrivals.setdefault((phone, number), asyncio.Queue(maxsize=8))
 
+    def occupy(self, scene: Scene, extension: str) -> bool:
+        """Let one more person take part; False when he is in another scene."""
+        if extension in self._occupied:
+            return False
+        self._occupied.add(extension)
+        scene.people.add(extension)
+        return True
+
     def draw(self, span: Span) -> float:
         """A duration in the span."""
         return self._draw(span)
@@ -165,10 +197,17 @@ class SimulatedOffice:
 
     def _next_scene(self) -> Scene | None:
         free = set(STAFF) - self._occupied
-        possible = [scenario for scenario in SCENARIOS if _can_play(scenario, free)]
+        possible = [
+            scenario
+            for scenario in SCENARIOS
+            if _can_play(scenario, free) and not (scenario.alone and scenario.name in self._playing)
+        ]
         with_manager = [scenario for scenario in possible if MANAGER in scenario.needs]
         if with_manager and self._random.random() < MANAGER_SHARE:
             possible = with_manager
+        calls_back = [scenario for scenario in possible if scenario.name == "outbound"]
+        if len(self._owed) > OWED_MOST and calls_back:
+            possible = calls_back
         if not possible:
             return None
         return self._scene(
@@ -185,24 +224,52 @@ class SimulatedOffice:
             colleague = self._random.choice(sorted(free - people))
             people.add(colleague)
         self._occupied |= people
-        self._next_customer += 1
-        # 555 in the middle: the numbers of films, here in a mobile range.
-        customer = f"+7916555{self._next_customer % 10_000:04}"
+        customer = self._customer_for(scenario)
+        self._calling.add(customer)
         return Scene(self, scenario, frozenset(people), customer, person, colleague)
+
+    def _customer_for(self, scenario: Scenario) -> str:
+        """Somebody who is in no other call now: who is owed one, else the next, else any of those who call again."""
+        owed = next((number for number in self._owed if number not in self._calling), None)
+        if owed and (scenario.name.startswith("outbound") or self._random.random() < TRIES_AGAIN):
+            return owed
+        self._next_customer += 1
+        if self._customers is None:
+            return customer_number(self._next_customer % 10_000)
+        free = [
+            number
+            for place in range(1, self._customers + 1)
+            if (number := customer_number(place)) not in self._calling
+        ]
+        return self._random.choice(free)
+
+    def _note_debt(self, call: CallTruth, customer: str) -> None:
+        """Whether a call is owed to him now; only an office whose customers call again pays."""
+        if self._customers is None or call.direction == "internal" or call.caller is None:
+            return
+        if call.disposition == "answered":
+            self._owed.pop(customer, None)
+        elif call.direction == "inbound" or customer in self._owed:
+            self._owed.pop(customer, None)  # tried in vain: the others come first
+            self._owed[customer] = None
 
     async def _play(self, scene: Scene) -> None:
         name = scene.scenario.name
+        self._playing.append(name)
         try:
             async with asyncio.timeout(SCENE_SECONDS):
-                self.truth.append(await scene.scenario.play(scene))
+                self.truth.append(call := await scene.scenario.play(scene))
+                self._note_debt(call, scene.customer)
         except (SwitchhookError, TimeoutError) as fault:
             self.problems.append(f"{name}: {fault}")
             log.warning("a simulated call went otherwise", scenario=name, problem=str(fault))
         finally:
             await scene.everybody_hangs_up()
+            self._playing.remove(name)
             self._occupied -= scene.people
+            self._calling.discard(scene.customer)
             for key in [key for key in self._arrivals if key[1] == scene.customer]:
-                del self._arrivals[key]  # nobody has that number again
+                del self._arrivals[key]  # what nobody took has long ended
 
 
 def _can_play(scenario: Scenario, free: set[str]) -> bool:
@@ -225,7 +292,7 @@ class Scene:
         colleague: str,
     ) -> None:
         self.scenario = scenario
-        self.people = people
+        self.people = set(people)
         self.customer = customer
         """The outside party's number, used by no other call."""
         self.person = person
@@ -258,6 +325,33 @@ class Scene:
         inside = await self.taken_by(extension, self.customer)
         await outside.answered()
         return outside, inside
+
+    async def customer_reaches_one_of(self, did: str, extensions: Sequence[str]) -> tuple[Call, Call]:
+        """The customer calls a queue: the scene's person takes it, or, where the queue rang while that phone was not
+        free, whoever else is free and rung.
+        """
+        outside = await self.customer_dials(did)
+        ringing = {one: asyncio.create_task(self.rings_at(one, self.customer)) for one in extensions}
+        try:
+            inside = await self._first_free(ringing)
+        finally:
+            for task in ringing.values():
+                task.cancel()
+            await asyncio.gather(*ringing.values(), return_exceptions=True)
+        await self.ring_time()
+        await inside.answer()
+        await outside.answered()
+        return outside, inside
+
+    async def _first_free(self, ringing: Mapping[str, asyncio.Task[Call]]) -> Call:
+        waiting = set(ringing.values())
+        while waiting:
+            _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            rung = [one for one, task in ringing.items() if task.done() and task.exception() is None]
+            for one in sorted(rung, key=lambda extension: extension != self.person):
+                if one == self.person or self._office.occupy(self, one):
+                    return ringing[one].result()
+        raise TimeoutError(f"nobody who is free was rung for {self.customer}")
 
     async def staff_dials_customer(self) -> Call:
         """The person calls the customer."""

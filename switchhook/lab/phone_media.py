@@ -212,6 +212,11 @@ def _from_ulaw(byte: int) -> int:
 _LINEAR = tuple(_from_alaw(byte) for byte in range(256))
 
 
+def linear_of_alaw(byte: int) -> int:
+    """The sample of 16 bits that an A-law byte stands for."""
+    return _LINEAR[byte]
+
+
 def _power_at(samples: list[int], hz: float) -> float:
     """Goertzel: the squared strength of one frequency."""
     turn = 2 * math.cos(2 * math.pi * hz / 8000)

@@ -316,8 +316,9 @@ class Phone(asyncio.DatagramProtocol):
         self._came_in.set()
         await self.policy(call)
 
-    async def _stay_registered(self, seconds: float = REGISTERED_SECONDS * REFRESH_SHARE) -> None:
+    async def _stay_registered(self, seconds: float | None = None) -> None:
         """A registration ends by itself; an office that plays for hours still has to be called."""
+        seconds = REGISTERED_SECONDS * REFRESH_SHARE if seconds is None else seconds
         pause = seconds
         while True:
             await asyncio.sleep(pause)

@@ -62,6 +62,8 @@ class Scenario:
     any_of: frozenset[str] = frozenset()
     """One of these takes part too, if not empty."""
     others: int = 0
+    alone: bool = False
+    """Not while another of its kind is played: two queue calls may each ring only the other's person."""
 
 
 async def answered(scene: Scene) -> CallTruth:
@@ -106,7 +108,7 @@ async def ring_group(scene: Scene) -> CallTruth:
 
 async def sales_queue(scene: Scene) -> CallTruth:
     """A customer waits in the sales queue until somebody takes him."""
-    outside, inside = await scene.customer_reaches(SALES, scene.person)
+    outside, inside = await scene.customer_reaches_one_of(SALES, sorted(_SALES))
     await scene.talk()
     await scene.either_hangs_up(outside, inside)
     return scene.inbound("answered", outside, SALES, inside)
@@ -247,7 +249,7 @@ SCENARIOS = (
     Scenario("withheld", withheld, 1),
     Scenario("with_hold", with_hold, 2),
     Scenario("ring_group", ring_group, 3, needs=_NOBODY, any_of=_GROUP),
-    Scenario("sales_queue", sales_queue, 3, needs=_NOBODY, any_of=_SALES),
+    Scenario("sales_queue", sales_queue, 3, needs=_NOBODY, any_of=_SALES, alone=True),
     Scenario("queue_abandoned", queue_abandoned, 1, needs=frozenset({"105", "106"})),
     Scenario("menu_abandoned", menu_abandoned, 1, needs=_NOBODY),
     Scenario("missed", missed, 2),

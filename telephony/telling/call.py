@@ -95,7 +95,10 @@ def _certainty(call: CallRecord, *, sound: bool) -> f.Certainty:
     if not sound:
         return f.Certainty.BOUNDED
     complete = all(c.begun and not any(stay.guessed for stay in c.stays) for c in call.channels.values())
-    return call.certainty if complete else f.Certainty.BOUNDED
+    if not complete:
+        return f.Certainty.BOUNDED
+    blind_since = call.unconfirmed and not call.unverified  # holds, and who was rung, leave no other trace
+    return f.Certainty.RECONSTRUCTED if blind_since else f.Certainty.OBSERVED
 
 
 def _set_scene(call: CallRecord, numbering: Numbering, now: float) -> Scene:

@@ -6,7 +6,7 @@ from telephony import facts as f
 from telephony.dispositions import MISSED_OUTCOMES, counts_missed, inbound_disposition, outbound_disposition
 from telephony.endpoints import VOICEMAIL_APPS
 from telephony.ids import uid_order
-from telephony.observations import Channel
+from telephony.observations import Channel, Dial
 from telephony.telling.scene import END_WINDOW, MOVE_WINDOW, Scene, own_channels
 from telephony.telling.services import service_of
 from telephony.telling.waits import client_visits
@@ -19,7 +19,7 @@ def disposition_of(scene: Scene, legs: tuple[f.Leg, ...]) -> f.Disposition | Non
         return f.Disposition.ANSWERED
     if scene.call.ended_at is None:
         return None
-    rung = [leg.outcome for leg in legs if leg.role is f.LegRole.CALLEE and leg.outcome is not None]
+    rung = [leg.outcome for leg in legs if leg.role is f.LegRole.CALLEE]
     if scene.direction is f.Direction.OUTBOUND:
         return outbound_disposition(rung)
     return inbound_disposition(
@@ -46,8 +46,8 @@ def _left_waiting(scene: Scene) -> bool:
     return visit.left_at is None or end - visit.left_at <= END_WINDOW or ended_by(scene) == "caller"
 
 
-def ended_by(scene: Scene) -> str:
-    """`caller`, `callee` or `pbx`: whose phone (or line) hung up, else what the dial attempts say."""
+def ended_by(scene: Scene) -> str | None:
+    """`caller`, `callee` or `pbx`: whose phone (or line) hung up, else what the dial attempts say, else None."""
     end = _end_for_client(scene)
     talked_until = _talked_until(scene, end)
     talking = _last_to_talk(scene, end) if talked_until is None else []
@@ -73,7 +73,7 @@ def _end_for_client(scene: Scene) -> float:
     return end
 
 
-def _ended_by_dial(scene: Scene, since: float) -> str:
+def _ended_by_dial(scene: Scene, since: float) -> str | None:
     """What the last dial attempts say of the end; those of the caller himself before those behind a Local channel."""
     dials = [
         c.dial
@@ -81,12 +81,25 @@ def _ended_by_dial(scene: Scene, since: float) -> str:
         if c.dial is not None and c.dial.status and not c.dial.forward and (c.dial.ended_at or 0.0) > since
     ]
     own = [dial for dial in dials if dial.source == scene.caller.uid]
-    last = max(own or dials, key=lambda dial: dial.ended_at or 0.0).status if dials else ""
+    newest = max(own or dials, key=lambda dial: dial.ended_at or 0.0, default=None)
+    last = newest.status if newest is not None else ""
+    if newest is not None and _let_go_by_queue(scene, newest):
+        return "pbx"
     if last in ("BUSY", "CONGESTION", "CHANUNAVAIL"):
         return "callee"
     if last in ("CANCEL", "ABORT") or any(v.abandoned and not v.result for v in client_visits(scene)):
         return "caller"
-    return "pbx"
+    return "pbx" if scene.caller.cause is not None or scene.call.ended_at is None else None
+
+
+def _let_go_by_queue(scene: Scene, dial: Dial) -> bool:
+    """Whether a queue stopped ringing because its time was over."""
+    return any(
+        visit.result == "TIMEOUT"
+        and visit.left_at is not None
+        and visit.joined_at <= (dial.ended_at or 0.0) <= visit.left_at + MOVE_WINDOW
+        for visit in client_visits(scene)
+    )
 
 
 def _talked_until(scene: Scene, end: float) -> float | None:
@@ -94,9 +107,17 @@ def _talked_until(scene: Scene, end: float) -> float | None:
     if not scene.conversed:
         return None
     after = scene.conversed[-1][1] + MOVE_WINDOW
-    rung = any(c.dial and (c.dial.ended_at or end) > after for c in scene.call.channels.values())
+    rung = any(c.dial and _rang_until(c, end) > after for c in scene.call.channels.values())
     queued = any((visit.left_at or end) > after for visit in client_visits(scene))
     return scene.conversed[-1][1] if rung or queued else None
+
+
+def _rang_until(channel: Channel, end: float) -> float:
+    """When a dialled channel was rung no more; its answer, its bridge and its end tell so too, should the dial's be lost."""
+    entered_at = channel.stays[0].entered_at if channel.stays else None
+    dialled_until = channel.dial.ended_at if channel.dial is not None else None
+    told = (channel.up_at, dialled_until, channel.ended_at, entered_at)
+    return min((at for at in told if at is not None), default=end)
 
 
 def _last_to_talk(scene: Scene, end: float) -> list[Channel]:
@@ -134,5 +155,5 @@ def missed_by(scene: Scene, legs: tuple[f.Leg, ...], disposition: f.Disposition 
         for leg in legs
         if leg.role is f.LegRole.CALLEE
         and leg.kind is f.PartyKind.EXTENSION
-        and leg.outcome in MISSED_OUTCOMES
+        and (leg.outcome is None or leg.outcome in MISSED_OUTCOMES)
     )

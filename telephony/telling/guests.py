@@ -58,7 +58,7 @@ def _cut(
     seen.conferences = []
     seen.counts_from = 0.0
     if until is None or guest.ended_at is None or guest.ended_at > until + MOVE_WINDOW:
-        seen.cause = 0  # left the call without hanging up
+        seen.cause = None  # left the call without hanging up
     seen.app = ""
     seen.holds = _cut_holds(guest, since, until)
     if seen.asked_at is not None and not since <= seen.asked_at <= _later(until, END_WINDOW):

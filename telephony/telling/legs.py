@@ -72,11 +72,14 @@ def _leg_outcome(scene: Scene, part: Part, alive: bool) -> f.LegOutcome | None:
     if alive:
         return None
     if part.caller:
-        return f.LegOutcome.CANCELLED if ended_by(scene) == "caller" else f.LegOutcome.NO_ANSWER
+        by = ended_by(scene)
+        if by is None:
+            return None
+        return f.LegOutcome.CANCELLED if by == "caller" else f.LegOutcome.NO_ANSWER
     return _rung_outcome(scene, part)
 
 
-def _rung_outcome(scene: Scene, part: Part) -> f.LegOutcome:
+def _rung_outcome(scene: Scene, part: Part) -> f.LegOutcome | None:
     last = max(part.channels, key=lambda c: c.began_at)
     stopped = stopped_ringing(last, scene.now)
     taken = any(

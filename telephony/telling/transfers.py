@@ -37,7 +37,7 @@ def transfer_of(scene: Scene, seen: SeenTransfer) -> f.Transfer:
         kind=seen.kind,
         via=seen.via,
         by=seen.by,
-        to=seen.to,
+        to=seen.to or None,
         result=_transfer_result(scene, seen),
         at=moment(seen.at),
         three_way=seen.three_way,

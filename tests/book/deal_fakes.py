@@ -20,8 +20,8 @@ class FakeDeals:
     async def one(self, deal_id: UUID) -> None:
         del deal_id
 
-    async def of_client(self, client_id: UUID) -> Sequence[Any]:
-        del client_id
+    async def of_client(self, client_id: UUID, *, limit: int = 500) -> Sequence[Any]:
+        del client_id, limit
         return ()
 
     async def page(self, *_asked: Any, **_more: Any) -> DealPage:

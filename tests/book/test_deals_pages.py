@@ -21,6 +21,7 @@ from tests.book.emptied import records, store
 from tests.book.test_deals import LOST, NEW, OFFER, SALES, TALKS, WON, client, deal
 from tests.web.conftest import SETTINGS, Person
 from tests.web.kept import add_account, serving, signed_in
+from web.pages.deals import CARDS
 from web.settings import WebSettings
 
 __all__ = ["records", "store"]
@@ -132,16 +133,16 @@ async def test_a_stale_move_says_who_was_quicker(records: RecordsStore) -> None:
 
 
 async def test_what_is_below_is_asked_for(records: RecordsStore) -> None:
-    """A column of 103: 100 on the page, three more on request, and the board knows above whom the end is."""
+    """A column of 53: fifty on the page, three more on request, and the board knows above whom the end is."""
     async with browsing(records) as (anna, _account):
-        for nth in range(103):
+        for nth in range(CARDS + 3):
             await deal(records, f"deal {nth:03}")
         page = await anna.read("/deals?owner=all")
-        assert len(shown(page, NEW)) == 100
-        below = await records.deals.more_of(NEW, DealFilter(), skip=100)
+        assert len(shown(page, NEW)) == CARDS == 50
+        below = await records.deals.more_of(NEW, DealFilter(), skip=CARDS)
         assert f'data-next="{below.deals[0].id}"' in page
         assert ">3 more<" in page
-        async with anna.http.get(f"/deals/column/{NEW}?owner=all&skip=100") as answer:
+        async with anna.http.get(f"/deals/column/{NEW}?owner=all&skip={CARDS}") as answer:
             told = await answer.json()
         assert re.findall(r"data-title>([^<]+)<", told["cards"]) == ["deal 002", "deal 001", "deal 000"]
         assert (told["below"], told["next"]) == (0, "")

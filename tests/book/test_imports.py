@@ -276,7 +276,7 @@ async def test_a_killed_import_goes_on_where_it_was(
     store: RecordsStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pieces of two rows; the process dies after the second piece. Another one finishes; nobody is there twice."""
-    monkeypatch.setattr("call_records.book.importing.AT_ONCE", 2)
+    monkeypatch.setattr("call_records.book.rows_ahead.ROWS_AT_ONCE", 2)
     numbers_ = numbers(7)
     found = await tried(
         store, "Name,Phone\n" + "".join(f"Killed{p},{one}\n" for p, one in enumerate(numbers_))
@@ -293,7 +293,7 @@ async def test_a_killed_import_goes_on_where_it_was(
 
 async def test_a_killed_import_can_be_undone(store: RecordsStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """It never came further than the first piece."""
-    monkeypatch.setattr("call_records.book.importing.AT_ONCE", 1)
+    monkeypatch.setattr("call_records.book.rows_ahead.ROWS_AT_ONCE", 1)
     number, other = numbers(2)
     found = await tried(store, f"Name,Phone\nHalf Done,{number}\nNever Done,{other}\n")
     await store.imports.begin(found.id)

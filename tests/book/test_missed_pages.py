@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, text
 
 from call_records.book.missed_shapes import MissedEntry
 from call_records.book.tables import lead_rules
@@ -23,6 +23,7 @@ from tests.book.test_missed import LATER, Told, called_back, client, missed_call
 from tests.call_facts_builder import CLIENT, MONDAY
 from tests.web.conftest import SETTINGS, Person
 from tests.web.kept import add_account, serving, signed_in
+from web.pages.missed import ON_A_PAGE
 
 pytestmark = pytest.mark.postgres
 
@@ -288,3 +289,28 @@ async def test_links_of_the_list_keep_what_was_chosen(told: Told, address: str) 
         async with anna.http.post(f"/missed/{entry.id}/claim", data=form, allow_redirects=False) as answer:
             where = answer.headers["location"]
     assert where == f"/missed?whose=all&period=all&done=claimed&entry={entry.id}"
+
+
+async def test_the_names_of_everybody_are_on_the_page_once(told: Told) -> None:
+    """Three hundred colleagues and a hundred rows: the page stays below 300 kB, and each row knows whose it is."""
+    await told.records.missed.set_hours(ALWAYS, by=(await told.records.accounts.all())[0].id)
+    async with told.records.engine.begin() as connection:
+        await connection.execute(
+            text("""
+            WITH new AS (INSERT INTO people (id, name)
+                SELECT gen_random_uuid(), 'Colleague ' || n FROM generate_series(1, 300) n RETURNING id, name)
+            INSERT INTO extensions (extension, person_id) SELECT '1' || split_part(name, ' ', 2), id FROM new""")
+        )
+        await connection.execute(
+            text("""
+            INSERT INTO missed (id, key, number, state, times, first_at, owed_since, last_at, last_call_id, due_at, owner_id)
+            SELECT gen_random_uuid(), '+7916' || n, '+7916' || n, 'new', 2, at, at, at, gen_random_uuid(), at,
+                (SELECT id FROM people WHERE name = 'Colleague 7')
+            FROM generate_series(2220001, 2225000) n, LATERAL (SELECT now() - interval '3 hours' AS at) AS one""")
+        )
+    async with serving(told.records) as address, signed_in(address, "chief") as chief:
+        page = await chief.read("/missed?period=all&whose=all")
+    assert page.count("data-entry=") == ON_A_PAGE
+    assert page.count(">Colleague 8<") == 1
+    assert page.count('people-options"') == ON_A_PAGE + 1
+    assert len(page.encode()) <= 300_000

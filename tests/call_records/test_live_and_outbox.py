@@ -145,3 +145,29 @@ async def test_a_failed_duty_waits_until_it_is_due(records: RecordsStore) -> Non
     assert (again.id, again.attempts) == (duty.id, 2)
     await records.outbox.done(duty)  # the first claimer comes back late: its claim is no longer valid
     assert await records.outbox.waiting() == 3
+
+
+async def test_duties_that_nobody_needs_are_forgotten(
+    records: RecordsStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Done ones after a day, those that no CRM took after their days; a younger one stays, and so does a claimed one."""
+    monkeypatch.setattr("call_records.outbox.PRUNE_ROWS", 2)
+    await records.journal.record([change(call(), EventKind.STARTED) for _each in range(8)])
+    claimed = (await records.outbox.claim(6))[:6]
+    for duty in claimed[:5]:
+        await records.outbox.done(duty)
+    ages = {0: 2, 1: 2, 2: 2, 3: 0, 4: 40, 5: 40, 6: 40, 7: 10}
+    async with records.engine.begin() as connection:
+        ids = (await connection.scalars(text("SELECT id FROM outbox ORDER BY id"))).all()
+        for place, days in ages.items():
+            await connection.execute(
+                text("UPDATE outbox SET owed_at = owed_at - make_interval(days => :days) WHERE id = :id"),
+                {"days": days, "id": ids[place]},
+            )
+    now = datetime.now(UTC)
+    times = {"done_before": now - timedelta(days=1), "owed_before": now - timedelta(days=30)}
+    assert await records.outbox.prune(**times) == 5
+    async with records.engine.connect() as connection:
+        left = (await connection.scalars(text("SELECT id FROM outbox ORDER BY id"))).all()
+    assert left == [ids[3], ids[5], ids[7]]
+    assert await records.outbox.prune(**times) == 0

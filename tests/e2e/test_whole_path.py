@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import Browser, Page, expect
 
@@ -80,6 +82,7 @@ async def _a_deal_that_moves_on(page: Page, line: Line, client: str) -> None:
     await page.fill("[name=title]", "Roses for the yard")
     await page.fill("[name=amount]", "12 500")
     await page.click("form.deal-form button.main")
+    await page.wait_for_url(re.compile(r"/deals/[0-9a-f-]{36}$"))  # where saving leads to, by the page itself
     await page.goto(f"{line.address}/deals")
     deal = page.locator(".deal-card")
     await expect(deal).to_contain_text("Olga Sokolova")

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import cast
 
 import pytest
 
+from switchhook.lab import phones
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.call_progress import CallState
-from switchhook.lab.office import SimulatedOffice
+from switchhook.lab.office import BRISK, SimulatedOffice
 from switchhook.lab.phone_call import Call
 from switchhook.lab.phones import CALLS_KEPT, INCOMING_LIMIT, Phone, refuses
 from switchhook.lab.scenarios import SCENARIOS
 from telephony.errors import TryLater
 
+LONG = os.environ.get("SWITCHHOOK_LONG") == "1"
+"""The real limits, and as many calls as the demo's office has in five hours: some twenty minutes."""
 CALLS = CALLS_KEPT + INCOMING_LIMIT
+OFFICE_CALLS = 3300 if LONG else 40
+RINGS_ANNA = {one.name for one in SCENARIOS if "101" in one.needs} | {"ring_group", "sales_queue"}
 DISCARD = ("127.0.0.1", 9)
 
 
@@ -132,3 +138,46 @@ async def test_a_call_nobody_took_is_not_the_next_one() -> None:
             call._end(487)
         assert await scene.rings_at("101", "102") is calls[-1]
         calls[-1]._end(487)
+
+
+@pytest.mark.asterisk
+@pytest.mark.timeout(3 * 3600 if LONG else 300)
+async def test_an_office_plays_for_hours_and_answers_every_call(
+    asterisk: PrivateAsterisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten times as fast as in the demo, and what fills up in hours fills up in seconds: the lists of calls hold a tenth,
+    registrations are renewed every few seconds. Every call ends as its people meant it to: who should be talked with is.
+    """
+    if not LONG:
+        monkeypatch.setattr(phones, "INCOMING_LIMIT", 4)
+        monkeypatch.setattr(phones, "CALLS_KEPT", 8)
+        monkeypatch.setattr(phones, "REFRESH_SHARE", 5 / phones.REGISTERED_SECONDS)
+    async with SimulatedOffice(asterisk, seed=11, pace=BRISK, audible=False, customers=40) as office:
+        await office.run(calls=OFFICE_CALLS)
+        assert office.problems == []
+        assert len(office.truth) == OFFICE_CALLS
+        silent = [
+            call for call in office.truth if (call.talk_seconds > 0) != (call.disposition == "answered")
+        ]
+        assert silent == []
+        assert sum(call.scenario in RINGS_ANNA for call in office.truth) > phones.INCOMING_LIMIT
+        most = phones.CALLS_KEPT + 4  # those that have not ended
+        assert [p.number for p in office.phones.values() if len(p.calls) > most] == []
+    assert "0 active channels" in await asterisk.cli("core show channels count")
+
+
+async def test_a_customer_whom_nobody_answered_is_called_back() -> None:
+    """In an office whose customers call again: the longest owed first, and nobody who is in a call just now."""
+    office = SimulatedOffice(cast(PrivateAsterisk, EmptyPbx()), audible=False, customers=3)
+    by_name = {scenario.name: scenario for scenario in SCENARIOS}
+    phones_free = {"101", "102", "103"}
+    first = office._scene(by_name["missed"], phones_free)
+    second = office._scene(by_name["gave_up"], phones_free)
+    office._note_debt(first.inbound("missed", None, "1"), first.customer)  # type: ignore[arg-type]
+    office._note_debt(second.inbound("missed", None, "1"), second.customer)  # type: ignore[arg-type]
+    office._calling.clear()
+    back = office._scene(by_name["outbound"], phones_free)
+    assert back.customer == first.customer
+    assert office._scene(by_name["outbound"], phones_free).customer == second.customer
+    office._note_debt(first.inbound("answered", None, "1"), first.customer)  # type: ignore[arg-type]
+    assert list(office._owed) == [second.customer]

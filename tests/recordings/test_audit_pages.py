@@ -184,7 +184,7 @@ async def test_names_stand_where_the_log_has_ids(hall: Hall) -> None:
     await hall.store.audit.write(AuditAction.GRADED, who="chief", details=details)
     async with hall.signed_in("admin") as admin:
         page = await admin.read("/audit?who=chief")
-    assert f"a call of Anna: 43.0 points by “{form.name}”" in page
+    assert f"of Anna: 43.0 points by “{form.name}”" in page
     assert "<bdi>Chief</bdi>" in page
     assert str(form.form_id) not in page
 

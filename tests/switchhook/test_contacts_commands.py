@@ -41,6 +41,17 @@ def test_numbers_in_texts(capsys: pytest.CaptureFixture[str]) -> None:
     assert [one["valid"] for one in uncertain["numbers"]] == [False]
 
 
+@pytest.mark.parametrize(
+    ("text", "withheld"), [("", False), ("—", False), (" - ", False), ("0", True), ("скрыт", True)]
+)
+def test_an_empty_field_is_nobody_s_wish(
+    text: str, withheld: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An exchange says it in a word; a list's empty cell, or the dash that stands in it, says nothing."""
+    assert run_command(["number", "--format", "json", "--", text]) == 0
+    assert told(capsys) == [{"text": text, "numbers": [], "withheld": withheld}]
+
+
 def test_a_country_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
     """UK is written by many; GB is meant."""
     assert run_command(["number", "1", "--region", "UK"]) != 0

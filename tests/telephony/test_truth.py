@@ -100,7 +100,13 @@ def _transfers(*, via: bool) -> Callable[[Truth], list[tuple[str, ...]]]:
 def _our_transfers(*, via: bool) -> Callable[[CallFacts], list[tuple[str, ...]]]:
     def read(facts: CallFacts) -> list[tuple[str, ...]]:
         return [
-            (t.kind.value, *([t.via.value] if via else []), t.by, t.to, t.result.value if t.result else "")
+            (
+                t.kind.value,
+                *([str(t.via)] if via else []),
+                t.by,
+                str(t.to),
+                t.result.value if t.result else "",
+            )
             for t in facts.transfers
         ]
 

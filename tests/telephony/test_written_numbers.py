@@ -10,8 +10,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from telephony.dialling import ANYWHERE, _valid_number
+from telephony.number_texts import _LABEL, _NO_NUMBERS, _SCHEME, _plain, _plain_character
 from telephony.number_words import EXTENSION_WORDS
 from telephony.numbers import Numbering, Written, is_certain, without_extension, written
+from telephony.spreadsheet_numbers import restore_figures
 
 TABLE = Path(__file__).with_name("written_numbers.tsv")
 FORMS_LEAST = 200
@@ -130,3 +133,26 @@ def test_every_word_for_an_extension_is_one(word: str, dot: bool) -> None:
         text = f"8 (495) 123-45-67 {spelled}{'.' if dot else ''} 12"
         assert told(written(text, "RU")) == "+74951234567 x12"
         assert without_extension(text).strip() == "8 (495) 123-45-67"
+
+
+@pytest.mark.parametrize("region", ["RU", "KZ", "US", "DE", "IT", "MX", "BR"])
+@given(digits=st.from_regex(r"\A\+[1-9][0-9]{6,14}\Z"))
+@example(digits="+5215512345678")
+@example(digits="+390612345678")
+@example(digits="+78001234567")
+def test_a_number_with_its_country_is_the_same_everywhere(region: str, digits: str) -> None:
+    """It is looked up once, whoever asks."""
+    assert _valid_number(digits, region) == _valid_number(digits, ANYWHERE)
+
+
+@given(st.from_regex(r"\A[0-9+() ]{0,24}\Z"))
+def test_digits_alone_have_nothing_to_cover(text: str) -> None:
+    """What is looked for in words, dates and addresses is not looked for in digits and brackets."""
+    every_rule = _SCHEME.sub("?", restore_figures(text, filler="?"))
+    assert _NO_NUMBERS.sub("?", every_rule) == _LABEL.sub("?", every_rule) == text
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_plain_text_is_read_as_one_by_one(text: str) -> None:
+    """ASCII goes another, quicker way to the same text."""
+    assert _plain(text) == "".join(_plain_character(one) for one in text)

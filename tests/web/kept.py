@@ -9,6 +9,7 @@ from typing import cast
 import aiohttp
 
 from call_records.database import RecordsStore
+from call_records.recordings.arrivals import UploadDesk
 from call_records.shapes import Account
 from telephony.staff import PopPreference, Role
 from tests.web.conftest import SETTINGS, Person
@@ -19,11 +20,14 @@ from web.settings import WebSettings
 
 @contextlib.asynccontextmanager
 async def serving(
-    records: RecordsStore, settings: WebSettings = SETTINGS, live: FakeLive | None = None
+    records: RecordsStore,
+    settings: WebSettings = SETTINGS,
+    live: FakeLive | None = None,
+    uploads: UploadDesk | None = None,
 ) -> AsyncIterator[str]:
     """The pages over this store; gives the address."""
     store = cast(FakeRecords, records)  # the same Protocol; only the fakes are named in the signature
-    async with running(store, live or FakeLive(), settings, cheap_passwords()) as address:
+    async with running(store, live or FakeLive(), settings, cheap_passwords(), uploads=uploads) as address:
         yield address
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from call_records.recordings.arrivals import UploadDesk
 from telephony.ports import RecordingControl
 from tests.web.fakes import FakeLive, FakeRecords
 from web.access import Passwords
@@ -21,9 +22,10 @@ async def running(
     settings: WebSettings,
     passwords: Passwords,
     control: RecordingControl | None = None,
+    uploads: UploadDesk | None = None,
 ) -> AsyncIterator[str]:
     """Serve until the block is left; gives the address."""
-    app = create_app(records, live, settings, passwords=passwords, control=control)
+    app = create_app(records, live, settings, passwords=passwords, control=control, uploads=uploads)
     stop = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve(app, "127.0.0.1", 0, stop, bound=port.set_result))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
-from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Browser, Page, expect
 
 from telephony.staff import Role
@@ -153,34 +151,3 @@ async def test_the_keyboard(chromium: Browser, office: Office) -> None:
     await page.keyboard.press("j")
     await page.keyboard.press("j")
     await expect(page.locator(".call-row .who").nth(1)).to_be_focused()
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-async def test_nothing_that_axe_can_find(chromium: Browser, office: Office, theme: str) -> None:
-    """Contrast, names and roles on every page, with a card open, in both themes."""
-    admin = await office.records.accounts.by_login("administrator")
-    assert admin
-    await office.records.accounts.update(replace(admin, extensions=("104",)))
-    page = await enter(chromium, office.address, "administrator")
-    await page.context.add_cookies([{"name": "theme", "value": theme, "url": office.address}])
-    call = over(picked_up(ringing("101", "102", name="Garden"), "101"), 30)
-    office.records.calls.kept[call.id] = call
-    office.live.publish(ringing("104", name="Garden"))
-    axe = AXE_FILE_PATH.read_text()
-    found: list[str] = []
-    for path in (
-        "/live",
-        "/calls",
-        f"/calls/{call.id}",
-        "/settings",
-        "/accounts",
-        f"/accounts/{admin.id}",
-        "/connections",
-    ):
-        await page.goto(office.address + path)
-        await page.wait_for_selector(".card")
-        await page.evaluate("Promise.all(document.getAnimations().map((one) => one.finished))")
-        await page.evaluate(axe + "; undefined")
-        result = await page.evaluate("axe.run()")
-        found += [f"{path} {v['id']}: {v['nodes'][0]['target']}" for v in result["violations"]]
-    assert found == []

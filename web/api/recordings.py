@@ -84,7 +84,7 @@ class NewRedaction(BaseModel):
 
 
 class Reason(BaseModel):
-    """Why somebody wants to hear a call that is not his own."""
+    """Why somebody wants to hear a call that is not their own."""
 
     reason: str = Field(max_length=1000)
     listening: str | None = None

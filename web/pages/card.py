@@ -183,7 +183,7 @@ async def _deal_for(site: Site, facts: CallFacts, client: Client | None) -> UUID
     place = (await site.records.timelines.places([facts.id])).get(facts.id)
     if place is not None and place.client_id == client.id:
         return place.deal_id
-    deals = [one for one in await site.records.deals.of_client(client.id) if one.state == "open"]
+    deals = [one for one in await site.records.deals.of_client(client.id, limit=2) if one.state == "open"]
     return deals[0].id if len(deals) == 1 else None
 
 

@@ -40,7 +40,7 @@ from web.wording import _
 router = APIRouter(include_in_schema=False)
 Anyone = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
 
-CARDS = 100  # of a column at first; what is below is asked for
+CARDS = 50  # of a column at first; what is below is asked for
 CLOSED_CARDS = 5  # of a closed column: a glance at what was won lately
 LIST_ROWS = 50
 TODAY_TASKS = 50  # of one person; more nobody does in a day

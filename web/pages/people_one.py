@@ -25,6 +25,10 @@ from web.wording import _
 router = APIRouter(include_in_schema=False)
 Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
 
+BESIDE_SHOWN = (
+    30  # tasks and deals of a page; a company of thousands has thousands, and nobody reads those in a margin
+)
+BESIDE_MOST = 500  # when all are asked for
 PEOPLE_THERE = 12  # of a company's; beside a timeline there is room for no more
 
 SAID = {
@@ -77,8 +81,10 @@ async def person_page(
     site, asked, view = site_of(request), request.query_params, viewer.view
     records, region = site.records, site.settings.region
     page = await records.timelines.of_client(client.id, limit=timeline.PAGE, cursor=asked.get("cursor"))
-    tasks = await records.tasks.of_client(client.id)
-    deals = await records.deals.of_client(client.id)
+    most = BESIDE_MOST if asked.get("beside") == "all" else BESIDE_SHOWN
+    tasks = await records.tasks.of_client(client.id, limit=most + 1)
+    deals = await records.deals.of_client(client.id, limit=most + 1)
+    todo = [task for task in tasks if task.done_at is None]
     company = client.kind is ClientKind.COMPANY
     there = ClientFilter(company_id=client.id)
     people_there = await records.book.page(there, limit=PEOPLE_THERE) if company else ClientPage((), None)
@@ -102,8 +108,11 @@ async def person_page(
         company_page=client.id if company else None,
         earlier=f"/people/{client.id}?" + urlencode({"cursor": page.older}) if page.older else None,
         latest=f"/people/{client.id}" if "cursor" in asked else None,
-        tasks=[(task, say(task.text, view)) for task in tasks if task.done_at is None],
-        deals=[(deal, people_words.deal_title(deal, view)) for deal in deals],
+        tasks=[(task, say(task.text, view)) for task in todo[:most]],
+        deals=[(deal, people_words.deal_title(deal, view)) for deal in deals[:most]],
+        more_tasks=len(todo) > most,
+        more_deals=len(deals) > most,
+        all_beside=f"/people/{client.id}?beside=all" if most < BESIDE_MOST else None,
         people_there=show_clients(people_there.clients, view, region),
         more_there=people_there.more is not None,
         twins=show_clients(twins[:3], view, region),

@@ -7,6 +7,7 @@
  * Nothing has to be wired: it listens on the document, so forms in dialogs and in refreshed parts are covered too. A form with
  * its own script (`submit` prevented) calls `saved` or `waits` itself.
  */
+import { hasLeftSince } from "./departure.js";
 import * as drafts from "./drafts.js";
 import { clear, problemsIn, sentencesIn, showProblems } from "./form-problems.js";
 import { sendForm, toSignIn, UNREACHABLE } from "./form-send.js";
@@ -15,6 +16,7 @@ import { sendForm, toSignIn, UNREACHABLE } from "./form-send.js";
 /** @typedef {import("./drafts.js").Value} Value */
 
 const KEPT = "What you typed is kept in this browser and is sent as soon as that is possible.";
+const RECENTLY = 10_000; // ms in which a page that was asked for must have come
 const BASE = /^(version|expected|seen|was-.*)$/; // what the form was filled from; a conflict is found by it
 const PASSING = /^(csrf|back|here|next|sure)$/; // hidden fields that do not say which form it is
 const NEVER = "[type=hidden], [type=password], [type=file], [type=submit], [type=button], [data-address], [readonly]";
@@ -250,8 +252,9 @@ addEventListener("submit", (event) => {
   const submitter = /** @type {HTMLElement|null} */ (event.submitter);
   if (event.defaultPrevented || form.method !== "post" || form.matches("[data-native], .door")) return;
   event.preventDefault();
+  const asked = performance.now();
   void submit(form, submitter).then((answer) => {
-    if (answer?.outcome === "saved") goOn(answer.to);
+    if (answer?.outcome === "saved") { if (hasLeftSince(asked)) say(form, "Saved."); else goOn(answer.to); }
     if (answer?.outcome === "page") showPage(form, answer.html);
   });
 });
@@ -264,7 +267,8 @@ document.addEventListener("switchhook:saved", (event) => { // what had waited ha
   form.reset();
   clear(form);
   if (form.matches("[data-swap], [data-quick]")) { say(form, ""); return; }
-  if (to && !(active?.matches("input, textarea, select") && !form.contains(active))) { goOn(to); return; }
+  const isElsewhere = active?.matches("input, textarea, select") && !form.contains(active);
+  if (to && !isElsewhere && !hasLeftSince(performance.now() - RECENTLY)) { goOn(to); return; }
   say(form, "Saved.");
 });
 

@@ -57,6 +57,17 @@ setInterval(changed, EVERY);
 document.addEventListener("visibilitychange", () => { if (!document.hidden && late) changed(); });
 document.addEventListener("focusout", () => { if (late) changed(); });
 document.addEventListener("toggle", (event) => { if (late && !(/** @type {HTMLDetailsElement} */ (event.target).open)) changed(); }, true);
+document.addEventListener("toggle", (event) => { offer(/** @type {HTMLDetailsElement} */ (event.target)); }, true);
+
+/** The names of everybody are on the page once; a row's own choice is made of them when its box opens. @param {HTMLDetailsElement} box */
+function offer(box) {
+  for (const choice of box.open ? box.querySelectorAll("select[data-options]:empty") : []) {
+    const select = /** @type {HTMLSelectElement} */ (choice);
+    const names = /** @type {HTMLTemplateElement|null} */ (document.getElementById(select.dataset.options ?? ""));
+    if (names) select.append(names.content.cloneNode(true));
+    if (select.dataset.chosen) select.value = select.dataset.chosen;
+  }
+}
 document.addEventListener("click", (event) => {
   for (const box of document.querySelectorAll("#missed details[open]")) if (!box.contains(/** @type {Node} */ (event.target))) box.removeAttribute("open");
 });
