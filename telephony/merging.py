@@ -40,6 +40,8 @@ class Merging(Keeping):
     def move(self, channel: Channel, to: CallRecord) -> None:
         """Put a channel that was grouped by its linked id only where its dial edge says it belongs."""
         old = channel.call
+        to.unconfirmed = to.unconfirmed or old.unconfirmed
+        to.seen_in_part = to.seen_in_part or old.seen_in_part
         del old.channels[channel.uid]
         if channel.ended_at is None:
             old.live -= 1

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from ami_bridge.capture import read_capture
-from tests.scenarios.truth import Handover, Truth, differences
+from switchhook.replay import replay
+from tests.scenarios.truth import Handover, Truth, differences, differences_from_cel
 from tests.telephony.captured import allowed, player_of
 
 CAPTURES = Path(__file__).parents[1] / "captures"
@@ -49,3 +50,16 @@ def test_told_as_it_was(name: str, user: str) -> None:
     ] == []
     player.tracker.advance(player.tracker.now + 1000)
     assert player.tracker.idle
+
+
+LOGGED = sorted(str(path.parent.relative_to(CAPTURES)) for path in CAPTURES.glob("*/*/cel.csv.gz"))
+
+
+@pytest.mark.parametrize("name", sorted(set(LOGGED) & set(NAMES)))
+def test_the_event_log_alone_tells_the_same(name: str) -> None:
+    """A consultation that began in a call of which only the log tells ends when the log says so."""
+    told = replay([], cel=[CAPTURES / name / "cel.csv.gz"])
+    truths = truths_of(CAPTURES / name)
+    assert len(told) == len(truths)
+    pairs = zip(truths, told, strict=True)
+    assert [wrong for truth, facts in pairs for wrong in differences_from_cel(truth, facts)] == []
