@@ -153,13 +153,15 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         task = asyncio.create_task(hub.run(), name="live hub")
+        compiling = asyncio.create_task(renderer.compile_templates(), name="templates")
         app.state.hub_task = task
         try:
             yield
         finally:
             hub.close()
             task.cancel()
-            await asyncio.wait([task])
+            compiling.cancel()
+            await asyncio.wait([task, compiling])
 
     app = FastAPI(
         title="Switchhook",

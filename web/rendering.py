@@ -27,6 +27,7 @@ from web.access import (
     may_list_recordings,
 )
 from web.assets import Assets
+from web.compiled_templates import BYTECODE, compile_templates
 from web.date_fields import Toward, date_presets, date_style
 from web.live import section_of, waiting_since
 from web.money import money
@@ -119,6 +120,7 @@ class Renderer:
             trim_blocks=True,
             lstrip_blocks=True,
             auto_reload=settings.debug,
+            bytecode_cache=BYTECODE,
         )
         zone = settings.time_zone
         self._env.globals.update(
@@ -152,6 +154,10 @@ class Renderer:
             written_day=lambda moment: date_style(settings.region).write(moment),
             number=lambda value: wording.display_number(value, settings.region),
         )
+
+    async def compile_templates(self) -> None:
+        """Before they are asked for."""
+        await compile_templates(self._env)
 
     def row(self, facts: CallFacts, names: Names) -> str:
         """A call's row on the live page."""
