@@ -26,7 +26,7 @@ DISCARD = ("127.0.0.1", 9)
 
 
 def invite(number: int, method: str = "INVITE") -> bytes:
-    """A call from outside, the so-manieth."""
+    """The call from outside with this number."""
     return "\r\n".join(
         (
             f"{method} sip:101@127.0.0.1 SIP/2.0",

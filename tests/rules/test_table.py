@@ -95,8 +95,8 @@ async def test_a_line_keeps_only_what_it_uses(records: RecordsStore) -> None:
         (line(did="our line"), "not a number"),
         (line(Making.DEAL, stage_id=uuid4()), "no such open stage"),
         (line(Making.DEAL, pipeline_id=uuid4()), "no such pipeline"),
-        (line(task="x", task_minutes=10_000_000), "too far"),
-        (line(task="x", task_minutes=-1), "too far"),
+        (line(task="x", task_minutes=10_000_000), "up to 86400"),
+        (line(task="x", task_minutes=-1), "up to 86400"),
     ],
 )
 async def test_what_could_not_be_followed_is_refused(
