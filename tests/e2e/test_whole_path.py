@@ -51,7 +51,7 @@ async def test_from_an_unknown_number_to_a_call_back(
     await outside.hang_up()
     await ringing.ended()
     await page.goto(f"{line.address}/missed?period=all")
-    row = page.locator(".missed-row")
+    row = page.locator("li.missed-row")
     await expect(row).to_have_count(1)
     await expect(row).to_contain_text("Olga Sokolova")
     await expect(row.locator(".whose-cell")).to_contain_text("Anna Belova")
