@@ -50,6 +50,7 @@ from switchhook.meters import ServiceMeters
 from switchhook.numbering import numbering_of
 from switchhook.opening import open_store
 from switchhook.pbx_details import PbxInquiry
+from switchhook.process_memory import exempt_startup_objects
 from switchhook.recording_line import RecordingLine
 from switchhook.reloading import Reloader
 from switchhook.roster_line import RosterLine
@@ -143,6 +144,7 @@ async def _run(settings: Settings, only: Part | None) -> None:
 
 
 def _tell_started(service: Service) -> None:
+    exempt_startup_objects()
     if service.web_port is not None:
         log.info("serving", address=f"http://{_shown_host(service.settings)}:{service.web_port}/")
 

@@ -60,7 +60,9 @@ SCOPES: dict[tuple[str, str], TokenScope | None] = {
 def test_every_address_of_the_api_says_which_scope_it_needs() -> None:
     """Somebody adds an address that programs reach: it must say here by which token. A PBX's uploads have their own."""
     guarded = {
-        door for door, who in MATRIX.items() if door[1].startswith("/api/v1/") and who not in ("open", "nobody")
+        door
+        for door, who in MATRIX.items()
+        if door[1].startswith("/api/v1/") and who not in ("open", "nobody")
     }
     assert set(SCOPES) == guarded
 
