@@ -94,6 +94,10 @@ def forwards(target: str) -> Policy:
     return policy
 
 
+class PbxSilent(TryLater):
+    """A phone asked and got no answer."""
+
+
 class Phone(asyncio.DatagramProtocol):
     """A SIP user agent. Use as an async context manager; a handset registers on entering."""
 
@@ -247,7 +251,7 @@ class Phone(asyncio.DatagramProtocol):
         self._again(key, message, RESEND_SECONDS)
 
     async def transact(self, message: bytes, branch: str, method: str) -> SipMessage:
-        """Send a request and wait for its final answer. Raises TryLater when none comes."""
+        """Send a request and wait for its final answer. Raises PbxSilent when none comes."""
         answer: asyncio.Future[SipMessage] = asyncio.get_running_loop().create_future()
 
         def on_response(response: SipMessage) -> None:
@@ -259,7 +263,7 @@ class Phone(asyncio.DatagramProtocol):
             async with asyncio.timeout(ANSWER_SECONDS):
                 return await answer
         except TimeoutError:
-            raise TryLater(f"Phone {self.number}: the PBX did not answer a {method}.") from None
+            raise PbxSilent(f"Phone {self.number}: the PBX did not answer a {method}.") from None
         finally:
             self._forget((branch, method))
 
