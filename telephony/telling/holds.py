@@ -92,7 +92,8 @@ def _absences(scene: Scene) -> Iterator[Absence]:
             back = entered.entered_at if left.bridge == entered.bridge else entered.left_at
             for kept, gone in _left_behind(scene, mover, left.left_at):
                 until = min(back if back is not None else scene.now, gone)
-                if until - since > MOVE_WINDOW:  # who is asked may be busy at once: the hold began with the key
+                # From the key on, not from the going: who is asked may be busy at once.
+                if until - since > MOVE_WINDOW:
                     yield Absence(mover, kept, min(since, until), left.left_at, until)
 
 
