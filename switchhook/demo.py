@@ -198,6 +198,7 @@ async def _find_show(room: AsyncExitStack, calls: int | None) -> Show:
 
 def live_show(asterisk: PrivateAsterisk, office: SimulatedOffice, calls: int | None) -> Show:
     """Real SIP calls through a private Asterisk."""
+    asterisk.cel_csv.touch()  # Asterisk makes it at the first call only, and until then its absence would be a warning
     link = PbxSettings(
         id=PBX_ID,
         port=asterisk.ports.ami,
