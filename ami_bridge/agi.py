@@ -136,7 +136,8 @@ class FastAgiServer:
             path.chmod(self._socket_mode)  # noqa: ASYNC240 - a local file system, once at the start
         except OSError as mistake:
             raise NeedsPerson(
-                f"Handsets cannot be served on the socket {path}: {mistake.strerror}.",
+                # A path longer than the system's 107 bytes is told without a number, so without a `strerror`.
+                f"Handsets cannot be served on the socket {path}: {mistake.strerror or mistake}.",
                 remedy="Set [handsets] socket to a path in a directory that this user may write.",
             ) from mistake
         return server

@@ -6,7 +6,9 @@ import importlib.util
 import ipaddress
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,3 +67,10 @@ def _no_real_network() -> Iterator[None]:
         patch.setattr(socket.socket, name, guarded)
     yield
     patch.undo()
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder for unix sockets, whose path has 107 bytes at most (unix(7)): that of `tmp_path` can be longer."""
+    with tempfile.TemporaryDirectory(prefix="sw-", dir="/tmp") as folder:
+        yield Path(folder)

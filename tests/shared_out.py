@@ -1,11 +1,11 @@
-"""How a run in several processes (`pytest -n 2 --dist loadfile`, as `./dev test` does) deals out the files.
+"""How a run in several processes (`pytest -n 3 --dist loadfile`, as `./dev test` does) deals out the files.
 
 A file stays whole: what its tests share is made once. Each process has servers of its own (PostgreSQL, Asterisk, S3,
-Chromium), so nothing that a test may change is shared between two.
+Chromium), so nothing that a test may change is shared between them.
 
 Files that play many phones at once, or measure how long something takes, form one chain: one process plays them one
-after the other and first of all, while the other does what needs little of the machine. Then come those that wait long
-for a browser or a phone, and at the end many short ones, so that both processes end together.
+after the other and first of all, while the others do what needs little of the machine. Then come those that wait long
+for a browser or a phone, and at the end many short ones, so that all processes end together.
 """
 
 from __future__ import annotations

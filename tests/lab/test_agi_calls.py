@@ -109,7 +109,11 @@ class Book:
 async def serving(book: Book, path: Path | None = None) -> AsyncIterator[FastAgiServer]:
     server = FastAgiServer({"hq": book}, port=0, unix_socket=path)
     task = asyncio.create_task(server.run())
-    await server.listening.wait()
+    listening = asyncio.create_task(server.listening.wait())
+    await asyncio.wait({task, listening}, return_when=asyncio.FIRST_COMPLETED)
+    listening.cancel()
+    if task.done():
+        task.result()  # why it cannot serve
     try:
         yield server
     finally:
@@ -120,8 +124,10 @@ async def serving(book: Book, path: Path | None = None) -> AsyncIterator[FastAgi
 class Desk:
     """Two handsets, a carrier, and the dialplan's line that says whom to ask."""
 
-    def __init__(self, asterisk: PrivateAsterisk, tmp_path: Path, room: AsyncExitStack) -> None:
-        self.asterisk, self.path, self._room = asterisk, tmp_path / "handsets.sock", room
+    def __init__(
+        self, asterisk: PrivateAsterisk, tmp_path: Path, short_path: Path, room: AsyncExitStack
+    ) -> None:
+        self.asterisk, self.path, self._room = asterisk, short_path / "handsets.sock", room
         self.phones: dict[str, Phone] = {}
         self.script = self._install(tmp_path / "switchhook-names")
         # For what is about names and not about time: on a machine that is busy the real one would be too late.
@@ -207,9 +213,9 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(office: PrivateAsterisk, tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(office: PrivateAsterisk, tmp_path: Path, short_path: Path) -> AsyncIterator[Desk]:
     async with AsyncExitStack() as room:
-        yield Desk(office, tmp_path, room)
+        yield Desk(office, tmp_path, short_path, room)
 
 
 Way = Callable[[Desk, FastAgiServer], Awaitable[None]]
