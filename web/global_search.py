@@ -1,17 +1,19 @@
 """The one search at the head of every page: people, companies, deals, colleagues, queues, calls, and our own pages.
 
-Each kind has its own finder and asks for a few rows; a kind whose answer is late or whose store is away is left out, the
-others are shown. What is typed is cut before anything reads it. Who may not see numbers finds by whole numbers only:
-otherwise the digits could be found out one by one.
+Each kind has its own finder and asks for a few rows. A kind whose answer is late or whose store is away is named, the
+others are shown: whoever reads "nothing found" adds the person a second time. What is typed is cut before anything
+reads it. Who may not see numbers finds by whole numbers only: otherwise the digits could be found out one by one.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
+
+import structlog
 
 from call_records.book.shapes import Client, ClientFilter, DealFilter
 from call_records.book.spelling import spelled
@@ -32,11 +34,15 @@ if TYPE_CHECKING:
 
     from web.pages import Site
 
+log = structlog.get_logger(__name__)
+
 TEXT_MOST = 100  # characters; longer than any name that somebody types
 WORDS_MOST = 8
 FEWEST_DIGITS = 3  # as the list of calls asks for
+COLLEAGUES = "colleagues"
 A_FEW = 5  # rows of a kind while somebody types
-ASK_SECONDS = 2.0  # a kind that answers later is left out
+SUGGESTION_SECONDS = 2.0  # while somebody types; what answers later is named as not searched
+PAGE_SECONDS = 8.0  # whoever pressed Enter waits; a statement of the database is bounded at 10 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +77,46 @@ def digits_in(text: str) -> int:
     return sum(char.isdecimal() for char in text)
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was found, and what could not be searched."""
+
+    groups: tuple[Group, ...] = ()
+    unsearched: tuple[str, ...] = ()
+    """A sentence for each kind that was late or whose store is away."""
+
+    @property
+    def is_nobody_known(self) -> bool:
+        """Whether what was typed may be added as a new contact: all was searched, and it is none of our own people."""
+        return not self.unsearched and not any(group.name == COLLEAGUES for group in self.groups)
+
+
 async def search_everything(
-    site: Site, viewer: Viewer, typed: str, now: datetime, *, limit: int = A_FEW
-) -> list[Group]:
-    """The groups in which something was found, in their order."""
+    site: Site,
+    viewer: Viewer,
+    typed: str,
+    now: datetime,
+    *,
+    limit: int = A_FEW,
+    seconds: float | None = None,
+) -> Answer:
+    """What was found in `seconds` (SUGGESTION_SECONDS), in the order of the finders."""
     text = read_text(typed)
     if not text:
-        return []
+        return Answer()
     asked = Question(site, viewer, text, text_to_search(site, viewer, text), limit, now)
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(_in_time(finder, asked)) for finder in FINDERS]
-    return [group for task in running for group in task.result() if group.hits]
+        running = [
+            tasks.create_task(
+                _find_in_time(finder, asked, SUGGESTION_SECONDS if seconds is None else seconds)
+            )
+            for finder in FINDERS
+        ]
+    found = [task.result() for task in running]
+    return Answer(
+        tuple(group for groups in found for group in groups or () if group.hits),
+        tuple(_(FINDERS[finder]) for finder, groups in zip(FINDERS, found, strict=True) if groups is None),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +135,14 @@ class Question:
 Finder = Callable[[Question], Awaitable[Sequence[Group]]]
 
 
-async def _in_time(finder: Finder, asked: Question) -> Sequence[Group]:
+async def _find_in_time(finder: Finder, asked: Question, seconds: float) -> Sequence[Group] | None:
+    """None when it could not be searched."""
     try:
-        async with asyncio.timeout(ASK_SECONDS):
+        async with asyncio.timeout(seconds):
             return await finder(asked)
-    except (SwitchhookError, TimeoutError, OSError):
-        return ()
+    except (SwitchhookError, TimeoutError, OSError) as trouble:
+        log.warning("search_incomplete", finder=finder.__name__, trouble=type(trouble).__name__)
+        return None
 
 
 async def _find_clients(asked: Question) -> Sequence[Group]:
@@ -154,9 +191,7 @@ async def _find_deals(asked: Question) -> Sequence[Group]:
 
 
 async def _find_colleagues(asked: Question) -> Sequence[Group]:
-    return (
-        Group("colleagues", _("Colleagues"), find_colleagues(asked.site.hub.names.directory, asked.text)),
-    )
+    return (Group(COLLEAGUES, _("Colleagues"), find_colleagues(asked.site.hub.names.directory, asked.text)),)
 
 
 def find_colleagues(directory: Directory, text: str, limit: int = A_FEW) -> tuple[Hit, ...]:
@@ -225,12 +260,12 @@ async def _find_pages(asked: Question) -> Sequence[Group]:
     return (Group("pages", _("Pages"), hits[: asked.limit]),)
 
 
-FINDERS: tuple[Finder, ...] = (
-    _find_clients, _find_deals, _find_colleagues, _find_queues, _find_calls, _find_pages,
-)  # fmt: skip
-"""In the order of their groups."""
-
-
-def is_colleague(groups: Sequence[Group]) -> bool:
-    """Whether one of ours was found: then nobody is invited to add them as a contact."""
-    return any(group.name == "colleagues" for group in groups)
+FINDERS: Mapping[Finder, str] = {
+    _find_clients: "People and companies could not be searched.",
+    _find_deals: "Deals could not be searched.",
+    _find_colleagues: "Colleagues could not be searched.",
+    _find_queues: "Queues could not be searched.",
+    _find_calls: "Calls could not be searched.",
+    _find_pages: "Pages could not be searched.",
+}
+"""In the order of their groups; and what is said when one does not answer."""

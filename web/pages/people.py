@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, Response
 from call_records.book.shapes import ClientFilter
 from telephony.contacts import ClientKind, LeadState
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
-from web.global_search import FEWEST_DIGITS, digits_in, is_colleague, read_text, search_everything
+from web.global_search import FEWEST_DIGITS, PAGE_SECONDS, digits_in, read_text, search_everything
 from web.number_search import NO_NUMBER, text_to_search
 from web.pages import Site, site_of
 from web.pages.people_finding import one_or_none, owners, uuid_of
@@ -102,16 +102,16 @@ async def search(request: Request, viewer: Asking) -> Response:
     """One search for everything, from the head of every page: the whole answer."""
     site = site_of(request)
     text = read_text(request.query_params.get("q", ""))
-    groups = await search_everything(site, viewer, text, datetime.now(UTC), limit=FOUND)
+    answer = await search_everything(site, viewer, text, datetime.now(UTC), limit=FOUND, seconds=PAGE_SECONDS)
     return site.renderer.page(
         request,
         viewer,
         "people_search.html",
         text=text,
-        groups=groups,
-        total=sum(len(group.hits) for group in groups),
+        answer=answer,
+        total=sum(len(group.hits) for group in answer.groups),
         by_number=digits_in(text) >= FEWEST_DIGITS and not any(char.isalpha() for char in text),
-        may_add=bool(text) and not is_colleague(groups),
+        may_add=bool(text) and answer.is_nobody_known,
     )
 
 
@@ -120,5 +120,5 @@ async def suggestions(request: Request, viewer: Asking) -> Response:
     """The same while somebody types: a few of each kind."""
     site = site_of(request)
     text = read_text(request.query_params.get("q", ""))
-    groups = await search_everything(site, viewer, text, datetime.now(UTC))
-    return HTMLResponse(site.renderer.part("parts/search_suggestions.html", text=text, groups=groups))
+    answer = await search_everything(site, viewer, text, datetime.now(UTC))
+    return HTMLResponse(site.renderer.part("parts/search_suggestions.html", text=text, answer=answer))
