@@ -250,7 +250,9 @@ async def _in_database(
     from call_records.book.importing import ImportDesk
     from switchhook.opening import open_store
 
-    async with open_store(settings, migrate=False) as store:
+    async with open_store(settings, migrate=not dry_run) as store:
+        if dry_run:
+            await store.refuse_other_tables()
         desk = ImportDesk(store.engine, home)
         import_id = await desk.take(name, data, by=None)
         try:
