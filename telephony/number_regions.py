@@ -80,6 +80,8 @@ class RegionCheck:
         for region in [other for other in COUNTRIES if other != self._region]:
             if _share(first, region) >= FITTING_SHARE and (share := _share(sample, region)) >= FITTING_SHARE:
                 found[region] = share
+        for region in [one for one in found if _stands_for(one) in found.keys() - {one}]:
+            del found[region]  # Åland beside Finland
         best = sorted(found, key=lambda region: (-found[region], region))
         return tuple(best) if len(best) <= COUNTRIES_MOST else ()
 
@@ -91,6 +93,11 @@ def _says_no_country(one: Written, digits: str) -> bool:
     if one.raw.lstrip(" (").startswith(("+", "00")):
         return False
     return not (is_certain(one.key) and one.key == f"+{digits}")
+
+
+def _stands_for(region: str) -> str:
+    """The country that a code is known for."""
+    return phonenumbers.region_code_for_country_code(COUNTRIES[region])
 
 
 def _share(sample: list[str], region: str) -> float:
