@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 import asyncpg
 
@@ -87,13 +90,26 @@ class PostgresSession:
 
 
 async def _connection(address: str, kind: LogKind) -> asyncpg.Connection[Any]:
+    _check_certificate(address, kind)
     try:
         return await asyncpg.connect(address, timeout=CONNECT_SECONDS)
-    except ValueError as cause:  # a port that is no number, a certificate's file that is not there
+    except ssl.SSLError:
+        raise  # a certificate that cannot be believed is a ValueError, too
+    except (ValueError, asyncpg.ClientConfigurationError) as cause:  # a port that is no number
         raise NeedsPerson(
             f"The address of the {kind.what} cannot be read.",
             remedy="Write it as postgresql://user:password@host:5432/name; what is special in a password is written with %.",
         ) from cause
+
+
+def _check_certificate(address: str, kind: LogKind) -> None:
+    """A file that is not there would look like a server that is away."""
+    named = dict(parse_qsl(address.partition("?")[2])).get("sslrootcert")
+    if named and not os.access(named, os.R_OK):
+        raise NeedsPerson(
+            f"The certificate for the {kind.what} ({named}) cannot be read.",
+            remedy="Check the path after sslrootcert=; it is a file in PEM.",
+        )
 
 
 @contextmanager
@@ -106,7 +122,8 @@ def _plain_errors(kind: LogKind) -> Iterator[None]:
         trouble = next((each for code, each in TROUBLES if state.startswith(code)), LogTrouble.AWAY)
         raise trouble.error(kind) from cause
     except (OSError, TimeoutError, asyncpg.InterfaceError) as cause:
-        trouble = LogTrouble.NOT_TRUSTED if is_about_tls(cause) else LogTrouble.AWAY
+        refused = isinstance(cause, ConnectionError) and "SSL upgrade" in str(cause)  # asyncpg's own words
+        trouble = LogTrouble.NOT_TRUSTED if refused or is_about_tls(cause) else LogTrouble.AWAY
         raise trouble.error(kind) from cause
 
 

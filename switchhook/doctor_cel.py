@@ -13,9 +13,12 @@ OLD_SECONDS = 86400.0  # an office that was closed yesterday has older news; hen
 ENOUGH_ROWS = 200  # some twenty calls: what none of them has is not logged
 NEEDED_EVENTS = {
     "CHAN_START": "when a call begins",
+    "CHAN_END": "when a phone has left it",
     "ANSWER": "who answered",
     "HANGUP": "how a call ended",
     "BRIDGE_ENTER": "who talked with whom",
+    "BRIDGE_EXIT": "how long they talked",
+    "LINKEDID_END": "that a call is over",
 }
 """Kind of event that every office's day has → what is unknown without it."""
 LOGGING = (
@@ -111,7 +114,7 @@ def _completeness(area: str, found: CelExamination) -> Iterator[Finding]:
         yield Finding(
             Level.NOTICE,
             area,
-            "The channel event log has no Dial: whom a forwarded call reached is not known from it.",
+            "The channel event log has no Dial: the number of an outside line is not known until it answers.",
             "Set apps=dial,park in cel.conf, then: asterisk -rx 'module reload cel'.",
         )
 

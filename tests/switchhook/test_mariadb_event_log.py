@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,10 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from pydantic import SecretStr
 
 from call_records.database import RecordsStore
@@ -30,6 +25,7 @@ from switchhook.doctor_findings import Finding, Level
 from switchhook.setting_tables import PbxSettings
 from telephony.errors import NeedsPerson, TryLater
 from telephony.facts import CallFacts
+from tests.certificates import Authority, certificates
 from tests.mariadb_fixtures import MariaDbDatabase
 from tests.switchhook.test_cel_in_a_table import (
     COLUMNS,
@@ -196,55 +192,13 @@ async def test_a_call_half_of_which_was_read_before_the_outage_is_told_whole(
 # -- TLS ---------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Authority:
-    """Who signs a server's certificate, and the files."""
-
-    certificate: Path
-    server: Path
-    key: Path
-
-    @property
-    def options(self) -> list[str]:
-        """For the server's command line."""
-        return [f"--ssl-ca={self.certificate}", f"--ssl-cert={self.server}", f"--ssl-key={self.key}"]
-
-
-def certificates(directory: Path, *addresses: str) -> Authority:
-    """An authority, and a server's certificate for these addresses signed by it."""
-    directory.mkdir()
-    now = datetime.now(UTC)
-    authority_key, server_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    authority_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Authority of a test")])
-
-    def signed(name: x509.Name, key: ec.EllipticCurvePrivateKey, *, is_authority: bool) -> bytes:
-        builder = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(authority_name)
-            .public_key(key.public_key())
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(hours=1))
-            .not_valid_after(now + timedelta(days=1))
-            .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
-        )
-        if not is_authority:
-            names = [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
-            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
-        return builder.sign(authority_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-
-    files = Authority(*(directory / name for name in ("authority.pem", "server.pem", "server.key")))
-    files.certificate.write_bytes(signed(authority_name, authority_key, is_authority=True))
-    server_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mariadb")])
-    files.server.write_bytes(signed(server_name, server_key, is_authority=False))
-    files.key.write_bytes(
-        server_key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return files
+def mariadb_options(authority: Authority) -> list[str]:
+    """For the server's command line."""
+    return [
+        f"--ssl-ca={authority.certificate}",
+        f"--ssl-cert={authority.server}",
+        f"--ssl-key={authority.key}",
+    ]
 
 
 @dataclass(frozen=True)
@@ -273,7 +227,7 @@ async def tls(mariadb: MariaDbDatabase, tmp_path: Path) -> AsyncIterator[TlsServ
     await fill(MariaDbServer(mariadb), BEFORE)
     user = mariadb.reader.removeprefix("mysql://").partition(":")[0]
     try:
-        await server.with_options(server.authority.options)
+        await server.with_options(mariadb_options(server.authority))
         await mariadb.run(f"ALTER USER {user}@'127.0.0.1' REQUIRE SSL")
         yield server
     finally:
@@ -297,7 +251,7 @@ async def test_a_server_that_does_not_prove_who_it_is_gets_no_password(
             await tls.newest(query)
         assert "ssl_ca=" in (refused.value.remedy or "")
     elsewhere = certificates(tmp_path / "elsewhere", "192.0.2.1")
-    await tls.with_options(elsewhere.options)
+    await tls.with_options(mariadb_options(elsewhere))
     with pytest.raises(NeedsPerson, match="does not prove by TLS"):
         await tls.newest(f"ssl_ca={elsewhere.certificate}")
 
