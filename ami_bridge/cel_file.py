@@ -43,8 +43,10 @@ class CelFile:
         return earlier, [row for row in rows if row.at > since]
 
     def newest(self) -> list[CelRow]:
-        """The last rows, some hundreds. Raises OSError, also when the file is not there."""
-        return sorted(self._tail(self.path, float("inf")), key=_at)
+        """The last rows, some hundreds; of `FILE.1` where the file was just rotated away. Raises OSError without one."""
+        if not self._earlier.exists():
+            return sorted(self._tail(self.path, float("inf")), key=_at)
+        return sorted(self._back_to(float("inf")), key=_at)
 
     def unread(self, since: float) -> list[CelRow]:
         """Rows appended since the last time, none older than `since` (Unix seconds). Raises OSError."""

@@ -141,16 +141,22 @@ class RecordsStore:
     async def ready(self) -> str | None:
         """None when the database answers and its schema is current; else one sentence with the remedy."""
         try:
-            with plain_errors():
-                async with self.engine.connect() as connection:
-                    await connection.execute(text("SELECT 1"))
-                    present = await connection.run_sync(schema.present_revision)
-            schema.refuse_newer(present)
+            await self.refuse_other_tables()
         except SwitchhookError as trouble:
             return f"{trouble} {trouble.remedy or ''}".strip()
-        if present != schema.newest_revision():
-            return "The database's tables are not those of this release. Run `switchhook migrate`."
         return None
+
+    async def refuse_other_tables(self) -> None:
+        """For who must not change them: raises NeedsPerson unless the tables are those of this release."""
+        with plain_errors():
+            async with self.engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+                present = await connection.run_sync(schema.present_revision)
+        schema.refuse_newer(present)
+        if present != schema.newest_revision():
+            raise NeedsPerson(
+                "The database's tables are not those of this release.", remedy="Run `switchhook migrate`."
+            )
 
 
 @asynccontextmanager

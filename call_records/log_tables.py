@@ -8,12 +8,15 @@ handed on as text under the table's own names: what they mean is for the reader 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+import ssl
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
+from enum import Enum
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from telephony.errors import NeedsPerson
+from telephony.errors import NeedsPerson, SwitchhookError, TryLater
 from telephony.local_times import MOST_SECONDS, ShownTime, offsets_in
 
 CONNECT_SECONDS = 5.0
@@ -59,39 +62,147 @@ CDR = LogKind(
 )
 
 
-class LogTable(Protocol):
-    """One table. Every method opens a connection of its own: that is every ten minutes.
+class LogTrouble(Enum):
+    """What may be wrong with somebody else's server: whose move it is, what to say, the remedy."""
+
+    REFUSED = (
+        NeedsPerson,
+        "The server of the {what} refuses our name or password.",
+        "Correct them in the address of the {what}, and see from which host that user may come.",
+    )
+    NO_RIGHT = (
+        NeedsPerson,
+        "The user for the {what} may not read the table.",
+        "GRANT SELECT on it to that user.",
+    )
+    NO_DATABASE = (
+        NeedsPerson,
+        "The database named in the address of the {what} does not exist.",
+        "FreePBX calls it asteriskcdrdb.",
+    )
+    NO_TABLE = (
+        NeedsPerson,
+        "The table of the {what} is not there.",
+        "Name the one that {filled_by} fills ({setting}).",
+    )
+    NOT_FROM_HERE = (
+        NeedsPerson,
+        "The server of the {what} takes no connection from this machine.",
+        "Allow it for that user's host, and let the server listen where we can reach it.",
+    )
+    NOT_TRUSTED = (
+        NeedsPerson,
+        "The server of the {what} does not prove by TLS that it is who it should be.",
+        "Name the file of the authority that signed its certificate in the address (MariaDB: ?ssl_ca=/path, PostgreSQL: "
+        "?sslrootcert=/path), write its host as the certificate has it, and see that the server has TLS switched on.",
+    )
+    SLOW = (
+        TryLater,
+        "The server of the {what} took too long to answer.",
+        "Look at its load; an index on the column of the time helps.",
+    )
+    FULL = (
+        TryLater,
+        "The server of the {what} has no connection left.",
+        "Raise max_connections or stop other programs.",
+    )
+    AWAY = (
+        TryLater,
+        "The server of the {what} does not answer.",
+        "Check that it runs, and that its address is right and reachable from here.",
+    )
+
+    def __init__(self, trouble: type[NeedsPerson | TryLater], message: str, remedy: str) -> None:
+        self._trouble = trouble
+        self._message = message
+        self._remedy = remedy
+
+    def error(self, kind: LogKind) -> SwitchhookError:
+        """The error to raise for that log."""
+        words = kind._asdict()
+        return self._trouble(self._message.format(**words), remedy=self._remedy.format(**words))
+
+
+class LogSession(Protocol):
+    """One table over one open connection. What goes wrong leaves as the error of a `LogTrouble`."""
+
+    async def columns(self) -> Mapping[str, str]:
+        """Its columns: name in small letters → type; none when the table is not there."""
+        ...
+
+    async def newest(self, columns: Mapping[str, str], count: int) -> list[dict[str, str]]:
+        """The last rows, in the order in which they were written."""
+        ...
+
+    async def rows_since(self, columns: Mapping[str, str], shown: float) -> list[dict[str, str]]:
+        """Rows whose time, as the table shows it, is not before that; and perhaps some older ones."""
+        ...
+
+
+class LogTable:
+    """One table. Every method opens a connection of its own: that is every ten minutes, and a server that went away and
+    came back needs no care.
 
     Raises TryLater when the server is away and NeedsPerson when the table cannot be read.
     """
 
+    def __init__(
+        self, connect: Callable[[], AbstractAsyncContextManager[LogSession]], table: str, kind: LogKind
+    ) -> None:
+        self._connect = connect
+        self._table = table
+        self._kind = kind
+
     async def columns(self) -> Collection[str]:
         """Its columns' names in small letters; those that are needed are there."""
-        ...
+        async with self._connect() as session:
+            return await self._columns(session)
 
     async def newest(self, count: int) -> list[dict[str, str]]:
         """The last rows, in the order in which they were written."""
-        ...
+        async with self._connect() as session:
+            return await session.newest(await self._columns(session), count)
 
     async def rows_since(self, moment: float) -> list[dict[str, str]]:
         """Rows not older than that moment (Unix seconds), and perhaps some older ones, as they were written."""
-        ...
+        async with self._connect() as session:
+            columns = await self._columns(session)
+            newest = await session.newest(columns, NEWEST_ROWS)
+            return await session.rows_since(columns, shown_since(moment, newest, self._kind))
+
+    async def _columns(self, session: LogSession) -> Mapping[str, str]:
+        columns = await session.columns()
+        if not columns:
+            raise LogTrouble.NO_TABLE.error(self._kind)
+        check_columns(columns, self._table, self._kind)
+        return columns
 
 
 def open_log_table(url: str, table: str, kind: LogKind) -> LogTable:
     """The table behind an address, by what kind of server that names. Raises NeedsPerson for an address of neither."""
-    from call_records.mariadb_logs import MariaDbLog
-    from call_records.postgres_logs import PostgresLog
+    from call_records.mariadb_logs import mariadb_connector
+    from call_records.postgres_logs import postgres_connector
 
+    name = checked_name(table)
     scheme = urlsplit(url).scheme.partition("+")[0]
     if scheme in ("postgresql", "postgres"):
-        return PostgresLog(url, table, kind)
+        return LogTable(postgres_connector(url, name, kind), name, kind)
     if scheme in ("mysql", "mariadb"):
-        return MariaDbLog(url, table, kind)
+        return LogTable(mariadb_connector(url, name, kind), name, kind)
     raise NeedsPerson(
         f"The address of the {kind.what} is neither PostgreSQL's nor MariaDB's.",
         remedy="Write it as postgresql://user:password@host/name or mysql://user:password@host/name.",
     )
+
+
+def is_about_tls(error: BaseException) -> bool:
+    """Whether the certificate, or TLS itself, is what a connection failed for; drivers wrap it in errors of their own."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ssl.SSLError):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def checked_name(table: str) -> str:

@@ -115,6 +115,8 @@ class Bridge:
         """Time of the newest row that was read of CEL (Unix seconds); None before the first."""
         self.cel_problem: str | None = None
         """Why CEL could not be read last, in one sentence; None when all is well or there is none."""
+        self.cel_failures = 0
+        """Readings of CEL that failed; what they would have read is read the next time."""
 
     @property
     def pbx(self) -> str:
@@ -320,11 +322,15 @@ class Bridge:
                 pass
             if not self.teller.sure:
                 continue  # without a snapshot nobody knows what lives; the next one wakes us
-            try:
-                await self.sweep_once(cel)
-                self.cel_problem = None
-            except (OSError, SwitchhookError) as trouble:
-                self._cel_trouble(trouble)
+            await self.sweep_or_say(cel)
+
+    async def sweep_or_say(self, cel: CelSource) -> None:
+        """Sweep once; trouble with the log is told and counted, and what was not read comes the next time."""
+        try:
+            await self.sweep_once(cel)
+            self.cel_problem = None
+        except (OSError, SwitchhookError) as trouble:
+            self._cel_trouble(trouble)
 
     async def sweep_once(self, cel: CelSource) -> int:
         """Compare the last day's CEL with the journal; tell what is missing, correct ends that were only bounded.
@@ -385,6 +391,7 @@ class Bridge:
         return [replace(change, events=(), absorbed=(), trace=(*fresh, mark)) for change in own]
 
     def _cel_trouble(self, trouble: Exception) -> None:
+        self.cel_failures += 1
         problem = str(trouble) or "The channel event log did not answer in time."
         remedy = getattr(trouble, "remedy", None) or CEL_REMEDY
         if problem != self.cel_problem:

@@ -62,12 +62,24 @@ def _replace(value: Any, renamed: Mapping[str, str]) -> Any:
 
 def _change(name: str, old: Any, new: Any) -> str:
     if name in COUNTED:
-        return (
-            f"told otherwise ({_listed(new)})"
-            if _listed(old) == _listed(new)
-            else f"{_listed(old)} → {_listed(new)}"
-        )
+        if _listed(old) != _listed(new):
+            return f"{_listed(old)} → {_listed(new)}"
+        return _cut("; ".join(_within(old, new))) or f"told otherwise ({_listed(new)})"
     return f"{_text(old)} → {_text(new)}"
+
+
+def _within(before: Any, after: Any) -> Iterator[str]:
+    """What changed of those that are the same ones as before: `101 outside → extension`."""
+    for old, new in zip(before or (), after or (), strict=False):
+        if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
+            continue
+        changed = [
+            f"{_text(old.get(key))} → {_text(new[key])}"
+            for key in new
+            if old.get(key) != new[key] and not isinstance(new[key], list | tuple | Mapping)
+        ]
+        if changed:
+            yield f"{new.get('party') or new.get('to') or ''} {', '.join(changed)}".strip()
 
 
 def _listed(values: Any) -> str:

@@ -31,6 +31,7 @@ from uuid import UUID
 import typer
 
 from switchhook import __version__, contacts_commands, recordings_commands
+from switchhook.command_options import HELP_WORDS, Config
 from telephony.errors import NeedsPerson, OurMistake, PeerMistake, SwitchhookError, TryLater
 
 INTERRUPTED = 130
@@ -51,16 +52,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP_WORDS,
 )
-
-app.add_typer(recordings_commands.app)
-contacts_commands.register(app)
-
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="The configuration file (default: ./switchhook.toml, then /etc)."),
-]
 
 
 class Part(StrEnum):
@@ -204,26 +197,35 @@ def run(
         Part | None, typer.Option(help="Run one part; the other runs elsewhere over the same database.")
     ] = None,
 ) -> None:
-    """Observe the configured PBXes and serve the pages, until told to stop."""
+    """Observe the configured PBXes and serve the pages."""
     loaded = _settings(config, observing=only is not Part.WEB)
     _finish(_do("switchhook.assembly", "run", loaded, only=only and only.value))
 
 
 @app.command()
 def init(
-    config: Annotated[Path, typer.Option("--config", "-c", help="The file to write.")] = Path(
+    config: Annotated[Path, typer.Option("--config", "-c", metavar="FILE", help="The file to write.")] = Path(
         "switchhook.toml"
     ),
-    pbx: Annotated[str | None, typer.Option(help="Short name of the PBX.")] = None,
-    host: Annotated[str | None, typer.Option(help="Where its manager interface is.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port of the manager interface.", min=1, max=65535)] = None,
-    username: Annotated[str | None, typer.Option(help="AMI user.")] = None,
-    permit: Annotated[
-        str | None, typer.Option(help="Address Switchhook connects from, as Asterisk sees it.")
+    pbx: Annotated[str | None, typer.Option(metavar="ID", help="Short name of the PBX.")] = None,
+    host: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Where its manager interface is.")
     ] = None,
-    region: Annotated[str | None, typer.Option(help="Country of the PBX, two letters.")] = None,
-    time_zone: Annotated[str | None, typer.Option(help="The office's time zone, as Europe/Riga.")] = None,
-    outside_prefix: Annotated[str | None, typer.Option(help="Digits dialled to get a line.")] = None,
+    port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Port of the manager interface.", min=1, max=65535)
+    ] = None,
+    username: Annotated[str | None, typer.Option(metavar="NAME", help="AMI user.")] = None,
+    permit: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Address Switchhook connects from, as Asterisk sees it."),
+    ] = None,
+    region: Annotated[str | None, typer.Option(metavar="XX", help="Country of the PBX, two letters.")] = None,
+    time_zone: Annotated[
+        str | None, typer.Option(metavar="ZONE", help="The office's time zone, as Europe/Riga.")
+    ] = None,
+    outside_prefix: Annotated[
+        str | None, typer.Option(metavar="DIGITS", help="Digits dialled to get a line.")
+    ] = None,
     variant: Annotated[
         Variant, typer.Option(help="Which Asterisk the printed lines are for.")
     ] = Variant.PLAIN,
@@ -231,10 +233,14 @@ def init(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     test: Annotated[bool, typer.Option(help="Try to reach the PBX afterwards.")] = True,
     directory: Annotated[
-        Path | None, typer.Option("--write", help="Write the lines Asterisk needs as files into it.")
+        Path | None,
+        typer.Option("--write", metavar="DIRECTORY", help="Write the lines Asterisk needs as files into it."),
     ] = None,
 ) -> None:
-    """Ask a few questions, write the configuration, print the lines Asterisk needs."""
+    """Ask a few questions and write the configuration.
+
+    Prints the lines that Asterisk needs.
+    """
     from switchhook.init import Answers, write
 
     given = Answers(
@@ -263,7 +269,10 @@ def doctor(
         ),
     ] = None,
 ) -> None:
-    """Try everything that can be reached and name each fault with its remedy."""
+    """Name each fault of the installation with its remedy.
+
+    Tries everything that can be reached.
+    """
     from switchhook.doctor import examine_and_print
 
     _finish(examine_and_print(config, as_json=form is ReportForm.JSON, test_call=test_call))
@@ -272,20 +281,24 @@ def doctor(
 @app.command()
 def replay(
     files: Annotated[
-        list[Path] | None, typer.Argument(help="Captures, in order; several are one stream.")
+        list[Path] | None, typer.Argument(metavar="FILE", help="Captures, in order; several are one stream.")
     ] = None,
     form: Annotated[
         CallForm, typer.Option("--format", help="json (one object a line) or table.")
     ] = CallForm.JSON,
     extensions: Annotated[
-        str | None, typer.Option(help="Endpoints that are extensions (regular expression).")
+        str | None,
+        typer.Option(metavar="PATTERN", help="Endpoints that are extensions (regular expression)."),
     ] = None,
     trunks: Annotated[
-        str | None, typer.Option(help="Endpoints that are trunks (regular expression).")
+        str | None, typer.Option(metavar="PATTERN", help="Endpoints that are trunks (regular expression).")
     ] = None,
-    cel: Annotated[list[Path] | None, typer.Option(help="CEL as CSV, to close gaps.")] = None,
+    cel: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="CEL as CSV, to close gaps; may be repeated.")
+    ] = None,
     phones: Annotated[
-        list[str] | None, typer.Option(help="Whose phones endpoints are: alice=101,bob=102.")
+        list[str] | None,
+        typer.Option(metavar="NAME=EXTENSION", help="Whose phones endpoints are: alice=101,bob=102."),
     ] = None,
 ) -> None:
     """Tell the calls of captured AMI streams. Needs no configuration, database or network."""
@@ -307,30 +320,36 @@ def _check_pattern(pattern: str) -> None:
 
 @app.command()
 def capture(
-    file: Annotated[Path, typer.Argument(help="The capture to write; must not exist.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The capture to write; must not exist.")],
     config: Config = None,
-    pbx: Annotated[str | None, typer.Option(help="Which PBX, where several are configured.")] = None,
+    pbx: Annotated[
+        str | None, typer.Option(metavar="ID", help="Which PBX, where several are configured.")
+    ] = None,
     seconds: Annotated[
-        float | None, typer.Option(help="Stop after so long (default: until Ctrl-C).", min=0.1)
+        float | None,
+        typer.Option(metavar="SECONDS", help="Stop after so long (default: until Ctrl-C).", min=0.1),
     ] = None,
     raw_numbers: Annotated[
         bool, typer.Option("--raw-numbers", help="Keep numbers and names as they are.")
     ] = False,
 ) -> None:
-    """Write what a PBX says to a file that `replay` reads; numbers and names replaced."""
+    """Write what a PBX says to a file that `replay` reads.
+
+    Numbers and names are replaced.
+    """
     loaded = _settings(config, observing=True)
     _finish(_do("switchhook.capture", "main", loaded, file, pbx, seconds, raw_numbers=raw_numbers))
 
 
 @app.command()
 def trace(
-    call: Annotated[UUID, typer.Argument(help="The call's id.")],
+    call: Annotated[UUID, typer.Argument(metavar="ID", help="The call's id.")],
     config: Config = None,
     raw: Annotated[
         bool, typer.Option("--raw", help="The messages themselves, one JSON object a line.")
     ] = False,
     capture: Annotated[
-        Path | None, typer.Option(help="Write them to this file, as a capture for `replay`.")
+        Path | None, typer.Option(metavar="FILE", help="Write them to this file, as a capture for `replay`.")
     ] = None,
     raw_numbers: Annotated[
         bool,
@@ -339,7 +358,10 @@ def trace(
         ),
     ] = False,
 ) -> None:
-    """Tell in words what was heard of a call: the facts that made it what it is."""
+    """Tell in words what was heard of a call.
+
+    The facts that made it what it is.
+    """
     _finish(
         _do(
             "switchhook.trace", "main", _settings(config), call, raw=raw, capture=capture, numbers=raw_numbers
@@ -350,12 +372,17 @@ def trace(
 @app.command()
 def recompute(
     calls: Annotated[
-        list[UUID] | None, typer.Option("--call", help="The call's id; may be repeated.")
+        list[UUID] | None, typer.Option("--call", metavar="ID", help="The call's id; may be repeated.")
     ] = None,
     config: Config = None,
-    since: Annotated[str | None, typer.Option(help="All calls since this day (YYYY-MM-DD, UTC).")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="DAY", help="All calls since this day (YYYY-MM-DD, UTC).")
+    ] = None,
 ) -> None:
-    """Tell kept calls again from their raw messages, after a correction of Switchhook."""
+    """Tell kept calls again from their raw messages.
+
+    After a correction of Switchhook, or of what it knows of your phones.
+    """
     if bool(calls) == bool(since):
         raise typer.BadParameter("name calls with --call, or a day with --since; one of them")
     _finish(_do("switchhook.trace", "recompute", _settings(config), calls or [], since))
@@ -363,9 +390,11 @@ def recompute(
 
 @app.command()
 def token(
-    login: Annotated[str, typer.Argument(help="Whose token.")],
+    login: Annotated[str, typer.Argument(metavar="LOGIN", help="Whose token.")],
     config: Config = None,
-    name: Annotated[str, typer.Option(help="What it is for; shown in the list of tokens.")] = "command line",
+    name: Annotated[
+        str, typer.Option(metavar="TEXT", help="What it is for; shown in the list of tokens.")
+    ] = "command line",
     revoke: Annotated[
         bool, typer.Option("--revoke", help="Take back the token of that name instead.")
     ] = False,
@@ -376,15 +405,15 @@ def token(
 
 @app.command()
 def account(
-    login: Annotated[str, typer.Argument(help="The name to sign in with.")],
+    login: Annotated[str, typer.Argument(metavar="LOGIN", help="The name to sign in with.")],
     config: Config = None,
     role: Annotated[Role | None, typer.Option(help="What the account may see and do.")] = None,
-    name: Annotated[str | None, typer.Option(help="The person's name.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="TEXT", help="The person's name.")] = None,
     extension: Annotated[
-        list[str] | None, typer.Option(help="Extension of the person; may be repeated.")
+        list[str] | None, typer.Option(metavar="EXTENSION", help="Extension of the person; may be repeated.")
     ] = None,
     password_file: Annotated[
-        Path | None, typer.Option(help="File with the password (default: asked for).")
+        Path | None, typer.Option(metavar="FILE", help="File with the password (default: asked for).")
     ] = None,
 ) -> None:
     """Make an account, or change its role, extensions or password."""
@@ -404,10 +433,13 @@ def account(
 
 @app.command()
 def demo(
-    calls: Annotated[int | None, typer.Option(help="Place so many calls.", min=1)] = None,
+    calls: Annotated[int | None, typer.Option(metavar="NUMBER", help="Place so many calls.", min=1)] = None,
     then_exit: Annotated[bool, typer.Option("--then-exit", help="Stop after them.")] = False,
 ) -> None:
-    """A private Asterisk, a small simulated office and Switchhook, ready to look at."""
+    """Show a small simulated office, ready to look at.
+
+    With a private Asterisk and Switchhook of its own.
+    """
     if then_exit and calls is None:
         raise typer.BadParameter("--then-exit needs --calls N")
     _finish(_do("switchhook.demo", "run", calls=calls, then_exit=then_exit))
@@ -423,25 +455,33 @@ def settings_reference() -> None:
 
 @app.command()
 def migrate(config: Config = None) -> None:
-    """Bring the database's tables to this release; `run` does it by itself at its start."""
+    """Bring the database's tables to this release.
+
+    `run` does it by itself at its start.
+    """
     _finish(_do("switchhook.assembly", "migrate", _settings(config)))
 
 
 @app.command()
 def backup(
-    directory: Annotated[Path, typer.Argument(help="Where to: empty, or with an earlier backup.")],
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIRECTORY", help="Where to: empty, or with an earlier backup.")
+    ],
     config: Config = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Believe the length of audio that is there already.")
     ] = False,
 ) -> None:
-    """Back up database and recordings into a directory, while the service runs."""
+    """Back up database and recordings into a directory.
+
+    The service may run meanwhile.
+    """
     _finish(_do("switchhook.storage_commands", "backup", _settings(config), directory, quick=quick))
 
 
 @app.command()
 def restore(
-    directory: Annotated[Path, typer.Argument(help="What `switchhook backup` wrote.")],
+    directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="What `switchhook backup` wrote.")],
     config: Config = None,
 ) -> None:
     """Put a backup back, into an empty database."""
@@ -458,13 +498,16 @@ def verify(
         bool, typer.Option("--sweep", help="Delete stored objects that no recording names.")
     ] = False,
 ) -> None:
-    """Read every stored recording again and compare it with its checksum."""
+    """Compare every stored recording with its checksum."""
     _finish(_do("switchhook.storage_commands", "verify", _settings(config), sweep=sweep))
 
 
 @recordings.command("rotate-keys")
 def rotate_keys(config: Config = None) -> None:
-    """Wrap the key of every recording by the newest storage key, so that older ones can be dropped."""
+    """Wrap the key of every recording by the newest storage key.
+
+    Older ones can be dropped afterwards.
+    """
     _finish(_do("switchhook.storage_commands", "rotate_keys", _settings(config)))
 
 
@@ -472,3 +515,7 @@ def rotate_keys(config: Config = None) -> None:
 def version_command() -> None:
     """Print the version."""
     print(f"switchhook {__version__}")
+
+
+app.add_typer(recordings_commands.app)
+contacts_commands.register(app)

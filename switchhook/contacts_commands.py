@@ -11,11 +11,13 @@ from typing import Annotated
 
 import typer
 
+from switchhook.command_options import HELP_WORDS, Config
+
 contacts = typer.Typer(
     name="contacts",
     help="Bring contacts in from files.",
     no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP_WORDS,
 )
 
 
@@ -34,13 +36,12 @@ class RowKind(StrEnum):
     LEAD = "lead"
 
 
-Config = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="The configuration file (default: ./switchhook.toml, then /etc)."),
-]
 Region = Annotated[
     str | None,
-    typer.Option(help="Country of numbers without a country code, two letters (default: the first PBX's)."),
+    typer.Option(
+        metavar="XX",
+        help="Country of numbers without a country code, two letters (default: the first PBX's).",
+    ),
 ]
 Format = Annotated[Form, typer.Option("--format", help="text, or one JSON object a line.")]
 
@@ -52,14 +53,21 @@ def register(app: typer.Typer) -> None:
 
 
 def read_numbers(
-    texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="What somebody wrote.")],
+    texts: Annotated[list[str], typer.Argument(metavar="TEXT", help="What somebody wrote.")],
     region: Region = None,
-    area_code: Annotated[str | None, typer.Option(help="Put before a local number of seven digits.")] = None,
-    outside_prefix: Annotated[str | None, typer.Option(help="Dialled here to get a line.")] = None,
+    area_code: Annotated[
+        str | None, typer.Option(metavar="DIGITS", help="Put before a local number of seven digits.")
+    ] = None,
+    outside_prefix: Annotated[
+        str | None, typer.Option(metavar="DIGITS", help="Dialled here to get a line.")
+    ] = None,
     form: Format = Form.TEXT,
     config: Config = None,
 ) -> None:
-    """Say which telephone numbers are in a text, as pages and imports read it. Needs no database."""
+    """Say which telephone numbers are in a text.
+
+    As pages and imports read it. Needs no database.
+    """
     from switchhook.cli import _do
 
     _do(
@@ -76,7 +84,9 @@ def read_numbers(
 
 @contacts.command("import")
 def import_contacts(
-    file: Annotated[Path, typer.Argument(help="A table (CSV, XLSX, XLS, ODS) or contact cards (vCard).")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A table (CSV, XLSX, XLS, ODS) or contact cards (vCard).")
+    ],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Change nothing; print what would become of each row.")
     ] = False,
@@ -86,19 +96,29 @@ def import_contacts(
         RowKind | None, typer.Option(help="What the rows are (default: guessed by the headings).")
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="Code page, as cp1250 or gbk (default: guessed).")
+        str | None, typer.Option(metavar="NAME", help="Code page, as cp1250 or gbk (default: guessed).")
     ] = None,
-    delimiter: Annotated[str | None, typer.Option(help="What separates columns (default: guessed).")] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(metavar="SIGN", help="What separates columns (default: guessed).")
+    ] = None,
     heading_row: Annotated[
-        int | None, typer.Option(help="The row that names the columns; 0: none does.", min=0)
+        int | None, typer.Option(metavar="ROW", help="The row that names the columns; 0: none does.", min=0)
     ] = None,
-    sheet: Annotated[str | None, typer.Option(help="Which sheet of a workbook (default: the first).")] = None,
+    sheet: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which sheet of a workbook (default: the first).")
+    ] = None,
     column: Annotated[
-        list[str] | None, typer.Option(help="HEADING=FIELD, as 'Ansprechpartner=name'; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            metavar="HEADING=FIELD", help="What a column is, as 'Ansprechpartner=name'; may be repeated."
+        ),
     ] = None,
     config: Config = None,
 ) -> None:
-    """Import contacts as the page does. With --dry-run no database is needed; there is then nothing to compare with."""
+    """Import contacts as the page does.
+
+    With --dry-run no database is needed; there is then nothing to compare with.
+    """
     from switchhook.cli import _do, _finish
 
     _finish(

@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from switchhook.office_numbers import numbering_for
 from switchhook.settings import Settings
 from telephony.contacts import ClientKind
 from telephony.errors import NeedsPerson, PeerMistake
+from telephony.number_regions import RegionCheck, RegionDoubt
 
 WHAT = {
     Becoming.NEW: "new",
@@ -41,8 +42,9 @@ Observer = Callable[[Sequence[Decision]], None]
 class Report:
     """Prints each row as it is decided, and counts."""
 
-    def __init__(self, *, as_json: bool) -> None:
+    def __init__(self, region: str, *, as_json: bool) -> None:
         self._as_json = as_json
+        self._check = RegionCheck(region)
         self._counts: Counter[str] = Counter()
 
     def take(self, decisions: Sequence[Decision]) -> None:
@@ -51,9 +53,16 @@ class Report:
             told = row_report(one)
             self._counts[told["what"]] += 1
             self._counts["problems"] += len(told["problems"])
+            self._check.take(one.row.phones)
             print(json.dumps(told, ensure_ascii=False) if self._as_json else _row_in_words(told))
 
-    def finish(self, sheet: Sheet, mapped: Mapped, *, dry_run: bool, compared_with: str) -> None:
+    def doubt(self) -> RegionDoubt | None:
+        """What speaks against the country in which the numbers were read."""
+        return self._check.doubt()
+
+    def finish(
+        self, sheet: Sheet, mapped: Mapped, doubt: RegionDoubt | None, *, dry_run: bool, compared_with: str
+    ) -> None:
         """The totals."""
         names = (*WHAT.values(), "problems")
         totals = {
@@ -65,6 +74,7 @@ class Report:
             "totals": totals,
             "dry_run": dry_run,
             "compared_with": compared_with,
+            "region_doubt": asdict(doubt) if doubt else None,
             "file": {
                 "format": sheet.kind,
                 "encoding": sheet.encoding or None,
@@ -74,6 +84,18 @@ class Report:
             },
         }
         print(json.dumps(told, ensure_ascii=False) if self._as_json else _totals_in_words(told))
+
+
+def warn_of_region(doubt: RegionDoubt | None) -> None:
+    """On standard error, so that what reads the rows is not disturbed."""
+    if doubt is None:
+        return
+    fits = f" Nearly all would be in {' or '.join(doubt.fits)}." if doubt.fits else ""
+    print(
+        f"{doubt.strange} of {doubt.numbers} numbers without a country code are none in {doubt.region}.{fits}\n"
+        f"  If the list is from another country, name it: --region {doubt.fits[0] if doubt.fits else 'XX'}.",
+        file=sys.stderr,
+    )
 
 
 def row_report(one: Decision) -> dict[str, Any]:
@@ -137,16 +159,18 @@ async def main(
     data = _bytes_of(file)
     table = await asyncio.to_thread(read_file, data, form)
     mapped = _chosen(table, guess_mapping(table), columns, kind)
-    report = Report(as_json=as_json)
+    report = Report(home.region, as_json=as_json)
     if dry_run and not has_database(settings):
         _decide_alone(table, mapped, home, report.take)
         print(
             "There is no database to compare with: rows are compared with one another only.", file=sys.stderr
         )
-        report.finish(table, mapped, dry_run=True, compared_with="nothing")
+        doubt = report.doubt()
+        warn_of_region(doubt)
+        report.finish(table, mapped, doubt, dry_run=True, compared_with="nothing")
         return
-    await _in_database(settings, home, file.name, data, mapped, report.take, dry_run=dry_run)
-    report.finish(table, mapped, dry_run=dry_run, compared_with="database")
+    doubt = await _in_database(settings, home, file.name, data, mapped, report.take, dry_run=dry_run)
+    report.finish(table, mapped, doubt, dry_run=dry_run, compared_with="database")
 
 
 def _form(
@@ -222,19 +246,25 @@ async def _in_database(
     observe: Observer,
     *,
     dry_run: bool,
-) -> None:
+) -> RegionDoubt | None:
     from call_records.book.importing import ImportDesk
     from switchhook.opening import open_store
 
-    async with open_store(settings, migrate=False) as store:
+    async with open_store(settings, migrate=not dry_run) as store:
+        if dry_run:
+            await store.refuse_other_tables()
         desk = ImportDesk(store.engine, home)
         import_id = await desk.take(name, data, by=None)
         try:
             await desk.choose_as(import_id, mapped)
             await desk.work(import_id, observe=observe if dry_run else None)
+            tried = await desk.one(import_id)
+            doubt = tried.region_doubt if tried else None
+            warn_of_region(doubt)
             if not dry_run:
                 await desk.begin(import_id)
                 await desk.work(import_id, observe=observe)
+            return doubt
         finally:
             with suppress(PeerMistake):
                 await desk.forget(import_id)  # whatever was not begun leaves nothing behind

@@ -24,10 +24,10 @@ from call_records.recordings.places import place_of
 from call_records.recordings.settings import AudioSettings
 from switchhook import settings as settings_module
 from switchhook.audio import audio_settings
-from switchhook.doctor_cel import examine_cel, group_remedy
+from switchhook.doctor_cel import examine_cel
 from switchhook.doctor_database import examine_database
 from switchhook.doctor_endpoints import examine_endpoints
-from switchhook.doctor_findings import Finding, Level, guarded, stumbled
+from switchhook.doctor_findings import GROUP_REMEDY, Finding, Level, guarded, stumbled
 from switchhook.doctor_web import examine_web
 from switchhook.hold_music_check import examine_hold_music
 from switchhook.numbering import numbering_of
@@ -231,7 +231,7 @@ def _recordings_dir(pbx_id: str, directory: Path) -> Finding:
             Level.FAULT,
             "recordings",
             f"The directory {directory} cannot be read.",
-            group_remedy(),
+            GROUP_REMEDY,
         )
     return Finding(Level.FINE, "recordings", f"{directory} can be read.")
 

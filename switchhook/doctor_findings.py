@@ -62,3 +62,8 @@ def stumbled(area: str, mistake: BaseException) -> Finding:
 
 
 NETWORK = "Check the address, the network, and the rights of the user who runs Switchhook."
+GROUP_REMEDY = (
+    "Put the user who runs Switchhook into the group that owns it (often asterisk): usermod -aG asterisk switchhook; "
+    "our unit has SupplementaryGroups=asterisk for it. Then restart the service."
+)
+"""How the service's user comes to read what Asterisk writes."""

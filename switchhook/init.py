@@ -285,7 +285,7 @@ def _write_private(file: Path, content: str) -> None:
     except OSError as mistake:
         raise NeedsPerson(
             f"{file} cannot be written: {mistake.strerror}.",
-            remedy="Choose a place you may write to with --config.",
+            remedy="Choose a place that you may write to.",
         ) from mistake
 
 

@@ -39,6 +39,21 @@ def told(error: ErrorDetails, file: Path | None, text: str, pbx_ids: Sequence[st
     )
 
 
+def told_of_variable(mistake: ValueError) -> BadSettings:
+    """One sentence for a variable that stands for a whole section and holds none."""
+    section = re.search(r'field "(\w+)"', str(mistake))
+    found = next(_variables(section[1]), None) if section else None
+    if found is None:
+        return BadSettings(
+            f"The environment cannot be understood: {first_line(mistake)}.",
+            remedy=f"Correct the {ENVIRONMENT_PREFIX}… variables; see docs/reference/settings.md.",
+        )
+    return BadSettings(
+        f"environment, {found}: this is no section of the configuration.",
+        remedy=f"Name the setting behind two underscores, as {found}__NAME=value; docs/reference/settings.md has them.",
+    )
+
+
 def _where(place: tuple[int | str, ...], file: Path | None, text: str, pbx_ids: Sequence[str]) -> str:
     """The environment stands above the file, so what both set is the environment's."""
     variable = _variable_of(place, pbx_ids)

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 from pydantic import PrivateAttr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from switchhook.setting_mistakes import ENVIRONMENT_PREFIX, BadSettings, first_line, told
+from switchhook.setting_mistakes import ENVIRONMENT_PREFIX, BadSettings, told, told_of_variable
 from switchhook.setting_secrets import (
     database_with_secrets,
     pbx_with_secrets,
@@ -113,13 +113,31 @@ class Settings(BaseSettings):
 def find_file(named: Path | None) -> Path | None:
     """The configuration file to read: the named one (which must exist), else the first default that exists."""
     if named is not None:
-        if not named.exists():
+        if not _is_there(named):
             raise BadSettings(
                 f"There is no configuration file {named}.",
                 remedy="Write one with: switchhook init --config " + str(named),
             )
         return named
-    return next((file for file in DEFAULT_FILES if file.exists()), None)
+    return next((file for file in DEFAULT_FILES if _is_there(file)), None)
+
+
+def _is_there(file: Path) -> bool:
+    """As `Path.exists`; but a directory that may not be entered is said, and does not mean that there is no file."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as mistake:
+        raise _unreadable(file, mistake) from mistake
+    return True
+
+
+def _unreadable(file: Path, mistake: OSError) -> BadSettings:
+    return BadSettings(
+        f"The configuration file {file} cannot be read: {mistake.strerror}.",
+        remedy="Give the user who runs Switchhook the right to read it, or type the command as that user.",
+    )
 
 
 def load(named: Path | None = None) -> Settings:
@@ -133,10 +151,7 @@ def load(named: Path | None = None) -> Settings:
     except ValidationError as mistake:
         raise told(mistake.errors()[0], file, text, tuple(values["pbx"])) from mistake
     except ValueError as mistake:  # pydantic-settings: a variable that is neither a value nor JSON
-        raise BadSettings(
-            f"The environment cannot be understood: {first_line(mistake)}.",
-            remedy=f"Correct the {ENVIRONMENT_PREFIX}… variables; see docs/reference/settings.md.",
-        ) from mistake
+        raise told_of_variable(mistake) from mistake
     names_state_dir = settings.database.state_dir is not None
     settings = _with_secrets(settings, file.parent if file else Path())
     settings._origin = Origin(file, names_state_dir)
@@ -166,10 +181,7 @@ def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except OSError as mistake:
-        raise BadSettings(
-            f"The configuration file {file} cannot be read: {mistake.strerror}.",
-            remedy="Give the user who runs Switchhook the right to read it.",
-        ) from mistake
+        raise _unreadable(file, mistake) from mistake
     except UnicodeDecodeError as mistake:
         line = file.read_bytes()[: mistake.start].count(b"\n") + 1
         raise BadSettings(

@@ -55,7 +55,7 @@ def _readings(raw: str, digits: str, region: str, area_code: str, outside_prefix
     """What these digits may mean, likeliest first; the first that exists somewhere is meant."""
     if region in TRUNK_EIGHT and _PLUS_BEFORE_EIGHT.match(raw):
         yield digits[1:]
-    yield from _at_home(digits, area_code)
+    yield from _at_home(digits, region, area_code)
     if region in TRUNK_EIGHT and digits.startswith("+8"):
         yield digits[1:]
     if digits.startswith("+"):
@@ -63,7 +63,7 @@ def _readings(raw: str, digits: str, region: str, area_code: str, outside_prefix
     line = digits.removeprefix(outside_prefix)
     if line != digits and len(line) >= SHORTEST_OUTSIDE:
         # Before a foreign number without its plus: 9 8 916 123-45-67 is also a mobile in Iran.
-        yield from _at_home(line, area_code)
+        yield from _at_home(line, region, area_code)
     yield "+" + digits
 
 
@@ -71,15 +71,26 @@ TRUNK_EIGHT = ("RU", "KZ")  # 8 is dialled before the area code, and people put 
 _PLUS_BEFORE_EIGHT = re.compile(r"\s*\+\s*8[\s(\-]")  # without the gap it may be Vietnam's +84 95…
 
 
-def _at_home(digits: str, area_code: str) -> Iterator[str]:
+def _at_home(digits: str, region: str, area_code: str) -> Iterator[str]:
     if area_code and len(digits) == SHORTEST_OUTSIDE:
         yield area_code + digits
     else:
         yield _without_00(digits)
-    if digits[:1] == "0" != digits[1:2]:
+    if digits[:1] == "0" != digits[1:2] and has_no_trunk_prefix(region):
         yield digits[1:]  # where the trunk's 0 was given up, people go on writing it
     if digits.startswith("00"):
         yield digits  # 00 may be the beginning of another way abroad, such as Australia's 0011
+
+
+@lru_cache(maxsize=256)
+def has_no_trunk_prefix(region: str) -> bool:
+    """Whether nothing is dialled before an area code there, as in Poland since 2010.
+
+    Elsewhere a 0 is the country's own prefix, or tells that the number is of another country: Berlin's 030 12345678
+    without its 0 would ring in Buryatia (+7 301), or in Maryland (+1 301).
+    """
+    told = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    return told is not None and told.national_prefix is None
 
 
 def _without_00(digits: str) -> str:

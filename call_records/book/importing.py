@@ -11,7 +11,7 @@ import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -38,6 +38,7 @@ from call_records.models import accounts, extensions, people
 from call_records.troubles import plain_errors
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake, SwitchhookError, TryLater
+from telephony.number_regions import COUNTRIES, RegionCheck, RegionDoubt
 
 log = structlog.get_logger(__name__)
 
@@ -105,6 +106,12 @@ class Import:
     def has_stopped(self, now: datetime) -> bool:
         """Whether nobody seems to work at it any more."""
         return self.state in WORKING and (self.worked_at is None or now - self.worked_at > STILL)
+
+    @property
+    def region_doubt(self) -> RegionDoubt | None:
+        """After the try-out: what speaks against the country in which its numbers were read."""
+        found = self.counts.get("region_doubt")
+        return RegionDoubt(**{**found, "fits": tuple(found["fits"])}) if found else None
 
     def count(self, what: str) -> int:
         """One of the counts."""
@@ -231,12 +238,13 @@ class ImportDesk:
             how.delimiter and how.delimiter not in DELIMITERS
         ):
             raise PeerMistake("There is no such choice.", remedy="Choose from the list.")
+        region = (await self._found(import_id)).mapped.region
         sheet = await self._apart.read(await self._data(import_id), how)
         await self._turn(
             import_id,
             (State.CHOOSING, State.CHECKED),
             State.CHOOSING,
-            mapping=guess_mapping(sheet).as_json(),
+            mapping=replace(guess_mapping(sheet), region=region).as_json(),
             rows=sheet.size,
             counts={},
             problems=[],
@@ -251,9 +259,16 @@ class ImportDesk:
         if not gone.rowcount:
             raise PeerMistake("The import was begun meanwhile.", remedy="Undo it instead.")
 
-    async def choose(self, import_id: UUID, *, columns: Sequence[str], kind: ClientKind) -> None:
-        """These columns are these fields; the whole file is to be tried out with it."""
+    async def choose(
+        self, import_id: UUID, *, columns: Sequence[str], kind: ClientKind, region: str | None = None
+    ) -> None:
+        """These columns are these fields; the whole file is to be tried out with it.
+
+        `region`: country of numbers without a country code; None leaves it as it is.
+        """
         found = await self._found(import_id)
+        if region and region not in COUNTRIES:
+            raise PeerMistake("There is no such country.", remedy="Choose from the list.")
         sheet = await self._sheet(import_id, found.mapped)
         allowed = {*FIELDS, FACT, LEFT_OUT}
         if len(columns) != len(sheet.headings) or not set(columns) <= allowed:
@@ -262,7 +277,12 @@ class ImportDesk:
             raise PeerMistake(
                 "No column is a name, a number or an e-mail.", remedy="Say which column names the client."
             )
-        mapped = replace(found.mapped, columns=tuple(columns), kind=kind)
+        mapped = replace(
+            found.mapped,
+            columns=tuple(columns),
+            kind=kind,
+            region=found.mapped.region if region is None else region,
+        )
         await self._turn(
             import_id,
             (State.CHOOSING, State.CHECKED),
@@ -280,6 +300,11 @@ class ImportDesk:
         await self._turn(
             found.id, before, State.CHECKING, mapping=mapped.as_json(), counts={}, problems=[], done=0
         )
+
+    async def read_in_country(self, import_id: UUID, region: str) -> None:
+        """Try it out again with numbers as they are written in that country."""
+        found = await self._found(import_id)
+        await self.choose(import_id, columns=found.mapped.columns, kind=found.mapped.kind, region=region)
 
     async def back(self, import_id: UUID) -> None:
         """Choose the columns again."""
@@ -361,11 +386,13 @@ class ImportDesk:
             await self._undo(import_id)
 
     async def _reader(self, connection: AsyncConnection, found: Import, sheet: Sheet) -> Reader:
-        return Reader(sheet.headings, found.mapped, self._home, await owners_of(connection))
+        home = self._home.in_country(found.mapped.region)
+        return Reader(sheet.headings, found.mapped, home, await owners_of(connection))
 
     async def _check(self, found: Import, observe: Observer) -> None:
         sheet = await self._whole_sheet(found)
         plan, tally = Plan(), Tally()
+        check = RegionCheck(self._home.in_country(found.mapped.region).region)
         with_notes = "note" in found.mapped.columns
         with plain_errors():
             async with self._engine.connect() as connection:
@@ -380,11 +407,16 @@ class ImportDesk:
                     plan.add(entry)
                 decisions = [plan.decide(row) for row in rows]
                 tally.take(decisions)
+                for row in rows:
+                    check.take(row.phones)
                 observe(decisions)
                 done += len(rows)
                 if not await self._mark(found.id, State.CHECKING, done):
                     return  # somebody went back to the columns
         counts = tally.as_json(len(plan.companies), preview=True)
+        doubt = await asyncio.to_thread(check.doubt)
+        if doubt is not None:
+            counts["region_doubt"] = {**asdict(doubt), "fits": list(doubt.fits)}
         with plain_errors():
             async with self._engine.begin() as connection:
                 await connection.execute(

@@ -109,6 +109,8 @@ class Mapped:
     """The row that names the columns, where one does."""
     sheet: str = ""
     """Which sheet of a workbook."""
+    region: str = ""
+    """Country of numbers without a country code; empty: the office's."""
 
     def as_json(self) -> dict[str, object]:
         """As `imports.mapping` keeps it."""
@@ -122,6 +124,7 @@ class Mapped:
             "format": self.format,
             "heading_row": self.heading_row,
             "sheet": self.sheet,
+            "region": self.region,
         }
 
 
@@ -138,6 +141,7 @@ def mapped_from(kept: Mapping[str, object]) -> Mapped:
         format=str(kept.get("format", "csv")),
         heading_row=int(str(kept.get("heading_row", 1))),
         sheet=str(kept.get("sheet", "")),
+        region=str(kept.get("region", "")),
     )
 
 

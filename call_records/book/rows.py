@@ -6,7 +6,7 @@ Whatever is made here is told on the timeline in the same transaction, and every
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -37,6 +37,12 @@ class Home:
     outside_prefix: str = ""
     zone: str = "UTC"
     """The clock on the office's wall (IANA name), where its working hours do not say another one."""
+
+    def in_country(self, region: str) -> Home:
+        """For a list that was written in that country; empty: here. Another one has neither our area code nor our prefix."""
+        if region in ("", self.region):
+            return self
+        return replace(self, region=region, area_code="", outside_prefix="")
 
     def written(self, text: str) -> tuple[Written, ...]:
         """The numbers in a field, in order."""

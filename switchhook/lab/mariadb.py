@@ -6,6 +6,7 @@ import asyncio
 import getpass
 import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,7 +25,12 @@ POLL_SECONDS = 0.05
 class PrivateMariaDb:
     """One server in a directory of its own (short: a socket's path may have 107 characters)."""
 
-    def __init__(self, install: MariaDbInstall, directory: Path, port: int) -> None:
+    def __init__(
+        self, install: MariaDbInstall, directory: Path, port: int, options: Sequence[str] = ()
+    ) -> None:
+        """`options`: more words for the server's command line, such as those of TLS."""
+        self.options = tuple(options)
+        """Used at the next start."""
         self.socket = directory / "sock"
         self.port = port
         self._install = install
@@ -130,6 +136,7 @@ class PrivateMariaDb:
             "--innodb-flush-log-at-trx-commit=0",
             "--innodb-buffer-pool-size=16M",
             "--skip-log-bin",
+            *self.options,
         ]
 
     async def _answers(self) -> bool:

@@ -18,7 +18,7 @@ from tests.web.kept import add_account, serving
 from web.access import new_token
 from web.settings import WebSettings
 
-SIZES = {"1440": (1440, 900), "390": (390, 844)}
+SIZES = {"1440": (1440, 900), "1024": (1024, 768), "390": (390, 844)}
 LOOKS = (("light", "ltr"), ("dark", "rtl"))
 FILE = (
     "Фамилия;Имя;Мобильный телефон;E-mail;Компания;Должность;Метки;Город;Ответственный\n"
@@ -26,6 +26,11 @@ FILE = (
     "Varga;Tomas;+36 1 000 0000;tomas@;Dream Tiles;;;Budapest;Nobody\n"
     "Petrova;Olga;8 916 000-00-14;olga@paper.example;Paper Moon Print;buyer;fair 2026;;\n;;;;;;;;x\n"
     + "".join(f"Haddad;Leila {n};8 916 100-{n:02}-11;;Cloud Cuckoo Foods;;;;\n" for n in range(30))
+)
+
+GERMAN = "Name;Telefon;E-Mail\n" + "".join(
+    f"Anna {n};030 {line};anna{n}@garden.example\n"
+    for n, line in enumerate(("1234567", "22334455", "90100200", "2273220", "25002333"))
 )
 
 
@@ -44,6 +49,18 @@ async def fill(records: RecordsStore) -> dict[str, str]:
         if step:
             await desk.begin(import_id)
             await desk.work(import_id)
+    german = await desk.take("Adressen.csv", GERMAN.encode(), by=boss.id)
+    found = await desk.one(german)
+    assert found is not None
+    await desk.choose(german, columns=found.mapped.columns, kind=found.mapped.kind)
+    await desk.work(german)
+    undone = await desk.take("undone.csv", GERMAN.encode(), by=boss.id)
+    await desk.choose(undone, columns=found.mapped.columns, kind=found.mapped.kind, region="DE")
+    await desk.work(undone)
+    await desk.begin(undone)
+    await desk.work(undone)
+    await desk.begin_undo(undone)
+    await desk.work(undone)
     _token, hashed = new_token()
     form = await records.forms.add(
         name="Contact page",
@@ -55,7 +72,8 @@ async def fill(records: RecordsStore) -> dict[str, str]:
     )
     return {
         "import": "/people/import", "columns": f"/people/import/{ids[0]}", "tried": f"/people/import/{ids[1]}",
-        "done": f"/people/import/{ids[2]}", "export": "/people/export", "sources": "/sources",
+        "done": f"/people/import/{ids[2]}", "german": f"/people/import/{german}",
+        "undone": f"/people/import/{undone}", "export": "/people/export", "sources": "/sources",
         "form": f"/sources/forms/{form}", "people": "/people",
     }  # fmt: skip
 

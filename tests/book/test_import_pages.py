@@ -251,3 +251,35 @@ async def test_a_picture_is_refused_at_the_door(supervisor: Person) -> None:
     )
     assert status == 400
     assert "a picture (PNG)" in page
+
+
+async def test_a_list_from_another_country_is_read_as_such_at_a_click(
+    records: RecordsStore, supervisor: Person
+) -> None:
+    """The page says how many numbers exist nowhere here and offers the countries where they do; then they are right."""
+    lines = ("1234567", "22334455", "90100200", "2273220", "25002333")
+    data = "Name;Telefon\n" + "".join(f"Anna {n};030 {line}\n" for n, line in enumerate(lines))
+    _status, place, _page = await uploaded(supervisor, data.encode())
+    assert '<option value="RU" selected>RU +7</option>' in await supervisor.read(place)
+    form = [("csrf", supervisor.csrf), ("kind", "contact"), ("column", "name"), ("column", "phone")]
+    async with supervisor.http.post(f"{place}/columns", data=aiohttp.FormData(form)) as answer:
+        assert answer.status == 200
+    await rested(records, place, State.CHECKED)
+    page = await supervisor.read(place)
+    assert "5 of 5 numbers without a country code are none in RU." in page
+    assert "Read as numbers of DE (+49)" in page
+    assert await supervisor.send(f"{place}/country", region="Germany") == 400
+    assert await supervisor.send(f"{place}/country", region="DE") == 303
+    await rested(records, place, State.CHECKED)
+    page = await supervisor.read(place)
+    assert "without a country code" not in page
+    assert await supervisor.send(f"{place}/back") == 303
+    assert '<option value="DE" selected>DE +49</option>' in await supervisor.read(place)
+    form.append(("region", "DE"))
+    async with supervisor.http.post(f"{place}/columns", data=aiohttp.FormData(form)) as answer:
+        assert answer.status == 200
+    await rested(records, place, State.CHECKED)
+    assert await supervisor.send(f"{place}/begin") == 303
+    await rested(records, place, State.DONE)
+    keys = {phone.key for one in (await records.book.page(_nobody())).clients for phone in one.phones}
+    assert keys == {f"+4930{line}" for line in lines}

@@ -54,7 +54,7 @@ async def test_local_time_whole_seconds_and_what_lacks_are_said(tmp_path: Path) 
     ]
     found = await examined(cel_file=log(tmp_path / "cel.csv", rows))
     assert (found.readable, found.zone, found.whole_seconds) == (True, "UTC-5:00", True)
-    assert "extra" in found.missing_columns
+    assert "extra" in found.empty_columns
     assert found.missing_events == ("BRIDGE_EXIT",)
     assert not found.tells_dialling
 

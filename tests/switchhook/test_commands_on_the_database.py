@@ -12,11 +12,12 @@ from typing import TypeVar
 import pytest
 
 from ami_bridge.capture import read_capture
+from ami_bridge.message import Message
 from call_records.database import RecordsStore, open_records
 from call_records.shapes import Account, CallFilter
 from switchhook.cli import run_command
 from switchhook.teller import Teller
-from telephony.facts import CallFacts
+from telephony.facts import CallFacts, Direction
 from telephony.numbers import Numbering
 from telephony.ports import CallChange
 from telephony.staff import Role
@@ -132,10 +133,17 @@ def test_recomputing_twice_gives_what_once_gave(
     assert kept(database_url) == right
 
 
-def keep_calls(database_url: str, name: str) -> list[CallFacts]:
+def keep_calls(
+    database_url: str,
+    name: str,
+    rename: Callable[[Message], Message] = lambda message: message,
+    *,
+    trunks: str | None = None,
+) -> list[CallFacts]:
     """A captured situation told into the journal; the calls as the journal has them."""
-    teller = Teller(Numbering(pbx="lab"))
-    told = [teller.take(item) for item in items(list(read_capture(CAPTURES / name / "ami.jsonl.gz")))]
+    teller = Teller(Numbering(pbx="lab", trunks=trunks))
+    messages = [rename(message) for message in read_capture(CAPTURES / name / "ami.jsonl.gz")]
+    told = [teller.take(item) for item in items(messages)]
 
     async def record(store: RecordsStore) -> None:
         for changes in told:
@@ -143,6 +151,75 @@ def keep_calls(database_url: str, name: str) -> list[CallFacts]:
 
     look(database_url, record)
     return kept(database_url)
+
+
+def called_alice(message: Message) -> Message:
+    """As a PBX says it whose phone 101 is the endpoint `alice`, and whose caller ID nobody has set."""
+    return message._replace(
+        fields={name: _of_alice(name, value) for name, value in message.fields.items()},
+        repeated=tuple((name, _of_alice(name, value)) for name, value in message.repeated),
+    )
+
+
+def _of_alice(name: str, value: str) -> str:
+    if value == "101" and name in (
+        "CallerIDNum",
+        "ConnectedLineNum",
+        "DestCallerIDNum",
+        "DestConnectedLineNum",
+    ):
+        return "alice"
+    return value.replace("PJSIP/101", "PJSIP/alice")
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong", "right"),
+    [
+        (
+            "22/out_answered",
+            (Direction.INBOUND, "+79161234567", []),
+            (Direction.OUTBOUND, "+79161234567", []),
+        ),
+        ("22/in_answered", (Direction.INBOUND, "101", []), (Direction.INBOUND, "101", [])),
+        ("22/in_abandoned", (Direction.INBOUND, None, []), (Direction.INBOUND, None, ["101"])),
+        ("22/internal", (Direction.INBOUND, "102", []), (Direction.INTERNAL, "102", [])),
+    ],
+)
+def test_calls_of_a_phone_that_was_taken_for_a_trunk_are_put_right(
+    command: Type,
+    database_url: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    wrong: tuple[Direction, str | None, list[str]],
+    right: tuple[Direction, str | None, list[str]],
+) -> None:
+    """Told before anybody said that alice's phone is 101: one readable line a call, and the right result, once."""
+
+    def told() -> tuple[Direction, str | None, list[str]]:
+        (call,) = kept(database_url)
+        return call.direction, call.answered_by, list(call.missed_by)
+
+    (before,) = keep_calls(database_url, name, called_alice, trunks="alice")
+    assert told() == wrong
+    secret = tmp_path / "secret"
+    secret.write_text("x")
+    with (tmp_path / "switchhook.toml").open("a", encoding="utf-8") as config:
+        config.write(f'[[pbx]]\nid = "lab"\nsecret_file = "{secret}"\nphones = {{ alice = "101" }}\n')
+    assert command("recompute", "--since", "2020-01-01") == 0
+    printed = capsys.readouterr()
+    (line,) = printed.out.splitlines()
+    assert line.startswith(f"{before.id}  {before.started_at:%Y-%m-%d %H:%M:%S}  ")
+    assert "alice → 101" in line or "101 outside → extension" in line
+    assert not set("{}[]'") & set(line)
+    assert len(line) < 300
+    assert "1 calls told again, 1 of them differently" in printed.err
+    assert told() == right
+    (after,) = kept(database_url)
+    assert "101" in {leg.party for leg in after.legs}
+    assert "alice" not in str(after.as_json())
+    assert command("recompute", "--call", str(before.id)) == 0
+    assert "as before" in capsys.readouterr().out
 
 
 def spoil(database_url: str, facts: CallFacts) -> None:

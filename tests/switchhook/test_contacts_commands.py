@@ -135,3 +135,41 @@ def test_text_of_two_bytes_a_letter(elsewhere: Path, capsys: pytest.CaptureFixtu
     assert run_command(["contacts", "import", "list.txt", "--dry-run", "--format", "json"]) == 0
     *each, _totals = told(capsys)
     assert [one["name"] for one in each] == ["Анна", "Борис"]
+
+
+GERMAN_LIST = "Name;Telefon\n" + "".join(
+    f"Anna {number};030 {line}\n"
+    for number, line in enumerate(("1234567", "22334455", "90100200", "2273220", "25002333"))
+)
+
+
+def test_a_list_from_another_country_is_told_before_it_is_imported(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """How many numbers exist nowhere here, where they would, and what to write; said once, and not when it fits."""
+    (elsewhere / "list.csv").write_text(GERMAN_LIST, "utf-8")
+    command = ["contacts", "import", "list.csv", "--dry-run"]
+    assert run_command([*command, "--format", "json"]) == 0
+    said = capsys.readouterr()
+    totals = json.loads(said.out.splitlines()[-1])
+    doubt = totals["region_doubt"]
+    assert (doubt["region"], doubt["numbers"], doubt["strange"]) == ("RU", 5, 5)
+    assert "DE" in doubt["fits"]
+    assert "5 of 5 numbers without a country code are none in RU." in said.err
+    assert "--region" in said.err
+    assert run_command([*command, "--region", "DE"]) == 0
+    assert "country code" not in capsys.readouterr().err
+
+
+@pytest.mark.postgres
+def test_the_warning_comes_before_the_first_row_is_written(
+    elsewhere: Path, database_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever imports without trying out hears it too, once."""
+    monkeypatch.setenv("SWITCHHOOK_DATABASE__URL", database_url.replace("+asyncpg", ""))
+    (elsewhere / "list.csv").write_text(GERMAN_LIST, "utf-8")
+    assert run_command(["contacts", "import", "list.csv", "--format", "json"]) == 0
+    said = capsys.readouterr()
+    assert said.err.count("none in RU") == 1
+    totals = json.loads(said.out.splitlines()[-1])
+    assert (totals["totals"]["new"], "DE" in totals["region_doubt"]["fits"]) == (5, True)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from switchhook.doctor_cel import examine_cel
+from switchhook.cel_examination import CelExamination
+from switchhook.doctor_cel import describe_log, examine_cel
 from switchhook.doctor_database import Server, describe_server, examine_database
 from switchhook.doctor_findings import Finding, Level
 from switchhook.doctor_web import examine_web
@@ -70,7 +72,7 @@ async def test_without_a_log_the_loss_is_named() -> None:
 async def test_a_log_that_is_not_there(tmp_path: Path) -> None:
     """A mistyped path, or CEL that was never loaded."""
     told = await found(tmp_path / "cel-custom" / "Master.csv")
-    assert (told.level, "There is no channel event log" in told.what) == (Level.FAULT, True)
+    assert (told.level, "is not there" in told.what) == (Level.FAULT, True)
 
 
 async def test_a_log_of_garbage(tmp_path: Path) -> None:
@@ -78,7 +80,7 @@ async def test_a_log_of_garbage(tmp_path: Path) -> None:
     file = tmp_path / "switchhook.csv"
     file.write_text("Nov 20 12:00:00 pbx asterisk[1]: hello\n" * 50)
     told = await found(file)
-    assert (told.level, "can be understood" in told.what) == (Level.FAULT, True)
+    assert (told.level, "is no channel event log" in told.what) == (Level.FAULT, True)
 
 
 async def test_an_old_log_is_asked_about(tmp_path: Path) -> None:
@@ -91,6 +93,54 @@ async def test_a_log_without_bridges_is_not_whole(tmp_path: Path) -> None:
     """Hundreds of calls, and never who talked with whom."""
     told = await found(log_of(tmp_path, calls=100, kinds=("CHAN_START", "ANSWER", "HANGUP")))
     assert (told.level, "BRIDGE_ENTER" in told.what) == (Level.FAULT, True)
+
+
+async def test_a_log_that_was_just_rotated_is_well(tmp_path: Path) -> None:
+    """At night logrotate leaves an empty file, or none until the next call."""
+    file = log_of(tmp_path)
+    file.rename(tmp_path / "switchhook.csv.1")
+    assert (await found(file)).level is Level.FINE
+    file.touch()
+    assert (await found(file)).level is Level.FINE
+
+
+async def test_seconds_that_are_none_are_a_fault(tmp_path: Path) -> None:
+    """Local times in a column that says they are UTC: nothing can correct them, for they claim to be right."""
+    told = await found(log_of(tmp_path, shift=3 * 3600.0))
+    assert (told.level, "off by +3 h" in told.what) == (Level.FAULT, True)
+
+
+def test_the_doctor_says_in_words_what_the_examination_found() -> None:
+    """FreePBX's own settings: nothing is broken, and yet less is known than could be."""
+    log = CelExamination("/var/log/cel.csv", readable=True, rows=500, newest_age_seconds=7200.0)
+    cases = {
+        "2 h old": (log, Level.FINE),
+        "are local (UTC+3:00), which is corrected": (replace(log, zone="UTC+3:00"), Level.NOTICE),
+        "whole seconds": (replace(log, whole_seconds=True), Level.NOTICE),
+        "has no column eventextra": (replace(log, empty_columns=("extra",)), Level.NOTICE),
+        "tells nothing in appdata": (replace(log, empty_columns=("appdata",)), Level.NOTICE),
+        "has no Dial": (log, Level.NOTICE),
+        "holds nothing yet": (replace(log, rows=0, newest_age_seconds=None), Level.NOTICE),
+        "without ANSWER who answered is unknown": (
+            replace(log, missing_events=("ANSWER", "LINKEDID_END")),
+            Level.FAULT,
+        ),
+    }
+    for words, (examination, level) in cases.items():
+        (told,) = [each for each in describe_log("hq", examination) if words in each.what]
+        assert (told.level, bool(told.remedy)) == (level, level is not Level.FINE)
+
+
+def test_a_few_rows_prove_nothing_but_the_columns_of_a_table_do() -> None:
+    """The first morning: no answered call yet is no fault; a column that is not there is."""
+    young = CelExamination(
+        "the table cel", readable=True, rows=20, newest_age_seconds=60.0, missing_events=("ANSWER",)
+    )
+    assert [each.level for each in describe_log("hq", replace(young, empty_columns=("extra",)))] == [
+        Level.FINE
+    ]
+    told = list(describe_log("hq", replace(young, empty_columns=("extra",), missing_columns=("extra",))))
+    assert [each.level for each in told] == [Level.FINE, Level.NOTICE]
 
 
 async def test_a_table_that_refuses_us(postgres_server: str) -> None:
@@ -184,8 +234,6 @@ def faults(server: Server) -> list[str]:
 
 def test_what_a_server_lacks_is_named() -> None:
     """Each with what only its owner can do."""
-    from dataclasses import replace
-
     assert faults(SOUND) == []
     cases = {
         "too old": replace(SOUND, version=140011),

@@ -27,7 +27,11 @@ def observer() -> Observer:
 
 def metered(seen: Observer) -> dict[str, float]:
     bridge = SimpleNamespace(
-        feed=seen, indigestible=0, swept=0, teller=SimpleNamespace(tracker=SimpleNamespace(live=list))
+        feed=seen,
+        indigestible=0,
+        swept=0,
+        cel_failures=0,
+        teller=SimpleNamespace(tracker=SimpleNamespace(live=list)),
     )
     meters = ServiceMeters({"hq": cast(Bridge, bridge)}, None, LiveBoard())
     return {sample.name: sample.value for family in meters.collect() for sample in family.samples}

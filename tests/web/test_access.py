@@ -80,6 +80,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/people/import/{import_id}/problems.csv"): SUPERVISING,
     ("POST", "/people/import/{import_id}/read"): SUPERVISING,
     ("POST", "/people/import/{import_id}/columns"): SUPERVISING,
+    ("POST", "/people/import/{import_id}/country"): SUPERVISING,
     ("POST", "/people/import/{import_id}/{act}"): SUPERVISING,
     ("GET", "/people/export"): SUPERVISING,
     ("GET", "/people/export/contacts-{version}.vcf"): SUPERVISING,

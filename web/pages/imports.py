@@ -25,6 +25,7 @@ from call_records.book.mapping import PRESETS
 from call_records.book.sheets import DELIMITERS, FILE_MOST, FileForm, Sheet
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
+from telephony.number_regions import COUNTRIES
 from telephony.spreadsheet_cells import safe_cell
 from web.access import SUPERVISORS, Viewer, guard
 from web.pages import Site, fields, site_of
@@ -184,6 +185,9 @@ async def _page(
             for each in found.problems[:PROBLEMS_SHOWN]
         ],
         working=found.state in WORKING and not stopped,
+        region=found.mapped.region or site.settings.region,
+        countries=COUNTRIES,
+        doubt=found.region_doubt,
         stopped=stopped,
         undoable=_undoable(found),
         problem=problem,
@@ -291,7 +295,22 @@ async def choose(request: Request, import_id: UUID, viewer: Supervisor) -> Respo
     try:
         if kind not in list(ClientKind):
             raise PeerMistake(_("There is no such kind."), remedy=_("Choose from the list."))
-        await site.records.imports.choose(import_id, columns=columns, kind=ClientKind(kind))
+        await site.records.imports.choose(
+            import_id, columns=columns, kind=ClientKind(kind), region=str(form.get("region", "")) or None
+        )
+    except PeerMistake as mistake:
+        return await _page(request, viewer, import_id, problem=_said(mistake), status=400)
+    site.records.imports.go(import_id)
+    return _there(import_id)
+
+
+@router.post("/people/import/{import_id}/country")
+async def read_in_country(request: Request, import_id: UUID, viewer: Supervisor) -> Response:
+    """The numbers were written in that country: try the whole file out again."""
+    told, site = await fields(request), site_of(request)
+    await _acting(site, import_id, viewer)
+    try:
+        await site.records.imports.read_in_country(import_id, told.get("region", ""))
     except PeerMistake as mistake:
         return await _page(request, viewer, import_id, problem=_said(mistake), status=400)
     site.records.imports.go(import_id)
