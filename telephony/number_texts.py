@@ -56,12 +56,12 @@ class Written:
 
 
 def is_recognised(number: Written) -> bool:
-    """Whether it is a number that somebody may keep: `abc` and `12` are none."""
+    """Whether it is a number that somebody may keep: `abc`, `12` and `***` are none."""
     key = number.key or ""
     if key[1:].isdecimal() and len(key) > SHORTEST_RECOGNISED:  # E.164, as nearly all are
         return True
     digits = sum(char.isdigit() for char in key)
-    return digits >= SHORTEST_RECOGNISED or key.startswith(("*", "#"))
+    return digits >= SHORTEST_RECOGNISED or (digits > 0 and key.startswith(("*", "#")))
 
 
 @dataclass(slots=True)

@@ -175,6 +175,7 @@ def numbered(rows: list[list[str]]) -> list[list[str]]:
         ("semicolons without a header", written(cells(), ";")),
         ("tabs", written(TABLE_HEADER + cells(), "\t")),
         ("a mark and a title", "\ufeffEvents of November\r\n\r\n" + written(TABLE_HEADER + cells())),
+        ("a spreadsheet's title", "Events of November;;;;;;;;\r\n" + written(TABLE_HEADER + cells(), ";")),
         ("a separator line", "sep=;\r\n" + written(TABLE_HEADER + cells(), ";")),
         ("words for nothing", written(TABLE_HEADER + [[cell or "NULL" for cell in row] for row in cells()])),
         ("everything at once", "\ufeff" + written(TABLE_HEADER + numbered(cells()), ";")),
