@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from ami_bridge.csv_forms import CsvForm, form_of, rows_of
 from ami_bridge.translate import NAME_LIMIT, clean_name, clean_number
 from telephony import signals as s
+from telephony.errors import NeedsPerson
 from telephony.local_times import ShownTime, true_times
 
 COLUMNS = [
@@ -55,6 +56,9 @@ OTHER_NAMES: Mapping[str, str] = {
 }
 """What a table, or a person, calls a column → its name in the CSV file."""
 NEEDED = frozenset({"eventtype", "eventtime", "channame", "uniqueid", "linkedid"})
+NAMES_OF_A_HEADER = (
+    4  # of our columns; a line of names with so many is the log's header, also where one that we need lacks
+)
 TYPE_NAMES: Mapping[str, str] = {
     "1": "CHAN_START",
     "2": "CHAN_END",
@@ -135,14 +139,18 @@ class CelReader:
     def read(self, lines: Iterable[str]) -> Iterator[CelRow]:
         """Rows of a whole file in its order. A broken row is counted and passed over.
 
-        Raises NeedsPerson when the times can be no local times.
+        Raises NeedsPerson when the times can be no local times, and for a header without a column that we need.
         """
         text = "".join(lines).removeprefix("\ufeff")
-        yield from self.read_part(text, cel_form(text), from_start=True)
+        form = cel_form(text)
+        whole = _without_unfinished_row(text, form)
+        self.broken += len(whole) < len(text)
+        yield from self.read_part(whole, form, from_start=True)
 
     def read_part(self, text: str, form: CsvForm, *, from_start: bool) -> Iterator[CelRow]:
         """Rows of a part of a file that is written in that form."""
         columns = columns_of(form)
+        _check_columns(columns)
         found: list[dict[str, str]] = []
         for cells in rows_of(text, form, from_start=from_start):
             if cells is None:
@@ -184,8 +192,33 @@ def cel_form(text: str) -> CsvForm:
 
 
 def is_cel_header(names: Iterable[str]) -> bool:
-    """Whether these cells are the names of the log's columns."""
-    return set(_usual_names(names)) >= NEEDED
+    """Whether these cells are the names of the log's columns, perhaps not of all that we need."""
+    return len(_COLUMN_NAMES.intersection(_usual_names(names))) >= NAMES_OF_A_HEADER
+
+
+_COLUMN_NAMES = frozenset(COLUMNS)
+
+
+def _check_columns(columns: Sequence[str]) -> None:
+    """By their places the cells would be taken for others, and an answered call told as missed."""
+    missing = sorted(NEEDED.difference(columns))
+    if missing:
+        raise NeedsPerson(
+            f"The channel event log's header names no column {missing[0]}.",
+            remedy="Write all columns, as asterisk-config/cel_custom.conf does, or export the whole table.",
+        )
+
+
+def _without_unfinished_row(text: str, form: CsvForm) -> str:
+    """Without a last row that was still being written: no end of line, and cells missing or a quote open."""
+    begin = max(text.rfind("\n"), text.rfind("\r")) + 1
+    last = text[begin:]
+    if not last:
+        return text
+    before = text[:begin].rstrip("\r\n")
+    before = before[max(before.rfind("\n"), before.rfind("\r")) + 1 :]
+    whole, found = (next(rows_of(line, form, from_start=False), None) or [] for line in (before, last))
+    return text if last.count('"') % 2 == 0 and len(found) >= len(whole) else text[:begin]
 
 
 def columns_of(form: CsvForm) -> list[str]:

@@ -21,7 +21,7 @@ FIELD_LIMIT = (
 )
 SEPARATORS = ",;\t|"
 FIRST_LINES = 10  # a title, a date, an empty line: the header is among these or nowhere
-TITLE_CELLS = 3  # a line with more cells is a row, not a title
+TITLE_CELLS = 3  # a line with more cells that are filled is a row, not a title
 HEAD_CHARACTERS = 64 * 1024
 _NAME = re.compile(r"[A-Za-z][A-Za-z _.]*")
 _BACKSLASHED = re.compile(r'[^"\\]\\"[^",;|\t\r\n]')
@@ -74,8 +74,8 @@ def _header(
         names = tuple(cell.strip().lower() for cell in cells)
         if is_header(names) and all(_NAME.fullmatch(name) for name in names if name):
             return number, names
-        if len(cells) > TITLE_CELLS:
-            break
+        if sum(map(bool, names)) > TITLE_CELLS:
+            break  # a title that a spreadsheet saved has empty cells behind it
     return 0, None
 
 

@@ -22,7 +22,9 @@ def main(
 ) -> None:
     """Print what is in each text."""
     numbering, _settings = numbering_for(config, region, area_code, outside_prefix)
-    for text in texts:
+    for given in texts:
+        # What a shell hands over need not be UTF-8; what we print is.
+        text = given.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         told = report(text, numbering)
         print(json.dumps(told, ensure_ascii=False) if as_json else in_words(told))
 

@@ -56,12 +56,12 @@ class Written:
 
 
 def is_recognised(number: Written) -> bool:
-    """Whether it is a number that somebody may keep: `abc` and `12` are none."""
+    """Whether it is a number that somebody may keep: `abc`, `12` and `***` are none."""
     key = number.key or ""
     if key[1:].isdecimal() and len(key) > SHORTEST_RECOGNISED:  # E.164, as nearly all are
         return True
     digits = sum(char.isdigit() for char in key)
-    return digits >= SHORTEST_RECOGNISED or key.startswith(("*", "#"))
+    return digits >= SHORTEST_RECOGNISED or (digits > 0 and key.startswith(("*", "#")))
 
 
 @dataclass(slots=True)
@@ -334,6 +334,10 @@ _SLASH = re.compile(r"[^/\\]+")
 
 def _pieces(run: str, at: int, dialling: _Dialling, *, trusted: bool) -> Iterator[_Found]:
     """A run is one number if it can be; else several that exist; else whatever it is."""
+    first = _first_of_alternatives(run, at, dialling)
+    if first is not None:
+        yield first
+        return
     whole = dialling.e164(run)
     if not is_certain(whole):
         with_extension = _with_dashed_extension(run, at, dialling)
@@ -358,6 +362,16 @@ def _pieces(run: str, at: int, dialling: _Dialling, *, trusted: bool) -> Iterato
     key = _as_it_is(run, dialling)
     if key is not None and (trusted or "+" in run):
         yield _Found(at, at + len(run), key)
+
+
+_ALTERNATIVES = re.compile(r"(?:\s{0,2}[/\\]\s{0,2}\d{1,4}){1,12}\Z")
+
+
+def _first_of_alternatives(run: str, at: int, dialling: _Dialling) -> _Found | None:
+    """`123-45-67/68/69` is the first of a row of lines: all figures together may exist too, in some other country."""
+    hit = _ALTERNATIVES.search(run)
+    key = dialling.e164(run[: hit.start()]) if hit is not None else None
+    return _Found(at, at + len(run), key) if key is not None and is_certain(key) else None
 
 
 _DASHED_EXTENSION = re.compile(r"\s{0,2}-\s{0,2}(\d{1,6})\Z")

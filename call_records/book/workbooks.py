@@ -32,19 +32,17 @@ class Workbook:
 
 
 def read_workbook(data: bytes, sheet: str | None = None) -> Workbook:
-    """The sheet of that name, else the first that is shown. Raises PeerMistake for a file that cannot be read."""
+    """The sheet of that name, else the first with rows of those that are shown.
+
+    Raises PeerMistake for a file that cannot be read.
+    """
     _check_size(data)
     try:
         with CalamineWorkbook.from_filelike(io.BytesIO(data)) as book:
             names = _names(book)
-            chosen = sheet if sheet in names else names[0]
-            found = book.get_sheet_by_name(chosen)
-            if found.total_height * max(1, found.total_width) > CELLS_MOST:
-                raise PeerMistake(
-                    f"The sheet “{chosen[:60]}” is too large.", remedy="Keep the columns that matter only."
-                )
-            first = (found.start or (0, 0))[0] + 1
-            rows = tuple(_filled(found.to_python(skip_empty_area=True), first))
+            wanted = [sheet] if sheet is not None and sheet in names else names
+            each = ((name, _rows_of(book, name)) for name in wanted)
+            chosen, rows = next((one for one in each if one[1]), (wanted[0], ()))
     except (CalamineError, OSError, ValueError, IndexError) as mistake:
         raise _unreadable(mistake) from mistake
     except BaseException as panic:
@@ -53,6 +51,16 @@ def read_workbook(data: bytes, sheet: str | None = None) -> Workbook:
             raise _unreadable(panic) from None
         raise
     return Workbook(tuple(names), chosen, rows)
+
+
+def _rows_of(book: CalamineWorkbook, name: str) -> tuple[tuple[int, list[str]], ...]:
+    found = book.get_sheet_by_name(name)
+    if found.total_height * max(1, found.total_width) > CELLS_MOST:
+        raise PeerMistake(
+            f"The sheet “{name[:60]}” is too large.", remedy="Keep the columns that matter only."
+        )
+    first = (found.start or (0, 0))[0] + 1
+    return tuple(_filled(found.to_python(skip_empty_area=True), first))
 
 
 def _unreadable(mistake: BaseException) -> PeerMistake:

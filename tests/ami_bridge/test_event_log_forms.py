@@ -175,6 +175,7 @@ def numbered(rows: list[list[str]]) -> list[list[str]]:
         ("semicolons without a header", written(cells(), ";")),
         ("tabs", written(TABLE_HEADER + cells(), "\t")),
         ("a mark and a title", "\ufeffEvents of November\r\n\r\n" + written(TABLE_HEADER + cells())),
+        ("a spreadsheet's title", "Events of November;;;;;;;;\r\n" + written(TABLE_HEADER + cells(), ";")),
         ("a separator line", "sep=;\r\n" + written(TABLE_HEADER + cells(), ";")),
         ("words for nothing", written(TABLE_HEADER + [[cell or "NULL" for cell in row] for row in cells()])),
         ("everything at once", "\ufeff" + written(TABLE_HEADER + numbered(cells()), ";")),
@@ -305,3 +306,35 @@ def test_a_name_that_was_cut_within_a_letter_keeps_the_others() -> None:
 def test_a_zone_has_a_name(seconds: float, name: str) -> None:
     """For the sentences in which it is said."""
     assert zone_named(seconds) == name
+
+
+@pytest.mark.parametrize("left_out", ["linkedid", "uniqueid", "eventtime", "channame"])
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_a_header_without_a_column_that_is_needed_is_refused(left_out: str, separator: str) -> None:
+    """By their places the cells were taken for others, and an answered call was told as missed."""
+    place = COLUMNS.index(left_out)
+    rows = [row[:place] + row[place + 1 :] for row in [COLUMNS, *cells()]]
+    with pytest.raises(NeedsPerson, match=f"names no column {left_out}"):
+        read(written(rows, separator))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+def test_an_end_of_line_is_not_needed_behind_the_last_row(end: str) -> None:
+    """An export may end without one."""
+    text = written(cells()).removesuffix("\r\n") + end
+    reader = CelReader()
+    assert len(list(reader.read([text]))) == len(cells())
+    assert reader.broken == 0
+
+
+@pytest.mark.parametrize("header", [False, True], ids=["Asterisk's own", "with a header"])
+def test_a_row_that_is_still_being_written_is_no_call(header: bool) -> None:
+    """Cut at every place of it: the rows before are told, no channel begins with half an id, and it is counted."""
+    rows = cells()
+    beginning, last = written([*([COLUMNS] if header else []), *rows[:-1]]), written(rows[-1:])
+    known = {row.look.uid for row in read(beginning)}
+    for length in range(1, len(last.rstrip("\r\n"))):
+        reader = CelReader()
+        found = list(reader.read([beginning + last[:length]]))
+        assert {row.look.uid for row in found} <= known
+        assert (len(found), reader.broken) in {(len(rows) - 1, 1), (len(rows), 0)}, last[:length]

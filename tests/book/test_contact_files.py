@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -129,6 +131,33 @@ def test_what_is_no_table_is_refused_in_words(data: bytes, what: str) -> None:
     with pytest.raises(PeerMistake, match=what) as mistake:
         read_file(data)
     assert mistake.value.remedy
+
+
+def test_a_workbook_whose_first_sheet_is_empty() -> None:
+    """The first with rows is meant; one that was asked for is taken as it is."""
+    cell = '<table:table-cell office:value-type="string"><text:p>{}</text:p></table:table-cell>'
+    row = f"<table:table-row>{cell}{cell}</table:table-row>"
+    cells = row.format("Name", "Phone") + row.format("Ada", "+79000000001")
+    namespaces = "urn:oasis:names:tc:opendocument:xmlns:"
+    content = (
+        f'<office:document-content xmlns:office="{namespaces}office:1.0" xmlns:table="{namespaces}table:1.0" '
+        f'xmlns:text="{namespaces}text:1.0"><office:body><office:spreadsheet>'
+        f'<table:table table:name="Cover"/><table:table table:name="People">{cells}</table:table>'
+        "</office:spreadsheet></office:body></office:document-content>"
+    )
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr("META-INF/manifest.xml", f'<m:manifest xmlns:m="{namespaces}manifest:1.0"/>')
+        archive.writestr("content.xml", content)
+    sheet = read_file(packed.getvalue())
+    assert (sheet.sheet, sheet.headings, sheet.rows[0].cells) == (
+        "People",
+        ("Name", "Phone"),
+        ("Ada", "+79000000001"),
+    )
+    with pytest.raises(PeerMistake, match="empty"):
+        read_file(packed.getvalue(), FileForm(sheet="Cover"))
 
 
 def test_a_workbook_is_read() -> None:

@@ -52,6 +52,21 @@ def test_an_empty_field_is_nobody_s_wish(
     assert told(capsys) == [{"text": text, "numbers": [], "withheld": withheld}]
 
 
+def test_what_is_no_utf_8_is_printed_as_utf_8(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    """An argument may hold any bytes; a program that reads our JSON gets text."""
+    assert (
+        run_command(
+            ["number", b"8 495 123-45-67 \xff".decode("utf-8", "surrogateescape"), "--format", "json"]
+        )
+        == 0
+    )
+    told = json.loads(capfdbinary.readouterr().out.decode("utf-8"))
+    assert (told["text"], told["numbers"][0]["key"]) == (
+        "8 495 123-45-67 \N{REPLACEMENT CHARACTER}",
+        "+74951234567",
+    )
+
+
 def test_a_country_that_is_none(capsys: pytest.CaptureFixture[str]) -> None:
     """UK is written by many; GB is meant."""
     assert run_command(["number", "1", "--region", "UK"]) != 0

@@ -139,7 +139,7 @@ def test_two_spellings_of_one_line(one: str, other: str, alike: bool) -> None:
 @pytest.mark.parametrize(
     ("text", "kept"),
     [("abc", False), ("12", False), ("", False), ("доб. 12", False), ("112", True), ("101", True), ("*97", True),
-     ("8 916 123-45-67", True), ("7,91612E+10", False)],
+     ("8 916 123-45-67", True), ("7,91612E+10", False), ("***", False), ("###", False)],
 )  # fmt: skip
 def test_what_may_be_kept_as_a_number(text: str, kept: bool) -> None:
     """Nothing is stored as a number that holds none."""
