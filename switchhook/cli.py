@@ -24,6 +24,7 @@ import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -116,7 +117,7 @@ def main() -> None:
 def run_command(arguments: Sequence[str]) -> int:
     """Carry out one command line and return its exit code; every failure is told in words on standard error."""
     try:
-        done = app(_with_any_call(arguments), prog_name="switchhook", standalone_mode=False)
+        done = app(_with_any_call(arguments or ["--help"]), prog_name="switchhook", standalone_mode=False)
     except typer.TyperException as mistake:
         print(f"switchhook: {_usage_words(mistake)}", file=sys.stderr)
         print("  See: switchhook --help, or switchhook COMMAND --help.", file=sys.stderr)
@@ -136,7 +137,7 @@ def run_command(arguments: Sequence[str]) -> int:
 def _with_any_call(arguments: Sequence[str]) -> list[str]:
     """`--test-call` alone means any extension; the library knows no option whose value may be left out."""
     given: list[str] = []
-    for word, following in zip(arguments, [*arguments[1:], "-"], strict=True):
+    for word, following in pairwise([*arguments, "-"]):
         given.append(f"{word}=any" if word == "--test-call" and following.startswith("-") else word)
     return given
 

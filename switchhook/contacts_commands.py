@@ -56,7 +56,7 @@ def read_numbers(
     texts: Annotated[list[str], typer.Argument(metavar="TEXT", help="What somebody wrote.")],
     region: Region = None,
     area_code: Annotated[
-        str | None, typer.Option(metavar="DIGITS", help="Put before a local number of seven digits.")
+        str | None, typer.Option(metavar="DIGITS", help="Put before a local number of seven or eight digits.")
     ] = None,
     outside_prefix: Annotated[
         str | None, typer.Option(metavar="DIGITS", help="Dialled here to get a line.")

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import os
 import pwd
+import re
 import secrets
 import shutil
 import sys
@@ -94,11 +96,27 @@ def _port(value: str) -> str:
     return value
 
 
+_HOST = re.compile(r"(?!.*\.\.)[\w.:%-]{1,253}")
+
+
+def _host(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise ValueError("it is the name or the address of a machine, such as pbx.example.com or 192.0.2.10.")
+    return _field(PbxSettings, "host", value)
+
+
+def _permit(value: str) -> str:
+    """One line of Asterisk's `permit`: an address and its mask."""
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError as mistake:
+        raise ValueError("it is an address with its mask, such as 192.0.2.10/255.255.255.255.") from mistake
+    return value
+
+
 QUESTIONS: Mapping[str, Question] = {
     "pbx": Question("A short name for this PBX", lambda: "hq", partial(_field, PbxSettings, "id")),
-    "host": Question(
-        "Where is its manager interface (AMI)?", lambda: "127.0.0.1", partial(_field, PbxSettings, "host")
-    ),
+    "host": Question("Where is its manager interface (AMI)?", lambda: "127.0.0.1", _host),
     "port": Question("On which port?", lambda: "5038", _port),
     "username": Question(
         "The name of the AMI user to make", lambda: "switchhook", partial(_field, PbxSettings, "username")
@@ -170,7 +188,7 @@ def _decide(given: Answers, *, ask: bool) -> Plan:
         region=answers["region"],
         time_zone=answers["time_zone"],
         outside_prefix=answers["outside_prefix"],
-        permit=given.permit or _permit_for(answers["host"]),
+        permit=_checked("permit", given.permit, _permit) if given.permit else _permit_for(answers["host"]),
     )
 
 
@@ -178,14 +196,7 @@ def _answer(name: str, given: object, *, ask: bool) -> str:
     """By a flag, or by a person who is asked again until it can be used."""
     question = QUESTIONS[name]
     if given is not None or not ask:
-        value = str(given) if given is not None else question.default()
-        try:
-            return question.check(value)
-        except ValueError as mistake:
-            raise BadSettings(
-                f"--{name.replace('_', '-')} {value} cannot be used: {mistake}",
-                remedy="Correct it and start again.",
-            ) from mistake
+        return _checked(name, str(given) if given is not None else question.default(), question.check)
     default = question.default()
     prompt = f"{question.text} [{default}]: " if default else f"{question.text}: "
     for _ in range(MOST_TRIES):
@@ -198,6 +209,16 @@ def _answer(name: str, given: object, *, ask: bool) -> str:
     raise BadSettings(
         f"There was no usable answer to: {question.text}", remedy="Start again, or answer with flags."
     )
+
+
+def _checked(name: str, value: str, check: Callable[[str], str]) -> str:
+    try:
+        return check(value)
+    except ValueError as mistake:
+        raise BadSettings(
+            f"--{name.replace('_', '-')} {value} cannot be used: {mistake}",
+            remedy="Correct it and start again.",
+        ) from mistake
 
 
 def _permit_for(host: str) -> str:

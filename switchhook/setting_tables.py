@@ -164,7 +164,7 @@ class PbxSettings(Section):
     area_code: str | None = setting(
         None,
         "Area code to put before short local numbers.",
-        reason="Without it a seven-digit local number stays as it was dialled.",
+        reason="Without it a local number of seven or eight digits stays as it was dialled.",
         pattern=r"^\d{1,6}$",
     )
     outside_prefix: str | None = setting(

@@ -53,8 +53,10 @@ async def backup(settings: Settings, directory: Path, *, quick: bool) -> int:
 async def restore(settings: Settings, directory: Path) -> int:
     """Put it back. Nothing is written when the database is not empty or the backup is damaged."""
     refuse_to_write_as_root(settings, "restore")
+    archive = Archive(directory)
+    archive.read()  # before a database is made for what is no backup
     async with _opened(settings, migrate=False, create=True) as (store, shelf):
-        done = await restore_backup(store.engine, shelf, Archive(directory), tell=_progress)
+        done = await restore_backup(store.engine, shelf, archive, tell=_progress)
     absent = len(done.manifest.missing) + len(done.manifest.vanished)
     print(f"Restored the backup of {done.manifest.made_at}. Audio objects: {done.manifest.objects}.")
     if absent:

@@ -72,12 +72,28 @@ async def try_call(settings: Settings, extension: str | None) -> list[Finding]:
     """Wait for a call (of that extension, or any) and say how far its news came. Raises nothing of its own."""
     logs.set_up(level="error")
     try:
+        unreachable = await _find_unreachable(settings)
+        if unreachable is not None:
+            return [unreachable]
         async with AsyncExitStack() as stack:
             target = await stack.enter_async_context(_target(settings))
             account = await _administrator(target)
             return await Trial(settings, target, account, extension).run()
     except Exception as mistake:  # the doctor must finish the round
         return [stumbled(AREA, mistake)]
+
+
+async def _find_unreachable(settings: Settings) -> Finding | None:
+    """Why no call can be seen, where no PBX answers: nobody need go to a phone for that."""
+    found: Finding | None = None
+    for pbx in settings.pbx:
+        try:
+            await count_channels(pbx)
+        except Exception as mistake:  # whatever it is, it is said
+            found = stumbled(AREA, mistake)
+        else:
+            return None
+    return found
 
 
 # -- the service -------------------------------------------------------------------------------------------------------

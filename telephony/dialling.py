@@ -17,6 +17,7 @@ from telephony.withheld import is_row_of_one_digit, is_withheld
 SHORTEST_OUTSIDE = (
     7  # digits; anything shorter is a service number, an extension of somebody else, or a mistake
 )
+LOCAL_LONG = 8  # digits of a local number in the largest cities (Beijing, Buenos Aires)
 _DIALABLE = re.compile(r"[^0-9+*#]")
 LONGEST_TEXT = 100  # characters; no way of writing one number is longer
 
@@ -72,6 +73,8 @@ _PLUS_BEFORE_EIGHT = re.compile(r"\s*\+\s*8[\s(\-]")  # without the gap it may b
 
 
 def _at_home(digits: str, region: str, area_code: str) -> Iterator[str]:
+    if area_code and len(digits) == LOCAL_LONG:
+        yield area_code + digits
     if area_code and len(digits) == SHORTEST_OUTSIDE:
         yield area_code + digits
     else:

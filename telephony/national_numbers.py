@@ -21,6 +21,11 @@ def other_readings(raw: str, digits: str, region: str) -> Iterator[str]:
     rule = _BY_REGION.get(_region_of(digits, region))
     if rule is not None:
         yield from rule(digits)
+        code = _CODE_BY_REGION.get(region, "")
+        if code and digits.startswith(code):
+            yield from rule(
+                "+" + digits
+            )  # with the country's code and without the plus, as exchanges show it
 
 
 def _region_of(digits: str, region: str) -> str:
@@ -33,6 +38,7 @@ def _region_of(digits: str, region: str) -> str:
 
 
 _REGION_BY_CODE = {"55": "BR", "52": "MX", "54": "AR"}
+_CODE_BY_REGION = {region: code for code, region in _REGION_BY_CODE.items()}
 
 
 def _international(digits: str) -> str | None:

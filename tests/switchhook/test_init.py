@@ -166,3 +166,24 @@ def test_the_table_of_phones_works_once_its_marks_are_taken_off() -> None:
     settings = load(file)
     assert settings.pbx[0].phones == {"alice": "101"}
     assert settings.web.time_zone == "Europe/Riga"
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [("--host", "a..b"), ("--host", "no such host"), ("--permit", "foo"), ("--permit", "192.0.2.10/x")],
+)
+def test_a_flag_that_cannot_be_used(flag: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It would end in Asterisk's files, where nobody is told what is wrong with it."""
+    assert cli.run_command(["init", "-y", "--no-test", flag, value]) == 2
+    assert f"{flag} {value} cannot be used" in capsys.readouterr().err
+    assert not Path("switchhook.toml").exists()
+
+
+@pytest.mark.parametrize("host", ["pbx.example.com", "192.0.2.10", "2001:db8::1", "pbx_1"])
+def test_a_host_of_any_kind(host: str) -> None:
+    """Names and both kinds of addresses."""
+    assert (
+        cli.run_command(["init", "-y", "--no-test", "--host", host, "--permit", "192.0.2.10/255.255.255.0"])
+        == 0
+    )
+    assert load(Path("switchhook.toml")).pbx[0].host == host
