@@ -214,6 +214,8 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/api/v1/recordings/{recording_id}/links"): ALL,
     ("DELETE", "/api/v1/recordings/{recording_id}/links/{link_id}"): ALL,
     ("POST", "/api/v1/recordings/{recording_id}/redactions"): ALL,
+    ("DELETE", "/api/v1/recordings/{recording_id}/redactions/{redaction_id}"): ALL,
+    ("POST", "/recordings/{recording_id}/redactions/{redaction_id}/lift"): ALL,
     ("POST", "/api/v1/calls/{call_id}/recording/pause"): ALL,
     ("POST", "/api/v1/calls/{call_id}/recording/resume"): ALL,
     ("HEAD", "/api/v1/recordings/uploads/{pbx}/{name}"): "nobody",  # only a PBX with its own token
