@@ -358,6 +358,12 @@ class Book(Protocol):
     async def duplicates_of(self, client_id: UUID) -> Sequence[Client]:
         """Entries that share a number, an e-mail or the very name, likeliest first."""
 
+    async def keep_apart(self, client_id: UUID, other_id: UUID, *, by: UUID | None) -> None:
+        """They are two: neither is suggested as a duplicate of the other any more. Raises PeerMistake for an unknown one."""
+
+    async def allow_again(self, client_id: UUID, other_id: UUID) -> None:
+        """Take that back."""
+
     async def merge(self, survivor_id: UUID, absorbed_id: UUID, *, by: UUID | None) -> UUID:
         """The absorbed one's numbers, deals and history are the survivor's from now on. Returns the id for undoing."""
 

@@ -63,6 +63,8 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/people/{client_id}/merge"): ALL,
     ("POST", "/people/{client_id}/merge"): ALL,
     ("POST", "/people/{client_id}/merges/{merge_id}/undo"): ALL,
+    ("POST", "/people/{client_id}/apart/{other_id}"): ALL,
+    ("POST", "/people/{client_id}/apart/{other_id}/undo"): ALL,
     ("GET", "/people/{client_id}/convert"): ALL,
     ("POST", "/people/{client_id}/convert"): ALL,
     ("GET", "/people/{client_id}/reject"): ALL,
