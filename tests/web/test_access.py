@@ -125,6 +125,8 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/review/{pick_id}/undo"): SUPERVISING,
     ("GET", "/missed"): ALL,
     ("GET", "/missed/count"): ALL,
+    ("GET", "/feedback/count"): ALL,
+    ("POST", "/feedback/{grade_id}"): ALL,
     ("POST", "/missed/{entry_id}/claim"): ALL,
     ("POST", "/missed/{entry_id}/release"): ALL,
     ("POST", "/missed/{entry_id}/give"): SUPERVISING,

@@ -1,4 +1,6 @@
-"""Entries that somebody said are not the same: without it they were suggested as duplicates of each other for ever."""
+"""Entries that somebody said are not the same: without it they were suggested as duplicates of each other for ever. And
+feedback that was acknowledged, with a word to whoever gave it.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +25,8 @@ def upgrade() -> None:
         )
         """
     )
+    op.execute("ALTER TABLE grade_readings ADD COLUMN acknowledged_at timestamptz")
+    op.execute("ALTER TABLE grade_readings ADD COLUMN reply text NOT NULL DEFAULT ''")
     op.execute("CREATE INDEX distinct_clients_by_other ON distinct_clients (other_id)")
 
 
