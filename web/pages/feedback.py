@@ -48,6 +48,7 @@ async def feedback(request: Request, viewer: SignedIn) -> Response:
         told=[(one, _client(names, viewer, one)) for one in found],
         unread=sum(one.read_at is None for one in found),
         bars=bars(trend(marks, Step.MONTH, zone), steps) if marks else [],
+        monthly=True,
         has_phone=bool(own),
     )
 

@@ -143,6 +143,7 @@ async def person(request: Request, extension: str, viewer: Supervisor) -> Respon
         bars=bars(overall, steps),
         overall=overall,
         rows=[_row(question, marks, step, site, steps) for question in (form.questions if form else ())],
+        monthly=step is Step.MONTH,
         latest=latest,
         readings=await site.records.reviews.grades.readings([one.id for one in latest]),
     )
