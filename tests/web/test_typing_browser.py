@@ -6,6 +6,7 @@ whatever it finds there. A form that is added tomorrow is tested tomorrow.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
@@ -504,3 +505,42 @@ async def test_a_card_one_writes_in_goes_along(chromium: Browser, office: Office
     await page.reload()
     await page.wait_for_selector("html[data-live=yes]")
     await expect(page.locator(".card")).to_have_count(0)
+
+
+async def test_who_has_gone_on_is_not_called_back(
+    chromium: Browser, address: str, records: RecordsStore
+) -> None:
+    """A contact is saved, the server takes its time, and a click leads on to the calls. The answer comes while that page is
+    still on its way: the contact is there, and nobody is carried off to it.
+    """
+    page = await enter(chromium, address, "manager")
+    await page.goto(f"{address}/people/new")
+    asked, left, answer, arrive = (asyncio.Event() for _ in range(4))
+
+    async def late(route: Route) -> None:
+        told = await route.fetch(max_redirects=0)
+        asked.set()
+        await answer.wait()
+        await route.fulfill(response=told)
+
+    async def next_page(route: Route) -> None:
+        left.set()
+        await arrive.wait()
+        await route.continue_()
+
+    await page.route("**/people", late)
+    await page.route("**/calls", next_page)
+    await page.fill("main [name=name]", "Saved and left")
+    await page.click("main button.main")
+    async with asyncio.timeout(10):
+        await asked.wait()
+        await page.evaluate("""document.querySelector('.bar a[data-go="c"]').click()""")
+        await left.wait()
+    answer.set()
+    await expect(page.locator("main form .form-sign")).to_have_text("Saved.")
+    arrive.set()
+    await page.wait_for_url(f"{address}/calls")
+    await page.wait_for_selector("html[data-live=yes]")
+    assert page.url == f"{address}/calls"
+    found = await records.book.page(ClientFilter(text="Saved and left"), limit=5)
+    assert len(found.clients) == 1
