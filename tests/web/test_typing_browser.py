@@ -515,7 +515,7 @@ async def test_who_has_gone_on_is_not_called_back(
     """
     page = await enter(chromium, address, "manager")
     await page.goto(f"{address}/people/new")
-    asked, left, answer, arrive = (asyncio.Event() for _ in range(4))
+    asked, left, answer, said, arrive = (asyncio.Event() for _ in range(5))
 
     async def late(route: Route) -> None:
         told = await route.fetch(max_redirects=0)
@@ -530,14 +530,18 @@ async def test_who_has_gone_on_is_not_called_back(
 
     await page.route("**/people", late)
     await page.route("**/calls", next_page)
+    await page.expose_function("told", said.set)  # expectations wait until a page that was asked for is there
+    await page.evaluate("""new MutationObserver(() => {
+      if (document.querySelector("main form .form-sign")?.textContent === "Saved.") told();
+    }).observe(document.querySelector("main form"), { childList: true, subtree: true, characterData: true })""")
     await page.fill("main [name=name]", "Saved and left")
     await page.click("main button.main")
     async with asyncio.timeout(10):
         await asked.wait()
         await page.evaluate("""document.querySelector('.bar a[data-go="c"]').click()""")
         await left.wait()
-    answer.set()
-    await expect(page.locator("main form .form-sign")).to_have_text("Saved.")
+        answer.set()
+        await said.wait()
     arrive.set()
     await page.wait_for_url(f"{address}/calls")
     await page.wait_for_selector("html[data-live=yes]")
