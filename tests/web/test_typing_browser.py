@@ -21,6 +21,7 @@ from playwright.async_api import Error as BrowserError
 from call_records.book.shapes import ClientFilter
 from call_records.database import RecordsStore
 from call_records.shapes import CallFilter
+from telephony.contacts import ClientKind
 from tests.book.people_office import fill
 from tests.browser_fixtures import chromium
 from tests.web.conftest import Office
@@ -548,3 +549,48 @@ async def test_who_has_gone_on_is_not_called_back(
     assert page.url == f"{address}/calls"
     found = await records.book.page(ClientFilter(text="Saved and left"), limit=5)
     assert len(found.clients) == 1
+
+
+async def test_forms_in_dialogs_lose_nothing(chromium: Browser, address: str, records: RecordsStore) -> None:
+    """A lead is converted, rejected, merged in a dialog over its page: the network dies while it is sent, the page is loaded
+    again and the dialog opened again. It says that it is not saved, and every word is there.
+    """
+    page = await enter(chromium, address, "manager")
+    (lead, *_) = (await records.book.page(ClientFilter(kind=ClientKind.LEAD), limit=1)).clients
+    refuse = Refusals()
+    await page.route("**/*", refuse.answer)
+    await page.goto(f"{address}/people/{lead.id}")
+    hrefs = await page.eval_on_selector_all(
+        "main a[data-dialog]", "all => all.map((one) => one.getAttribute('href'))"
+    )
+    met = set[str]()
+    for href in dict.fromkeys(hrefs):
+        dialog = await open_dialog(page, address, lead.id, href)
+        forms = await dialog.query_selector_all("form[method=post]")
+        for nth, form in enumerate(forms):
+            kind = await kind_of(form)
+            words = await type_into(form)
+            if not words:
+                continue
+            met.add(kind)
+            refuse.posts = "network"
+            await send(form)
+            await told(form, f"{href} {kind}")
+            await holds(form, words, f"{href} {kind}")
+            again = await open_dialog(page, address, lead.id, href)
+            await holds((await again.query_selector_all("form[method=post]"))[nth], words, f"{href} again")
+            refuse.posts = None
+            await page.evaluate("localStorage.clear()")
+    assert any("/convert" in kind for kind in met), met
+    assert any("/reject" in kind for kind in met), met
+
+
+async def open_dialog(page: Page, address: str, client_id: object, href: str) -> ElementHandle:
+    """The page anew, and on it what this link opens."""
+    await page.goto(f"{address}/people/{client_id}")
+    await page.wait_for_selector("html[data-live=yes]")
+    await page.evaluate("for (const box of document.querySelectorAll('main details')) box.open = true")
+    await page.locator(f'main a[data-dialog][href="{href}"]').first.click()
+    found = await page.wait_for_selector("dialog[open]")
+    assert found is not None
+    return found
