@@ -435,6 +435,15 @@ class Deals(Protocol):
         moved it, and nothing is changed.
         """
 
+    async def loss_reason(self, deal_id: UUID) -> str:
+        """Why it was lost; empty where nobody said so, and of one that is not lost."""
+
+    async def set_loss_reason(self, deal_id: UUID, reason: str) -> None:
+        """Say why it was lost. Raises PeerMistake for a deal that is not."""
+
+    async def loss_reasons(self) -> Sequence[str]:
+        """What was said most often of the deals lost last."""
+
     async def remove(self, deal_id: UUID, *, by: UUID | None) -> None: ...
     async def restore(self, deal_id: UUID) -> None: ...
 

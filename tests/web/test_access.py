@@ -158,6 +158,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/deals/{deal_id}"): ALL,
     ("POST", "/deals/{deal_id}"): ALL,
     ("POST", "/deals/{deal_id}/move"): ALL,
+    ("POST", "/deals/{deal_id}/lost"): ALL,
     ("POST", "/deals/{deal_id}/remove"): ALL,
     ("POST", "/deals/{deal_id}/restore"): ALL,
     ("POST", "/deals/{deal_id}/tasks"): ALL,
