@@ -284,6 +284,8 @@ deals = Table(
         postgresql_using="gin",
         postgresql_ops={"client_search": "gin_trgm_ops"},
     ),
+    # The deals lost last, whose reasons are offered for the next one.
+    Index("deals_lost", text("closed_at DESC"), postgresql_where=text("state = 'lost'")),
     Index("deals_by_import", "import_id", postgresql_where=text("import_id IS NOT NULL")),
 )
 Index(

@@ -1,5 +1,5 @@
 """Entries that somebody said are not the same: without it they were suggested as duplicates of each other for ever. And
-feedback that was acknowledged, with a word to whoever gave it.
+feedback that was acknowledged, with a word to whoever gave it; and why deals were lost, found at once.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ def upgrade() -> None:
         )
         """
     )
+    op.execute("CREATE INDEX deals_lost ON deals (closed_at DESC) WHERE state = 'lost'")
     op.execute("ALTER TABLE grade_readings ADD COLUMN acknowledged_at timestamptz")
     op.execute("ALTER TABLE grade_readings ADD COLUMN reply text NOT NULL DEFAULT ''")
     op.execute("CREATE INDEX distinct_clients_by_other ON distinct_clients (other_id)")
