@@ -102,6 +102,7 @@ class AuditAction(StrEnum):
     LINK_REVOKED = "link_revoked"
     COMMENTED = "commented"
     REDACTED = "redacted"
+    UNCOVERED = "uncovered"  # a redaction was taken back
     REMOVED = "removed"
     HOLD_PLACED = "hold_placed"
     HOLD_LIFTED = "hold_lifted"

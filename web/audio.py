@@ -64,7 +64,8 @@ def asked_part(header: str | None, size: int) -> Part | None:
 
 def tag_of(recording: Recording, size: int, *, original: bool) -> str:
     """Changes whenever the sound does: it was covered in part, prepared anew, or is the original."""
-    told = (recording.id, size, recording.ready_at, len(recording.redactions), original)
+    covered = tuple(one.id for one in recording.redactions)
+    told = (recording.id, size, recording.ready_at, covered, original)
     return f'"{hashlib.sha256(repr(told).encode()).hexdigest()[:24]}"'
 
 

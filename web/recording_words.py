@@ -56,6 +56,7 @@ ACTION_WORDS: dict[AuditAction, str] = {
     AuditAction.LINK_REVOKED: _("Ended a link"),
     AuditAction.COMMENTED: _("Commented"),
     AuditAction.REDACTED: _("Covered a part"),
+    AuditAction.UNCOVERED: _("Uncovered a part"),
     AuditAction.REMOVED: _("Deleted"),
     AuditAction.HOLD_PLACED: _("Placed a legal hold"),
     AuditAction.HOLD_LIFTED: _("Lifted a legal hold"),

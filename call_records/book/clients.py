@@ -132,6 +132,23 @@ class ClientBook:
                 found = await clients_of(connection, ids)
         return [found[one] for one in ids if one in found]
 
+    async def keep_apart(self, client_id: UUID, other_id: UUID, *, by: UUID | None) -> None:
+        """Somebody knows that they are two: neither is suggested for the other any more."""
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await duplicates.keep_apart(
+                    connection, *await self._pair(connection, client_id, other_id), by=by
+                )
+
+    async def allow_again(self, client_id: UUID, other_id: UUID) -> None:
+        """Take that back."""
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await duplicates.allow_again(connection, *await self._pair(connection, client_id, other_id))
+
+    async def _pair(self, connection: AsyncConnection, one: UUID, other: UUID) -> tuple[UUID, UUID]:
+        return await survivor_of(connection, one), await survivor_of(connection, other)
+
     async def merge(self, survivor_id: UUID, absorbed_id: UUID, *, by: UUID | None) -> UUID:
         """The absorbed one's numbers, deals and history are the survivor's from now on. Returns the id for undoing."""
         with plain_errors():

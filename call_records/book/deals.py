@@ -16,6 +16,7 @@ from sqlalchemy import Row, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records import wire
+from call_records.book import lost
 from call_records.book.board import (
     deal_rows,
     one_deal,
@@ -145,6 +146,24 @@ class DealBook:
                 place = await place_above(connection, deal_id, stage_id, before)
                 await put_on_stage(connection, deal, stage_id, place=place, by=by, at=datetime.now(UTC))
                 return await surely(connection, deal_id)
+
+    async def loss_reason(self, deal_id: UUID) -> str:
+        """Why it was lost; empty where nobody said so."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                return await lost.read_reason(connection, deal_id)
+
+    async def set_loss_reason(self, deal_id: UUID, reason: str) -> None:
+        """Say why it was lost. Raises PeerMistake for a deal that is not."""
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await lost.write_reason(connection, deal_id, reason)
+
+    async def loss_reasons(self) -> Sequence[str]:
+        """What was said most often lately."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                return await lost.offer_reasons(connection)
 
     async def remove(self, deal_id: UUID, *, by: UUID | None) -> None:
         """It is on no board, list or card any more; `restore` brings it back. Its client's timeline says who did it."""

@@ -1,4 +1,6 @@
-"""Who may be the same as an entry: found by the indexes of numbers, e-mails and names, never by reading the book."""
+"""Who may be the same as an entry: found by the indexes of numbers, e-mails and names, never by reading the book. What
+somebody said are two stays two, through merges with others and their undoing.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +31,42 @@ _ALIKE = text("""
     JOIN clients c ON c.id = coalesce(hit.merged_into, hit.id)
     CROSS JOIN own
     WHERE c.id <> :id AND c.removed_at IS NULL AND c.state IS DISTINCT FROM 'converted'
+        AND NOT EXISTS (
+            SELECT FROM family JOIN distinct_clients d ON d.client_id = family.id JOIN clients other ON other.id = d.other_id
+            WHERE coalesce(other.merged_into, other.id) = c.id
+        )
         AND (c.kind = own.kind OR (c.kind IN ('contact', 'lead') AND own.kind IN ('contact', 'lead')))
     GROUP BY c.id
     ORDER BY sum(found.weight) + (c.kind = (SELECT kind FROM own))::int DESC, c.updated_at DESC, c.id
     LIMIT :most
 """).bindparams(bindparam("id", type_=Uuid), bindparam("most", MOST, literal_execute=True))
+
+
+_KEEP_APART = text("""
+    INSERT INTO distinct_clients (client_id, other_id, account_id)
+    SELECT one.id, other.id, :by
+    FROM clients one JOIN clients other ON other.id IN (:one, :other) AND other.id <> one.id
+    WHERE one.id IN (:one, :other)
+    ON CONFLICT DO NOTHING
+""").bindparams(bindparam("one", type_=Uuid), bindparam("other", type_=Uuid), bindparam("by", type_=Uuid))
+
+_MAY_BE_ONE = text("""
+    WITH mine AS (SELECT id FROM clients WHERE :one IN (id, merged_into)),
+        theirs AS (SELECT id FROM clients WHERE :other IN (id, merged_into))
+    DELETE FROM distinct_clients
+    WHERE (client_id IN (SELECT id FROM mine) AND other_id IN (SELECT id FROM theirs))
+        OR (client_id IN (SELECT id FROM theirs) AND other_id IN (SELECT id FROM mine))
+""").bindparams(bindparam("one", type_=Uuid), bindparam("other", type_=Uuid))
+
+
+async def keep_apart(connection: AsyncConnection, one: UUID, other: UUID, *, by: UUID | None) -> None:
+    """They are two, whatever they share."""
+    await connection.execute(_KEEP_APART, {"one": one, "other": other, "by": by})
+
+
+async def allow_again(connection: AsyncConnection, one: UUID, other: UUID) -> None:
+    """They may be suggested for each other again."""
+    await connection.execute(_MAY_BE_ONE, {"one": one, "other": other})
 
 
 async def alike(connection: AsyncConnection, client_id: UUID) -> Sequence[UUID]:

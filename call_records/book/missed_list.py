@@ -159,7 +159,7 @@ class MissedBook:
             _must_be_open(row)
             if row.claimed_by is not None and row.claimed_by != by and not over:
                 raise PeerMistake(
-                    "Somebody else said just before that he will call.", remedy="Take it over if you must."
+                    "Somebody else said just before that they will call.", remedy="Take it over if you must."
                 )
 
         await self._act(entry_id, Kind.CLAIMED, allowed, by=by, person_id=person_id)

@@ -358,6 +358,12 @@ class Book(Protocol):
     async def duplicates_of(self, client_id: UUID) -> Sequence[Client]:
         """Entries that share a number, an e-mail or the very name, likeliest first."""
 
+    async def keep_apart(self, client_id: UUID, other_id: UUID, *, by: UUID | None) -> None:
+        """They are two: neither is suggested as a duplicate of the other any more. Raises PeerMistake for an unknown one."""
+
+    async def allow_again(self, client_id: UUID, other_id: UUID) -> None:
+        """Take that back."""
+
     async def merge(self, survivor_id: UUID, absorbed_id: UUID, *, by: UUID | None) -> UUID:
         """The absorbed one's numbers, deals and history are the survivor's from now on. Returns the id for undoing."""
 
@@ -428,6 +434,15 @@ class Deals(Protocol):
         `expected` is the stage it was taken from: when it stands elsewhere by now, MovedMeanwhile says where and who
         moved it, and nothing is changed.
         """
+
+    async def loss_reason(self, deal_id: UUID) -> str:
+        """Why it was lost; empty where nobody said so, and of one that is not lost."""
+
+    async def set_loss_reason(self, deal_id: UUID, reason: str) -> None:
+        """Say why it was lost. Raises PeerMistake for a deal that is not."""
+
+    async def loss_reasons(self) -> Sequence[str]:
+        """What was said most often of the deals lost last."""
 
     async def remove(self, deal_id: UUID, *, by: UUID | None) -> None: ...
     async def restore(self, deal_id: UUID) -> None: ...

@@ -196,6 +196,18 @@ client_merges = Table(
     Index("client_merges_by_absorbed", "absorbed_id", postgresql_where=text("undone_at IS NULL")),
 )
 
+distinct_clients = Table(
+    "distinct_clients",
+    metadata,
+    # Both ways round, so that either is looked up by its own id. A merged entry keeps its rows, for when it is undone.
+    _client("client_id", nullable=False),
+    _client("other_id", nullable=False),
+    Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="SET NULL")),
+    Column("at", MOMENT, nullable=False, server_default=_NOW),
+    PrimaryKeyConstraint("client_id", "other_id"),
+    Index("distinct_clients_by_other", "other_id"),
+)
+
 number_lessons = Table(
     "number_lessons",
     metadata,
@@ -272,6 +284,8 @@ deals = Table(
         postgresql_using="gin",
         postgresql_ops={"client_search": "gin_trgm_ops"},
     ),
+    # The deals lost last, whose reasons are offered for the next one.
+    Index("deals_lost", text("closed_at DESC"), postgresql_where=text("state = 'lost'")),
     Index("deals_by_import", "import_id", postgresql_where=text("import_id IS NOT NULL")),
 )
 Index(

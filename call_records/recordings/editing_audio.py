@@ -12,8 +12,9 @@ from __future__ import annotations
 import array
 import itertools
 import math
+import shutil
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from call_records.recordings.encode import CONTAINER_RATE, OpusFile, opus_encode
 from call_records.recordings.encode_shapes import Covered, Unreadable
 from call_records.recordings.encode_source import DECODED_RATE
 from call_records.recordings.measure import SAMPLE_BYTES, audioop, peak_byte
-from call_records.recordings.shapes import PEAKS
+from call_records.recordings.shapes import PEAKS, Span
 
 PREROLL_SECONDS = 0.2  # RFC 7845 asks for 80 ms before a decoder that starts in the middle is to be believed
 PYDUB_SECONDS = (
@@ -34,6 +35,7 @@ PYDUB_SECONDS = (
 )  # a clip up to here is cut in memory (58 MB, three times while pydub works); longer ones stream
 FADE_MS = 10  # at both ends of a clip: no click
 LOOKAHEAD_SECONDS = 0.01  # of the encoder (6.5 ms) and the overlap of its packets (2.5 ms)
+ROUNDING_SECONDS = 0.001  # of the spans that the database keeps; a packet is 20 ms at least
 BEEP_HERTZ = 1000
 BEEP_LEVEL = 0.2  # of full scale: clearly heard beside speech at -26 dBFS, and no pain in a headset
 BEEP_BITS = 24_000
@@ -76,16 +78,30 @@ def _cut(sound: bytes, channels: int) -> bytes:
 def redact(source: Path, target: Path, from_seconds: float, to_seconds: float) -> Covered:
     """The recording with a tone over that span on both sides; what was there is not in the new file at all."""
     channels = _channels(source)
-    covered = _replace_packets(source, target, from_seconds - LOOKAHEAD_SECONDS, to_seconds, channels)
+    span = (from_seconds - LOOKAHEAD_SECONDS, to_seconds)
+    covered = _replace_packets(source, target, [span], channels)
     if covered is None:
         raise Unreadable("The recording is over before this span begins.")
     return _with_peaks(target, *covered, channels)
 
 
+def uncover(original: Path, target: Path, lifted: Span, remaining: Sequence[Span]) -> Covered:
+    """The original again, but for the spans that stay covered; how the waveform looks where one was lifted."""
+    channels = _channels(original)
+    if remaining:
+        # They were kept rounded to a millisecond; the packet before must not be taken for a part of them.
+        inner = [(since + ROUNDING_SECONDS, until - ROUNDING_SECONDS) for since, until in remaining]
+        _replace_packets(original, target, inner, channels)
+    else:
+        shutil.copyfile(original, target)
+    since, until = lifted
+    return _with_peaks(target, since - ROUNDING_SECONDS, until + ROUNDING_SECONDS, channels)
+
+
 def _replace_packets(
-    source: Path, target: Path, from_seconds: float, to_seconds: float, channels: int
+    source: Path, target: Path, spans: Sequence[Span], channels: int
 ) -> tuple[float, float] | None:
-    """From when to when the tone now lasts, in whole packets; None when no packet lies in the span."""
+    """From when to when the tone now lasts, in whole packets; None when no packet lies in a span."""
     tones: Iterator[bytes] | None = None
     first: float | None = None
     last = 0.0
@@ -101,7 +117,7 @@ def _replace_packets(
             begins = float(packet.pts * packet.time_base)
             ends = begins + float((packet.duration or 0) * packet.time_base)
             kept = packet
-            if begins < to_seconds and ends > from_seconds:
+            if any(begins < until and ends > since for since, until in spans):
                 tones = tones or itertools.cycle(_tone_packets(channels, _packet_ms(packet)))
                 kept = _instead_of(packet, next(tones))
                 first = begins if first is None else first
@@ -158,7 +174,7 @@ def _with_peaks(target: Path, from_seconds: float, to_seconds: float, channels: 
     """The new waveform of those parts that the tone touches."""
     with av.open(str(target)) as file:
         length = (file.duration or 0) / 1_000_000
-    first = min(PEAKS - 1, int(from_seconds / length * PEAKS))
+    first = min(PEAKS - 1, int(max(0.0, from_seconds) / length * PEAKS))
     last = min(PEAKS - 1, int(to_seconds / length * PEAKS))
     part_seconds = length / PEAKS
     peaks = [bytearray(last - first + 1) for _ in range(channels)]

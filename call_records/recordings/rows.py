@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID, uuid5
 
 from sqlalchemy import Label, Row, select
 
@@ -47,7 +48,7 @@ def recording_from(row: Row[Any]) -> Recording:
         measures=_measures(row.measures) if row.measures else None,
         faults=tuple(HealthFault(one) for one in row.faults),
         has_original=row.has_original,
-        redactions=tuple(_redaction(one) for one in row.redactions),
+        redactions=tuple(_redaction(row.id, one) for one in row.redactions),
         keep_until=row.keep_until,
         hold=_hold(row.hold),
         removal=_removal(row.removal),
@@ -90,12 +91,21 @@ def file_from(told: dict[str, Any]) -> SourceFile:
     )
 
 
-def _redaction(told: dict[str, Any]) -> Redaction:
+def redaction_id(recording_id: UUID, told: dict[str, Any]) -> UUID:
+    """The same for ever: from what is kept of every redaction, also of those made before they had a name."""
+    return uuid5(recording_id, f"{told['at']} {told['from_seconds']} {told['to_seconds']}")
+
+
+def _redaction(recording_id: UUID, told: dict[str, Any]) -> Redaction:
+    by_account = told.get("by_account")
     return Redaction(
         from_seconds=told["from_seconds"],
         to_seconds=told["to_seconds"],
         by=told["by"],
         at=datetime.fromisoformat(told["at"]),
+        id=redaction_id(recording_id, told),
+        by_account=UUID(by_account) if by_account else None,
+        destroyed=bool(told.get("destroyed")),
     )
 
 

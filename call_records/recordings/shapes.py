@@ -80,6 +80,11 @@ class Redaction:
     to_seconds: float
     by: str
     at: datetime
+    id: UUID
+    by_account: UUID | None = None
+    """Of who covered it; None where that was not kept."""
+    destroyed: bool = False
+    """Nothing holds any more what was said there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,8 +334,19 @@ class Editor(Protocol):
     async def clip(self, recording_id: UUID, from_seconds: float, to_seconds: float, link_id: UUID) -> None:
         """Cut a clip with pydub and keep it for that link."""
 
-    async def redact(self, recording_id: UUID, from_seconds: float, to_seconds: float, *, by: str) -> None:
+    async def redact(
+        self,
+        recording_id: UUID,
+        from_seconds: float,
+        to_seconds: float,
+        *,
+        by: str,
+        by_account: UUID | None = None,
+    ) -> None:
         """Put a beep over that span on both sides; the original is kept or destroyed by the policy."""
+
+    async def uncover(self, recording_id: UUID, redaction_id: UUID, *, by: str) -> None:
+        """Put back what a redaction covered. Raises PeerMistake where the original was not kept."""
 
     async def as_mp3(self, recording_id: UUID) -> bytes:
         """For a download to what cannot play MP4."""

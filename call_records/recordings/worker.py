@@ -24,7 +24,7 @@ from typing import Any, TextIO
 
 from call_records.recordings import editing_audio
 from call_records.recordings.encode import encode
-from call_records.recordings.encode_shapes import Encoded, Soundless, Sources, TrackPiece, Unreadable
+from call_records.recordings.encode_shapes import Covered, Encoded, Soundless, Sources, TrackPiece, Unreadable
 
 NICENESS = 10  # pages, calls and the database first; alone on a core it is as fast as before
 ADDRESS_SPACE = 1 << 30  # bytes; 0.4 GB are mapped by the libraries alone, a 15 minute clip needs 0.3 GB more
@@ -53,7 +53,16 @@ def _clip(order: Mapping[str, Any]) -> Answer:
 
 def _redact(order: Mapping[str, Any]) -> Answer:
     span = order["from_seconds"], order["to_seconds"]
-    covered = editing_audio.redact(Path(order["source"]), Path(order["target"]), *span)
+    return _told_cover(editing_audio.redact(Path(order["source"]), Path(order["target"]), *span))
+
+
+def _uncover(order: Mapping[str, Any]) -> Answer:
+    lifted, *remaining = ((one[0], one[1]) for one in order["spans"])
+    original, target = Path(order["source"]), Path(order["target"])
+    return _told_cover(editing_audio.uncover(original, target, lifted, remaining))
+
+
+def _told_cover(covered: Covered) -> Answer:
     return {
         "from_seconds": covered.from_seconds,
         "to_seconds": covered.to_seconds,
@@ -72,6 +81,7 @@ JOBS: Mapping[str, Callable[[Mapping[str, Any]], Answer]] = {
     "encode": _encode,
     "clip": _clip,
     "redact": _redact,
+    "uncover": _uncover,
     "mp3": _mp3,
 }
 

@@ -13,7 +13,7 @@ import json
 import os
 import sys
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -92,14 +92,18 @@ class AudioWorker:
             "from_seconds": from_seconds,
             "to_seconds": to_seconds,
         }
-        done = await self._carry_out(order, target, _limit([source], PACKED_BYTES_A_SECOND))
-        return Covered(
-            from_seconds=done["from_seconds"],
-            to_seconds=done["to_seconds"],
-            first_part=done["first_part"],
-            left=b64decode(done["left"]),
-            right=_unpacked(done["right"]),
-        )
+        return _covered(await self._carry_out(order, target, _limit([source], PACKED_BYTES_A_SECOND)))
+
+    async def uncover(
+        self,
+        original: Path,
+        target: Path,
+        lifted: Span,
+        remaining: Sequence[Span],
+    ) -> Covered:
+        """The original again, but for the spans that remain covered. Errors as `encode`."""
+        order = {"job": "uncover", "source": str(original), "spans": [lifted, *remaining]}
+        return _covered(await self._carry_out(order, target, _limit([original], PACKED_BYTES_A_SECOND)))
 
     async def mp3(self, source: Path, target: Path) -> None:
         """A finished recording as MP3. Errors as `encode`."""
@@ -303,6 +307,16 @@ def _processed(done: Mapping[str, Any], audio: Path) -> Processed:
         ),
         faults=tuple(HealthFault(fault) for fault in done["faults"]),
         blanks=Blanks(outside=_spans(done["blanks"]["outside"]), ours=_spans(done["blanks"]["ours"])),
+    )
+
+
+def _covered(done: Mapping[str, Any]) -> Covered:
+    return Covered(
+        from_seconds=done["from_seconds"],
+        to_seconds=done["to_seconds"],
+        first_part=done["first_part"],
+        left=b64decode(done["left"]),
+        right=_unpacked(done["right"]),
     )
 
 

@@ -165,6 +165,28 @@ class GradeBook:
             async with self._engine.begin() as connection:
                 await connection.execute(reading.on_conflict_do_nothing())
 
+    async def acknowledge(self, grade_id: UUID, account_id: UUID, *, reply: str = "") -> None:
+        """Read and understood, with a word to whoever graded. Once: the same again changes nothing.
+
+        Raises PeerMistake for another reply after that.
+        """
+        reply = wire.clean(reply).strip()
+        reading = insert(grade_readings).values(grade_id=grade_id, account_id=account_id)
+        row = grade_readings.c
+        mine = row.grade_id == grade_id, row.account_id == account_id
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                await connection.execute(reading.on_conflict_do_nothing())
+                told = update(grade_readings).where(*mine, row.acknowledged_at.is_(None))
+                done = await connection.execute(
+                    told.values(acknowledged_at=func.clock_timestamp(), reply=reply).returning(row.grade_id)
+                )
+                if done.first() is None and await connection.scalar(select(row.reply).where(*mine)) != reply:
+                    raise PeerMistake(
+                        "This was acknowledged already.",
+                        remedy="Load the page again to see what was replied.",
+                    )
+
     async def readings(self, grade_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[Reading]]:
         """Who read which of these, first reader first."""
         wanted = (
@@ -177,7 +199,7 @@ class GradeBook:
         with plain_errors():
             async with self._engine.connect() as connection:
                 for row in await connection.execute(wanted):
-                    reading = Reading(row.account_id, row.name, row.read_at)
+                    reading = Reading(row.account_id, row.name, row.read_at, row.acknowledged_at, row.reply)
                     found.setdefault(row.grade_id, []).append(reading)
         return found
 

@@ -111,11 +111,13 @@ class Grade:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Somebody read what he was told."""
+    """Somebody read what they were told."""
 
     account_id: UUID
     name: str
     read_at: datetime
+    acknowledged_at: datetime | None = None
+    reply: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +246,9 @@ class Grades(Protocol):
         """How many of those it has not opened."""
 
     async def mark_read(self, grade_id: UUID, account_id: UUID) -> None: ...
+    async def acknowledge(self, grade_id: UUID, account_id: UUID, *, reply: str = "") -> None:
+        """Read and understood, once. Raises PeerMistake for another reply after that."""
+
     async def readings(self, grade_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[Reading]]: ...
     async def since(self, extensions: Scope, since: datetime, *, limit: int = 5000) -> Sequence[Grade]:
         """The newest grades of calls from that moment on, oldest call first: what trends are drawn from."""

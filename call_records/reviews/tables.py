@@ -125,5 +125,8 @@ grade_readings = Table(
     Column("grade_id", Uuid, ForeignKey("grades.id", ondelete="CASCADE"), nullable=False),
     Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False),
     Column("read_at", MOMENT, nullable=False, server_default=_NOW),
+    # Said to have been understood, with a word to whoever graded; once.
+    Column("acknowledged_at", MOMENT),
+    Column("reply", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("grade_id", "account_id"),
 )

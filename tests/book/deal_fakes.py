@@ -35,10 +35,17 @@ class FakeDeals:
     async def board(self, *_asked: Any, **_more: Any) -> Sequence[Any]:
         return ()
 
+    async def loss_reason(self, deal_id: UUID) -> str:
+        del deal_id
+        return ""
+
+    async def loss_reasons(self) -> Sequence[str]:
+        return ()
+
     async def _missing(self, *_asked: Any, **_more: Any) -> Any:
         raise PeerMistake("There is no such deal any more.")
 
-    add = change = move = remove = restore = more_of = _missing
+    add = change = move = remove = restore = more_of = set_loss_reason = _missing
 
 
 class FakePipelines:

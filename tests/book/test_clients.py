@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
 
 from call_records.book.rows import BOOK_CHANNEL
-from call_records.book.shapes import ClientFilter, ClientPhone, NewClient
+from call_records.book.shapes import Client, ClientFilter, ClientPhone, NewClient
 from call_records.database import RecordsStore
 from telephony.contacts import ClientKind, LeadState
 from telephony.errors import PeerMistake
@@ -208,6 +208,36 @@ async def test_likely_duplicates_come_likeliest_first(store: RecordsStore) -> No
     await store.book.add(company("Twin", "+79165550050"), by=None)
     found = [each.id for each in await store.book.duplicates_of(one.id)]
     assert found == [both.id, same_number.id, same_name.id]
+
+
+async def test_two_people_are_not_suggested_for_each_other(store: RecordsStore) -> None:
+    """A brother and a sister share the family's number. Once somebody said that they are two, neither is suggested for the
+    other, also when one is merged with a third entry and when that is undone; taken back, they are again.
+    """
+    alexei = await store.book.add(contact("Alexei", "+79165550060"), by=None)
+    vera = await store.book.add(contact("Vera", "+79165550060"), by=None)
+    lead_of_vera = await store.book.add(lead("V.", "8 916 555 00 60"), by=None)
+
+    async def suggested_for(client: Client) -> set[UUID]:
+        return {one.id for one in await store.book.duplicates_of(client.id)}
+
+    await store.book.keep_apart(alexei.id, vera.id, by=None)
+    await store.book.keep_apart(vera.id, alexei.id, by=None)
+    assert await suggested_for(alexei) == {lead_of_vera.id}
+    assert await suggested_for(vera) == {lead_of_vera.id}
+    merge = await store.book.merge(vera.id, lead_of_vera.id, by=None)
+    assert await suggested_for(alexei) == set()
+    await store.book.undo_merge(merge, by=None)
+    assert await suggested_for(alexei) == {lead_of_vera.id}
+    absorbed = await store.book.merge(
+        lead_of_vera.id, (await store.book.add(lead("W.", "+79165550060"), by=None)).id, by=None
+    )
+    await store.book.undo_merge(absorbed, by=None)
+    await store.book.allow_again(vera.id, alexei.id)
+    assert vera.id in await suggested_for(alexei)
+    assert alexei.id in await suggested_for(vera)
+    with pytest.raises(PeerMistake):
+        await store.book.keep_apart(alexei.id, uuid4(), by=None)
 
 
 async def test_every_write_is_noticed(store: RecordsStore) -> None:

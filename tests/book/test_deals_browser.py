@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
@@ -78,6 +79,26 @@ async def test_a_deal_is_dragged_and_the_drag_undone(page: Page, records: Record
         await page.click("[data-undo]")
     await expect(column(page, NEW).locator("[data-title]")).to_have_text(["first", "second", "third"])
     assert await titles(records, NEW) == ["first", "second", "third"]
+
+
+async def test_why_a_deal_was_lost(page: Page, records: RecordsStore) -> None:
+    """Dropped on Lost: the line at the bottom offers to say why; said on the deal's page, it stands on the timeline and is
+    offered for the next one. Opened again, the question is gone.
+    """
+    async with page.expect_response(lambda answer: answer.url.split("?")[0].endswith("/move")):
+        await drag(page, "second", page.locator('[data-ends="lost"] [data-cards]'))
+    await page.locator("[data-why-lost]").click()
+    await page.wait_for_url("**/deals/*#lost")
+    reason = page.locator(".why-lost input[name=reason]")
+    await reason.fill("Too expensive")
+    await page.locator(".why-lost button").click()
+    await expect(page.locator(".is-stage .text")).to_have_text("Too expensive")
+    await expect(reason).to_have_value("Too expensive")
+    assert list(await records.deals.loss_reasons()) == ["Too expensive"]
+    await page.locator(".stepper li.open button:not([disabled])").first.click()
+    await expect(page.locator(".stepper li.current")).to_have_class(re.compile("open"))
+    await expect(page.locator(".why-lost")).to_have_count(0)
+    assert list(await records.deals.loss_reasons()) == []
 
 
 async def test_escape_lets_go(page: Page, records: RecordsStore) -> None:

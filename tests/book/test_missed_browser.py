@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -54,7 +55,7 @@ async def test_a_missed_call_comes_is_called_back_and_goes(
     assert anna is not None
     await records.missed.set_hours(ALWAYS, by=anna.id)
     page = await enter(chromium, address, "anna", "/missed?period=all")
-    rows, door = page.locator(".missed-row[data-entry]"), page.locator(".bar .owed")
+    rows, door = page.locator(".missed-row[data-entry]"), page.locator('.bar a[data-go="m"] .owed')
     await expect(page.locator("h1")).to_have_text("Nobody waits for a call.")
     await expect(door).to_have_text("")
     await told(
@@ -112,3 +113,29 @@ async def test_a_row_is_given_to_a_colleague_and_given_up(
     await row.locator("select[name=reason]").select_option("spam")
     await row.get_by_role("button", name="Give up").click()
     await expect(row).to_have_count(0)
+
+
+async def test_a_row_is_given_away_without_scripts(
+    chromium: Browser, records: RecordsStore, address: str
+) -> None:
+    """What a row offers is put in by a script when it opens; without one, a link of the row opens it with everything."""
+    told = Told(records)
+    chief = await records.accounts.by_login("chief")
+    assert chief is not None
+    await records.missed.set_hours(ALWAYS, by=chief.id)
+    await told(now(missed_call(0), hours=0.1))
+    page = await (await chromium.new_context(java_script_enabled=False)).new_page()
+    await page.goto(f"{address}/sign-in")
+    await page.fill("[name=login]", "chief")
+    await page.fill("[name=password]", "correct horse")
+    await page.click("button.main")
+    await page.goto(f"{address}/missed?period=all&whose=all")
+    row = page.locator(".missed-row[data-entry]")
+    await row.locator("summary").click()
+    await expect(row.locator("select")).to_have_count(2)
+    await expect(row.locator("select").first).to_be_hidden()
+    await row.get_by_role("link", name="Give it to somebody, or give up").click()
+    await row.locator("select[name=person]").select_option(label="Warehouse")
+    await row.get_by_role("button", name="Give", exact=True).click()
+    await expect(page).to_have_url(re.compile(r"whose=all"))
+    await expect(row.locator(".whose-cell")).to_contain_text("Warehouse")

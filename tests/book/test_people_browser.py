@@ -167,6 +167,31 @@ async def test_duplicates_are_merged_in_a_dialog_and_parted_again(
     await expect(page.locator(".twins")).to_have_count(1)
 
 
+async def test_two_people_are_told_apart_and_a_merge_is_undone_later(
+    chromium: Browser, records: RecordsStore, address: str
+) -> None:
+    """ "Not the same": the hint is gone for good, on both pages; Undo brings it back. A merge is undone days later, from its
+    line on the timeline.
+    """
+    irina = await add(records, "Irina", WRITTEN)
+    olga = await add(records, "Olga Petrova", NUMBER)
+    page = await enter(chromium, address, f"/people/{irina.id}")
+    await page.locator(".twins button").click()
+    await expect(page.locator(".said.with-act")).to_contain_text("Not the same as Olga Petrova.")
+    for one in (irina, olga):
+        await page.goto(f"{address}/people/{one.id}")
+        await expect(page.locator(".twins")).to_have_count(0)
+    await page.goto(f"{address}/people/{irina.id}?apart={olga.id}")
+    await page.locator(".said.with-act button").click()
+    await expect(page.locator(".twins")).to_have_count(1)
+    await records.book.merge(irina.id, olga.id, by=None)
+    await page.goto(f"{address}/people/{irina.id}")
+    await page.get_by_role("button", name="Undo: two entries again").click()
+    await expect(page.locator(".said")).to_have_text("Two entries again.")
+    await expect(page.locator(".twins")).to_have_count(1)
+    await expect(page.get_by_role("button", name="Undo: two entries again")).to_have_count(0)
+
+
 async def test_a_call_is_moved_and_a_task_ticked(
     chromium: Browser, records: RecordsStore, address: str, manager: Account
 ) -> None:

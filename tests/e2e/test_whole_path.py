@@ -81,7 +81,7 @@ async def _a_deal_that_moves_on(page: Page, line: Line, client: str) -> None:
     await page.goto(f"{line.address}/deals/new?client={client.rsplit('/', 1)[1]}")
     await page.fill("[name=title]", "Roses for the yard")
     await page.fill("[name=amount]", "12 500")
-    await page.click("form.deal-form button.main")
+    await page.click("main form.form button.main")
     await page.wait_for_url(re.compile(r"/deals/[0-9a-f-]{36}$"))  # where saving leads to, by the page itself
     await page.goto(f"{line.address}/deals")
     deal = page.locator(".deal-card")

@@ -218,14 +218,31 @@ class FakeEditor:
         self.clips.append((recording_id, from_seconds, to_seconds, link_id))
         self._shelf.clips[link_id] = b"clip"
 
-    async def redact(self, recording_id: UUID, from_seconds: float, to_seconds: float, *, by: str) -> None:
+    async def redact(
+        self,
+        recording_id: UUID,
+        from_seconds: float,
+        to_seconds: float,
+        *,
+        by: str,
+        by_account: UUID | None = None,
+    ) -> None:
         old = self._catalogue.kept[recording_id]
         keeps = not self._retention.chosen.destroy_redacted_original
         if keeps:
             self._shelf.kept[(recording_id, True)] = self._shelf.kept[(recording_id, False)]
-        span = Redaction(from_seconds, to_seconds, by, datetime.now(UTC))
+        span = Redaction(
+            from_seconds, to_seconds, by, datetime.now(UTC), uuid4(), by_account, destroyed=not keeps
+        )
         self._catalogue.kept[recording_id] = replace(
             old, redactions=(*old.redactions, span), has_original=old.has_original or keeps
+        )
+
+    async def uncover(self, recording_id: UUID, redaction_id: UUID, *, by: str) -> None:
+        old = self._catalogue.kept[recording_id]
+        remaining = tuple(one for one in old.redactions if one.id != redaction_id)
+        self._catalogue.kept[recording_id] = replace(
+            old, redactions=remaining, has_original=old.has_original and bool(remaining)
         )
 
     async def as_mp3(self, recording_id: UUID) -> bytes:

@@ -44,7 +44,7 @@ async def record(records: FakeRecords, story: str) -> dict[str, str]:
     assert ended
     seconds = (ended - answered).total_seconds()
     first = recording(call.id, started_at=answered, duration_seconds=seconds, has_original=True)
-    span = Redaction(222.0, 236.0, "Jan Kowalski", answered)
+    span = Redaction(222.0, 236.0, "Jan Kowalski", answered, UUID(int=1))
     outside = recording(
         call.id,
         channel="1795311220.9",

@@ -15,7 +15,7 @@ import pytest
 from call_records.database import RecordsStore
 from call_records.recordings import editing_audio
 from call_records.recordings.editing import AudioEditor
-from call_records.recordings.editing_audio import BEEP_HERTZ, decoded
+from call_records.recordings.editing_audio import BEEP_HERTZ, BEEP_LEVEL, decoded
 from call_records.recordings.encode import encode
 from call_records.recordings.encode_shapes import Sources
 from call_records.recordings.encode_source import DECODED_RATE
@@ -204,11 +204,15 @@ async def test_it_is_gone_from_the_picture_too(
 async def test_the_list_of_what_is_covered(
     records: RecordsStore, editor: AudioEditor, recording: UUID
 ) -> None:
-    """Two spans, each with who; the same order again, or a part of it, changes nothing."""
+    """Two spans, each with who; the same order again changes nothing. A part of the first is a span of its own: whoever
+    uncovers the longer one must not thereby let everybody hear the part."""
+    await editor.redact(recording, 4.0, 6.0, by="Anna")
+    await editor.redact(recording, 9.0, 99.0, by="Boris")
     await editor.redact(recording, 4.0, 6.0, by="Anna")
     await editor.redact(recording, 9.0, 99.0, by="Boris")
     await editor.redact(recording, 4.5, 5.0, by="Boris")
-    first, second = (await the(records, recording)).redactions
+    first, second, part = (await the(records, recording)).redactions
+    assert 4.5 - EDGE <= part.from_seconds <= 4.5
     assert first.by == "Anna"
     assert 4.0 - EDGE <= first.from_seconds <= 4.0
     assert 6.0 <= first.to_seconds <= 6.0 + EDGE
@@ -319,6 +323,111 @@ async def test_redaction_covers_clips_too(
     assert clip.level(CUSTOMER, 0, 1.1, 1.9) < 0.01
     assert clip.level(COLLEAGUE, 1, 1.1, 1.9) < 0.01
     assert await shelf.read_clip(links[1].id) == other
+
+
+async def test_the_last_span_uncovered_is_as_if_nothing_had_been(
+    records: RecordsStore, shelf: AudioShelf, editor: AudioEditor, recording: UUID
+) -> None:
+    """The wrong part was covered: the sound is bit for bit what it was and no second copy is kept. The waveform shows voices
+    again where the beep was (as they sound encoded), and is untouched elsewhere.
+    """
+    was = b"".join([piece async for piece in shelf.whole(recording)])
+    peaks = await records.recordings.peaks(recording)
+    await editor.redact(recording, 4.0, 6.0, by="Anna")
+    (span,) = (await the(records, recording)).redactions
+    await editor.uncover(recording, span.id, by="Anna")
+    await editor.uncover(recording, span.id, by="Boris")  # who was a moment later
+    now = await the(records, recording)
+    assert (now.redactions, now.has_original) == ((), False)
+    assert b"".join([piece async for piece in shelf.whole(recording)]) == was
+    after = await records.recordings.peaks(recording)
+    assert peaks is not None
+    assert after is not None
+    for now_side, was_side in ((after.left, peaks.left), (after.right or b"", peaks.right or b"")):
+        assert now_side[:390] == was_side[:390]
+        assert now_side[615:] == was_side[615:]
+        assert max(now_side[400:600]) > BEEP_LEVEL * 255 * 1.2
+
+
+async def test_uncovering_leaves_the_other_spans(
+    records: RecordsStore, shelf: AudioShelf, editor: AudioEditor, recording: UUID, tmp_path: Path
+) -> None:
+    """Three spans, one within another: the longer one is lifted, what the others cover stays covered."""
+    for span in ((4.0, 7.0), (9.0, 10.0), (5.0, 5.5)):
+        await editor.redact(recording, *span, by="Anna")
+    longer, *others = (await the(records, recording)).redactions
+    await editor.uncover(recording, longer.id, by="Anna")
+    now = await heard(shelf, recording, tmp_path)
+    for side, voice in enumerate((CUSTOMER, COLLEAGUE)):
+        assert now.level(voice, side, 4.0, 5.0 - 2 * EDGE) > 0.2
+        assert now.level(voice, side, 5.0, 5.5) < 0.005
+        assert now.level(voice, side, 5.5 + 2 * EDGE, 9.0 - 2 * EDGE) > 0.2
+        assert now.level(voice, side, 9.0, 10.0) < 0.005
+    kept = await the(records, recording)
+    assert list(kept.redactions) == others
+    assert kept.has_original
+
+
+async def test_what_was_destroyed_is_not_uncovered(
+    records: RecordsStore, shelf: AudioShelf, editor: AudioEditor, recording: UUID
+) -> None:
+    """One span was destroyed, then the policy changed and another was covered: an original stands beside it, and does not
+    hold what was destroyed."""
+    await records.retention.set_policy(DESTROYS)
+    await editor.redact(recording, 2.0, 3.0, by="Anna")
+    await records.retention.set_policy(RecordingPolicy())
+    await editor.redact(recording, 8.0, 9.0, by="Anna")
+    gone, kept = (await the(records, recording)).redactions
+    assert (gone.destroyed, kept.destroyed) == (True, False)
+    was = b"".join([piece async for piece in shelf.whole(recording)])
+    with pytest.raises(PeerMistake, match="destroyed"):
+        await editor.uncover(recording, gone.id, by="Anna")
+    assert b"".join([piece async for piece in shelf.whole(recording)]) == was
+    await records.retention.set_policy(DESTROYS)
+    await editor.redact(recording, 5.0, 6.0, by="Anna")
+    with pytest.raises(PeerMistake, match="destroyed"):
+        await editor.uncover(recording, kept.id, by="Anna")
+
+
+async def test_uncovering_reaches_clips_and_is_finished_after_a_fault(
+    records: RecordsStore,
+    shelf: AudioShelf,
+    editor: AudioEditor,
+    recording: UUID,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A shared clip holds the covered part. The storage goes away between the sound and the clip: the row says covered;
+    the same order again finishes it, and the clip is heard too."""
+    anna = await an_account(records)
+    link = await records.links.make(
+        recording_id=recording,
+        token_hash=uuid4().bytes,
+        from_seconds=3.0,
+        to_seconds=5.0,
+        made_by=anna.id,
+        expires_at=AT + timedelta(days=3650),
+    )
+    await editor.clip(recording, 3.0, 5.0, link.id)
+    await editor.redact(recording, 4.0, 6.0, by="Anna")
+    (span,) = (await the(records, recording)).redactions
+    keep = shelf.keep
+
+    async def away(recording_id: UUID, audio: Path, *, kind: str = "current") -> None:
+        if kind.startswith("clip"):
+            raise TryLater("The storage is away.")
+        await keep(recording_id, audio, kind=kind)
+
+    monkeypatch.setattr(shelf, "keep", away)
+    with pytest.raises(TryLater):
+        await editor.uncover(recording, span.id, by="Anna")
+    assert (await the(records, recording)).redactions == (span,)
+    monkeypatch.undo()
+    await editor.uncover(recording, span.id, by="Anna")
+    assert (await the(records, recording)).redactions == ()
+    content = await shelf.read_clip(link.id)
+    assert content is not None
+    assert Heard(_file(tmp_path / "clip.m4a", content)).level(CUSTOMER, 0, 1.1, 1.9) > 0.2
 
 
 @pytest.mark.parametrize("span", [(5.0, 5.0), (6.0, 5.0), (12.0, 13.0), (math.nan, 5.0), (3.0, math.nan)])

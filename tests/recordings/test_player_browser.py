@@ -6,13 +6,13 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
-from uuid import UUID
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from call_records.recordings.shapes import Recording
+from call_records.recordings.shapes import Recording, Redaction
 from telephony.errors import NeedsPerson
 from telephony.facts import CallFacts, PartyKind, Recorded, RecordingPause
 from telephony.recordings import AuditAction, RecordingPolicy, RecordingRight, RecordingState
@@ -253,10 +253,32 @@ async def test_a_part_is_covered(chromium: Browser, office: Office) -> None:
     await page.click(".selection [data-do=redact]")
     await expect(page.locator("[data-panel=redact]")).to_contain_text("The original is kept")
     await page.click("[data-panel=redact] [type=submit]")
-    await expect(page.locator("[data-said]")).to_have_text("The part is covered.")
+    await expect(page.locator("[data-said]")).to_have_text("The part is covered. Undo")
     await expect(page.locator(".sound .span-redacted")).to_have_count(1)
     (span,) = office.records.recordings.kept[made.id].redactions
     assert (span.from_seconds, span.to_seconds) == (pytest.approx(40, abs=0.3), pytest.approx(45, abs=0.3))
+    await page.click("[data-said] button")
+    await expect(page.locator("[data-said]")).to_have_text("The part is heard again.")
+    await expect(page.locator(".sound .span-redacted")).to_have_count(0)
+    assert office.records.recordings.kept[made.id].redactions == ()
+
+
+async def test_a_part_is_uncovered_later(chromium: Browser, office: Office) -> None:
+    """Covered an hour ago by somebody else: with the right to originals, it is uncovered on the recording's own page."""
+    call, made = kept(office)
+    span = Redaction(40, 45, "Boris", datetime.now(UTC) - timedelta(hours=1), uuid4())
+    office.records.recordings.kept[made.id] = replace(made, redactions=(span,), has_original=True)
+    page = await at_call(chromium, office, call, "supervisor")
+    await page.goto(f"{office.address}/recordings/{made.id}")
+    await expect(page.locator("ul.covered")).to_contain_text("0:40–0:45")
+    await expect(page.locator("ul.covered button")).to_have_count(0)
+    supervisor = await office.records.accounts.by_login("supervisor")
+    assert supervisor
+    await office.records.accounts.update(replace(supervisor, rights_chosen=frozenset(RecordingRight)))
+    await page.reload()
+    await page.click("ul.covered button")
+    await expect(page.locator(".toast")).to_contain_text("What was covered is heard again.")
+    assert office.records.recordings.kept[made.id].redactions == ()
 
 
 async def test_destroying_is_typed(chromium: Browser, office: Office) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -541,6 +542,36 @@ async def test_covering_a_part_keeps_the_original_by_default(office: Office) -> 
         assert (await ask(person, "GET", audio(one, "?original=1")))[0] == 200
         assert 'data-do="original"' in await person.read(f"/calls/{call.id}")
         assert (await ask(person, "GET", audio(one, "?original=1&as=mp3")))[0] == 400
+
+
+async def test_who_may_uncover(office: Office) -> None:
+    """Whoever covered a part takes it back within minutes; later, and for others, it takes the right to originals. What was
+    destroyed stays covered. Each is in the log.
+    """
+    _, one = of_101(office)
+    span = {"from_seconds": 10, "to_seconds": 20}
+    path = f"/api/v1/recordings/{one.id}/redactions"
+    async with at_work(office, "supervisor") as person:
+        status, _, body = await ask(person, "POST", path, span)
+        assert status == 201
+        undo = f"{path}/{json.loads(body)['id']}"
+        assert (await ask(person, "DELETE", undo))[0] == 204
+        assert (await ask(person, "DELETE", undo))[0] == 404
+        await ask(person, "POST", path, span)
+        (mine,) = office.records.recordings.kept[one.id].redactions
+        long_ago = replace(mine, at=mine.at - timedelta(minutes=11))
+        theirs = replace(mine, id=uuid4(), by_account=uuid4())
+        gone = replace(mine, id=uuid4(), destroyed=True)
+        kept = replace(office.records.recordings.kept[one.id], redactions=(long_ago, theirs, gone))
+        office.records.recordings.kept[one.id] = kept
+        for redaction, status in ((long_ago, 403), (theirs, 403), (gone, 400)):
+            assert (await ask(person, "DELETE", f"{path}/{redaction.id}"))[0] == status
+    await give(office, "supervisor", RecordingRight.HEAR_ORIGINAL, RecordingRight.REDACT)
+    async with at_work(office, "supervisor") as person:
+        for redaction, status in ((long_ago, 204), (theirs, 204), (gone, 400)):
+            assert (await ask(person, "DELETE", f"{path}/{redaction.id}"))[0] == status
+    uncovered = [line for line in office.records.audit.lines if line.action is AuditAction.UNCOVERED]
+    assert [line.details for line in uncovered] == [{"from": 10, "to": 20}] * 3
 
 
 async def test_destroying_needs_the_name_typed(office: Office) -> None:

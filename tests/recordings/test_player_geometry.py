@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -194,7 +195,7 @@ def test_holds_pauses_and_covered_parts_are_marked() -> None:
         "x", "1795311120.8", office.CLIENT, PartyKind.OUTSIDE, office.s(7), office.s(207), (pause,)
     )
     call = replace(call, recorded=(made,))
-    red = Redaction(150, 160, "Jan", NOON)
+    red = Redaction(150, 160, "Jan", NOON, UUID(int=1))
     (strip,) = player_of(call, redactions=(red,)).strips
     told = {span.kind: (span.place.x, span.place.width, span.label) for span in strip.spans}
     assert told == {

@@ -85,6 +85,8 @@ WAYS: dict[tuple[str, str], Way] = {
     ("POST", "/api/v1/recordings/{recording_id}/links"): Way(SHARES, json={"days": 1, **OUT_OF_RANGE}),
     ("DELETE", "/api/v1/recordings/{recording_id}/links/{link_id}"): Way(""),  # no such link
     ("POST", "/api/v1/recordings/{recording_id}/redactions"): Way("chief", json=OUT_OF_RANGE),
+    ("DELETE", "/api/v1/recordings/{recording_id}/redactions/{redaction_id}"): Way(""),  # no such
+    ("POST", "/recordings/{recording_id}/redactions/{redaction_id}/lift"): Way(""),
     ("POST", "/api/v1/calls/{call_id}/recording/pause"): Way(""),  # the call is over
     ("POST", "/api/v1/calls/{call_id}/recording/resume"): Way(""),
     ("HEAD", "/api/v1/recordings/uploads/{pbx}/{name}"): Way(""),  # for a PBX with its own token only

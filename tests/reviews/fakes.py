@@ -80,6 +80,7 @@ class _Grades:
         return 0
 
     async def mark_read(self, grade_id: UUID, account_id: UUID) -> None: ...
+    async def acknowledge(self, grade_id: UUID, account_id: UUID, *, reply: str = "") -> None: ...
     async def readings(self, grade_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[Reading]]:
         return {}
 

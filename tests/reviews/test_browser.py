@@ -129,13 +129,22 @@ async def test_a_second_thought_and_the_agent_reads_it(
     (given,) = await records.reviews.grades.of_part(call.id, "101")
     assert (given.supersedes, given.score) == (first.id, 100)
     agent = await enter(chromium, address, "anna", "/live")
+    badge = agent.locator('.bar nav a[data-go="f"] .owed')
+    await expect(badge).to_have_text("1")
     await agent.keyboard.type("gf")
     await agent.wait_for_url("**/feedback")
     await expect(agent.locator(".unread")).to_have_count(1)
     await agent.locator(".unread a").click()
     await expect(agent.locator("blockquote")).to_contain_text("Too fast")
+    await expect(badge).to_be_empty()
+    await agent.fill("[name=reply]", "I will slow down")
+    await agent.click(".acknowledge button")
+    await expect(agent.locator(".acknowledged")).to_contain_text("You acknowledged this")
+    await expect(agent.locator(".acknowledged blockquote")).to_have_text("I will slow down")
     await agent.goto(f"{address}/feedback")
     await expect(agent.locator(".unread")).to_have_count(0)
+    await page.goto(f"{address}/review/people/101")
+    await expect(page.locator(".grade-row .reply")).to_contain_text("Acknowledged: I will slow down")
 
 
 async def test_a_form_grows_in_the_editor(chromium: Browser, records: RecordsStore, address: str) -> None:

@@ -212,6 +212,23 @@ async def test_feedback_is_unread_until_it_is_opened(records: RecordsStore) -> N
     assert await records.reviews.grades.unread(frozenset(), anna.id) == 0
 
 
+async def test_feedback_is_acknowledged_once(records: RecordsStore) -> None:
+    """With a word to the grader, also unopened; the same again changes nothing, another word is refused."""
+    jan = await hire(records, "jan", Role.SUPERVISOR, name="Jan")
+    anna = await hire(records, "anna", Role.MANAGER, "101", name="Anna")
+    form, call = await short_form(records), talk()
+    await keep(records, call)
+    given = await grade(records, call, form, jan, answers(), feedback="Too fast")
+    for _ in range(2):
+        await records.reviews.grades.acknowledge(given.id, anna.id, reply=" I will slow down ")
+    with pytest.raises(PeerMistake):
+        await records.reviews.grades.acknowledge(given.id, anna.id, reply="No")
+    (reading,) = (await records.reviews.grades.readings([given.id]))[given.id]
+    assert reading.reply == "I will slow down"
+    assert reading.acknowledged_at is not None
+    assert await records.reviews.grades.unread(frozenset({"101"}), anna.id) == 0
+
+
 async def test_pairs_of_graders(records: RecordsStore) -> None:
     """Three graded one conversation by the same version: three pairs; by another version, or another part: none."""
     people = [await hire(records, name, Role.SUPERVISOR) for name in ("jan", "olga", "mira")]

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from telephony.presence import Phone, PhoneState
 from telephony.staff import Role
 from tests.browser_fixtures import chromium
 from tests.web.conftest import SETTINGS, Office
@@ -43,6 +44,31 @@ async def test_card_pops_and_closes_for_the_others(chromium: Browser, office: Of
     await expect(first.locator(".card")).to_have_count(0, timeout=500)
     await expect(second.locator(".card .state")).to_contain_text("Talking")
     await expect(first.locator("#talking .live-row")).to_have_count(1)
+
+
+async def test_live_says_who_cannot_be_reached_and_why(chromium: Browser, office: Office) -> None:
+    """Somebody wants no calls, then their phone is off: not free, and the page says why; in a call they are in neither
+    list. A phone that comes back is seen when one looks at the page again.
+    """
+    office.live.roster = [Phone("hq", "101", PhoneState.DO_NOT_DISTURB)]
+    page = await enter(chromium, office.address, "supervisor")
+    await page.goto(f"{office.address}/live")
+    free, away = page.locator("#people li:visible"), page.locator("#away li:visible")
+    await expect(away).to_contain_text("Do not disturb")
+    await expect(free).to_have_count(0)
+    call = picked_up(ringing("101"), "101")
+    office.live.publish(call)
+    await expect(away).to_have_count(0)
+    await expect(page.locator("#h-away")).to_be_hidden()
+    office.live.roster = [Phone("hq", "101", PhoneState.UNREACHABLE)]
+    office.live.publish(over(call, 60))
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await expect(away).to_contain_text("Phone is off")
+    await expect(page.locator("#n-away")).to_have_text("1")
+    office.live.roster = []
+    await page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await expect(free).to_have_count(1)
+    await expect(page.locator("#h-away")).to_be_hidden()
 
 
 async def test_a_call_that_comes_back_has_its_card(chromium: Browser, office: Office) -> None:

@@ -51,6 +51,7 @@ SCOPES: dict[tuple[str, str], TokenScope | None] = {
     ("POST", "/api/v1/recordings/{recording_id}/links"): EDIT,
     ("DELETE", "/api/v1/recordings/{recording_id}/links/{link_id}"): EDIT,
     ("POST", "/api/v1/recordings/{recording_id}/redactions"): EDIT,
+    ("DELETE", "/api/v1/recordings/{recording_id}/redactions/{redaction_id}"): EDIT,
     ("POST", "/api/v1/calls/{call_id}/recording/pause"): WRITE,
     ("POST", "/api/v1/calls/{call_id}/recording/resume"): WRITE,
 }

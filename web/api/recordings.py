@@ -1,4 +1,4 @@
-"""API version 1, recordings: what there is of a call, its sound, comments, links, and covering a part for good.
+"""API version 1, recordings: what there is of a call, its sound, comments, links, and covering a part.
 
 Our own player uses it too. The same rights and the same log as on the pages: `web.hearing` decides.
 """
@@ -26,6 +26,7 @@ from web.listening import listening_of, take_reason
 from web.pages import Site, site_of
 from web.pages.recordings_player import answer_sound, may_pause, name_of_thing, nothing_to_hear
 from web.player import playable
+from web.uncovering import EDIT_SECONDS, uncover
 from web.visibility import show
 from web.wording import _
 
@@ -37,9 +38,6 @@ Steering = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, scope=TokenScope.WR
 COMMENT_MOST = 2000  # characters; a paragraph, longer thoughts are a note on the call
 SPAN_LEAST = 0.2  # s; shorter is a slip of the mouse
 SPAN_SLACK = 0.5  # s a span may end after the recording: peaks and containers round differently
-EDIT_SECONDS = (
-    180.0  # cutting decodes the whole recording; an hour takes some 20 s in a worker that may be busy
-)
 PBX_SECONDS = 5.0  # the phone system answers within milliseconds or not at all
 
 
@@ -315,7 +313,7 @@ async def revoke(request: Request, recording_id: UUID, link_id: UUID, viewer: Wr
 
 @router.post("/recordings/{recording_id}/redactions", summary="Cover a part with a tone", status_code=201)
 async def redact(request: Request, recording_id: UUID, new: NewRedaction, viewer: Writing) -> JSONResponse:
-    """Both sides, for good: the policy says whether the original is kept for those with the right or destroyed.
+    """Both sides: the policy says whether the original is kept for those with the right or destroyed for good.
 
     Where it is destroyed, `typed` has to be the client's name as the call's page shows it.
     """
@@ -331,10 +329,38 @@ async def redact(request: Request, recording_id: UUID, new: NewRedaction, viewer
     await note_use(site, request, viewer, AuditAction.REDACTED, found.recording, details=details)
     try:
         async with asyncio.timeout(EDIT_SECONDS):
-            await site.records.editor.redact(found.recording.id, since, until, by=viewer.account.name)
+            await site.records.editor.redact(
+                found.recording.id, since, until, by=viewer.account.name, by_account=viewer.account.id
+            )
     except TimeoutError as late:
         raise _too_long() from late
-    return JSONResponse({"from_seconds": since, "to_seconds": until, "original": details["original"]}, 201)
+    made = await _newest_redaction(site, viewer, found.recording.id, since, until)
+    told = {"from_seconds": since, "to_seconds": until, "original": details["original"]}
+    return JSONResponse(told | {"id": str(made) if made else None}, 201)
+
+
+async def _newest_redaction(
+    site: Site, viewer: Viewer, recording_id: UUID, since: float, until: float
+) -> UUID | None:
+    """The one this viewer just made; None when somebody uncovered it meanwhile."""
+    now = await site.records.recordings.one(recording_id)
+    mine = [
+        one
+        for one in (now.redactions if now else ())
+        if one.by_account == viewer.account.id and one.from_seconds <= since and until <= one.to_seconds
+    ]
+    return max(mine, key=lambda one: one.at).id if mine else None
+
+
+@router.delete(
+    "/recordings/{recording_id}/redactions/{redaction_id}", summary="Uncover a part", status_code=204
+)
+async def lift_redaction(
+    request: Request, recording_id: UUID, redaction_id: UUID, viewer: Writing
+) -> Response:
+    """What was said there is heard again. Where the policy had it destroyed, it is refused."""
+    await uncover(site_of(request), request, viewer, recording_id, redaction_id)
+    return Response(status_code=204)
 
 
 async def _require_typed(site: Site, viewer: Viewer, found: Heard, typed: str) -> None:

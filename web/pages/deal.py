@@ -222,6 +222,22 @@ async def _moved(site: Site, deal_id: UUID, given: Mapping[str, str], viewer: Vi
     )
 
 
+@router.post("/deals/{deal_id}/lost")
+async def explain_loss(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
+    """Why it was lost."""
+    site = site_of(request)
+    deal, given = await deal_or_404(site, deal_id), await fields(request)
+    try:
+        reason, now = given.get("reason", ""), await site.records.deals.loss_reason(deal.id)
+        if reason == say(now, viewer.view):
+            reason = now  # the numbers in it are hidden from this viewer
+        await site.records.deals.set_loss_reason(deal.id, reason)
+    except PeerMistake as mistake:
+        said = f"{mistake} {mistake.remedy or ''}".strip()
+        return await _page(request, viewer, deal, problem=said, typed=given)
+    return RedirectResponse(f"/deals/{deal_id}", 303)
+
+
 @router.post("/deals/{deal_id}/remove")
 async def remove(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
     """Off every board; the line that says so brings it back."""
@@ -340,6 +356,15 @@ async def _task_or_404(site: Site, task_id: UUID) -> Task:
     return task
 
 
+async def _loss(site: Site, viewer: Viewer, deal: Deal) -> dict[str, Any]:
+    """Why it was lost, and what others were."""
+    offered = [say(reason, viewer.view) for reason in await site.records.deals.loss_reasons()]
+    return {
+        "loss_reason": say(await site.records.deals.loss_reason(deal.id), viewer.view),
+        "loss_reasons": offered,
+    }
+
+
 async def _page(
     request: Request,
     viewer: Viewer,
@@ -371,6 +396,7 @@ async def _page(
         "moments": await moments(site, viewer, told, every_task),
         "earlier": f"/deals/{deal.id}?" + urlencode({"cursor": told.older}) if told.older else None,
         "latest": f"/deals/{deal.id}" if cursor else None,
+        **(await _loss(site, viewer, deal) if deal.state == "lost" else {}),
         "undo": await undo_of(site, viewer, request.query_params),
         "typed": typed,
         "problem": problem,

@@ -1,4 +1,4 @@
-"""Feedback: what colleagues said about my calls. Everybody sees what concerns his own extensions and nothing else."""
+"""Feedback: what colleagues said about my calls. Everybody sees what concerns their own extensions and nothing else."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import RedirectResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from call_records.reviews.shapes import Grade, Told
+from telephony.errors import PeerMistake
 from telephony.reviews import QuestionKind, Step, trend
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.clients_of_calls import names_for
-from web.pages import Site, site_of
+from web.pages import Site, fields, site_of
 from web.pages.recordings_player import player_of_call
 from web.pages.review_chart import bars, steps_back
 from web.pages.review_people import forms_of, marks_of
@@ -23,6 +24,7 @@ from web.visibility import show
 from web.wording import Named, Names, _
 
 router = APIRouter(include_in_schema=False)
+REPLY_MOST = 2000  # characters: a paragraph, as a comment on a recording
 SignedIn = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
 
 
@@ -46,8 +48,18 @@ async def feedback(request: Request, viewer: SignedIn) -> Response:
         told=[(one, _client(names, viewer, one)) for one in found],
         unread=sum(one.read_at is None for one in found),
         bars=bars(trend(marks, Step.MONTH, zone), steps) if marks else [],
+        monthly=True,
         has_phone=bool(own),
     )
+
+
+@router.get("/feedback/count")
+async def count(request: Request, viewer: SignedIn) -> Response:
+    """What this viewer has not read yet: the number beside the door."""
+    own = frozenset(viewer.account.extensions)
+    unread = await site_of(request).records.reviews.grades.unread(own, viewer.account.id) if own else 0
+    text = _("New feedback: {n}").format(n=unread) if unread else ""
+    return JSONResponse({"unread": unread, "text": text})
 
 
 def _client(names: Names, viewer: Viewer, told: Told) -> Named | None:
@@ -63,15 +75,47 @@ def _client(names: Names, viewer: Viewer, told: Told) -> Named | None:
 @router.get("/feedback/{grade_id}")
 async def one(request: Request, grade_id: UUID, viewer: SignedIn) -> Response:
     """One grade with its questions. Opening it is reading it."""
-    site = site_of(request)
-    reviews = site.records.reviews
-    grade = await reviews.grades.one(grade_id)
-    if grade is None or grade.extension not in viewer.account.extensions:
-        raise HTTPException(404, _("There is no such feedback."))
-    newest = await _newest(site, grade)
+    grade = await _own_grade(request, viewer, grade_id)
+    newest = await _newest(site_of(request), grade)
     if newest.id != grade.id:
         return RedirectResponse(f"/feedback/{newest.id}", 303)
-    await reviews.grades.mark_read(grade.id, viewer.account.id)
+    await site_of(request).records.reviews.grades.mark_read(grade.id, viewer.account.id)
+    return await _one(request, viewer, grade)
+
+
+@router.post("/feedback/{grade_id}")
+async def acknowledge(request: Request, grade_id: UUID, viewer: SignedIn) -> Response:
+    """I have read it and understood; a reply goes to whoever graded, once."""
+    grade = await _own_grade(request, viewer, grade_id)
+    reply = (await fields(request)).get("reply", "").strip()
+    try:
+        if len(reply) > REPLY_MOST:
+            raise PeerMistake(_("A reply may have {most} characters.").format(most=REPLY_MOST))
+        await site_of(request).records.reviews.grades.acknowledge(grade.id, viewer.account.id, reply=reply)
+    except PeerMistake as mistake:
+        return await _one(request, viewer, grade, problem=str(mistake), reply=reply, status=400)
+    return RedirectResponse(f"/feedback/{grade.id}", 303)
+
+
+async def _own_grade(request: Request, viewer: Viewer, grade_id: UUID) -> Grade:
+    """A grade of this viewer's. Raises 404, also for one of somebody else."""
+    grade = await site_of(request).records.reviews.grades.one(grade_id)
+    if grade is None or grade.extension not in viewer.account.extensions:
+        raise HTTPException(404, _("There is no such feedback."))
+    return grade
+
+
+async def _one(
+    request: Request,
+    viewer: Viewer,
+    grade: Grade,
+    *,
+    problem: str | None = None,
+    reply: str = "",
+    status: int = 200,
+) -> Response:
+    site, reviews = site_of(request), site_of(request).records.reviews
+    readings = (await reviews.grades.readings([grade.id])).get(grade.id, ())
     call = await site.records.calls.one(grade.call_id)
     seen = show(call, viewer.view) if call else None
     names = await names_for(site.records, site.hub.names, [call] if call else [], viewer.view)
@@ -82,8 +126,13 @@ async def one(request: Request, grade_id: UUID, viewer: SignedIn) -> Response:
         request,
         viewer,
         "feedback_one.html",
+        status=status,
         **sound,
         grade=grade,
+        mine=next((one for one in readings if one.account_id == viewer.account.id), None),
+        reply=reply,
+        reply_most=REPLY_MOST,
+        problem=problem,
         form=form,
         kinds=QuestionKind,
         call=seen,

@@ -1,24 +1,44 @@
-"""Live: what is happening on our phones right now? Waiting callers, then conversations, then free people."""
+"""Live: what is happening on our phones right now? Waiting callers, then conversations, then who is free and who
+cannot be reached, and why."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
-from fastapi.responses import Response
+from fastapi.responses import HTMLResponse, Response
 
 from telephony.facts import PartyKind
+from telephony.presence import PhoneState, together
+from telephony.staff import Person
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.live import section_of, waiting_since
-from web.pages import site_of
+from web.pages import Site, site_of
+from web.presence_words import STATE_WORDS
 from web.visibility import show
+
+NOT_AVAILABLE = frozenset({PhoneState.DO_NOT_DISTURB, PhoneState.UNREACHABLE})
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Whether somebody can be reached."""
+
+    person: Person
+    busy: bool
+    """In a call that is shown above."""
+    reachable: bool
+    word: str
+    """What their phones do, as the phone system says it."""
+
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/live")
 async def live(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]) -> Response:
-    """The page as it stands; the live stream keeps it so."""
+    """The page as it stands; the live stream keeps it so. With `part=people` only who can be reached."""
     site = site_of(request)
     calls = sorted((show(facts, viewer.view) for facts in site.live.calls()), key=waiting_since)
     busy = {
@@ -27,7 +47,9 @@ async def live(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE_
         for leg in facts.legs
         if leg.kind is PartyKind.EXTENSION and leg.ended_at is None
     }
-    people = sorted(site.hub.names.directory.people, key=lambda person: person.name.casefold())
+    people = _people(site, busy)
+    if request.query_params.get("part") == "people":
+        return HTMLResponse(site.renderer.part("parts/live_people.html", people=people))
     rows = [(facts, site.renderer.row(facts, site.hub.names_in(facts, viewer.view))) for facts in calls]
     return site.renderer.page(
         request,
@@ -36,5 +58,17 @@ async def live(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE_
         waiting=[row for row in rows if section_of(row[0]) == "waiting"],
         voicemail=[row for row in rows if section_of(row[0]) == "voicemail"],
         talking=[row for row in rows if section_of(row[0]) == "talking"],
-        people=[(person, bool(person.extensions & busy)) for person in people if person.extensions],
+        people=people,
     )
+
+
+def _people(site: Site, busy: set[str]) -> list[Presence]:
+    """Everybody with a phone, by name."""
+    states = {phone.extension: phone.state for phone in site.live.phones()}
+    named = sorted(site.hub.names.directory.people, key=lambda person: person.name.casefold())
+    return [
+        Presence(person, bool(person.extensions & busy), state not in NOT_AVAILABLE, STATE_WORDS[state])
+        for person in named
+        if person.extensions
+        for state in [together(states.get(one, PhoneState.UNKNOWN) for one in person.extensions)]
+    ]

@@ -24,6 +24,7 @@ from telephony.missed import GaveUpReason, MissedState, wait_of
 from web import missed_words
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, NotAllowed, Viewer, guard
 from web.pages import Site, fields, site_of
+from web.pages.people_finding import uuid_of
 from web.people_words import say
 from web.visibility import mask, show
 from web.wording import Named, _, clock, display_number
@@ -217,6 +218,7 @@ async def _page(
         periods=_PERIOD_WORDS,
         sorts=_SORT_WORDS,
         back=urlencode(asked),
+        opened_id=uuid_of(request.query_params.get("open")),
         export="/missed/export.csv?" + urlencode({**asked, "period": period, "skip": ""}),
         everything=urlencode({**asked, "period": "all"}),
         more=urlencode({**asked, "skip": skip + ON_A_PAGE}) if found.total > skip + ON_A_PAGE else None,

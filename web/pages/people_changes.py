@@ -197,6 +197,22 @@ async def undo_merge(request: Request, client_id: UUID, merge_id: UUID, viewer: 
     return _to(client.id, said="unmerged")
 
 
+@router.post("/people/{client_id}/apart/{other_id}")
+async def keep_apart(request: Request, client_id: UUID, other_id: UUID, viewer: Asking) -> Response:
+    """They are two, and not suggested as one again."""
+    site, client = await found_client(request, client_id)
+    await site.records.book.keep_apart(client.id, other_id, by=viewer.account.id)
+    return _to(client.id, apart=str(other_id))
+
+
+@router.post("/people/{client_id}/apart/{other_id}/undo")
+async def allow_again(request: Request, client_id: UUID, other_id: UUID, viewer: Asking) -> Response:  # noqa: ARG001
+    """They may be one after all."""
+    site, client = await found_client(request, client_id)
+    await site.records.book.allow_again(client.id, other_id)
+    return _to(client.id)
+
+
 # -- a lead --
 
 

@@ -123,6 +123,15 @@ async def person_page(
     )
 
 
+async def _undo_apart(site: Site, viewer: Viewer, client: Client, other_id: UUID) -> dict[str, str] | None:
+    other = await site.records.book.one(other_id)
+    if other is None:
+        return None
+    name = show_client(other, viewer.view, site.settings.region).name
+    said = _("Not the same as {name}.").format(name=name)
+    return {"said": said, "action": f"/people/{client.id}/apart/{other.id}/undo", "to": ""}
+
+
 async def _undo(
     site: Site, viewer: Viewer, client: Client, asked: Mapping[str, str]
 ) -> dict[str, str] | None:
@@ -130,6 +139,9 @@ async def _undo(
     merged, call = uuid_of(asked.get("merged")), uuid_of(asked.get("call"))
     if merged is not None:
         return {"said": _("Merged."), "action": f"/people/{client.id}/merges/{merged}/undo", "to": ""}
+    apart = uuid_of(asked.get("apart"))
+    if apart is not None:
+        return await _undo_apart(site, viewer, client, apart)
     kind, _colon, back = asked.get("back", "").partition(":")
     if call is None or asked.get("said") != "moved" or kind not in ("client", "deal") or not uuid_of(back):
         return None

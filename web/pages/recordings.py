@@ -51,6 +51,7 @@ from web.number_search import NO_NUMBER, WHOLE_ONLY, number_to_search
 from web.pages import Site, fields, read_dates, site_of
 from web.pages.calls import client_of, ours_of, read_ids
 from web.recording_words import Attention, attention, may_try_again
+from web.uncovering import can_be_uncovered, may_uncover, uncover
 from web.visibility import show, show_name
 from web.wording import Named, Names, _
 
@@ -84,6 +85,7 @@ SAID = {
     "again": _("It will be tried again in a moment."),
     "refiled": _("The recording now belongs to this call."),
     "ended": _("The link is ended."),
+    "uncovered": _("What was covered is heard again."),
     "hidden": _("Hidden. It comes back if something else is wrong with it."),
     "shown": _("Shown again."),
 }
@@ -313,9 +315,8 @@ async def _one(
     tags = await site.records.retention.tags_of(found.call.id) if found.call else ()
     line = await _single_line(site, viewer, Listed(record, found.call), tags)
     wrong = record.state in SOMEBODY_SHOULD_LOOK or found.call is None or record.faults
-    shares = RecordingRight.SHARE in account.recording_rights and may_hear(
-        account, found.call, site.hub.names.directory
-    )
+    hears = may_hear(account, found.call, site.hub.names.directory)
+    shares = RecordingRight.SHARE in account.recording_rights and hears
     history = AuditFilter(recording_id=record.id)
     return site.renderer.page(
         request,
@@ -331,6 +332,7 @@ async def _one(
         may_hold=may_hold(account) and record.state is not RecordingState.REMOVED,
         may_delete=RecordingRight.DELETE in account.recording_rights
         and record.state is not RecordingState.REMOVED,
+        uncoverable=_uncoverable(viewer, found, hears=hears),
         links=await site.records.links.of_recording(record.id) if shares or looks_after(account) else (),
         now=datetime.now(UTC),
         looks_after=looks_after(account),
@@ -338,6 +340,18 @@ async def _one(
         said=said,
         problem=problem,
         told=told or {},
+    )
+
+
+def _uncoverable(viewer: Viewer, found: Heard, *, hears: bool) -> frozenset[UUID]:
+    """The covered parts of it that this viewer may uncover."""
+    if not hears or found.recording.state is not RecordingState.READY:
+        return frozenset()
+    now = datetime.now(UTC)
+    return frozenset(
+        one.id
+        for one in found.recording.redactions
+        if can_be_uncovered(found.recording, one) and may_uncover(viewer.account, one, now)
     )
 
 
@@ -407,6 +421,18 @@ async def delete(request: Request, recording_id: UUID, viewer: Asking) -> Respon
 def _require_sound(found: Heard) -> None:
     if found.recording.state is RecordingState.REMOVED:
         raise PeerMistake(_("This recording was removed already."))
+
+
+@router.post("/recordings/{recording_id}/redactions/{redaction_id}/lift")
+async def uncover_part(request: Request, recording_id: UUID, redaction_id: UUID, viewer: Asking) -> Response:
+    """What was covered there is heard again."""
+    site = site_of(request)
+    found = await known(site, request, viewer, recording_id)
+    try:
+        await uncover(site, request, viewer, recording_id, redaction_id)
+    except PeerMistake as mistake:
+        return await _one(request, viewer, found, problem=str(mistake), status=400)
+    return _done(recording_id, "uncovered", await fields(request))
 
 
 @router.post("/recordings/{recording_id}/again")

@@ -27,6 +27,7 @@ Supervisor = Annotated[Viewer, Depends(guard(SUPERVISORS))]
 
 QUARTER = timedelta(weeks=12)
 YEAR = timedelta(days=366)
+LATEST = 10  # grades, with what was replied to each
 TO_SECOND = 10  # calls offered for a second opinion; nobody does more in a sitting
 FAR_APART = 15.0  # points of 100: on a scale of five more than half a step, in every question
 
@@ -128,6 +129,7 @@ async def person(request: Request, extension: str, viewer: Supervisor) -> Respon
         for one in grades
         if (one.form_id, one.version) in forms
     }
+    latest = list(reversed(grades))[:LATEST]
     return site.renderer.page(
         request,
         viewer,
@@ -141,7 +143,9 @@ async def person(request: Request, extension: str, viewer: Supervisor) -> Respon
         bars=bars(overall, steps),
         overall=overall,
         rows=[_row(question, marks, step, site, steps) for question in (form.questions if form else ())],
-        latest=list(reversed(grades))[:10],
+        monthly=step is Step.MONTH,
+        latest=latest,
+        readings=await site.records.reviews.grades.readings([one.id for one in latest]),
     )
 
 

@@ -21,7 +21,7 @@ from fastapi.responses import RedirectResponse, Response
 from call_records.shapes import StaffMember
 from telephony.errors import PeerMistake
 from telephony.extension_rule import ExtensionRule, rule_of
-from telephony.presence import PhoneState, together
+from telephony.presence import together
 from web.access import ADMINISTRATORS, Viewer, guard
 from web.access_log import note_rules
 from web.endpoint_rows import list_endpoint_rows
@@ -29,6 +29,7 @@ from web.extensions import extension_rule, problem_sentence, read_extensions
 from web.field_problems import FieldProblem, refusal_of
 from web.pages import Site, fields, site_of
 from web.pages.accounts import TEAM_LENGTH
+from web.presence_words import STATE_WORDS
 from web.wording import _
 
 router = APIRouter(include_in_schema=False)
@@ -38,16 +39,6 @@ NAME_LENGTH = 200  # characters
 LIST_LENGTH = 60_000  # characters of a pasted list; a thousand people with all columns
 COLUMNS = ("name", "extensions", "team", "e-mail", "crm user")
 """Of the list that is pasted, in this order; a first line with these words is skipped."""
-
-STATE_WORDS: Mapping[PhoneState, str] = {
-    PhoneState.RINGING: _("Ringing"),
-    PhoneState.BUSY: _("On the phone"),
-    PhoneState.ON_HOLD: _("On hold"),
-    PhoneState.DO_NOT_DISTURB: _("Wants no calls"),
-    PhoneState.FREE: _("Free"),
-    PhoneState.UNREACHABLE: _("Phone is off"),
-    PhoneState.UNKNOWN: "",
-}
 
 SAVED = {
     "kept": _("Saved."),

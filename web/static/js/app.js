@@ -18,6 +18,7 @@ import { elapsed, tick } from "./page.js";
 import "./search.js";
 import { listen } from "./source.js";
 import "./toast.js";
+import "./feedback-count.js";
 import "./unsaved.js";
 
 const line = document.getElementById("notice");

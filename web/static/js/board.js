@@ -23,6 +23,7 @@ if (found instanceof HTMLElement) begin(found);
 function begin(board) {
   const line = /** @type {HTMLElement} */ (document.querySelector("[data-said]"));
   const undo = /** @type {HTMLButtonElement} */ (line.querySelector("[data-undo]"));
+  const why = /** @type {HTMLAnchorElement} */ (line.querySelector("[data-why-lost]"));
   const announce = /** @type {HTMLElement} */ (document.querySelector("[data-announce]"));
   const dialog = /** @type {HTMLDialogElement} */ (document.getElementById("to-stage"));
   const query = board.dataset.query ?? "";
@@ -45,6 +46,7 @@ function begin(board) {
   /** @param {string} text @param {(() => void)|null} back @param {boolean} [wrong] */
   function say(text, back, wrong = false) {
     clearTimeout(hush);
+    why.hidden = true;
     /** @type {HTMLElement} */ (line.querySelector("bdi")).textContent = text;
     takeBack = back;
     undo.hidden = !back;
@@ -93,10 +95,16 @@ function begin(board) {
       linkOf(card).focus();
     };
     say(list === from.list ? `“${titleOf(card)}” moved within ${nameOf(columnOf(list))}.` : `“${titleOf(card)}” is in ${nameOf(columnOf(list))}.`, undoing ? null : back);
+    const isLost = !undoing && list !== from.list && columnOf(list).dataset.ends === "lost";
     waiting = waiting.then(() => post(`/deals/${card.dataset.deal}/move`, told)).then(
       ({ status, told: answer }) => {
         const newest = moves.get(card) === turn;
-        if (status === 200 && answer) { if (newest) replace(card, answer.card); total(answer.columns); return; }
+        if (status === 200 && answer) {
+          if (newest) replace(card, answer.card);
+          if (newest && isLost) { why.href = `/deals/${card.dataset.deal}#lost`; why.hidden = false; }
+          total(answer.columns);
+          return;
+        }
         if (status === 409 && answer) {
           const real = listOf(answer.stage);
           const fresh = replace(card, answer.card);

@@ -22,6 +22,7 @@ async function echo(field) {
     if (!answer.ok || field.value !== text) return;
     const told = await answer.json();
     said.textContent = told.problem ?? `= ${told.text}`;
+    if (told.problem) said.removeAttribute("dir"); else said.dir = "ltr"; // a sum is written one way in every language
     said.classList.toggle("bad", Boolean(told.problem));
   } catch { said.textContent = ""; }
 }

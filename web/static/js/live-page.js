@@ -6,7 +6,8 @@ const lists = /** @type {Record<string, HTMLElement|null>} */ ({
   waiting: document.getElementById("waiting"), talking: document.getElementById("talking"),
   voicemail: document.getElementById("voicemail"),
 });
-const people = document.getElementById("people");
+const EVERY = 20_000; // ms; phones that go off or want no calls are not in the stream
+const PATIENCE = 5_000; // ms
 /** @type {Map<string, import("./feed.js").Call>} */ let calls = new Map();
 
 /** @param {import("./feed.js").Call[]} now */
@@ -58,18 +59,42 @@ function place(call) {
 
 function count() {
   const busy = new Set([...calls.values()].flatMap((call) => call.busy));
-  let free = 0;
-  for (const person of people?.children ?? []) {
-    const item = /** @type {HTMLElement} */ (person);
-    item.hidden = (item.dataset.extensions ?? "").split(" ").some((extension) => busy.has(extension));
-    if (!item.hidden) free += 1;
-  }
-  const numbers = { waiting: lists.waiting?.childElementCount, talking: lists.talking?.childElementCount, voicemail: lists.voicemail?.childElementCount, free };
+  const [free, away] = ["people", "away"].map((list) => showIdle(document.getElementById(list), busy));
+  const numbers = { away, waiting: lists.waiting?.childElementCount, talking: lists.talking?.childElementCount, voicemail: lists.voicemail?.childElementCount, free };
   for (const [name, value] of Object.entries(numbers)) {
     const place = document.getElementById(`n-${name}`);
     if (place) place.textContent = String(value ?? 0);
   }
   const inVoicemail = lists.voicemail?.closest("section");
   if (inVoicemail) inVoicemail.hidden = !numbers.voicemail; // rare: no empty section for it
+  const notThere = document.getElementById("away")?.closest("section");
+  if (notThere) notThere.hidden = !away;
   tick();
+}
+
+/** How many of this list are in no call; the others are hidden. @param {HTMLElement|null} list @param {Set<string>} busy */
+function showIdle(list, busy) {
+  let idle = 0;
+  for (const person of list?.children ?? []) {
+    const item = /** @type {HTMLElement} */ (person);
+    item.hidden = (item.dataset.extensions ?? "").split(" ").some((extension) => busy.has(extension));
+    if (!item.hidden) idle += 1;
+  }
+  return idle;
+}
+
+/** Who can be reached now. Nothing there is clicked, so it is put in as a whole. */
+async function lookAtPeople() {
+  const place = document.getElementById("live-people");
+  if (!place || document.hidden) return;
+  try {
+    const answer = await fetch("/live?part=people", { redirect: "error", signal: AbortSignal.timeout(PATIENCE) });
+    if (!answer.ok) return;
+    place.innerHTML = await answer.text(); // our own server's, escaped there
+    count();
+  } catch { /* it stays as it was; a lost connection is said elsewhere */ }
+}
+if (lists.waiting) {
+  setInterval(lookAtPeople, EVERY);
+  document.addEventListener("visibilitychange", lookAtPeople);
 }

@@ -187,12 +187,29 @@ export class Panels {
   async redact(form) {
     const part = span(this.value(form, "from"), this.value(form, "to"));
     this.player.tell("The part is being covered …");
-    await asked("POST", `/api/v1/recordings/${this.strip().id}/redactions`, { ...part, typed: this.value(form, "typed") });
+    const strip = this.strip().id;
+    const made = await asked("POST", `/api/v1/recordings/${strip}/redactions`, { ...part, typed: this.value(form, "typed") });
     this.close();
+    await this.soundChanged();
+    const undo = made.id && made.original === "kept" ? `/api/v1/recordings/${strip}/redactions/${made.id}` : null;
+    this.player.tell("The part is covered.", false, undo ? () => this.uncover(undo) : null);
+  }
+
+  /** @private @param {string} path of the redaction */
+  async uncover(path) {
+    this.player.tell("The part is being uncovered …");
+    try {
+      await asked("DELETE", path);
+      await this.soundChanged();
+      this.player.tell("The part is heard again.");
+    } catch (problem) { this.player.tell(problem instanceof Told ? problem.message : "That did not reach Switchhook; try again under About the recording.", true); }
+  }
+
+  /** @private */
+  async soundChanged() {
     this.player.sound.reload();
     this.player.choose(null);
     await this.player.refresh();
-    this.player.tell("The part is covered.");
   }
 }
 

@@ -167,11 +167,18 @@ export class Player {
     this.say.append(button);
   }
 
-  /** @param {string} text @param {boolean} [bad] */
-  tell(text, bad = false) {
+  /** @param {string} text @param {boolean} [bad] @param {(() => unknown)|null} [undo] */
+  tell(text, bad = false, undo = null) {
     if (!this.say) return;
-    this.say.textContent = text;
+    this.say.textContent = undo ? `${text} ` : text;
     this.say.classList.toggle("bad", bad);
+    if (!undo) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "quiet";
+    button.textContent = "Undo";
+    button.addEventListener("click", undo, { once: true });
+    this.say.append(button);
   }
 
   /** Show everything as it is now; while it plays, again with every frame. */

@@ -56,7 +56,7 @@ function beginGrading(form) {
       remark?.querySelector("textarea")?.focus();
     },
     w: () => {
-      const skip = document.querySelector("details.skip");
+      const skip = document.querySelector("details.unworthy");
       skip?.setAttribute("open", "");
       /** @type {HTMLElement|null} */ (skip?.querySelector("input[name=why]") ?? null)?.focus();
     },
@@ -66,7 +66,7 @@ function beginGrading(form) {
     const target = /** @type {HTMLElement} */ (event.target);
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
-      if (!target.closest("details.skip")) form.requestSubmit();
+      if (!target.closest("details.unworthy")) form.requestSubmit();
       return;
     }
     if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
