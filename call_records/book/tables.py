@@ -243,6 +243,7 @@ stages = Table(
     Index("stages_by_pipeline", "pipeline_id", "place"),
 )
 
+_NOT_REMOVED = text("removed_at IS NULL")
 deals = Table(
     "deals",
     metadata,
@@ -266,6 +267,9 @@ deals = Table(
     Column("place", Float, nullable=False),
     # What its contact and company are found by, for one search over all deals; a trigger of the database keeps it right.
     Column("client_search", Text, nullable=False, server_default=""),
+    # What the list is ordered by: its client's name in small letters, and when its next task is due; by triggers as well.
+    Column("client_name", Text),
+    Column("next_due_at", MOMENT),
     Column("spoken_at", MOMENT),
     Column("stage_since", MOMENT, nullable=False, server_default=_NOW),
     Column("created_by", Uuid, ForeignKey("accounts.id", ondelete="SET NULL")),
@@ -287,6 +291,21 @@ deals = Table(
     # The deals lost last, whose reasons are offered for the next one.
     Index("deals_lost", text("closed_at DESC"), postgresql_where=text("state = 'lost'")),
     Index("deals_by_import", "import_id", postgresql_where=text("import_id IS NOT NULL")),
+    Index("deals_by_client_name", "client_name", "id", postgresql_where=_NOT_REMOVED),
+    Index(
+        "deals_by_client_name_down",
+        text("client_name DESC NULLS LAST"),
+        "id",
+        postgresql_where=_NOT_REMOVED,
+    ),
+    Index("deals_by_next_due", "next_due_at", "id", postgresql_where=_NOT_REMOVED),
+    Index("deals_by_next_due_down", text("next_due_at DESC NULLS LAST"), "id", postgresql_where=_NOT_REMOVED),
+    Index(
+        "deals_sums",
+        "stage_id",
+        postgresql_include=["currency", "amount", "state", "closed_at", "owner_id", "pipeline_id"],
+        postgresql_where=_NOT_REMOVED,
+    ),
 )
 Index(
     "deals_by_title",

@@ -9,12 +9,12 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from call_records.book.deals import insert_deal, open_deal_of
 from call_records.book.rows import Home, insert_client
 from call_records.book.shapes import Deal, DealFilter, Money, MovedMeanwhile, NewClient, NewDeal, NewTask
-from call_records.book.tables import deals, stages, timeline
+from call_records.book.tables import deals, stages, tasks, timeline
 from call_records.database import RecordsStore
 from call_records.models import people
 from telephony.contacts import ClientKind
@@ -279,6 +279,48 @@ async def test_totals_count_what_is_not_shown_too(records: RecordsStore) -> None
     assert (hers.count, hers.sums) == (50, (Money(Decimal(sum(range(0, 150, 3))), "RUB"),))
     nobodys = await records.deals.page(SALES, DealFilter(unowned=True, text="deal"), sort="amount", down=True)
     assert (nobodys.count, nobodys.deals[0].title) == (100, "deal 149")
+
+
+async def listed(records: RecordsStore, sort: str, *, down: bool = False) -> list[str]:
+    """The titles of the list in that order."""
+    page = await records.deals.page(SALES, ANY, sort=sort, down=down)
+    return [one.title for one in page.deals]
+
+
+async def test_the_order_by_client_follows_whoever_is_renamed(records: RecordsStore) -> None:
+    """A contact goes before its company, small letters before nothing; deals without a client come last, either way."""
+    firm = await client(records, "Nowhere Travel", "company")
+    anna = await client(records, "anna", company=firm)
+    await deal(records, "Anna's", contact_id=anna, company_id=firm)
+    await deal(records, "the firm's", company_id=firm)
+    await deal(records, "nobody's")
+    assert await listed(records, "client") == ["Anna's", "the firm's", "nobody's"]
+    assert await listed(records, "client", down=True) == ["the firm's", "Anna's", "nobody's"]
+    found = await records.book.one(anna)
+    assert found is not None
+    await records.book.change(replace(found, name="Zoë"), by=None)
+    assert await listed(records, "client") == ["the firm's", "Anna's", "nobody's"]
+
+
+async def test_the_order_by_task_follows_what_is_done_and_moved(records: RecordsStore) -> None:
+    """The next open task counts; a deal without one comes last, either way."""
+    anna = await account(records, "anna")
+    first, second = await deal(records, "first"), await deal(records, "second")
+    await deal(records, "idle")
+    now = datetime.now(UTC)
+    urgent = await records.tasks.add(NewTask("call", now, deal_id=first.id), by=anna)
+    await records.tasks.add(NewTask("later", now + timedelta(days=9), deal_id=first.id), by=anna)
+    soon = await records.tasks.add(NewTask("send", now + timedelta(days=1), deal_id=second.id), by=anna)
+    assert await listed(records, "task") == ["first", "second", "idle"]
+    await records.tasks.done(urgent.id, done=True, by=anna)
+    assert await listed(records, "task") == ["second", "first", "idle"]
+    assert await listed(records, "task", down=True) == ["first", "second", "idle"]
+    await records.tasks.change(replace(soon, due_at=now + timedelta(days=20)), by=anna)
+    assert await listed(records, "task") == ["first", "second", "idle"]
+    await records.tasks.done(urgent.id, done=False, by=anna)
+    async with records.engine.begin() as connection:
+        await connection.execute(delete(tasks).where(tasks.c.id == soon.id))
+    assert (await listed(records, "task", down=True))[0] == "first"
 
 
 async def test_words_are_found_in_title_contact_and_company(records: RecordsStore) -> None:
