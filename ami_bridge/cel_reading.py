@@ -217,8 +217,13 @@ def _without_unfinished_row(text: str, form: CsvForm) -> str:
         return text
     before = text[:begin].rstrip("\r\n")
     before = before[max(before.rfind("\n"), before.rfind("\r")) + 1 :]
-    whole, found = (next(rows_of(line, form, from_start=False), None) or [] for line in (before, last))
-    return text if last.count('"') % 2 == 0 and len(found) >= len(whole) else text[:begin]
+    finished = last.count('"') % 2 == 0 and _count_cells(last, form) >= _count_cells(before, form)
+    return text if finished else text[:begin]
+
+
+def _count_cells(line: str, form: CsvForm) -> int:
+    cells: list[str] | None = next(rows_of(line, form, from_start=False), None)
+    return len(cells or ())
 
 
 def columns_of(form: CsvForm) -> list[str]:
