@@ -124,7 +124,7 @@ class Interpreter:
         at = moment_of(message)
         if at > self.last_at:
             self.last_at = at
-        yield from translate(message)
+        yield from translate(message, at)
 
     def _booted(self, message: Message) -> None:
         uptime = message.get("Uptime")

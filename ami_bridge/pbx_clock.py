@@ -125,7 +125,8 @@ class ClockGate:
         """Whether the PBX answers with its time; until it has answered it is believed to."""
         self._live = live
         self._based = live
-        self._held: list[Message] = []
+        self._held: list[tuple[Message, float | None]] = []
+        """Messages that wait, each with its time as the PBX told it; None of one that tells none."""
         self._newest_stamp = 0.0
         self._strange_skew = 0.0
         self._strange_since = 0.0
@@ -203,7 +204,7 @@ class ClockGate:
 
     def _take_unstamped(self, message: Message) -> Sequence[Message]:
         if self._held and message.kind != "Response" and "ActionID" not in message.fields:
-            return self._hold(message)
+            return self._hold(message, None)
         return (message,) if self.clock.is_plain else (self.clock.correct(message, None),)
 
     def _take_strange(self, message: Message, stamp: float, text: str) -> Sequence[Message]:
@@ -218,24 +219,24 @@ class ClockGate:
             self._note_normal(stamp)
             return (message,)
         if abs(skew - self.clock.skew_seconds) <= AGREE_SECONDS:
-            return self._take_agreeing(message)
+            return self._take_agreeing(message, stamp)
         late = skew < self.clock.skew_seconds and stamp >= self._newest_stamp - AGREE_SECONDS / 10
         if self._agrees_for_long(skew, arrived, late):
-            self._held.append(message)
+            self._held.append((message, stamp))
             return self._release(skew)
         if late and not self._held and self._passes_late(arrived):
             self._newest_stamp = max(self._newest_stamp, stamp)
             return (self.clock.correct(message, stamp),)
         self.wants_time = self._live and self.tells_time
-        return self._hold(message)
+        return self._hold(message, stamp)
 
     def _passes_late(self, arrived: float) -> bool:
         return self._live and (not self.tells_time or arrived <= self._excused_until)
 
-    def _take_agreeing(self, message: Message) -> Sequence[Message]:
+    def _take_agreeing(self, message: Message, stamp: float) -> Sequence[Message]:
         """The expected time, while others are held back."""
         self._normal_events += 1
-        self._held.append(message)
+        self._held.append((message, stamp))
         if self._maybe_late or self._normal_events >= AGREEING_EVENTS or len(self._held) >= HELD_MESSAGES:
             return self._release(None)
         return ()
@@ -250,8 +251,8 @@ class ClockGate:
             return False
         return not self._maybe_late or arrived - self._strange_since >= LATE_SECONDS
 
-    def _hold(self, message: Message) -> Sequence[Message]:
-        self._held.append(message)
+    def _hold(self, message: Message, stamp: float | None) -> Sequence[Message]:
+        self._held.append((message, stamp))
         return self._release(None) if len(self._held) >= HELD_MESSAGES else ()
 
     def _release(self, skew: float | None) -> list[Message]:
@@ -264,13 +265,13 @@ class ClockGate:
             if clock.is_known and abs(skew - old_skew) > SET_SECONDS:
                 self._note_step(ClockStep(skew - old_skew, ours=False))
             self._newest_stamp = 0.0
-        return [self._released(message, old_skew, old_correction) for message in held]
+        return [self._released(message, stamp, old_skew, old_correction) for message, stamp in held]
 
-    def _released(self, message: Message, old_skew: float, old_correction: float) -> Message:
-        text = message.fields.get("Timestamp", "")
-        if not _STAMP.fullmatch(text):
+    def _released(
+        self, message: Message, stamp: float | None, old_skew: float, old_correction: float
+    ) -> Message:
+        if stamp is None:
             return self.clock.correct(message, None)
-        stamp = float(text)
         skew = stamp - message.arrived_at
         self._note_normal(stamp)
         if abs(skew - old_skew) < abs(skew - self.clock.skew_seconds):

@@ -74,34 +74,34 @@ def look(fields: dict[str, str], prefix: str = "") -> s.Look | None:
     )
 
 
-def _one(make: Callable[[float, s.Look], s.Signal]) -> Callable[[Message], Iterator[s.Signal]]:
-    def function(message: Message) -> Iterator[s.Signal]:
+def _one(make: Callable[[float, s.Look], s.Signal]) -> Callable[[Message, float], Iterator[s.Signal]]:
+    def function(message: Message, at: float) -> Iterator[s.Signal]:
         seen = look(message.fields)
         if seen is not None:
-            yield make(moment_of(message), seen)
+            yield make(at, seen)
 
     return function
 
 
-def _newchannel(message: Message) -> Iterator[s.Signal]:
+def _newchannel(message: Message, at: float) -> Iterator[s.Signal]:
     seen = look(message.fields)
     if seen is not None:
-        yield s.ChannelBegan(moment_of(message), seen, message.get("Context")[:NAME_LIMIT])
+        yield s.ChannelBegan(at, seen, message.get("Context")[:NAME_LIMIT])
 
 
-def _hangup(message: Message) -> Iterator[s.Signal]:
+def _hangup(message: Message, at: float) -> Iterator[s.Signal]:
     seen = look(message.fields)
     if seen is not None:
-        yield s.ChannelEnded(moment_of(message), seen, _integer(message.get("Cause")))
+        yield s.ChannelEnded(at, seen, _integer(message.get("Cause")))
 
 
-def _dial_begin(message: Message) -> Iterator[s.Signal]:
+def _dial_begin(message: Message, at: float) -> Iterator[s.Signal]:
     dest = look(message.fields, "Dest")
     if dest is not None:
-        yield s.DialBegan(moment_of(message), look(message.fields), dest, message.get("DialString"))
+        yield s.DialBegan(at, look(message.fields), dest, message.get("DialString"))
 
 
-def _dial_end(message: Message) -> Iterator[s.Signal]:
+def _dial_end(message: Message, at: float) -> Iterator[s.Signal]:
     dest = look(message.fields, "Dest")
     if dest is not None:
         source = look(message.fields)
@@ -109,36 +109,36 @@ def _dial_end(message: Message) -> Iterator[s.Signal]:
         names = list(message.fields)
         if forward and "DestPriority" in names[names.index("Forward") :]:
             forward = ""  # Asterisk writes it behind the channels; before them it is a caller's own line
-        yield s.DialEnded(moment_of(message), source, dest, message.get("DialStatus"), forward)
+        yield s.DialEnded(at, source, dest, message.get("DialStatus"), forward)
 
 
-def _bridge_enter(message: Message) -> Iterator[s.Signal]:
+def _bridge_enter(message: Message, at: float) -> Iterator[s.Signal]:
     seen = look(message.fields)
     bridge = message.get("BridgeUniqueid")
     if seen is not None and bridge:
         kind = BRIDGE_KINDS.get(message.get("BridgeType"), "conference")
-        yield s.BridgeEntered(moment_of(message), seen, bridge, kind)
+        yield s.BridgeEntered(at, seen, bridge, kind)
 
 
-def _bridge_leave(message: Message) -> Iterator[s.Signal]:
+def _bridge_leave(message: Message, at: float) -> Iterator[s.Signal]:
     seen = look(message.fields)
     bridge = message.get("BridgeUniqueid")
     if seen is not None and bridge:
         kind = BRIDGE_KINDS.get(message.get("BridgeType"), "conference")
-        yield s.BridgeLeft(moment_of(message), seen, bridge, kind)
+        yield s.BridgeLeft(at, seen, bridge, kind)
 
 
-def _local_bridge(message: Message) -> Iterator[s.Signal]:
+def _local_bridge(message: Message, at: float) -> Iterator[s.Signal]:
     one, two = look(message.fields, "LocalOne"), look(message.fields, "LocalTwo")
     if one is not None and two is not None:
-        yield s.LocalPaired(moment_of(message), one, two)
+        yield s.LocalPaired(at, one, two)
 
 
-def _blind_transfer(message: Message) -> Iterator[s.Signal]:
+def _blind_transfer(message: Message, at: float) -> Iterator[s.Signal]:
     transferer = look(message.fields, "Transferer")
     if transferer is not None:
         yield s.BlindTransferred(
-            moment_of(message),
+            at,
             transferer,
             look(message.fields, "Transferee"),
             message.get("Extension"),
@@ -147,12 +147,12 @@ def _blind_transfer(message: Message) -> Iterator[s.Signal]:
         )
 
 
-def _attended_transfer(message: Message) -> Iterator[s.Signal]:
+def _attended_transfer(message: Message, at: float) -> Iterator[s.Signal]:
     first = look(message.fields, "OrigTransferer")
     second = look(message.fields, "SecondTransferer")
     if first is not None and second is not None:
         yield s.AttendedTransferred(
-            moment_of(message),
+            at,
             first,
             second,
             look(message.fields, "Transferee"),
@@ -163,49 +163,49 @@ def _attended_transfer(message: Message) -> Iterator[s.Signal]:
         )
 
 
-def _pickup(message: Message) -> Iterator[s.Signal]:
+def _pickup(message: Message, at: float) -> Iterator[s.Signal]:
     seen, target = look(message.fields), look(message.fields, "Target")
     if seen is not None and target is not None:
-        yield s.PickedUp(moment_of(message), seen, target)
+        yield s.PickedUp(at, seen, target)
 
 
-def _parked(message: Message) -> Iterator[s.Signal]:
+def _parked(message: Message, at: float) -> Iterator[s.Signal]:
     seen = look(message.fields, "Parkee")
     if seen is not None:
         parker = message.get("ParkerChannel") or message.get("ParkerDialString")
-        yield s.Parked(moment_of(message), seen, parker, message.get("ParkingSpace"))
+        yield s.Parked(at, seen, parker, message.get("ParkingSpace"))
 
 
-def _unparked(how: str) -> Callable[[Message], Iterator[s.Signal]]:
-    def function(message: Message) -> Iterator[s.Signal]:
+def _unparked(how: str) -> Callable[[Message, float], Iterator[s.Signal]]:
+    def function(message: Message, at: float) -> Iterator[s.Signal]:
         seen = look(message.fields, "Parkee")
         if seen is not None:
-            yield s.Unparked(moment_of(message), seen, look(message.fields, "Retriever"), how)
+            yield s.Unparked(at, seen, look(message.fields, "Retriever"), how)
 
     return function
 
 
-def _queue_join(message: Message) -> Iterator[s.Signal]:
+def _queue_join(message: Message, at: float) -> Iterator[s.Signal]:
     seen = look(message.fields)
     if seen is not None:
-        yield s.QueueJoined(moment_of(message), seen, clean_name(message.get("Queue")))
+        yield s.QueueJoined(at, seen, clean_name(message.get("Queue")))
 
 
-def _queue_leave(abandoned: bool) -> Callable[[Message], Iterator[s.Signal]]:
-    def function(message: Message) -> Iterator[s.Signal]:
+def _queue_leave(abandoned: bool) -> Callable[[Message, float], Iterator[s.Signal]]:
+    def function(message: Message, at: float) -> Iterator[s.Signal]:
         seen = look(message.fields)
         if seen is not None:
-            yield s.QueueLeft(moment_of(message), seen, clean_name(message.get("Queue")), abandoned)
+            yield s.QueueLeft(at, seen, clean_name(message.get("Queue")), abandoned)
 
     return function
 
 
-def _variable(message: Message) -> Iterator[s.Signal]:
+def _variable(message: Message, at: float) -> Iterator[s.Signal]:
     """VarSet matters for five variables; every other is a state of the dialplan that is none of our business."""
     make = VARIABLES.get(message.get("Variable").lstrip("_"))
     seen = look(message.fields) if make else None
     if make is not None and seen is not None:
-        yield make(moment_of(message), seen, message.get("Value"))
+        yield make(at, seen, message.get("Value"))
 
 
 VARIABLES: dict[str, Callable[[float, s.Look, str], s.Signal]] = {
@@ -218,20 +218,20 @@ VARIABLES: dict[str, Callable[[float, s.Look, str], s.Signal]] = {
 }
 
 
-def _muted(message: Message) -> Iterator[s.Signal]:
+def _muted(message: Message, at: float) -> Iterator[s.Signal]:
     """Only of both sides: a half mute by another program leaves the other side's voice, and so is no pause."""
     seen = look(message.fields)
     state = message.get("State")
     if seen is not None and message.get("Direction").lower() == "both" and state in ("0", "1"):
-        yield s.RecordingMuted(moment_of(message), seen, state == "1")
+        yield s.RecordingMuted(at, seen, state == "1")
 
 
-def _user_event(message: Message) -> Iterator[s.Signal]:
+def _user_event(message: Message, at: float) -> Iterator[s.Signal]:
     """Two that our dialplan sends. What an AMI client sends of the same name has no channel and says nothing."""
     seen = look(message.fields)
     if seen is not None:
         name = message.get("UserEvent")
-        yield from told_by_dialplan(moment_of(message), seen, name, message.get(USER_EVENTS.get(name, "")))
+        yield from told_by_dialplan(at, seen, name, message.get(USER_EVENTS.get(name, "")))
 
 
 def told_by_dialplan(at: float, seen: s.Look, name: str, value: str) -> Iterator[s.Signal]:
@@ -258,16 +258,16 @@ def is_odd_user_event(message: Message) -> bool:
     return message.get(header).strip().lower() not in allowed
 
 
-def _extension(message: Message) -> Iterator[s.Signal]:
+def _extension(message: Message, at: float) -> Iterator[s.Signal]:
     seen = look(message.fields)
     if seen is not None and message.get("Application") in SERVICE_APPS:
-        yield s.AppEntered(moment_of(message), seen, message.get("Application"))
+        yield s.AppEntered(at, seen, message.get("Application"))
 
 
 SERVICE_APPS = frozenset({"VoiceMail", "VoiceMailMain", "MinivmRecord"})
 
 
-def _cdr(message: Message) -> Iterator[s.Signal]:
+def _cdr(message: Message, at: float) -> Iterator[s.Signal]:
     """A CDR is no truth of a call, but its last application tells voicemail to a user who is not told of Newexten, and a
     column that the dialplan fills (FreePBX does, and so does our office) names the recording.
     """
@@ -277,42 +277,42 @@ def _cdr(message: Message) -> Iterator[s.Signal]:
         return
     seen = s.Look(uid, message.get("LinkedID"), name, "", "", "", "")
     if app in SERVICE_APPS:
-        yield s.AppEntered(moment_of(message), seen, app)
+        yield s.AppEntered(at, seen, app)
     if file:
-        yield s.RecordingNamed(moment_of(message), seen, clean_name(file))
+        yield s.RecordingNamed(at, seen, clean_name(file))
 
 
-def _conference(make: Callable[[float, s.Look, str], s.Signal]) -> Callable[[Message], Iterator[s.Signal]]:
-    def function(message: Message) -> Iterator[s.Signal]:
+def _conference(
+    make: Callable[[float, s.Look, str], s.Signal],
+) -> Callable[[Message, float], Iterator[s.Signal]]:
+    def function(message: Message, at: float) -> Iterator[s.Signal]:
         seen = look(message.fields)
         if seen is not None:
-            yield make(moment_of(message), seen, clean_name(message.get("Conference")))
+            yield make(at, seen, clean_name(message.get("Conference")))
 
     return function
 
 
-def _meetme_join(message: Message) -> Iterator[s.Signal]:
+def _meetme_join(message: Message, at: float) -> Iterator[s.Signal]:
     """The older conference application mixes outside of the PBX's bridges, so the room itself stands for one."""
     seen, room = look(message.fields), clean_name(message.get("Meetme"))
     if seen is not None and room:
-        at = moment_of(message)
         yield s.BridgeEntered(at, seen, f"meetme {room}", "conference")
         yield s.ConferenceJoined(at, seen, room)
 
 
-def _meetme_leave(message: Message) -> Iterator[s.Signal]:
+def _meetme_leave(message: Message, at: float) -> Iterator[s.Signal]:
     seen, room = look(message.fields), clean_name(message.get("Meetme"))
     if seen is not None and room:
-        at = moment_of(message)
         yield s.BridgeLeft(at, seen, f"meetme {room}", "conference")
         yield s.ConferenceLeft(at, seen, room)
 
 
-def _shutdown(message: Message) -> Iterator[s.Signal]:
-    yield s.PbxStopped(moment_of(message))
+def _shutdown(_message: Message, at: float) -> Iterator[s.Signal]:
+    yield s.PbxStopped(at)
 
 
-TRANSLATIONS: dict[str, Callable[[Message], Iterator[s.Signal]]] = {
+TRANSLATIONS: dict[str, Callable[[Message, float], Iterator[s.Signal]]] = {
     "Newchannel": _newchannel,
     "Newstate": _one(s.ChannelChanged),
     "NewCallerid": _one(s.ChannelChanged),
@@ -351,12 +351,13 @@ TRANSLATIONS: dict[str, Callable[[Message], Iterator[s.Signal]]] = {
 }
 
 
-def translate(message: Message) -> Iterator[s.Signal]:
-    """The signals in one event; none for a kind that says nothing of calls."""
+def translate(message: Message, at: float | None = None) -> Iterator[s.Signal]:
+    """The signals in one event; none for a kind that says nothing of calls. `at`: its moment, where that is known."""
     function = TRANSLATIONS.get(message.kind)
     if function is None:
         return iter(())
-    return function(with_presentation(message) if message.repeated else message)
+    moment = moment_of(message) if at is None else at
+    return function(with_presentation(message) if message.repeated else message, moment)
 
 
 def with_presentation(message: Message) -> Message:

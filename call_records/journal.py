@@ -126,13 +126,13 @@ class CallJournal:
             async with self._engine.connect() as connection:
                 return (await connection.scalars(wanted.order_by(calls.c.started_at, calls.c.id))).all()
 
-    async def bounded(self, pbx: str, call_ids: Iterable[UUID]) -> Sequence[UUID]:
-        """Which of these have ended at a time that is known only within limits."""
+    async def seen_in_part(self, pbx: str, call_ids: Iterable[UUID]) -> Sequence[UUID]:
+        """Which of these have ended, and AMI did not tell all of them."""
         wanted = select(calls.c.id).where(
             calls.c.pbx == pbx,
             calls.c.id.in_(list(call_ids)),
             calls.c.state == "ended",
-            calls.c.facts["certainty"].astext == Certainty.BOUNDED.value,
+            calls.c.facts["certainty"].astext != Certainty.OBSERVED.value,
         )
         with plain_errors():
             async with self._engine.connect() as connection:

@@ -28,7 +28,7 @@ from call_records.journal import OpenCall
 from call_records.live import LiveBoard
 from call_records.spool import SpoolingJournal
 from switchhook.endpoint_keeper import EndpointKeeper
-from switchhook.teller import CLOCK_SET, Teller, cel_lines
+from switchhook.teller import Teller, cel_lines, tell_with_log
 from telephony.errors import NeedsPerson, SwitchhookError, TryLater
 from telephony.events import CallEvent, EventKind
 from telephony.facts import Certainty, State
@@ -333,7 +333,7 @@ class Bridge:
             self._cel_trouble(trouble)
 
     async def sweep_once(self, cel: CelSource) -> int:
-        """Compare the last day's CEL with the journal; tell what is missing, correct ends that were only bounded.
+        """Compare the last day's CEL with the journal; tell what is missing, complete what was seen in part.
 
         Returns how many calls. Raises OSError or SwitchhookError; what was read is then looked at the next time.
         """
@@ -358,14 +358,14 @@ class Bridge:
         changes: list[CallChange] = []
         refine: dict[object, CelGroup] = {}
         ids = await self._store.journal.known(self.pbx, known) if known else {}
-        bounded = set(await self._store.journal.bounded(self.pbx, set(ids.values()))) if ids else set()
+        in_part = set(await self._store.journal.seen_in_part(self.pbx, set(ids.values()))) if ids else set()
         for group in groups:
             of_group = {ids[uid] for uid in group.uids if uid in ids}
             if not of_group and group.whole and not any(map(self._told, group.uids)):
                 changes += self._tell_from_cel(group, now)
-            elif of_group & bounded:
-                refine |= dict.fromkeys(of_group & bounded, group)
-        for call_id in sorted(bounded & refine.keys(), key=str):
+            elif of_group & in_part:
+                refine |= dict.fromkeys(of_group & in_part, group)
+        for call_id in sorted(in_part & refine.keys(), key=str):
             for kept in await self._store.journal.kept([call_id]):
                 changes += self._refined(kept, refine[call_id], now)
         return changes
@@ -376,19 +376,11 @@ class Bridge:
         return [_with_trace_of(change, [*lines, {"t": now, "mark": "cel"}]) for change in told]
 
     def _refined(self, call: OpenCall, group: CelGroup, now: float) -> list[CallChange]:
-        """The call told again with the CEL rows of the time after its last message."""
-        if any(line.get("mark") == CLOCK_SET for line in call.trace):
-            return []  # the log's times before and after do not go together
-        heard = [float(line["t"]) for line in call.trace if "h" in line and not _is_answer(line)]
-        after = max(heard, default=0.0)
-        later = (row.not_before(after) for row in group.rows if row.look.uid in call.aliases)
-        fresh = cel_lines(row for row in later if row.at > after)
-        if not fresh:
+        """The call told again with what the log has to add to it."""
+        fresh, change = tell_with_log(call, group.rows, self.numbering)
+        if change is None or not change.facts.ended or change.facts == call.facts:
             return []
-        mark = {"t": now, "mark": "cel"}
-        told = Teller(self.numbering, dict.fromkeys(call.aliases, call.id)).tell_again([*call.trace, *fresh])
-        own = [change for change in told if change.facts.id == call.id and change.facts.ended]
-        return [replace(change, events=(), absorbed=(), trace=(*fresh, mark)) for change in own]
+        return [replace(change, events=(), absorbed=(), trace=(*fresh, {"t": now, "mark": "cel"}))]
 
     def _cel_trouble(self, trouble: Exception) -> None:
         self.cel_failures += 1
@@ -425,12 +417,6 @@ class RecordingDesk:
         raise TryLater(
             "This call is over, or has become part of another.", remedy="Look at the live calls again."
         )
-
-
-def _is_answer(line: object) -> bool:
-    """Whether a kept message was an answer of a snapshot, which says nothing of when something happened."""
-    pairs = line["h"] if isinstance(line, dict) else ()
-    return bool(pairs) and not any(name == "Privilege" for name, _ in pairs)
 
 
 def _with_trace_of(change: CallChange, lines: Sequence[object]) -> CallChange:

@@ -6,7 +6,6 @@ A bug report is a capture; a capture becomes a test. What is printed here is wha
 from __future__ import annotations
 
 import gzip
-import itertools
 import json
 import sys
 import zlib
@@ -18,34 +17,28 @@ from uuid import UUID
 from ami_bridge.asterisk_version import refuse_old_event
 from ami_bridge.capture import CaptureCounters, read_capture
 from ami_bridge.capture_order import CaptureOrder, InOrder
-from ami_bridge.cel import CelReader, CelRow, CelTranslator
+from ami_bridge.cel import CelReader, CelRow
 from ami_bridge.csv_forms import decoded
 from ami_bridge.interpreter import Interpreter
 from ami_bridge.message import Message
 from ami_bridge.pbx_clock import ClockGate, PbxClock
 from ami_bridge.quarantine import LinkSession, judge
 from ami_bridge.translate import TRANSLATIONS, moment_of, translate
-from switchhook.event_log_gaps import ObservedEvents, is_moment_of
+from switchhook.gap_filler import AFTER_ALL, BEFORE_ANY, OVERLAP_SECONDS, GapFiller
 from telephony.endpoint_directory import directory_of
 from telephony.errors import NeedsPerson
 from telephony.facts import CallFacts
 from telephony.local_times import zone_named
 from telephony.numbers import DEFAULT_EXTENSIONS, Numbering
-from telephony.signals import ChannelBegan, ChannelChanged, ClockSet, LinkLost, Signal
+from telephony.signals import ClockSet, LinkLost, Signal
 from telephony.tracker import Tracker
-
-BEFORE_ANY = float("-inf")
-AFTER_ALL = float("inf")
-OVERLAP_SECONDS = 1.0
-"""CEL of so long before a cut waits for the next link: AMI's last words are later than CEL's of the same moment, and may
-have been lost with the link, or may come with the next."""
 
 
 class Replay:
     """Captured links of one PBX in order, with CEL for what they do not tell.
 
-    A row tells what AMI missed when nothing of AMI's says the same (`switchhook.event_log_gaps`). It is taken up in its
-    place in time, for calls that AMI did not see whole; calls that it saw whole are AMI's alone.
+    What AMI missed is told by the live service's own means (`switchhook.gap_filler`). A row is taken up in its place in
+    time, for calls that AMI did not see whole; calls that it saw whole are AMI's alone.
     """
 
     def __init__(self, numbering: Numbering, cel: Sequence[CelRow] = ()) -> None:
@@ -55,11 +48,7 @@ class Replay:
         self._interpreter = Interpreter()
         self._cel = cel
         self._cel_from = 0
-        self._translator = CelTranslator()
-        self._observed = ObservedEvents()
-        self._lost_at = BEFORE_ANY
-        self._row_told_at = BEFORE_ANY
-        """When the newest row happened that AMI told too: what the log writes after it is no earlier."""
+        self._filler = GapFiller(self.tracker)
         self._linked = False
 
     def link(self, messages: Iterable[Message]) -> None:
@@ -77,7 +66,7 @@ class Replay:
             arrival for arrival in arrivals if isinstance(arrival, Message) and arrival.kind in TRANSLATIONS
         ]
         for message in events:
-            self._observed.add(translate(message))
+            self._filler.observed.add(translate(message))
         until = max(map(moment_of, events), default=BEFORE_ANY) - OVERLAP_SECONDS
         for arrival in arrivals:
             if isinstance(arrival, Message) and arrival.kind in TRANSLATIONS:
@@ -111,11 +100,9 @@ class Replay:
         self._linked = True
 
     def _lose_sight(self) -> None:
-        """AMI says no more from here on: the calls of this moment are seen only in part."""
+        """AMI says no more from here on."""
         if self._linked:
-            self._lost_at = self._interpreter.last_at or BEFORE_ANY
-            for call in self.tracker.open_calls():
-                call.seen_in_part = True
+            self._filler.lose_sight(self._interpreter.last_at or BEFORE_ANY)
 
     def _tell_rows(self, until: float, *, settled_before: float = AFTER_ALL) -> None:
         """Take up the rows of before `until`, as far as everything is in that AMI may have told of their moment."""
@@ -123,55 +110,12 @@ class Replay:
             row = self._cel[self._cel_from]
             if row.at >= until or row.at + row.slack >= settled_before:
                 break
-            row = row.not_before(self._earliest(row))
+            row = self._filler.place(self._cel, self._cel_from)
             if row.at >= until:
                 break
             self._cel_from += 1
-            self._tell_row(row)
-
-    def _earliest(self, row: CelRow) -> float:
-        """What is written before a row of which AMI told happened before the link was lost, too."""
-        if row.at <= self._lost_at < row.at + row.slack and not any(
-            self._observed.knows(other, before=self._lost_at) for other in self._rows_of_second(row)
-        ):
-            return max(self._lost_at, self._row_told_at)
-        return self._row_told_at
-
-    def _rows_of_second(self, row: CelRow) -> Iterator[CelRow]:
-        following = itertools.islice(self._cel, self._cel_from + 1, None)
-        return itertools.takewhile(lambda other: other.at < row.at + row.slack, following)
-
-    def _tell_row(self, row: CelRow) -> None:
-        for signal in self._translator.translate(row):
-            observed_at = self._observed.find(signal, row.slack)
-            if observed_at is not None and isinstance(signal, ChannelBegan):
-                dials = ChannelChanged(signal.at, signal.look)  # chan_sip says so later
-                if signal.look.state == "Ring" and self._observed.find(dials, row.slack) is None:
-                    self._tell_if_news(dials, row)
-            if observed_at is not None:
-                if is_moment_of(observed_at, row.at, row.slack):
-                    self._row_told_at = max(self._row_told_at, observed_at)
-            else:
-                self._tell_if_news(signal, row)
-
-    def _tell_if_news(self, signal: Signal, row: CelRow) -> None:
-        if self._is_news(signal, row):
-            self.tracker.reconstructing = True
-            self._feed(iter([signal]))
-            self.tracker.reconstructing = False
-            self._mark_seen_in_part(row)
-
-    def _mark_seen_in_part(self, row: CelRow) -> None:
-        call = self.tracker.call_with(row.look.uid, row.look.linked)
-        if call is not None:
-            call.seen_in_part = True
-
-    def _is_news(self, signal: Signal, row: CelRow) -> bool:
-        """Whether what only the log tells is to be believed: of a call that AMI did not see whole."""
-        call = self.tracker.call_with(row.look.uid, row.look.linked)
-        if call is None:
-            return True
-        return call.seen_in_part or not call.begun or self._observed.would_tell(signal)
+            if self._filler.tell(row):
+                self._collect()
 
     def _feed(self, signals: Iterator[Signal]) -> None:
         for signal in signals:

@@ -4,32 +4,31 @@ Live, after a restart, and when a kept call is told again, the same lines go thr
 kept with a call (docs/reference/captures.md): an AMI message (`h`), a CEL row (`cel`), or a mark (`mark`) that says
 what no message says: that a snapshot was complete, that the PBX had stopped, that CEL was read, that a call was gone.
 
-After a gap the order is: everything live is unverified; what CEL knows of the gap; the PBX's stop, at its place in
-time; then live events; then the snapshot, which says what really lives. So nothing is told from a snapshot that a
-better witness has told.
+After a gap the order is: everything live is unverified; what CEL knows of the gap; then live events; then the snapshot,
+which says what really lives, and whether the PBX had stopped. So nothing is told from a snapshot that a better witness
+has told.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from ami_bridge.backfill import CelGroup, groups_of
-from ami_bridge.cel import CelRow, CelTranslator, row_of
+from ami_bridge.backfill import groups_of
+from ami_bridge.cel import CelRow, row_of
 from ami_bridge.interpreter import RESTART_SLACK, Interpreter
 from ami_bridge.kept_lines import in_order
 from ami_bridge.message import Message, message_from_headers
 from ami_bridge.snapshot_reading import LISTED
 from ami_bridge.stream import ClockSet, LinkDown, LinkUp, Observed, SnapshotBegin, SnapshotEnd, StreamItem
 from call_records.journal import fold
+from switchhook.gap_filler import AFTER_ALL, BEFORE_ANY, OVERLAP_SECONDS, GapFiller
 from telephony import signals as s
 from telephony.facts import CallFacts
 from telephony.keeping import Change
 from telephony.numbers import Numbering
-from telephony.observations import SAME_MOMENT
 from telephony.ports import CallChange
 from telephony.tracker import Tracker
 
@@ -41,7 +40,10 @@ PENDING_LIMIT = (
 CONTEXT_SECONDS = 4 * 3600.0  # CEL rows from before a gap that are read for the names of channels alive in it
 CLOCK_SET = "clock_set"
 """The mark of a clock that was set while the call was live."""
-NEVER = float("inf")
+NEVER = AFTER_ALL
+CHANNELS_REMEMBERED = (
+    256  # beyond those of the calls of this moment, before what AMI told of others is forgotten
+)
 WHOLE_SECONDS = 1.0  # Uptime is told in whole seconds, rounded down
 
 
@@ -62,6 +64,8 @@ class _Stop(NamedTuple):
     at: float
     """When the PBX we knew was certainly gone."""
     noticed_at: float
+    began_before: float
+    """Channels that began before it are gone; what the log tells of later ones is of the PBX that was started."""
     certain: bool
 
 
@@ -73,7 +77,10 @@ class Teller:
         self._known: dict[str, UUID] = dict(known or {})
         self.tracker = Tracker(numbering, identify=self._known.get)
         self._interpreter = Interpreter()
-        self._cel = CelTranslator()
+        self._filler = GapFiller(self.tracker)
+        self._forget_beyond = CHANNELS_REMEMBERED
+        self._log_kept: dict[str, float] = {}
+        """By channel: until when the log's rows of a live call are kept with it."""
         self._pending: OrderedDict[UUID, list[Line]] = OrderedDict()
         self._snapshot_lines: list[Message] = []
         self._pbx_started_at: float | None = None
@@ -91,6 +98,11 @@ class Teller:
     def sure(self) -> bool:
         """Whether a snapshot has confirmed what lives: a channel that is not known then does not exist."""
         return not self._unsure
+
+    @property
+    def remembered_channels(self) -> int:
+        """Of how many channels it is remembered what AMI told."""
+        return len(self._filler.observed)
 
     # -- live ------------------------------------------------------------------------------------------------------
 
@@ -133,18 +145,8 @@ class Teller:
         for _ in self._interpreter.link_up(at):
             pass  # that the link was lost was told when it was
         changes = self._changes()
-        stop = self._stop_before(item)
-        rows = [row for row in rows if row.at <= at]
-        floor_of: dict[str, float] = {}
-        for group in groups_of(rows):
-            floor_of |= dict.fromkeys(group.uids, self._floor(group, told))
-        until_stop = stop.at if stop is not None and stop.certain else NEVER
-        changes += self._read_cel([row for row in rows if row.at < until_stop], floor_of, at)
-        if stop is not None and stop.certain:
-            changes += self._tell_stop(stop)
-            changes += self._read_cel([row for row in rows if row.at >= until_stop], floor_of, at)
-        else:
-            self._stop = stop
+        self._stop = self._stop_before(item) or self._stop
+        changes += self._fill_gap([row for row in rows if row.at <= at], told, at)
         return changes
 
     def rest(self, now: float) -> list[CallChange]:
@@ -184,8 +186,7 @@ class Teller:
         told: dict[UUID, CallChange] = {}
         for line in in_order(lines):
             try:
-                for signal in self.signals_of(line):
-                    self.tracker.feed(signal)
+                self._feed(self.signals_of(line))
             except (
                 Exception
             ):  # kept by another release, or broken on disk: the other lines still tell their part
@@ -194,6 +195,28 @@ class Teller:
                 _add(told, _bare(change))
         self.tracker.reconstructing = False
         return list(told.values())
+
+    def unheard_lines(self, lines: Sequence[Line], rows: Sequence[CelRow]) -> list[Line]:
+        """What the log has to add to a call that was kept with these lines: rows to keep with it. Empty when nothing.
+
+        A call of which AMI missed a part goes on to be told by the log where AMI is silent, as in a replay. This teller
+        tells nothing else afterwards.
+        """
+        for line in in_order(lines):
+            self._filler.observed.add(self.signals_of(line))
+        lost = [float(line["alive_until"]) for line in lines if "alive_until" in line]
+        self._filler.lost_at = max(lost, default=_last_heard(lines))
+        news_from = min(lost, default=_last_heard(lines)) - OVERLAP_SECONDS
+        found: list[Line] = []
+        any_news = False
+        for index in range(len(rows)):
+            row = self._filler.place(rows, index)
+            unheard = [place for place, _ in self._filler.unheard(row)]
+            news = unheard if row.at + row.slack >= news_from else []
+            any_news = any_news or bool(news)
+            if news or row.at > self._log_kept.get(row.look.uid, BEFORE_ANY):
+                found.append(line_of(row, news))
+        return found if any_news else []
 
     def retell(self, lines: Iterable[Line]) -> dict[UUID, CallFacts]:
         """As `tell_again`: the newest facts by call id."""
@@ -206,7 +229,9 @@ class Teller:
             yield s.LinkLost(float(line["alive_until"]))
         if "cel" in line:
             row = row_of(dict(line["cel"]))
-            yield from self._cel.translate(row) if row is not None else ()
+            if row is not None:
+                self._log_kept[row.look.uid] = row.at
+                yield from self._news_in(row, line.get("news"))
         elif line.get("mark") == "snapshot":
             yield from self._interpreter.snapshot_done(line.get("began_at"), line["t"])
         elif line.get("mark") == CLOCK_SET:
@@ -219,15 +244,22 @@ class Teller:
             if message is not None:
                 yield from self._interpreter.message(message)
 
+    def _news_in(self, row: CelRow, news: Sequence[int] | None) -> Iterator[s.Signal]:
+        """What a row told; everything, where the call was told from the log alone."""
+        for index, signal in enumerate(self._filler.signals_of(row)):
+            if news is None or index in news:
+                yield signal
+
     # -- after a gap -----------------------------------------------------------------------------------------------
 
-    def _stop_before(self, item: LinkUp) -> _Stop | None:
-        """That the PBX seems to have been restarted since we heard of it, by its uptime; None when not.
+    # Uptime never overrules a snapshot that lists the channel, so it ends nothing before the snapshot is heard: the PBX
+    # counts it by its own clock, and one that was set back by most of it looks like a restart in every number it tells.
+    # A complete snapshot that lists a channel of before proves that there was none. Where none is listed, the calls of
+    # before ended when the PBX stopped. Where the lists stay incomplete, a restart is believed only if it is beyond doubt
+    # and none of them is listed.
 
-        A wrong yes would end living calls: a clock may have been set, or the uptime be wrong. So it is certain only of a
-        PBX that has run for less than before and less than we were away. Otherwise the snapshot is heard first, and a
-        channel of ours that it lists proves that there was no restart.
-        """
+    def _stop_before(self, item: LinkUp) -> _Stop | None:
+        """That the PBX seems to have been restarted since we heard of it, by its uptime; None when not."""
         if item.uptime_seconds is None:
             return None
         ran, self._uptime_seconds = self._uptime_seconds, item.uptime_seconds
@@ -239,62 +271,74 @@ class Teller:
             return None
         away = at - (self.gap_from if self.gap_from is not None else at)
         certain = ran is not None and item.uptime_seconds < min(ran, away)
-        return _Stop(started_at - WHOLE_SECONDS, at, certain)
+        stopped_at = started_at - WHOLE_SECONDS
+        began_before = max(stopped_at, self.gap_from or stopped_at)
+        return _Stop(stopped_at, at, began_before, certain)
 
-    def _stopped(self) -> list[CallChange]:
+    def _stopped(self, *, complete: bool) -> list[CallChange]:
         """The restart that uptime told of, unless the snapshot lists a channel of before."""
         stop, self._stop = self._stop, None
-        if stop is None:
+        if stop is None or not (complete or stop.certain):
             return []
         listed = {message.get("Uniqueid") for message in self._snapshot_lines if message.kind == "Status"}
-        if any(uid in listed for uid, channel in self.tracker.channels.items() if channel.ended_at is None):
-            return []
-        return self._tell_stop(stop)
+        of_before = (
+            uid
+            for uid, channel in self.tracker.channels.items()
+            if channel.ended_at is None and channel.began_at < stop.began_before
+        )
+        return [] if any(uid in listed for uid in of_before) else self._tell_stop(stop)
 
     def _tell_stop(self, stop: _Stop) -> list[CallChange]:
         # Told again, the mark has to come after the last message of before, and before the first one after it.
         # It is news all the same: what was told from CEL a moment ago, or by a snapshot, does not overrule it.
-        signal = s.PbxStopped(self.tracker.alive_until or stop.at, stop.noticed_at)
+        signal = s.PbxStopped(self.tracker.alive_until or stop.at, stop.began_before)
         mark = {
             "t": min(max(stop.at, self._heard_at), stop.noticed_at),
             "told_at": max(stop.noticed_at, self._told_at),
             "mark": "pbx_stopped",
-            "began_before": stop.noticed_at,
+            "began_before": stop.began_before,
         }
         return self._mark(self._feed(iter([signal])), mark)
 
-    def _floor(self, group: CelGroup, told: Collection[str]) -> float:
-        """Rows up to this moment (Unix seconds) were told already: AMI saw them, or an earlier process."""
-        own = [self.tracker.channels[uid] for uid in group.uids if uid in self.tracker.channels]
-        if own:
-            return max(self._interpreter.last_at, *(channel.last_at for channel in own)) + SAME_MOMENT
-        if not group.whole or any(uid in told or self.holds(uid) for uid in group.uids):
-            return NEVER
-        return -NEVER
-
-    def _read_cel(self, rows: Iterable[CelRow], floor_of: Mapping[str, float], at: float) -> list[CallChange]:
-        """Tell what CEL says beyond each group's floor; below it, only learn the names."""
-        with self._reconstructing():
-            for seen in rows:
-                floor = floor_of.get(seen.look.uid, NEVER)
-                row = seen.not_before(floor)
-                if row.at > floor:
-                    touched = self._feed(self._cel.translate(row))
-                    self._keep_line({"t": row.at, "cel": row.cells}, [row.look.uid], touched)
-                else:
-                    for _ in self._cel.translate(row):
-                        pass
-            told = self._changes()
+    def _fill_gap(self, rows: Sequence[CelRow], told: Collection[str], at: float) -> list[CallChange]:
+        """Tell what only the log tells. It is kept with the call, as are the other rows: those say what it means."""
+        lost_at = self.gap_from if self.gap_from is not None else BEFORE_ANY
+        self._filler.lose_sight(lost_at)
+        news_from = self._news_from(rows, told, lost_at - OVERLAP_SECONDS)
+        told_rows: list[tuple[CelRow, list[int]]] = []
+        with self._filler.reading():
+            for index in range(len(rows)):
+                row = self._filler.place(rows, index)
+                is_live = self.lives(row.look.uid)
+                news = self._filler.tell(row, news_from[row.look.uid])
+                if news or (is_live and row.at > self._log_kept.get(row.look.uid, BEFORE_ANY)):
+                    told_rows.append((row, news))
+        for row, news in told_rows:  # only now: two calls may have turned out to be one
+            self._keep_row(row, news)
         self._told_at = max(self._told_at, at)
-        return [_with_lines(change, last=({"t": at, "mark": "cel"},)) for change in told]
+        return [_with_lines(change, last=({"t": at, "mark": "cel"},)) for change in self._changes()]
 
-    @contextmanager
-    def _reconstructing(self) -> Iterator[None]:
-        self.tracker.reconstructing = True
-        try:
-            yield
-        finally:
-            self.tracker.reconstructing = False
+    def _news_from(self, rows: Iterable[CelRow], told: Collection[str], gap_from: float) -> dict[str, float]:
+        """By channel: from when on its rows may be news.
+
+        Of a call that is live from the gap on; of one that nobody told from its beginning. What the journal has, or what
+        the log shows without its beginning, is not told again.
+        """
+        news_from: dict[str, float] = {}
+        for group in groups_of(rows):
+            known = [uid for uid in group.uids if uid in told or self.holds(uid)]
+            of_live_call = any(uid in self.tracker.channels for uid in known)
+            unknown_from = gap_from if of_live_call else BEFORE_ANY if group.whole and not known else NEVER
+            for uid in group.uids:
+                live = uid in self.tracker.channels
+                news_from[uid] = gap_from if live else NEVER if uid in known else unknown_from
+        return news_from
+
+    def _keep_row(self, row: CelRow, news: Sequence[int]) -> None:
+        uid = row.look.uid
+        for call_id in self._calls_of([uid]):
+            self._pending.setdefault(call_id, []).append(line_of(row, news))
+        self._log_kept[uid] = max(row.at, self._log_kept.get(uid, BEFORE_ANY))
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
@@ -316,14 +360,13 @@ class Teller:
         return self._changes()
 
     def _snapshot_end(self, item: SnapshotEnd) -> list[CallChange]:
+        changes = self._stopped(complete=item.complete)
         self.gap_from = None
         if not item.complete:
             self._interpreter.drop_snapshot()
-            self._stop = None
             self._snapshot_lines = []
-            return []
+            return changes
         self._unsure = False
-        changes = self._stopped()
         return changes + self._snapshot_told(
             self._feed(self._interpreter.snapshot_done()), item.at.timestamp()
         )
@@ -348,7 +391,18 @@ class Teller:
         for signal in signals:
             self.tracker.feed(signal)
             fed.append(signal)
+        observed = self._filler.observed
+        observed.add(fed)
+        if len(observed) > self._forget_beyond:
+            self._forget_channels()
         return fed
+
+    def _forget_channels(self) -> None:
+        """Of calls that are over nothing has to be looked up any more."""
+        channels = self.tracker.channels
+        self._filler.observed.keep_only(channels)
+        self._log_kept = {uid: at for uid, at in self._log_kept.items() if uid in channels}
+        self._forget_beyond = 2 * len(channels) + CHANNELS_REMEMBERED
 
     def _as_news(self, message: Message) -> Line:
         """A message that was read in one piece with what a mark concludes arrived before the mark was made, and is told
@@ -392,9 +446,38 @@ class Teller:
         )
 
 
+def tell_with_log(
+    call: OpenCall, rows: Iterable[CelRow], numbering: Numbering
+) -> tuple[list[Line], CallChange | None]:
+    """A kept call with what the log has to add to it: the rows to keep with it, and the call; None when nothing."""
+    if any(line.get("mark") == CLOCK_SET for line in call.trace):
+        return [], None  # the log's times before and after do not go together
+    own_rows = [row for row in rows if row.look.uid in call.aliases]
+    fresh = Teller(numbering).unheard_lines(call.trace, own_rows)
+    if not fresh:
+        return [], None
+    told = Teller(numbering, dict.fromkeys(call.aliases, call.id)).tell_again([*call.trace, *fresh])
+    whole = len(told) == 1 and told[0].facts.id == call.id  # one that falls apart was told better by AMI
+    return (fresh, told[0]) if whole else ([], None)
+
+
 def cel_lines(rows: Iterable[CelRow]) -> list[Line]:
     """CEL rows as lines to keep."""
     return [{"t": row.at, "cel": row.cells} for row in rows]
+
+
+def _last_heard(lines: Iterable[Line]) -> float:
+    """When the newest event of AMI arrived; an answer of a snapshot says nothing of when something happened."""
+    return max((float(line["t"]) for line in lines if "h" in line and not _is_answer(line)), default=0.0)
+
+
+def _is_answer(line: Line) -> bool:
+    return bool(line["h"]) and not any(name == "Privilege" for name, _ in line["h"])
+
+
+def line_of(row: CelRow, news: Sequence[int]) -> Line:
+    """A row that was read beside what AMI told, and which of its signals were news."""
+    return {"t": row.at, "cel": row.cells, "news": list(news)}
 
 
 _WORTH_KEEPING: Mapping[str, Callable[[Message], str]] = {

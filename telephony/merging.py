@@ -42,6 +42,8 @@ class Merging(Keeping):
         old = channel.call
         to.unconfirmed = to.unconfirmed or old.unconfirmed
         to.seen_in_part = to.seen_in_part or old.seen_in_part
+        to.talked_unseen = to.talked_unseen or old.talked_unseen
+        to.blind_until = max(to.blind_until, old.blind_until)
         del old.channels[channel.uid]
         if channel.ended_at is None:
             old.live -= 1
@@ -70,6 +72,8 @@ class Merging(Keeping):
         kept.live += gone.live
         kept.unconfirmed = kept.unconfirmed or gone.unconfirmed
         kept.seen_in_part = kept.seen_in_part or gone.seen_in_part
+        kept.talked_unseen = kept.talked_unseen or gone.talked_unseen
+        kept.blind_until = max(kept.blind_until, gone.blind_until)
         if gone.live:
             kept.ended_at = None
         kept.started_at = (

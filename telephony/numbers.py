@@ -32,6 +32,7 @@ __all__ = [
     "written",
 ]
 
+ANSWERS_REMEMBERED = 2_000  # endpoints and dialled texts; whoever dials at random fills no memory
 DEFAULT_EXTENSIONS = r"\d{2,6}"
 
 
@@ -54,16 +55,24 @@ class Numbering:
     """Whose each endpoint is, where its name does not say so."""
     _extension: re.Pattern[str] = field(init=False, repr=False, compare=False)
     _trunk: re.Pattern[str] | None = field(init=False, repr=False, compare=False)
+    _whose: dict[tuple[str, str], str | None] = field(init=False, repr=False, compare=False)
+    """Answers given: every change of a call asks them anew."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_extension", _whole(self.extensions))
         object.__setattr__(self, "_trunk", _whole(self.trunks) if self.trunks else None)
+        object.__setattr__(self, "_whose", {})
 
     def extension_of(self, endpoint: str, tech: str = "") -> str | None:
         """The extension whose phone that endpoint is, None when it is a trunk. `tech`: of its channels, where known."""
-        return self.directory.extension_of(
-            Endpoint(tech, endpoint), is_extension=self._extension, is_trunk=self._trunk
-        )
+        asked, answers = (tech, endpoint), self._whose
+        if asked not in answers:
+            if len(answers) >= ANSWERS_REMEMBERED:
+                answers.clear()
+            answers[asked] = self.directory.extension_of(
+                Endpoint(tech, endpoint), is_extension=self._extension, is_trunk=self._trunk
+            )
+        return answers[asked]
 
     def is_extension(self, endpoint: str) -> bool:
         """Whether an endpoint of that name is one of our phones; otherwise it is a trunk."""

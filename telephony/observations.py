@@ -241,6 +241,7 @@ class CallRecord:
     __slots__ = (
         "absorbed",
         "announced",
+        "blind_until",
         "caller_uid",
         "certainty",
         "channels",
@@ -260,6 +261,7 @@ class CallRecord:
         "rooms",
         "seen_in_part",
         "started_at",
+        "talked_unseen",
         "transfers",
         "unconfirmed",
         "unverified",
@@ -289,6 +291,10 @@ class CallRecord:
         self.unverified = False
         self.unconfirmed = False
         """A link was lost while it lived, and no snapshot has shown since what became of it."""
+        self.blind_until = 0.0
+        """When AMI could be heard again after the newest gap of which a snapshot showed the end."""
+        self.talked_unseen = False
+        """A link was lost in a conversation: nobody tells of a hold in the gap, nor of the end of one that lasted."""
         self.seen_in_part = False
         """AMI did not tell all of it: what only the event log tells belongs to it."""
         self.announced = False
@@ -303,6 +309,12 @@ class CallRecord:
     def begun(self) -> bool:
         """Whether the first message of every channel was seen."""
         return all(channel.begun for channel in self.channels.values())
+
+    @property
+    def is_talking(self) -> bool:
+        """Whether somebody of it is in a conversation, a hold included."""
+        stays = (channel.stay() for channel in self.channels.values() if channel.real)
+        return any(stay is not None and stay.kind == "basic" for stay in stays)
 
     def everyone(self) -> list[Channel]:
         """Own channels and guests."""

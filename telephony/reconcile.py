@@ -29,7 +29,9 @@ def reconcile(tracker: Grouping, snapshot: s.Snapshot) -> None:
         snapshot.began_at - SAME_MOMENT
     )  # what CEL tells of the login's own moment AMI may tell after it
     for channel in sorted(tracker.channels.values(), key=lambda c: uid_order(c.uid)):
-        if channel.ended_at is None and channel.uid not in present and channel.last_at < known_before:
+        # One that had begun before the login would be listed, whatever CEL tells of its last moment.
+        known_until = known_before if channel.began_at >= known_before else snapshot.began_at
+        if channel.ended_at is None and channel.uid not in present and channel.last_at < known_until:
             channel.call.certainty = Certainty.BOUNDED
             tracker.end_channel(channel, max(channel.last_at, tracker.alive_until), None)
             channel.presumed_ended = True
@@ -39,10 +41,13 @@ def reconcile(tracker: Grouping, snapshot: s.Snapshot) -> None:
         _align_queue(tracker, queue, who, snapshot.at - waited)
     for uid, slot, parker, seconds in snapshot.parked:
         _align_parking(tracker, uid, slot, parker, snapshot.at - seconds)
-    for shown_channel in (tracker.channels.get(uid) for uid in present):
-        if shown_channel is not None and shown_channel.call.unconfirmed:
-            shown_channel.call.unconfirmed = False
-            tracker.touch(shown_channel.call)
+    for channel in (tracker.channels[uid] for uid in present if uid in tracker.channels):
+        call = channel.call
+        if call.unconfirmed or call.certainty is not Certainty.OBSERVED:
+            call.blind_until = snapshot.began_at
+        if call.unconfirmed:
+            call.unconfirmed = False
+            tracker.touch(call)
     for call in tracker.live():
         if call.unverified:
             call.unverified = False

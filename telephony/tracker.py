@@ -385,6 +385,7 @@ def _link_lost(tracker: Tracker, signal: s.LinkLost) -> None:
     tracker.alive_until = max(tracker.alive_until, signal.at)
     for call in tracker.live():
         call.unverified = call.unconfirmed = True
+        call.talked_unseen = call.talked_unseen or call.is_talking
         tracker.touch(call)
 
 

@@ -7,6 +7,7 @@
 | the same, where this PBX never tells us of REFERs                     | blind    | sip          |
 | BlindTransfer, external, no REFER although we are told of them        | blind    | ami          |
 | BlindTransfer of which nothing but the event log tells                | blind    | unknown      |
+| BlindTransfer, external, right after a gap in what we were told       | blind    | unknown      |
 | the client leaves first and dials anew, and no transfer was told      | blind    | ami          |
 | AttendedTransfer, both transferer channels are one                    | attended | feature code |
 | AttendedTransfer, two channels                                        | attended | sip          |
@@ -67,7 +68,14 @@ def _blind_via(
         at, _ = tracker.refers.get(channel.uid, (float("-inf"), False)) if channel else (float("-inf"), False)
         if abs(signal.at - at) <= REFER_WINDOW:
             return TransferVia.SIP
-    return TransferVia.AMI if signal.external else None
+    if signal.external and not _may_have_missed_refer(transferer.call, signal.at):
+        return TransferVia.AMI
+    return None
+
+
+def _may_have_missed_refer(call: CallRecord, at: float) -> bool:
+    """Whether AMI went unheard shortly before, as far as it is known when it was heard again."""
+    return call.talked_unseen and (not call.blind_until or at - REFER_WINDOW < call.blind_until)
 
 
 def refer_seen(tracker: Grouping, signal: s.ReferSeen) -> None:

@@ -5,6 +5,8 @@ A row is written in small letters, without quotation marks and brackets. Add a s
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 SPELLINGS: dict[str, tuple[str, ...]] = {
     "Asterisk and SIP": (
         "", "anonymous", "unknown", "restricted", "private", "unavailable", "withheld", "blocked", "hidden", "none", "null",
@@ -39,9 +41,11 @@ SPELLINGS: dict[str, tuple[str, ...]] = {
 _ALL = frozenset(spelling for spellings in SPELLINGS.values() for spelling in spellings)
 _AROUND = " \t\"'<>()[]«»“”„.:;,"
 LONGEST = max(len(spelling) for spelling in _ALL)
+REMEMBERED = 2_000  # caller ids: those of the calls of an hour, at most 300 characters each
 ZEROS_LEAST = 7  # digits; shorter rows of zeros are dialled by people ("00", "000" is an emergency number)
 
 
+@lru_cache(maxsize=REMEMBERED)  # every change of a call asks it anew
 def is_withheld(raw: str) -> bool:
     """Whether a caller id means that the caller did not want to be known."""
     plain = raw[: 8 * LONGEST].strip().lower()

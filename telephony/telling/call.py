@@ -8,7 +8,7 @@ from telephony.endpoints import Kind
 from telephony.ids import uid_order
 from telephony.numbers import Numbering
 from telephony.observations import CallRecord, moment
-from telephony.telling.ending import disposition_of, ended_by, missed_by
+from telephony.telling.ending import disposition_of, ended_by, missed_by, was_blind
 from telephony.telling.guests import present_channels
 from telephony.telling.holds import find_holds, hold_seconds, holds_of
 from telephony.telling.legs import in_order, leg_of
@@ -77,7 +77,7 @@ def tell(call: CallRecord, numbering: Numbering, now: float) -> f.CallFacts:
         parked=tuple(parking_of(scene, index) for index in range(len(call.parkings))),
         missed_by=missed_by(scene, legs, disposition),
         recordings=tuple(dict.fromkeys(one.file for one in recorded)),
-        certainty=_certainty(call, sound=sound),
+        certainty=_certainty(call, sound=sound, blind_at_end=was_blind(scene)),
         consultation_of=call.consultation_of,
         recorded=recorded,
         consent=consent_of(scene),
@@ -86,7 +86,7 @@ def tell(call: CallRecord, numbering: Numbering, now: float) -> f.CallFacts:
     )
 
 
-def _certainty(call: CallRecord, *, sound: bool) -> f.Certainty:
+def _certainty(call: CallRecord, *, sound: bool, blind_at_end: bool) -> f.Certainty:
     """Observed, unless a beginning or an entry into a conversation was lost on the way and is a guess, or times were told
     that cannot be (not `sound`).
     """
@@ -97,8 +97,9 @@ def _certainty(call: CallRecord, *, sound: bool) -> f.Certainty:
     complete = all(c.begun and not any(stay.guessed for stay in c.stays) for c in call.channels.values())
     if not complete:
         return f.Certainty.BOUNDED
-    blind_since = call.unconfirmed and not call.unverified  # holds, and who was rung, leave no other trace
-    return f.Certainty.RECONSTRUCTED if blind_since else f.Certainty.OBSERVED
+    blind_since = call.unconfirmed and not call.unverified  # who was rung leaves no other trace
+    blind = blind_since or blind_at_end or (call.talked_unseen and not call.unverified)
+    return f.Certainty.RECONSTRUCTED if blind else f.Certainty.OBSERVED
 
 
 def _set_scene(call: CallRecord, numbering: Numbering, now: float) -> Scene:

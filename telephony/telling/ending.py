@@ -89,7 +89,17 @@ def _ended_by_dial(scene: Scene, since: float) -> str | None:
         return "callee"
     if last in ("CANCEL", "ABORT") or any(v.abandoned and not v.result for v in client_visits(scene)):
         return "caller"
-    return "pbx" if scene.caller.cause is not None or scene.call.ended_at is None else None
+    if scene.caller.cause is None or was_blind(scene):
+        return None if scene.call.ended_at is not None else "pbx"
+    return "pbx"
+
+
+def was_blind(scene: Scene) -> bool:
+    """Whether AMI went unheard until so shortly before the end that whoever hung up may have been told meanwhile."""
+    call = scene.call
+    if call.ended_at is None or call.ended_at < call.blind_until:
+        return False  # the log, or nobody, tells of the end
+    return call.unconfirmed or call.ended_at - END_WINDOW < call.blind_until
 
 
 def _let_go_by_queue(scene: Scene, dial: Dial) -> bool:

@@ -52,11 +52,14 @@ def outside_number(raw: str, channel: Channel, numbering: Numbering, *, dialled_
 
 
 def _dialled_for(dial: Dial, call: CallRecord) -> str:
-    """The number in the dialplan for which a line was dialled; not the number of ours that an outside caller dialled."""
+    """The number in the dialplan for which a line was dialled; not the number of ours that an outside caller dialled, nor
+    the phone of ours for which the line was.
+    """
     if dial.exten in ROUTINE:
         return ""
     called = {c.exten for c in call.channels.values() if c.kind is Kind.TRUNK and c.dial is None}
-    return "" if dial.exten in called else dial.exten
+    ours = {c.party for c in call.channels.values() if c.kind is Kind.EXTENSION}
+    return "" if dial.exten in called | ours else dial.exten
 
 
 def _asked_for(call: CallRecord) -> str:

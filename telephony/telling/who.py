@@ -5,7 +5,7 @@ from __future__ import annotations
 from telephony import facts as f
 from telephony.endpoints import ROUTINE, Kind
 from telephony.telling.parties import outside_number
-from telephony.telling.scene import Scene, first_rung_at, other_parts, own_channels, stopped_ringing
+from telephony.telling.scene import Part, Scene, first_rung_at, other_parts, own_channels, stopped_ringing
 
 FORWARD_MOMENT = 0.0005  # s; a forwarded call rings its new target at once (measured 1 ms)
 FIRST_RING_WINDOW = 0.3  # s; phones of one group start to ring together (measured 5-20 ms apart)
@@ -47,7 +47,7 @@ def requested_of(scene: Scene) -> str | None:
     if scene.caller.exten not in ROUTINE:
         return scene.numbering.party(scene.caller.exten, dialled_here=ours)
     if scene.direction is f.Direction.OUTBOUND and scene.client.kind is f.PartyKind.OUTSIDE:
-        return scene.client.party
+        return named(scene.client)
     dialled = [c.dial.exten for c in own_channels(scene) if c.dial and c.dial.source == scene.caller.uid]
     exten = next((exten for exten in dialled if exten not in ROUTINE), None)
     return scene.numbering.party(exten, dialled_here=ours) if exten else None
@@ -67,13 +67,19 @@ def _first_rung(scene: Scene) -> list[str]:
 def answered_by(scene: Scene) -> str | None:
     """Who was the first to talk with the client; of an outbound call the client himself."""
     if scene.direction is f.Direction.OUTBOUND:
-        return scene.client.party if scene.conversed else None
-    first = [
-        (part.heard[0][0], part.party)
-        for part in scene.parts.values()
-        if part.heard and part is not scene.client
-    ]
-    return min(first)[1] if first else None
+        return named(scene.client) if scene.conversed else None
+    heard = [part for part in scene.parts.values() if part.heard and part is not scene.client]
+    first = min(heard, key=lambda part: (part.heard[0][0], part.party), default=None)
+    return named(first) if first is not None else None
+
+
+def named(part: Part) -> str | None:
+    """Who it is; None of a line of ours when nobody told for which number it was dialled."""
+    unknown = part.kind is f.PartyKind.OUTSIDE and all(
+        channel.endpoint == part.party and channel.dial is not None and not channel.dial.dial_string
+        for channel in part.channels
+    )
+    return None if unknown else part.party
 
 
 def service_answer(scene: Scene) -> float | None:
@@ -84,8 +90,9 @@ def service_answer(scene: Scene) -> float | None:
 
 def final_party(scene: Scene) -> str | None:
     """Who was the last to talk with the client."""
-    last = [(part.heard[-1][1], part.heard[-1][0], part.party) for part in other_parts(scene) if part.heard]
-    return max(last)[2] if last else None
+    heard = [part for part in other_parts(scene) if part.heard]
+    last = max(heard, key=lambda part: (part.heard[-1][1], part.heard[-1][0], part.party), default=None)
+    return named(last) if last is not None else None
 
 
 def ring_seconds(scene: Scene, answered_at: float | None) -> float | None:

@@ -112,7 +112,10 @@ async def test_the_link_goes_silent_without_a_word(
         after = await kept_calls(records, 2, ended=True)
     assert {one.id for one in after} == {one.id for one in before}
     told = {one.caller.number or one.caller.raw: one.certainty for one in after}
-    assert told == {PETER: Certainty.RECONSTRUCTED, "102": Certainty.OBSERVED}
+    assert told == {
+        PETER: Certainty.RECONSTRUCTED,
+        "102": Certainty.RECONSTRUCTED,
+    }  # a hold may have been missed
 
 
 @pytest.mark.asterisk

@@ -20,13 +20,14 @@ from ami_bridge.redaction import Redactor
 from ami_bridge.stream import LinkDown, LinkUp, Observed, SnapshotEnd, StreamItem
 from call_records.journal import OpenCall, told_until
 from switchhook.replay import replay
-from switchhook.teller import Teller
+from switchhook.teller import CHANNELS_REMEMBERED, Teller
 from switchhook.trace import in_words
 from telephony.facts import CallFacts, Certainty, State
 from telephony.numbers import Numbering
 from telephony.ports import CallChange
 from tests.ami_bridge.test_event_log_forms import shown, written
 from tests.telephony.captured import cel_cells, differences
+from tests.telephony.streams import renamed, shifted
 
 CAPTURES = Path(__file__).resolve().parents[1] / "captures"
 SCENARIOS = sorted(directory for directory in CAPTURES.glob("*/*") if (directory / "ami.jsonl.gz").exists())
@@ -221,8 +222,11 @@ def test_a_gap_is_told_at_its_own_time_from_a_log_in_local_time(
     assert differences([call], [again_told], seconds=0.02, ignore=["intervals"]) == []
 
 
-def test_the_same_gap_without_cel_gives_a_bounded_end() -> None:
-    """Nothing but the PBX's restart is known: the call was alive when the link was lost, and answered it stays."""
+@pytest.mark.parametrize("complete", [True, False])
+def test_the_same_gap_without_cel_gives_a_bounded_end(complete: bool) -> None:
+    """Nothing but the PBX's restart is known: the call was alive when the link was lost, and answered it stays. Where the
+    lists of what lives stay incomplete, an uptime that leaves no doubt is believed.
+    """
     messages = list(read_capture(CAPTURES / "22" / "in_answered" / "ami.jsonl.gz"))
     (truth,) = observed(messages).facts.values()
     assert truth.answered_at is not None
@@ -232,6 +236,8 @@ def test_the_same_gap_without_cel_gives_a_bounded_end() -> None:
         kept.take(teller.take(item))
     kept.take(teller.take(LinkDown("lab", moment(cut), "cut")))
     kept.take(teller.take(LinkUp("lab", moment(cut + 60.0), 30.0)))
+    assert not kept.ended  # the snapshot may list it
+    kept.take(teller.take(SnapshotEnd("lab", moment(cut + 60.2), complete)))
     (call,) = kept.facts.values()
     assert (call.certainty, call.answered_by) == (Certainty.BOUNDED, truth.answered_by)
     assert call.ended_at == moment(cut)
@@ -262,8 +268,11 @@ def test_a_pbx_that_died_right_after_we_came_ends_the_call_that_it_had(with_cel:
     assert (before.state, before.answered_by) == (State.UNVERIFIED, truth.answered_by)
     more = [row for row in rows if row.at < cut] if with_cel else []
     kept.take(teller.resume(LinkUp("lab", moment(again), 1.0), more, ()))
+    kept.take(teller.take(SnapshotEnd("lab", moment(again + 0.015), True)))
     (call,) = kept.facts.values()
     assert (call.state, call.certainty) == (State.ENDED, Certainty.BOUNDED)
+    assert call.ended_at is not None
+    assert came <= call.ended_at.timestamp() <= cut
     assert Teller(Numbering(pbx="lab")).retell(kept.all_lines)[call.id] == call
 
 
@@ -325,13 +334,15 @@ def test_the_trace_in_words_names_who_did_what() -> None:
     assert json.dumps(told)
 
 
-@pytest.mark.parametrize("uptimes", [(77.0, 77.0), (5_000.0, 70.0)])
+@pytest.mark.parametrize("uptimes", [(77.0, 77.0), (5_000.0, 70.0), (5_000.0, 30.0)])
 @pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.parametrize("complete", [True, False])
 def test_a_snapshot_that_lists_the_call_overrules_the_uptime(
-    uptimes: tuple[float, float], listed: bool
+    uptimes: tuple[float, float], listed: bool, complete: bool
 ) -> None:
-    """Our clock was set, or the uptime is always the same: by it the PBX began while the link was lost. The channels that
-    it lists began before that, so it did not; where it lists none, the call has ended.
+    """A clock was set (the PBX's own by nearly all of its uptime), or the uptime is always the same: by it the PBX began
+    while the link was lost. The channels that it lists began before that, so it did not; where it lists none, the call has
+    ended, when it was heard last.
     """
     directory = CAPTURES / "22" / "in_answered"
     messages = list(read_capture(directory / "ami.jsonl.gz"))
@@ -347,10 +358,92 @@ def test_a_snapshot_that_lists_the_call_overrules_the_uptime(
         kept.take(teller.take(item))
     kept.take(teller.take(LinkDown("lab", moment(cut), "cut")))
     kept.take(teller.take(LinkUp("lab", moment(back), uptimes[1])))
+    assert not kept.ended
     alive = shown_alive([row for row in cel if row.at < cut], back + 0.1) if listed else []
-    for message in alive:
+    for message in alive if complete else alive[:-1]:
+        kept.take(teller.take(Observed("lab", message)))
+    kept.take(teller.take(SnapshotEnd("lab", moment(back + 0.2), complete)))
+    (call,) = kept.facts.values()
+    doubted = (
+        not complete and uptimes[1] > 60.0
+    )  # only the uptime says so, and it is longer than we were away
+    assert (call.id, call.ended) == (truth.id, not listed and not doubted)
+    if call.ended_at is not None:
+        assert call.ended_at == moment(cut)
+    elif complete:
+        assert call.state is State.TALKING
+
+
+def test_a_restart_is_not_forgotten_when_the_link_breaks_again_before_the_snapshot() -> None:
+    """Its second login tells of no restart any more: the PBX runs since the first."""
+    messages = list(read_capture(CAPTURES / "22" / "in_answered" / "ami.jsonl.gz"))
+    (truth,) = observed(messages).facts.values()
+    assert truth.answered_at is not None
+    cut = truth.answered_at.timestamp() + 1.0
+    teller, kept = Teller(Numbering(pbx="lab")), Kept()
+    for item in items([one for one in messages if one.arrived_at < cut]):
+        kept.take(teller.take(item))
+    kept.take(teller.take(LinkDown("lab", moment(cut), "cut")))
+    kept.take(teller.take(LinkUp("lab", moment(cut + 60.0), 30.0)))
+    kept.take(teller.take(LinkDown("lab", moment(cut + 60.1), "cut")))
+    kept.take(teller.take(LinkUp("lab", moment(cut + 65.0), 35.0)))
+    kept.take(teller.take(SnapshotEnd("lab", moment(cut + 65.2), False)))
+    (call,) = kept.facts.values()
+    assert (call.state, call.certainty) == (State.ENDED, Certainty.BOUNDED)
+
+
+def test_a_call_that_the_restarted_pbx_began_goes_on() -> None:
+    """The log tells of it, and the snapshot lists it: it proves nothing for the call of before, which has ended."""
+    directory = CAPTURES / "22" / "in_answered"
+    messages = list(read_capture(directory / "ami.jsonl.gz"))
+    (truth,) = observed(messages).facts.values()
+    assert truth.answered_at is not None
+    cut = truth.answered_at.timestamp() + 1.0
+    back = cut + 60.0
+    cel = CelReader().read([gzip.decompress((directory / "cel.csv.gz").read_bytes()).decode()])
+    later = [after_the_restart(row, back - 5.0 - messages[0].arrived_at) for row in cel if row.at < cut]
+    teller, kept = Teller(Numbering(pbx="lab")), Kept()
+    for item in items([one for one in messages if one.arrived_at < cut]):
+        kept.take(teller.take(item))
+    kept.take(teller.take(LinkDown("lab", moment(cut), "cut")))
+    kept.take(teller.resume(LinkUp("lab", moment(back), 30.0), later, ()))
+    for message in shown_alive(later, back + 0.1):
         kept.take(teller.take(Observed("lab", message)))
     kept.take(teller.take(SnapshotEnd("lab", moment(back + 0.2), True)))
-    (call,) = kept.facts.values()
-    assert (call.id, call.ended) == (truth.id, not listed)
-    assert call.state is (State.TALKING if listed else State.ENDED)
+    before, after = sorted(kept.facts.values(), key=lambda facts: facts.started_at)
+    assert (before.id, before.ended_at) == (truth.id, moment(cut))
+    assert after.state is State.TALKING
+    again = Teller(Numbering(pbx="lab")).retell(kept.all_lines)
+    assert (again[before.id].ended_at, again[after.id].state) == (before.ended_at, State.TALKING)
+
+
+def after_the_restart(row: CelRow, seconds: float) -> CelRow:
+    """The row as of another call in another bridge, so much later."""
+    cells = {
+        name: value.replace("1795313", "1795999") if name in ("uniqueid", "linkedid") else value
+        for name, value in row.cells.items()
+    }
+    cells["eventtime"] = f"{row.at + seconds:.6f}"
+    if "bridge_id" in cells.get("eventextra", ""):
+        cells["eventextra"] = json.dumps(
+            {**json.loads(cells["eventextra"]), "bridge_id": "of the restarted PBX"}
+        )
+    (moved,) = CelReader().rows_from([cells])
+    return moved
+
+
+def test_what_was_told_of_calls_that_are_over_is_not_remembered() -> None:
+    """Calls one after another: as many channels are remembered as a handful of calls have."""
+    link = [
+        item.message
+        for item in items(list(read_capture(CAPTURES / "22" / "in_answered" / "ami.jsonl.gz")))
+        if isinstance(item, Observed)
+    ]
+    teller, seconds = Teller(Numbering(pbx="lab")), link[-1].arrived_at - link[0].arrived_at + 10.0
+    most = 0
+    for number in range(200):
+        for message in renamed(shifted(link, number * seconds), 10 * number):
+            teller.take(Observed("lab", message))
+        most = max(most, teller.remembered_channels)
+    assert len(teller.tracker.channels) < 10
+    assert 0 < most <= CHANNELS_REMEMBERED + 20

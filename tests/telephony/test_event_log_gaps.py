@@ -1,11 +1,14 @@
 """AMI lost a stretch of a call; the event log tells it. What neither tells is absent, and nothing is told wrongly.
 
-`windows` are messages that were never heard: the link broke before the first and came back after the last.
+`windows` are messages that were never heard: the link broke before the first and came back after the last. Each is told
+by a replay and by the live service's own parts (`tests.switchhook.live_gaps`). `python -m tests.fuzz.gaps` takes as many as
+one likes.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -14,9 +17,12 @@ import pytest
 from ami_bridge.capture import read_capture
 from ami_bridge.cel import CelRow
 from ami_bridge.message import Message
+from switchhook.teller import Teller
 from telephony.facts import CallFacts, Certainty
+from tests.switchhook.live_gaps import Told, swept, told_live
 from tests.telephony.captured import (
     CAPTURES,
+    NUMBERING,
     captured,
     cel_cells,
     cel_rows,
@@ -29,6 +35,7 @@ from tests.telephony.test_cel import written
 from tests.telephony.test_freepbx_truth import FREEPBX, scenarios
 
 Link = tuple[Message, ...]
+Window = tuple[str, int, int]
 
 FIELDS = (
     "direction",
@@ -128,15 +135,26 @@ def test_a_recording_named_twice_is_one() -> None:
     assert len(facts.recordings) == 1
 
 
-def sampled() -> list[tuple[str, int, int]]:
+def live(name: str, since: int, until: int) -> Told:
+    """The same window told live."""
+    link, cel = played(name)
+    return told_live(link, since, until, cel, numbering=NUMBERING)
+
+
+def live_swept(name: str, since: int, until: int) -> list[CallFacts]:
+    """The same, half a minute later: the sweep has read the log on."""
+    return swept(live(name, since, until), played(name)[1], NUMBERING)
+
+
+def sampled(seed: int = SEED, count: int = SAMPLE) -> list[Window]:
     """Windows of every length all over the captures, the same in every run."""
-    pick = random.Random(SEED)
+    pick = random.Random(seed)
     everything = [f"freepbx/{name}" for name in scenarios()] + [
         n for n in names() if (CAPTURES / n / "cel.csv.gz").exists()
     ]
     usable = [name for name in everything if name.rpartition("/")[2] not in KNOWN_OTHERWISE]
-    windows = []
-    while len(windows) < SAMPLE:
+    windows: list[Window] = []
+    while len(windows) < count:
         name = pick.choice(usable)
         size = len(played(name)[0])
         since, until = sorted(pick.sample(range(size + 1), 2))
@@ -145,13 +163,123 @@ def sampled() -> list[tuple[str, int, int]]:
     return windows
 
 
-def test_wherever_the_link_broke_nothing_is_told_wrongly() -> None:
+def live_at_once(name: str, since: int, until: int) -> list[CallFacts]:
+    """The same window told live, before any sweep."""
+    return live(name, since, until).calls
+
+
+TELLERS: dict[str, Callable[[str, int, int], list[CallFacts]]] = {
+    "replay": with_gap,
+    "live": live_at_once,
+    "live, swept": live_swept,
+}
+
+
+def mistakes(teller: str, windows: Iterable[Window]) -> dict[Window, list[str]]:
+    """What is told wrongly, by window."""
+    tell = TELLERS[teller]
+    return {window: found for window in windows if (found := wrong(whole(window[0]), tell(*window)))}
+
+
+@pytest.mark.parametrize("teller", TELLERS)
+def test_wherever_the_link_broke_nothing_is_told_wrongly(teller: str) -> None:
     """A seeded sample of all windows of all captures."""
     assert FREEPBX.exists()
-    mistakes = {
-        window: found for window in sampled() if (found := wrong(whole(window[0]), with_gap(*window)))
-    }
-    assert mistakes == {}
+    assert mistakes(teller, sampled()) == {}
+
+
+@pytest.mark.parametrize("teller", TELLERS)
+@pytest.mark.parametrize(
+    "window",
+    [
+        ("freepbx/22/click_ucp", 6, 25),  # the line's number stands in a row that is written after the gap
+        ("freepbx/22/click_ucp", 20, 28),
+        ("freepbx/16/click_ucp", 17, 27),
+        ("freepbx/22/hairpin", 6, 17),
+        ("freepbx/16/hairpin", 6, 17),
+        ("freepbx/22/fm_mobile", 25, 44),
+        ("freepbx/16/queue_timeout_hangup", 17, 35),
+        ("freepbx/16s/queue_att_refer_ext", 10, 48),  # a row of the colleague's phone comes after the gap
+        ("freepbx/16/blacklisted", 5, 8),  # whoever hung up was told in the gap; the end after it
+        ("freepbx/22/call_waiting", 14, 17),
+        ("freepbx/16s/out_bad_number", 2, 3),
+        ("22/in_busy", 12, 64),
+        ("22/out_busy", 60, 67),
+        ("22/voicemail", 13, 116),
+        (
+            "22/click_to_call",
+            129,
+            141,
+        ),  # the link is back a moment after the end, before the log has written it
+        ("freepbx/16/rg_ringall_none", 9, 11),
+    ],
+)
+def test_windows_that_were_told_wrongly_once(teller: str, window: Window) -> None:
+    """A row was taken for old by its time alone, or an end that nobody saw begin was put down to the PBX."""
+    assert mistakes(teller, [window]) == {}
+
+
+@pytest.mark.parametrize("teller", TELLERS)
+def test_a_transfer_whose_refer_may_have_been_missed_has_no_means(teller: str) -> None:
+    """It was the handset's; without the variable that tells so it would look like another program's."""
+    (facts,) = TELLERS[teller]("freepbx/16/refer_group_none_returns", 12, 14)
+    assert [transfer.via for transfer in facts.transfers] == [None]
+    assert facts.certainty is Certainty.RECONSTRUCTED
+
+
+@pytest.mark.parametrize("teller", TELLERS)
+@pytest.mark.parametrize(
+    "window", [("16/att_refer_aborted", 91, 126), ("22/hold", 87, 189), ("16/hold", 80, 146)]
+)
+def test_a_call_whose_hold_may_have_been_missed_is_not_called_observed(teller: str, window: Window) -> None:
+    """Neither the log nor a snapshot knows who is on hold."""
+    (truth, *_), (told, *_) = whole(window[0]), TELLERS[teller](*window)
+    assert truth.hold_seconds > 3.0
+    assert told.hold_seconds == 0.0
+    assert told.certainty is Certainty.RECONSTRUCTED
+
+
+@pytest.mark.parametrize(
+    "window", [("freepbx/16/blacklisted", 5, 8), ("22/in_busy", 12, 64), ("22/voicemail", 13, 116)]
+)
+def test_the_sweep_tells_what_the_log_had_not_written_yet(window: Window) -> None:
+    """Right after the gap nobody knows who hung up, and that is what is said; the log's last row tells."""
+    (truth,) = whole(window[0])
+    (at_once,) = live(*window).calls
+    (later,) = live_swept(*window)
+    assert (at_once.ended_by, at_once.certainty) == (None, Certainty.RECONSTRUCTED)
+    assert (later.ended_by, later.certainty) == (truth.ended_by, Certainty.RECONSTRUCTED)
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        ("22/in_busy", 24, 73),
+        ("16/out_answered", 52, 127),
+        ("22/att_feature", 13, 278),  # the consultation becomes part of the call while the log is read
+        ("22/park_retrieve", 54, 223),
+        ("freepbx/16s/queue_att_refer_outside", 44, 76),
+        ("freepbx/22/click_ucp", 6, 25),
+    ],
+)
+def test_a_call_with_a_gap_is_told_again_as_it_was_told(window: Window) -> None:
+    """What the log added is kept with the call, and so is what says how to read it."""
+    told = live(*window)
+    known = {uid: call_id for call_id, uids in told.aliases.items() for uid in uids}
+    again = Teller(NUMBERING, known).retell([line for lines in told.lines.values() for line in lines])
+    assert again == told.facts
+
+
+def test_a_second_gap_tells_nothing_twice() -> None:
+    """The log is read from the call's beginning each time; what was told of it, or by AMI, is no news."""
+    name = "22/hold"
+    link, cel = played(name)
+    places = [index for index, message in enumerate(link) if message.kind == "BridgeEnter"]
+    first, second = places[0], places[-1] + 5
+    told = told_live(link, first, second, cel, numbering=NUMBERING, second_gap=(second + 10, second + 20))
+    rows = [line for line in next(iter(told.lines.values())) if line.get("news")]
+    assert len({(line["cel"]["eventtype"], line["cel"]["uniqueid"], line["t"]) for line in rows}) == len(rows)
+    assert wrong(whole(name), told.calls) == []
 
 
 def test_words_lost_without_a_break_are_told_from_the_log_too() -> None:
