@@ -61,6 +61,9 @@ class Clocks:
         return success(action, "Ping: Pong", f"Timestamp: {self.now():.6f}")
 
 
+STALL_SECONDS = 2.0  # for which a busy machine may hold up both ends between two looks at a clock; uncorrected it is 3
+
+
 def pbx_with(clocks: Clocks) -> FakeAmi:
     fake = FakeAmi()
     fake.answers["Ping"] = clocks.pong
@@ -98,13 +101,13 @@ async def test_a_clock_that_differs_is_told_and_corrected(skew: float) -> None:
             start = await until(stream, lambda item: isinstance(item, SnapshotEnd))
             fake.peers[0].write(newchannel(1, clocks.now()))
             [*_, call] = await until(stream, lambda item: is_event(item, "Newchannel"))
-            assert abs(age(call)) < 1.0
+            assert abs(age(call)) < STALL_SECONDS
             problem = observer.link_state().problem or ""
             assert observer.link_state().connected
             assert ("ahead of ours" if skew > 0 else "behind ours") in problem
             assert "NTP" in problem
-            assert observer.pbx_clock.skew_seconds == pytest.approx(skew, abs=0.5)
-            assert observer.link_state().lag_seconds < 1.0
+            assert observer.pbx_clock.skew_seconds == pytest.approx(skew, abs=STALL_SECONDS)
+            assert observer.link_state().lag_seconds < STALL_SECONDS
     assert not any(isinstance(item, ClockSet) for item in start), (
         "it was so from the beginning: nobody set it"
     )
@@ -128,9 +131,9 @@ async def test_a_clock_that_is_set_loses_no_event(jump: float) -> None:
             assert len(fake.peers) == 1
             assert observer.quarantined == []
     [told] = [item for item in items if is_event(item, "Hangup")]
-    assert abs(age(told)) < 2.0
+    assert abs(age(told)) < STALL_SECONDS
     [was_set] = [item for item in items if isinstance(item, ClockSet)]
-    assert was_set.seconds == pytest.approx(jump, abs=0.5)
+    assert was_set.seconds == pytest.approx(jump, abs=STALL_SECONDS)
     assert any(isinstance(item, SnapshotBegin) for item in items)
 
 
