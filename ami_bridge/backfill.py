@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ami_bridge.cel import CelRow
+from ami_bridge.cel import OUTGOING, CelRow
 
 SETTLE_SECONDS = 20.0  # rows come within 0.1 s of what they tell, on a loaded PBX within some seconds
 WINDOW_SECONDS = 24 * 3600.0  # how far back a sweep looks
@@ -41,6 +41,12 @@ class CelGroup:
     def whole(self) -> bool:
         """Whether it shows the beginning: a group cut off at the edge of the window cannot be told from CEL."""
         return self.rows[0].kind == "CHAN_START"
+
+
+def tells_no_bridges(rows: Iterable[CelRow]) -> bool:
+    """Whether somebody was reached and no row says who talked with whom: `events` of cel.conf lacks BRIDGE_ENTER."""
+    kinds = {row.kind for row in rows if row.kind != "ANSWER" or row.app in OUTGOING}
+    return "ANSWER" in kinds and "BRIDGE_ENTER" not in kinds
 
 
 def groups_of(rows: Iterable[CelRow]) -> list[CelGroup]:

@@ -19,7 +19,7 @@ from uuid import UUID
 import structlog
 
 from ami_bridge.actions import Action, ActionChannel, ChannelGone
-from ami_bridge.backfill import WINDOW_SECONDS, CelGroup, Sweep
+from ami_bridge.backfill import WINDOW_SECONDS, CelGroup, Sweep, tells_no_bridges
 from ami_bridge.cel import CelRow
 from ami_bridge.cel_clock import CelInOurTime
 from ami_bridge.stream import LinkUp, Observed, SnapshotEnd, StreamItem
@@ -104,6 +104,8 @@ class Bridge:
         self._cel = CelInOurTime(cel, clock_correction) if cel is not None else None
         self._actions = actions
         self._sweep = Sweep()
+        self._log_tells_bridges = False
+        self._untellable = 0
         self._sweep_now = asyncio.Event()
         self._sweep_after_gap_seconds = sweep_after_gap_seconds
         self._unfinished: dict[object, OpenCall] = {}
@@ -340,6 +342,7 @@ class Bridge:
         now = time.time()
         rows = await cel.unread(now - WINDOW_SECONDS)
         self._note_newest(rows)
+        self._log_tells_bridges |= any(row.kind == "BRIDGE_ENTER" for row in rows)
         groups = self._sweep.settled(rows, now, self.teller.lives)
         try:
             changes = await self._missing(groups, now)
@@ -350,6 +353,12 @@ class Bridge:
         self.swept += len(changes)
         if changes:
             log.info("calls_told_from_cel", pbx=self.pbx, calls=len(changes))
+        if self._untellable and not self._log_tells_bridges:
+            raise NeedsPerson(
+                "The channel event log has no rows of bridges, so that who talked with whom cannot be told from it "
+                f"(calls left out: {self._untellable}).",
+                remedy="Add BRIDGE_ENTER and BRIDGE_EXIT to `events` in cel.conf, as asterisk-config/plain does.",
+            )
         return len(changes)
 
     async def _missing(self, groups: Sequence[CelGroup], now: float) -> list[CallChange]:
@@ -361,7 +370,10 @@ class Bridge:
         in_part = set(await self._store.journal.seen_in_part(self.pbx, set(ids.values()))) if ids else set()
         for group in groups:
             of_group = {ids[uid] for uid in group.uids if uid in ids}
-            if not of_group and group.whole and not any(map(self._told, group.uids)):
+            is_unseen = not of_group and group.whole and not any(map(self._told, group.uids))
+            if not self._log_tells_bridges and tells_no_bridges(group.rows):
+                self._untellable += is_unseen  # an answered call would be told as missed
+            elif is_unseen:
                 changes += self._tell_from_cel(group, now)
             elif of_group & in_part:
                 refine |= dict.fromkeys(of_group & in_part, group)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TextIO
 from uuid import UUID
 
 from ami_bridge.asterisk_version import refuse_old_event
+from ami_bridge.backfill import groups_of, tells_no_bridges
 from ami_bridge.capture import CaptureCounters, read_capture
 from ami_bridge.capture_order import CaptureOrder, InOrder
 from ami_bridge.cel import CelReader, CelRow
@@ -219,10 +220,28 @@ def replay(
     kept = [line for file in files for line in _kept_lines(file)]
     if any("cel" in line or "mark" in line for line in kept):
         return _told_from_kept(kept, numbering)
-    player = Replay(numbering, read_cel(*cel))
+    rows = read_cel(*cel)
+    player = Replay(numbering, rows if files else _told_whole(rows))
     for file in files:
         player.link(_messages(file))
     return player.finish()
+
+
+def _told_whole(rows: Sequence[CelRow]) -> list[CelRow]:
+    """What a log alone can tell: calls whose beginning it holds. Raises NeedsPerson for one without bridges.
+
+    Anything else would be told as another call than it was: internal, missed, never answered.
+    """
+    if tells_no_bridges(rows):
+        raise NeedsPerson(
+            "The channel event log has no rows of bridges (BRIDGE_ENTER): who talked with whom cannot be told from it.",
+            remedy="Add BRIDGE_ENTER and BRIDGE_EXIT to `events` in cel.conf, as asterisk-config/plain does.",
+        )
+    groups = groups_of(rows)
+    cut_off = [group for group in groups if not group.whole]
+    if cut_off:
+        _note(f"Calls left out because the log does not hold their beginning: {len(cut_off)}.")
+    return sorted((row for group in groups if group.whole for row in group.rows), key=lambda row: row.at)
 
 
 def _kept_lines(file: Path) -> list[dict[str, Any]]:

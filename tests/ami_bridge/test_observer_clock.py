@@ -61,7 +61,9 @@ class Clocks:
         return success(action, "Ping: Pong", f"Timestamp: {self.now():.6f}")
 
 
-STALL_SECONDS = 2.0  # for which a busy machine may hold up both ends between two looks at a clock; uncorrected it is 3
+STALL_SECONDS = (
+    2.0  # for which a busy machine may hold up both ends between two looks at a clock; uncorrected it is 3
+)
 
 
 def pbx_with(clocks: Clocks) -> FakeAmi:

@@ -15,7 +15,7 @@ from typing import Protocol
 import asyncpg
 import pytest
 
-from ami_bridge.cel_reading import TYPE_NAMES, CelReader
+from ami_bridge.cel_reading import TYPE_NAMES, CelReader, CelRow
 from call_records.database import RecordsStore
 from call_records.live import LiveBoard
 from call_records.log_tables import CEL, LogTable, open_log_table
@@ -367,3 +367,31 @@ class TestMariaDbAlone:
         """Before anything is asked."""
         with pytest.raises(NeedsPerson, match="address of the channel event log"):
             open_log_table(url, "cel", CEL)
+
+
+@pytest.mark.parametrize("bridges", [True, False])
+async def test_a_log_without_bridges_tells_no_answered_call(
+    bridges: bool, records: RecordsStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be told as missed. Connections says what is wrong with the log."""
+    rows = [row for row in captured("22/in_answered").cel if bridges or not row.kind.startswith("BRIDGE_")]
+    monkeypatch.setattr("switchhook.bridge.time", SimpleNamespace(time=lambda: rows[-1].at + 60.0))
+    log = RowsOnce(rows)
+    spool = SpoolingJournal(records.journal, tmp_path)
+    bridge = Bridge(NoFeed(), NUMBERING, records, LiveBoard(), spool, log)  # type: ignore[arg-type]
+    await bridge.sweep_or_say(log)  # type: ignore[arg-type]
+    assert ("no rows of bridges" in (bridge.cel_problem or "")) is not bridges
+    assert await hand_over(spool)
+    told = (await records.calls.page(CallFilter())).calls
+    assert [call.disposition for call in told] == [Disposition.ANSWERED] * bridges
+
+
+class RowsOnce:
+    """A log whose rows are all new."""
+
+    def __init__(self, rows: Sequence[CelRow]) -> None:
+        self._rows = rows
+
+    async def unread(self, _since: float) -> Sequence[CelRow]:
+        """All of them."""
+        return self._rows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,36 @@ def test_cel_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plain.write_bytes(gzip.decompress((REFER / "cel.csv.gz").read_bytes()))
     assert run_command(["replay", "--cel", str(plain)]) == 0
     assert json.loads(capsys.readouterr().out)["certainty"] == "reconstructed"
+
+
+def rewritten_log(path: Path, keep: Callable[[int, str], bool]) -> Path:
+    """That call's log with some of its lines."""
+    lines = gzip.decompress((REFER / "cel.csv.gz").read_bytes()).decode().splitlines(keepends=True)
+    path.write_text("".join(line for number, line in enumerate(lines) if keep(number, line)), newline="")
+    return path
+
+
+def test_a_log_without_bridges_tells_nothing_by_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its `events` leave them out: the answered call was told as missed. Beside AMI it does no harm."""
+    log = str(rewritten_log(tmp_path / "cel.csv", lambda _number, line: '"BRIDGE_' not in line))
+    assert run_command(["replay", "--cel", log]) == 3
+    told = capsys.readouterr()
+    assert (told.out, "no rows of bridges" in told.err) == ("", True)
+    assert run_command(["replay", str(REFER / "ami.jsonl.gz"), "--cel", log]) == 0
+    assert json.loads(capsys.readouterr().out)["answered_by"] == "101"
+
+
+@pytest.mark.parametrize("left_out", [1, 4, 9])
+def test_a_log_that_begins_within_a_call_does_not_tell_that_call(
+    left_out: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was rotated in the middle of it: what is left was told as an internal call that nobody answered."""
+    log = rewritten_log(tmp_path / "cel.csv", lambda number, _line: number >= left_out)
+    assert run_command(["replay", "--cel", str(log)]) == 0
+    told = capsys.readouterr()
+    assert (told.out, "does not hold their beginning: 1" in told.err) == ("", True)
 
 
 def test_raw_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
