@@ -4,13 +4,16 @@ A file stays whole: what its tests share is made once. Each process has servers 
 Chromium), so nothing that a test may change is shared between them.
 
 Files that play many phones at once, or measure how long something takes, form one chain: one process plays them one
-after the other and first of all, while the others do what needs little of the machine. Then come those that wait long
-for a browser or a phone, and at the end many short ones, so that all processes end together.
+after the other and first of all. Of the rest, those that wait long for a browser or a phone alternate with those that
+compute: by themselves either would leave the machine idle, or crowd it. At the end come short ones, so that all processes
+end together.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -46,14 +49,22 @@ def file_of(nodeid: str) -> str:
 def deal_order(marks: dict[str, set[str]]) -> list[str]:
     """In which order files with these marks are dealt out."""
 
-    def turn(file: str) -> tuple[int, str, int]:
-        if file in CHAIN_OF:
-            chain = CHAIN_OF[file]
-            return list(CHAINS).index(chain), chain, CHAINS[chain].index(file)
-        late = 3 if marks[file] & WAITING else 2 if "postgres" in marks[file] else 4
-        return late, "", 0
+    # Everything below keeps the order in which files are given: pytest-xdist insists on the same in each process.
+    chained = [file for files in CHAINS.values() for file in files if file in marks]
+    rest = [file for file in marks if file not in CHAIN_OF]
+    waiting = [file for file in rest if marks[file] & WAITING]
+    storing = [file for file in rest if not marks[file] & WAITING and "postgres" in marks[file]]
+    quick = [file for file in rest if file not in {*waiting, *storing}]
+    spread = [*_spread(waiting, WAITING_UNTIL), *_spread([*storing, *quick], 1.0)]
+    return [*chained, *(file for _place, file in sorted(spread, key=itemgetter(0)))]
 
-    return sorted(marks, key=turn)  # the same in each process, which pytest-xdist insists on
+
+WAITING_UNTIL = 0.8  # of the way: a file that takes minutes must not be the last
+
+
+def _spread(files: Sequence[str], until: float) -> list[tuple[float, str]]:
+    """Places between 0 and `until`, evenly."""
+    return [(until * (number + 0.5) / len(files), file) for number, file in enumerate(files)]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -47,14 +47,16 @@ def test_chains_name_files_that_are_there() -> None:
     assert [file for files in CHAINS.values() for file in files if not Path(file).is_file()] == []
 
 
-def test_chains_are_dealt_out_first_and_short_files_last() -> None:
-    """Two processes begin with what must not meet, and end together."""
+def test_chains_are_dealt_out_first_and_waiting_files_alternate_with_computing_ones() -> None:
+    """Processes begin with what must not meet, have always something to do, and end together."""
     first, second = CHAINS["by the clock"][:2]
     marks = {
         "quick.py": set[str](),
         "page.py": {"browser"},
+        "phone.py": {"asterisk", "postgres"},
         second: {"asterisk"},
         "row.py": {"postgres"},
+        "table.py": {"postgres"},
         first: {""},
     }
-    assert deal_order(marks) == [first, second, "row.py", "page.py", "quick.py"]
+    assert deal_order(marks) == [first, second, "row.py", "page.py", "table.py", "phone.py", "quick.py"]
