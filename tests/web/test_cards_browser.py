@@ -53,7 +53,10 @@ def card_of(page: Page, name: str) -> Any:
 
 async def top_of(page: Page, name: str) -> float:
     """Where the note of this caller's card stands."""
-    box = await card_of(page, name).locator("textarea").bounding_box()
+    card = card_of(page, name)
+    # A card slides in; where a note stands is known when it has come to rest.
+    await card.evaluate("card => Promise.allSettled(card.getAnimations().map(one => one.finished))")
+    box = await card.locator("textarea").bounding_box()
     assert box
     return float(box["y"])
 
