@@ -74,8 +74,8 @@ CANDIDATES = """
 """
 """`verdict` is what was taught of the entry itself, else of the one that became it. OFFSET 0 keeps the look-up by id: the
 planner takes a recursive question for thousands of rows, and read the whole book instead (31 ms at 100 000 entries).
-In the driver's own words, since it is asked of the driver: SQLAlchemy's layers cost more than the question itself (0.5 of
-1.1 ms, `bench matching`), and a phone is ringing."""
+It is put to the driver itself: through SQLAlchemy's layers it takes nearly twice as long (docs/explanation/matching.md), and
+a phone is ringing."""
 BOUNDS = (10 * MOST, ALIKE, MOST, STEPS)
 
 

@@ -23,6 +23,7 @@ from ami_bridge.agi_wire import fastagi_question, quoted, script_question
 from ami_bridge.doctor import Level
 from telephony.errors import NeedsPerson, PeerMistake, TryLater
 from telephony.ports import CallerAnswer, CallerQuestion
+from tests.ami_bridge.agi_running import running
 
 SCRIPT = Path(__file__).parents[2] / "asterisk-config" / "switchhook-names"
 IVANOV = CallerAnswer("Иванов Пётр", "ООО «Ромашка»", ("102", "103"))
@@ -68,18 +69,8 @@ async def serving(
         lookup_seconds=lookup_seconds,
         conversation_seconds=conversation_seconds,
     )
-    task = asyncio.create_task(server.run())
-    listening = asyncio.create_task(server.listening.wait())
-    await asyncio.wait({task, listening}, return_when=asyncio.FIRST_COMPLETED)
-    listening.cancel()
-    if task.done():
-        task.result()  # why it cannot serve
-    try:
+    async with running(server):
         yield server
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 async def said(server: FastAgiServer, *words: bytes, answers: bytes = b"200 result=1\n") -> list[bytes]:

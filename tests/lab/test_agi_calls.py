@@ -27,6 +27,7 @@ from switchhook.lab.phone_call import Call
 from switchhook.lab.phones import Carrier, Phone, refuses
 from switchhook.pbx_config import CONFIG_FILES
 from telephony.ports import CallerAnswer, CallerQuestion
+from tests.ami_bridge.agi_running import running
 from tests.scenarios.watch import Watch
 
 pytestmark = pytest.mark.asterisk
@@ -108,17 +109,8 @@ class Book:
 @asynccontextmanager
 async def serving(book: Book, path: Path | None = None) -> AsyncIterator[FastAgiServer]:
     server = FastAgiServer({"hq": book}, port=0, unix_socket=path)
-    task = asyncio.create_task(server.run())
-    listening = asyncio.create_task(server.listening.wait())
-    await asyncio.wait({task, listening}, return_when=asyncio.FIRST_COMPLETED)
-    listening.cancel()
-    if task.done():
-        task.result()  # why it cannot serve
-    try:
+    async with running(server):
         yield server
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 class Desk:

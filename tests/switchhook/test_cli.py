@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -16,6 +17,9 @@ import pytest
 from ami_bridge import doctor
 from ami_bridge.connection import PbxLink
 from switchhook import cli
+from switchhook.doctor_findings import Level
+from switchhook.settings import load
+from switchhook.trial_call import try_call
 from telephony.errors import NeedsPerson, OurMistake, PeerMistake, SwitchhookError, TryLater
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,6 +127,30 @@ def test_misuse_ends_with_code_two_and_words(words: list[str], capsys: pytest.Ca
     told = capsys.readouterr().err
     assert told.startswith("switchhook: ")
     assert "Traceback" not in told
+
+
+def test_no_command_is_answered_with_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever types the name alone wants to know what there is."""
+    assert cli.run_command([]) == 0
+    assert "doctor" in capsys.readouterr().out
+
+
+def test_what_is_no_backup_makes_no_database(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is looked at first: an empty database that nobody asked for would be found by every later command."""
+    Path("switchhook.toml").write_text('[[pbx]]\nid = "hq"\nusername = "u"\nsecret = "s"\n')
+    assert cli.run_command(["restore", "nowhere", "--config", "switchhook.toml"]) == 5
+    assert "is no backup" in capsys.readouterr().err
+    assert not (tmp_path / "state").exists()
+
+
+def test_the_test_call_sends_nobody_to_a_phone_while_no_pbx_answers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing listens on the only PBX's port: that is the finding, before anybody is invited and anything is started."""
+    Path("switchhook.toml").write_text('[[pbx]]\nid = "hq"\nport = 1\nusername = "u"\nsecret = "s"\n')
+    [finding] = asyncio.run(try_call(load(Path("switchhook.toml")), None))
+    assert (finding.level, "Nothing listens on 127.0.0.1:1" in finding.what) == (Level.FAULT, True)
+    assert "Pick up" not in capsys.readouterr().err
 
 
 def test_a_body_may_be_a_coroutine_and_its_number_is_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
