@@ -443,7 +443,7 @@ def demo(
     """
     if then_exit and calls is None:
         raise typer.BadParameter("--then-exit needs --calls N")
-    _finish(_do("switchhook.demo", "run", calls=calls, then_exit=then_exit))
+    _do("switchhook.demo", "run", calls=calls, then_exit=then_exit)
 
 
 @app.command("settings-reference", hidden=True)

@@ -37,6 +37,7 @@ from switchhook.numbering import numbering_of
 from switchhook.setting_tables import DatabaseSettings, LogSettings, PbxSettings
 from switchhook.setting_tables import WebSettings as WebSection
 from switchhook.settings import Settings, machine_time_zone
+from switchhook.stopping import leave_at_once
 from telephony.errors import OurMistake, SwitchhookError
 from telephony.staff import PopPreference, Role
 from web.access import Passwords
@@ -142,16 +143,17 @@ async def _end_group(process: asyncio.subprocess.Process) -> None:
             return
 
 
-def run(*, calls: int | None = None, then_exit: bool = False) -> int:
-    """Run the demo until Ctrl-C, or until `calls` calls were placed when `then_exit`; returns the exit code.
+def run(*, calls: int | None = None, then_exit: bool = False) -> None:
+    """Run the demo until Ctrl-C, or until `calls` calls were placed when `then_exit`, and end the process.
 
     Raises NoCaptures when there is neither an Asterisk nor a recorded call.
     """
     logs.set_up(level="warning", form="console", mask_numbers=True)
-    return asyncio.run(_run(calls, then_exit))
+    asyncio.run(_run(calls, then_exit))
+    leave_at_once()
 
 
-async def _run(calls: int | None, then_exit: bool) -> int:
+async def _run(calls: int | None, then_exit: bool) -> None:
     began = time.monotonic()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -166,7 +168,6 @@ async def _run(calls: int | None, then_exit: bool) -> int:
                 show = await _unless_stopped(stop, _find_show(room, calls))
                 await _serve_show(stop, state, show, then_exit, began)
     _say("Stopped.")
-    return 0
 
 
 async def _unless_stopped(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T:

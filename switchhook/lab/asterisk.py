@@ -126,7 +126,9 @@ class PrivateAsterisk:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            await self.stop()
+            # A stop in order takes a second, for what is written to files. Of these nobody will read any.
+            unread = self._temporary is not None and self.recordings.is_relative_to(self.state)
+            await (self.kill() if unread else self.stop())
         finally:
             self._clean_up()
 

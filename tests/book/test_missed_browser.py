@@ -78,7 +78,7 @@ async def test_a_missed_call_comes_is_called_back_and_goes(
     assert (await told.owed())[0].state is MissedState.NEW
     await rows.nth(1).locator("summary").click()
     await told(now(called_back(0), hours=0.05))
-    await page.wait_for_timeout(1200)  # nothing is taken from under somebody's hands
+    await expect(door).to_have_text("1")  # it is heard of, and nothing is taken from under somebody's hands
     await expect(rows).to_have_count(2)
     await page.keyboard.press("Escape")
     await page.mouse.click(5, 5)
@@ -113,6 +113,60 @@ async def test_a_row_is_given_to_a_colleague_and_given_up(
     await row.locator("select[name=reason]").select_option("spam")
     await row.get_by_role("button", name="Give up").click()
     await expect(row).to_have_count(0)
+
+
+HELD_ANSWERS = """() => {
+  const read = Response.prototype.text;
+  window.letGo = () => { window.held?.(); window.held = null; };
+  const waits = (now) => { document.documentElement.dataset.waits = now; };
+  Response.prototype.text = async function () {
+    const told = await read.call(this);
+    if (!told.includes('id="missed"')) return told;
+    waits("yes");
+    await new Promise((done) => { window.held = done; });
+    setTimeout(waits, 0, "no");
+    return told;
+  };
+}"""
+"""The answers with the list arrive, and are read only when the test says so."""
+
+
+async def test_a_list_asked_for_before_a_row_is_taken_in_hand_does_not_take_it_away(
+    chromium: Browser, records: RecordsStore, address: str
+) -> None:
+    """A list is under way when somebody opens a row, and another when somebody presses the button over one: neither
+    closes the row nor swallows the click, and what was held back shows when the row is closed.
+    """
+    told = Told(records)
+    chief = await records.accounts.by_login("chief")
+    assert chief is not None
+    await records.missed.set_hours(ALWAYS, by=chief.id)
+    await told(now(missed_call(0), hours=0.1), now(missed_call(0, LATER), hours=0.2))
+    page = await enter(chromium, address, "chief", "/missed?period=all&whose=all")
+    rows, summary = page.locator(".missed-row[data-entry]"), page.locator(".missed-row[data-entry] summary")
+    await page.evaluate(HELD_ANSWERS)
+    await told(now(missed_call(0, "+79161110007"), hours=0.05))
+    await expect(page.locator("html[data-waits=yes]")).to_have_count(1)
+    await summary.first.click()
+    await page.evaluate("letGo()")
+    await expect(page.locator("html[data-waits=no]")).to_have_count(1)
+    await expect(rows.locator("details[open]")).to_have_count(1)
+    await expect(rows).to_have_count(2)
+    await summary.first.click()
+    await expect(page.locator("html[data-waits=yes]")).to_have_count(
+        1
+    )  # closed: what was held back is asked for
+    await summary.first.hover()
+    await page.mouse.down()
+    await page.evaluate("letGo()")
+    await expect(page.locator("html[data-waits=no]")).to_have_count(1)
+    await page.mouse.up()
+    await expect(rows.locator("details[open]")).to_have_count(1)
+    await expect(rows).to_have_count(2)
+    await summary.first.click()
+    await expect(page.locator("html[data-waits=yes]")).to_have_count(1)
+    await page.evaluate("letGo()")
+    await expect(rows).to_have_count(3)
 
 
 async def test_a_row_is_given_away_without_scripts(

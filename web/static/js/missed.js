@@ -38,7 +38,10 @@ function swap(html, own = false) {
 }
 
 /** Nothing is put under somebody's hands: an open box or a field in use waits for the next change. */
-const busy = () => Boolean(list()?.querySelector("details[open]") || document.activeElement?.closest("#missed :is(input, select, textarea)"));
+const busy = () => pressed || Boolean(list()?.querySelector("details[open]") || document.activeElement?.closest("#missed :is(input, select, textarea)"));
+let pressed = false; // a click whose row is exchanged between pressing and letting go is lost
+addEventListener("pointerdown", (event) => { pressed = Boolean(/** @type {Element} */ (event.target).closest?.("#missed")); }, { capture: true });
+for (const over of ["pointerup", "pointercancel"]) addEventListener(over, () => { setTimeout(() => { pressed = false; if (late) changed(); }); }, { capture: true });
 
 async function refresh() {
   if (document.hidden || busy()) { late = true; return; }
@@ -46,7 +49,10 @@ async function refresh() {
   const turn = ++asking;
   try {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-    if (answer.ok && !answer.redirected && turn === asking && !busy()) swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    if (!answer.ok || answer.redirected) return;
+    const html = new DOMParser().parseFromString(await answer.text(), "text/html");
+    if (turn !== asking) return; // a newer list has been asked for
+    if (busy()) late = true; else swap(html); // somebody may have taken a row in hand since we asked
   } catch { /* the line about the lost connection says it */ }
 }
 let late = false;
