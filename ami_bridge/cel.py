@@ -29,6 +29,9 @@ BY_DIALPLAN = "dialplan/builtin"
 OUTGOING = ("AppDial", "AppQueue")
 """What a called channel's rows name as its application."""
 _NUMBER = re.compile(r"\+?\d{3,}")
+DIAL_TIMEOUT_AT, QUEUE_TIMEOUT_AT = 1, 4
+"""Which argument of Dial and Queue says how many seconds it tries (Asterisk's documentation of the applications)."""
+SLACK_SECONDS = 0.2  # phones are rung up to 0.1 s after the application began to count
 ABSENT = (
     "N/A"  # what CEL writes for a channel that an event does not have: were it one, it would join strangers
 )
@@ -42,8 +45,11 @@ class CelTranslator:
         self._by_name: dict[str, str] = {}
         self._dialling: dict[str, str] = {}
         self._callees: set[str] = set()
+        self._rung_at: dict[str, float] = {}
         self._undialled: dict[str, None] = {}
-        self._queued: set[str] = set()
+        self._queued_at: dict[str, float] = {}
+        self._queued: dict[str, bool] = {}
+        """Who has left a queue → whether they had waited for as long as it was told to keep them."""
         self._bridges = BridgeGuess()
         self._taker = (float("-inf"), "")
 
@@ -76,6 +82,7 @@ class CelTranslator:
         source = self._looks.get(dialler) if dialler else source
         if source is not None:
             self._callees.add(look.uid)
+            self._rung_at[look.uid] = row.at
             dial = self._dialling.get(source.uid, "")
             if not dial:
                 self._undialled[look.uid] = None
@@ -128,7 +135,8 @@ class CelTranslator:
             self._dialling[look.uid] = row.data
             self._looks[look.uid] = self._looks[look.uid]._replace(exten=row.look.exten)
         elif row.app == "Queue":
-            self._queued.discard(look.uid)
+            self._queued.pop(look.uid, None)
+            self._queued_at[look.uid] = row.at
             yield s.QueueJoined(row.at, look, _first_word(row))
         elif row.app in SERVICE_APPS:
             yield s.AppEntered(row.at, look, row.app)
@@ -137,7 +145,8 @@ class CelTranslator:
 
     def _app_ended(self, row: CelRow) -> Iterator[s.Signal]:
         if row.app == "Queue":
-            self._queued.add(row.look.uid)
+            since = self._queued_at.pop(row.look.uid, row.at)
+            self._queued[row.look.uid] = _is_used_up(row.data, QUEUE_TIMEOUT_AT, row.at - since)
             yield s.QueueLeft(row.at, self._known(row), _first_word(row), False)
 
     def _answer(self, row: CelRow) -> Iterator[s.Signal]:
@@ -173,16 +182,33 @@ class CelTranslator:
         if asker is not None and asker in self._looks:
             yield s.HangupAsked(row.at, self._looks[asker]._replace(state=""))
         if look.uid in self._callees:
-            yield s.DialEnded(row.at, None, look, _dial_status(row, cause), "")
-        if look.uid in self._queued and row.extra.get("hangupsource") == BY_DIALPLAN:
+            yield s.DialEnded(row.at, None, look, _dial_status(row, cause) or self._status_of_time(row), "")
+        waited_out = self._queued.get(look.uid)
+        if (
+            waited_out is not None
+            and row.extra.get("hangupsource", BY_DIALPLAN if waited_out else "") == BY_DIALPLAN
+        ):
             yield s.QueueResult(row.at, look, "TIMEOUT")  # the dialplan ended the call after the queue had
         yield s.ChannelEnded(row.at, look, cause)
 
+    def _status_of_time(self, row: CelRow) -> str:
+        """Where no cause was kept: a phone that was rung for as long as its Dial allows did not answer; else empty."""
+        rung_at = self._rung_at.get(row.look.uid)
+        dialler = self._dialler(self._looks[row.look.uid])
+        allowed = self._dialling.get(dialler or "", "")
+        return (
+            "NOANSWER"
+            if rung_at is not None and _is_used_up(allowed, DIAL_TIMEOUT_AT, row.at - rung_at)
+            else ""
+        )
+
     def _gone(self, row: CelRow) -> Iterator[s.Signal]:
         self._callees.discard(row.look.uid)
+        self._rung_at.pop(row.look.uid, None)
         self._bridges.left(row)
         self._undialled.pop(row.look.uid, None)
-        self._queued.discard(row.look.uid)
+        self._queued.pop(row.look.uid, None)
+        self._queued_at.pop(row.look.uid, None)
         self._dialling.pop(row.look.uid, None)
         yield s.ChannelEnded(row.at, self._known(row), None)
 
@@ -276,6 +302,13 @@ def _bridge_kind(row: CelRow) -> str:
 def _first_word(row: CelRow) -> str:
     """The queue or the room that an application was started with."""
     return clean_name(row.data.partition(",")[0])
+
+
+def _is_used_up(arguments: str, at: int, seconds: float) -> bool:
+    """Whether an application started with these arguments had all the seconds that one of them allows."""
+    allowed = arguments.split(",")[at : at + 1]
+    limit = int(allowed[0]) if allowed and re.fullmatch(r"[1-9][0-9]{0,5}", allowed[0]) else None
+    return limit is not None and seconds >= limit - SLACK_SECONDS
 
 
 def _dial_status(row: CelRow, cause: int | None) -> str:

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from ami_bridge.csv_forms import CsvForm, form_of, rows_of
@@ -55,7 +56,7 @@ OTHER_NAMES: Mapping[str, str] = {
     "event_time": "eventtime",
 }
 """What a table, or a person, calls a column → its name in the CSV file."""
-NEEDED = frozenset({"eventtype", "eventtime", "channame", "uniqueid", "linkedid"})
+NEEDED = frozenset({"eventtype", "eventtime", "channame", "uniqueid", "linkedid", "exten", "appname"})
 NAMES_OF_A_HEADER = (
     4  # of our columns; a line of names with so many is the log's header, also where one that we need lacks
 )
@@ -83,6 +84,7 @@ TYPE_NAMES: Mapping[str, str] = {
 KINDS = frozenset(TYPE_NAMES.values())
 NULLS = ("NULL", "\\N")  # what databases write for no value; nobody's name, number or channel is such a word
 LATEST = 4e9  # Unix seconds, the year 2096; a number beyond it is damage, and no calendar may hold it
+ID_DIGITS = 20  # more than a 64-bit counter has
 WHOLE_SECOND = 1.0
 SAME_SECOND_STEP = 1e-6  # s; keeps rows of one whole second in the order in which they were written
 KEPT_DIGITS = 6  # of a second; told again from what was kept, a row has the very time it had
@@ -160,9 +162,11 @@ class CelReader:
         yield from self.rows_from(found)
 
     def rows_from(self, found: Sequence[Mapping[str, str]]) -> Iterator[CelRow]:
-        """Rows from cells by column, in the order in which they were written."""
+        """Rows from cells by column, in the order in which the PBX wrote them."""
         parsed = [(cells, _moment(cells.get("eventtime", ""))) for cells in map(_usual, found)]
-        usable = [(cells, moment) for cells, moment in parsed if moment is not None and _is_row(cells)]
+        usable = _as_written(
+            [(cells, moment) for cells, moment in parsed if moment is not None and _is_row(cells)]
+        )
         self.broken += len(parsed) - len(usable)
         for cells, moment in zip(
             [cells for cells, _ in usable], self._in_utc([(c, m) for c, m in usable]), strict=True
@@ -324,6 +328,19 @@ def _date_of(text: str) -> datetime | None:
         except ValueError:
             continue
     return None
+
+
+def _as_written(rows: list[tuple[dict[str, str], Moment]]) -> list[tuple[dict[str, str], Moment]]:
+    """The rows in the order of their table's numbers; without numbers reversed where a query put the newest first.
+
+    It matters within one moment, and within a whole second where the table keeps no fractions.
+    """
+    numbers = [cells.get("id", "") for cells, _ in rows]
+    if all(number.isdecimal() and len(number) < ID_DIGITS for number in numbers):
+        return sorted(rows, key=lambda row: int(row[0]["id"]))
+    steps = [later.seconds - earlier.seconds for (_, earlier), (_, later) in pairwise(rows)]
+    backwards = sum(step < 0 for step in steps) > sum(step > 0 for step in steps)
+    return rows[::-1] if backwards else rows
 
 
 def _in_written_order(moments: Sequence[Moment]) -> list[Moment]:

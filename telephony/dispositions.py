@@ -55,17 +55,20 @@ _NOT_TAKEN = (LegOutcome.NO_ANSWER, LegOutcome.CANCELLED, LegOutcome.ANSWERED, L
 
 def inbound_disposition(
     rung: Sequence[LegOutcome | None], *, voicemail: bool, left_waiting: bool, caller_was_up: bool
-) -> Disposition:
+) -> Disposition | None:
     """An inbound or internal call that no person answered. `left_waiting`: it ended in a queue or a parking lot.
 
-    Who was rung, and nothing tells how that went, did not answer: whoever called has to be called back.
+    None where it hangs on a phone of which nothing tells how it went (an event log without causes): it may have rung in
+    vain, been busy, or declined.
     """
     if voicemail:
         return Disposition.VOICEMAIL
     if left_waiting:
         return Disposition.ABANDONED
-    if any(outcome in _NOT_TAKEN or outcome is None for outcome in rung):
+    if any(outcome in _NOT_TAKEN for outcome in rung):
         return Disposition.MISSED
+    if None in rung:
+        return None
     for outcome, disposition in (
         (LegOutcome.BUSY, Disposition.BUSY),
         (LegOutcome.DECLINED, Disposition.DECLINED),
@@ -77,8 +80,8 @@ def inbound_disposition(
     return Disposition.ABANDONED if caller_was_up else Disposition.FAILED
 
 
-def outbound_disposition(rung: Sequence[LegOutcome | None]) -> Disposition:
-    """An outbound call that nobody outside answered; the last attempt decides."""
+def outbound_disposition(rung: Sequence[LegOutcome | None]) -> Disposition | None:
+    """An outbound call that nobody outside answered; the last attempt decides. None where nothing tells how it went."""
     table = {
         LegOutcome.BUSY: Disposition.BUSY,
         LegOutcome.DECLINED: Disposition.DECLINED,
@@ -87,7 +90,7 @@ def outbound_disposition(rung: Sequence[LegOutcome | None]) -> Disposition:
     if not rung:
         return Disposition.FAILED
     last = rung[-1]
-    return Disposition.NO_ANSWER if last is None else table.get(last, Disposition.NO_ANSWER)
+    return None if last is None else table.get(last, Disposition.NO_ANSWER)
 
 
 MISSED_OUTCOMES = frozenset(
@@ -97,5 +100,5 @@ MISSED_OUTCOMES = frozenset(
 
 
 def counts_missed(direction: Direction, disposition: Disposition | None) -> bool:
-    """Whether such a call can have been missed by somebody of ours."""
-    return direction is not Direction.OUTBOUND and disposition not in (None, Disposition.ANSWERED)
+    """Whether such a call, which is over, can have been missed by somebody of ours."""
+    return direction is not Direction.OUTBOUND and disposition is not Disposition.ANSWERED

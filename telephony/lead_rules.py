@@ -126,13 +126,12 @@ def outcome_of(facts: CallFacts) -> Outcome | None:
         return None
     if facts.disposition is Disposition.ANSWERED:
         return Outcome.INBOUND_ANSWERED if _inbound(facts) else Outcome.OUTBOUND_ANSWERED
-    if not facts.ended or facts.disposition is None:
+    if not facts.ended:
         return None
     if not _inbound(facts):
         return Outcome.OUTBOUND_UNANSWERED
-    if (
-        facts.disposition is Disposition.FAILED
-    ):  # all phones unreachable, or the caller never got as far as a phone
+    # Failed: all phones unreachable, or the caller never got as far as a phone. None: nothing tells why nobody answered.
+    if facts.disposition in (Disposition.FAILED, None):
         return Outcome.MISSED if first_rung(facts) else None
     return _INBOUND[facts.disposition]
 

@@ -209,11 +209,16 @@ def moment_of(facts: CallFacts) -> Moment | None:
 def is_owed(facts: CallFacts) -> bool:
     """Whether this call, which nobody took, is one that a caller is owed for.
 
-    One that no phone rang for and nothing answered never came into the office: a line that leads nowhere.
+    One that no phone rang for and nothing answered never came into the office: a line that leads nowhere. Where nothing
+    tells why nobody answered (`disposition` None), somebody called and was not served all the same.
     """
-    if facts.direction is not Direction.INBOUND or facts.disposition in (None, Disposition.ANSWERED):
+    if (
+        not facts.ended
+        or facts.direction is not Direction.INBOUND
+        or facts.disposition is Disposition.ANSWERED
+    ):
         return False
-    return facts.disposition is not Disposition.FAILED or any(map(_of_ours, facts.legs))
+    return facts.disposition not in (Disposition.FAILED, None) or any(map(_of_ours, facts.legs))
 
 
 def who_talked(facts: CallFacts) -> str | None:

@@ -297,7 +297,9 @@ _ENDINGS: dict[Disposition, str] = {
 
 
 def _outcome_sentence(facts: CallFacts) -> str:
-    return _ENDINGS.get(facts.disposition, _("The call ended")) if facts.disposition else _("The call ended")
+    if facts.disposition is None:
+        return _("The call was not answered")
+    return _ENDINGS.get(facts.disposition, _("The call ended"))
 
 
 def _ended(facts: CallFacts, names: Names) -> Iterator[Sentence]:
@@ -317,6 +319,8 @@ def _ended(facts: CallFacts, names: Names) -> Iterator[Sentence]:
             )
         else:
             yield _say(at, "missed", _outcome_sentence(facts))
+    elif facts.disposition is None:
+        yield _say(at, "missed", _("The call was not answered; the phone system did not keep why"))
     elif facts.ended_by:
         yield _say(at, "end", _("{who} hung up"), who=_who_ended(facts, names))
     else:

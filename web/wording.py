@@ -144,8 +144,10 @@ SERVICE_LABELS: dict[Service, str] = {
 
 def outcome_label(facts: CallFacts) -> str:
     """How a call came out, or where it is now."""
-    if not facts.ended or facts.disposition is None:
+    if not facts.ended:
         return STATE_WORDS[facts.state]
+    if facts.disposition is None:
+        return _("Not answered")
     return SERVICE_LABELS[facts.service] if facts.service else DISPOSITION_WORDS[facts.disposition]
 
 

@@ -14,7 +14,7 @@ from telephony.telling.who import service_answer
 
 
 def disposition_of(scene: Scene, legs: tuple[f.Leg, ...]) -> f.Disposition | None:
-    """How the call went; None while it goes on unanswered."""
+    """How the call went; None while it goes on unanswered, and where nothing tells."""
     if scene.conversed or service_answer(scene) is not None or service_of(scene) is not None:
         return f.Disposition.ANSWERED
     if scene.call.ended_at is None:

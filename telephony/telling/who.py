@@ -42,8 +42,8 @@ def requested_of(scene: Scene) -> str | None:
     if scene.direction is f.Direction.INBOUND:
         rung = _first_rung(scene)
         if len(rung) == 1:
-            return rung[0]
-        return scene.call.queues[0].name if scene.call.queues else None
+            return named(rung[0])
+        return (scene.call.queues[0].name or None) if scene.call.queues else None
     if scene.caller.exten not in ROUTINE:
         return scene.numbering.party(scene.caller.exten, dialled_here=ours)
     if scene.direction is f.Direction.OUTBOUND and scene.client.kind is f.PartyKind.OUTSIDE:
@@ -53,15 +53,14 @@ def requested_of(scene: Scene) -> str | None:
     return scene.numbering.party(exten, dialled_here=ours) if exten else None
 
 
-def _first_rung(scene: Scene) -> list[str]:
-    rung = sorted(
-        (first_rung_at(p) or 0.0, p.party) for p in scene.parts.values() if not p.caller and first_rung_at(p)
-    )
+def _first_rung(scene: Scene) -> list[Part]:
+    called = [(at, p) for p in scene.parts.values() if not p.caller and (at := first_rung_at(p))]
+    rung = sorted(called, key=lambda one: (one[0], one[1].party))
     if not rung or (scene.call.queues and scene.call.queues[0].joined_at <= rung[0][0]):
         return []
     sent_on = [c.dial.ended_at for c in own_channels(scene) if c.dial and c.dial.forward and c.dial.ended_at]
     until = min([rung[0][0] + FIRST_RING_WINDOW, *(at - FORWARD_MOMENT for at in sent_on)])
-    return [party for at, party in rung if at <= max(until, rung[0][0])]
+    return [part for at, part in rung if at <= max(until, rung[0][0])]
 
 
 def answered_by(scene: Scene) -> str | None:

@@ -18,7 +18,7 @@ from ami_bridge.capture import read_capture
 from ami_bridge.cel import CelRow
 from ami_bridge.message import Message
 from switchhook.teller import Teller
-from telephony.facts import CallFacts, Certainty
+from telephony.facts import CallFacts, Certainty, Disposition
 from tests.switchhook.live_gaps import Told, swept, told_live
 from tests.telephony.captured import (
     CAPTURES,
@@ -305,7 +305,7 @@ def bare(name: str) -> list[CallFacts]:
 
 
 @pytest.mark.parametrize(
-    "name", ["22/in_busy", "22/in_abandoned", "16/out_busy", "22/internal", "22/in_ringgroup_none"]
+    "name", ["22/in_busy", "22/in_abandoned", "16/out_busy", "22/internal", "22/queue_abandoned"]
 )
 def test_without_extra_nobody_tells_why_it_ended(name: str) -> None:
     """No cause, and no outcome for a phone that was rung in vain: it may have been busy."""
@@ -314,6 +314,14 @@ def test_without_extra_nobody_tells_why_it_ended(name: str) -> None:
         told = {leg.outcome for leg in facts.legs if leg.role == "callee"}
         assert told <= {None, "answered", "answered_elsewhere"}
         assert facts.answered_by is not None or facts.ended_by is None
+
+
+@pytest.mark.parametrize("name", ["22/in_ringgroup_none", "16/in_ringgroup_none"])
+def test_without_extra_a_phone_rung_for_as_long_as_its_dial_allows_did_not_answer(name: str) -> None:
+    """Neither busy nor declined: either would have ended the attempt earlier."""
+    (facts,) = bare(name)
+    assert facts.disposition is Disposition.MISSED
+    assert "no_answer" in {leg.outcome for leg in facts.legs}
 
 
 @pytest.mark.parametrize("name", ["22/blind_refer", "16/blind_feature"])

@@ -35,9 +35,9 @@ def rule(making: Making = Making.LEAD, **different: Any) -> LeadRule:
     return replace(LeadRule(uuid4(), 0, None, None, None, making), **different)
 
 
-def over(disposition: Disposition, **different: Any) -> CallFacts:
+def over(disposition: Disposition | None, **different: Any) -> CallFacts:
     """An inbound call that nobody answered."""
-    return ended(call(disposition=disposition, **different))
+    return replace(ended(call(**different)), disposition=disposition)
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,8 @@ def over(disposition: Disposition, **different: Any) -> CallFacts:
         (over(Disposition.VOICEMAIL), Outcome.ABANDONED),
         (over(Disposition.FAILED), Outcome.MISSED),
         (over(Disposition.FAILED, legs=call().legs[:1]), None),
+        (over(None), Outcome.MISSED),
+        (over(None, legs=call().legs[:1]), None),
         (call(disposition=Disposition.MISSED), None),
         (outbound("+79161110005"), None),
         (answered(outbound("+79161110005"), by="+79161110005"), Outcome.OUTBOUND_ANSWERED),

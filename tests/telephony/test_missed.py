@@ -151,6 +151,8 @@ CALLS = {
     "voicemail": (replace(LOST, disposition=Disposition.VOICEMAIL), MISSED, Where.VOICEMAIL, ("101",)),
     "busy": (replace(LOST, disposition=Disposition.BUSY), MISSED, Where.BUSY, ("101",)),
     "declined": (replace(LOST, disposition=Disposition.DECLINED), MISSED, Where.RANG, ("101",)),
+    "nothing tells why": (replace(LOST, disposition=None), MISSED, Where.RANG, ("101",)),
+    "nothing tells anything": (replace(MENU, disposition=None), None, Where.NOWHERE, ()),
     "phone unplugged": (
         ended(replace(call(), disposition=Disposition.FAILED, legs=(leg(CLIENT), leg("101", rang_at=None)))),
         MISSED,

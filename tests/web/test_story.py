@@ -37,7 +37,7 @@ from tests.web.office import (
 )
 from web.picture import draw
 from web.story import headline, tell
-from web.wording import Names, display_number, duration
+from web.wording import Names, display_number, duration, outcome_label
 
 NAMES = Names(Directory((Person("Anna", frozenset({"101"})), Person("Warehouse", frozenset({"555"})))), "RU")
 TALK = picked_up(ringing("101", "102"), "101", 6)
@@ -135,6 +135,14 @@ def test_every_outcome_has_an_ending(disposition: Disposition) -> None:
     """However a call comes out, its story ends with a sentence."""
     facts = replace(missed(ringing("101")), disposition=disposition)
     assert tell(facts, NAMES)[-1].plain
+
+
+def test_an_outcome_that_nothing_tells_is_not_invented() -> None:
+    """An event log without causes: it was not answered, and that is all."""
+    facts = replace(missed(ringing("101")), disposition=None, certainty=Certainty.RECONSTRUCTED)
+    assert headline(facts, NAMES).plain == "The call was not answered"
+    assert "did not keep why" in tell(facts, NAMES)[-2].plain
+    assert outcome_label(facts) == "Not answered"
 
 
 def test_uncertainty_is_said() -> None:
