@@ -36,8 +36,16 @@ FACTS_MOST = 40  # as the form of an entry shows them
 PHONES_MOST = 40
 SHORT_MOST = 200  # characters of a position, a fact's name
 TAG_MOST = 60
+TOTAL_MOST = 80
 _EMAIL = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>.]+")
 _TAGS_APART = re.compile(r" ::: |[;\n|]")
+_TOTAL = re.compile(
+    r"(?:(?:grand )?totals?|итого|всего|количество|разом|всього|razem|suma|ogółem|gesamt|summe"
+    r"|总计|合计|共计|المجموع|الإجمالي)"
+    r"(?:\W*|[^\d]{0,30}\d[\d\s.,]*(?:[^\W\d]+)?\W*)",
+    re.IGNORECASE,
+)
+"""What the last line of a printed list says in place of a name: `Итого: 5`, `Total contacts: 1,204`, `Razem 5 osób`."""
 _KINDS = {
     "contact": ClientKind.CONTACT, "company": ClientKind.COMPANY, "lead": ClientKind.LEAD,
     "контакт": ClientKind.CONTACT, "компания": ClientKind.COMPANY, "лид": ClientKind.LEAD,
@@ -167,6 +175,8 @@ class Reader:
         name = name or next((one.raw.strip() for one in phones), "") or next(iter(emails), "")
         if not name:
             return self._refused(number, "", "There is neither a name nor a number nor an e-mail.")
+        if not (phones or emails or company) and len(name) < TOTAL_MOST and _TOTAL.fullmatch(name):
+            return self._refused(number, "", f"“{_cut(name)}” counts the list; it is nobody's name.")
         tags = [tag for _heading, text in cells.get("tags", ()) for tag in _TAGS_APART.split(text)]
         return Row(
             number=number,

@@ -435,3 +435,26 @@ def test_guessing_letters_looks_at_a_bounded_piece() -> None:
     began = time.thread_time()
     assert guess_encoding(line * 200_000) == "cp1251"
     assert time.thread_time() - began < 5
+
+
+TOTALS = [
+    "Итого: 5", "Всего записей: 1 204", "ИТОГО", "Total: 5", "Grand total 1,204 contacts", "Totals", "Razem 5 osób",
+    "Summe: 5", "Total de contatos: 5", "合计：5", "总计 5", "المجموع: 5",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("total", TOTALS)
+def test_the_line_that_counts_a_list_is_nobody(total: str) -> None:
+    """What programs print below their lists; it is refused with a word, not left out in silence."""
+    rows = decided(f'Name;Phone\nAnna;+7 916 000-00-01\n"{total}";\n'.encode())
+    assert [one.what for one in rows] == [Becoming.NEW, Becoming.PROBLEM]
+    assert "counts the list" in said(rows[-1])
+
+
+@pytest.mark.parametrize(
+    "line", ["Total Sports;+7 916 000-00-02", "Suma Nowak;", "Итого Сервис;", "Totaro Anna;"]
+)
+def test_a_name_that_begins_like_a_total_is_a_name(line: str) -> None:
+    """With a number, or without a count."""
+    rows = decided(f"Name;Phone\nAnna;+7 916 000-00-01\n{line}\n".encode())
+    assert [one.what for one in rows] == [Becoming.NEW, Becoming.NEW]
