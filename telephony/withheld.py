@@ -74,4 +74,4 @@ ROW_LEAST = 8  # digits; 444-44-44 is a taxi in many towns
 def is_row_of_one_digit(digits: str) -> bool:
     """`777777777`, `9999999999`: what some carriers send for no number, unless such a number exists somewhere."""
     bare = digits.removeprefix("+")
-    return len(bare) >= ROW_LEAST and bare.isdigit() and len(set(bare)) == 1
+    return len(bare) >= ROW_LEAST and bare == bare[0] * len(bare) and bare.isdigit()

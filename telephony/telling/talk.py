@@ -38,9 +38,11 @@ def share_out(scene: Scene) -> None:
             if with_client:
                 scene.client.heard.append((start, span.until))
     _add_waiting(scene)
+    unheard = held_spans(scene)
     for part in scene.parts.values():
-        part.heard = _merge_touching(part.heard)
-        part.talk = without(union(part.heard), held_spans(scene))
+        if part.heard:
+            part.heard = _merge_touching(part.heard)
+            part.talk = without(union(part.heard), unheard)
     scene.conversed = _merge_touching(scene.conversed)
 
 
