@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -240,12 +239,11 @@ async def test_closing_is_for_good() -> None:
         async with channel_to(fake, ping_seconds=0.02) as channel:
             await channel.send(PING)
             fake.peers[0].writer.transport.abort()
-        began = time.monotonic()
-        with pytest.raises(OurMistake, match="closed"):
-            await channel.send(PING)
+        async with asyncio.timeout(5):
+            with pytest.raises(OurMistake, match="closed"):
+                await channel.send(PING)
         await asyncio.sleep(0.1)  # room for a reconnect that must not come
         assert len(fake.peers) == 1
-        assert time.monotonic() - began < 1
 
 
 async def test_a_channel_that_is_gone_is_told_as_such() -> None:
