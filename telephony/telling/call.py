@@ -121,7 +121,8 @@ def _set_scene(call: CallRecord, numbering: Numbering, now: float) -> Scene:
     direction = direction_of(caller, parts, call)
     client = client_of(direction, part_of[caller.uid], parts)
     together = conversations(present, end, call.rooms)
-    scene = Scene(call, numbering, end, caller, parts, part_of, client, direction, together, [], [])
+    own = [channel for part in parts.values() for channel in part.channels]
+    scene = Scene(call, numbering, end, caller, parts, part_of, client, direction, together, [], [], own)
     scene.holds = find_holds(scene)
     share_out(scene)
     return scene

@@ -62,11 +62,13 @@ class Scene:
     holds: list[Held]
     conversed: list[Span]
     """Times in which the client was in a conversation."""
+    own: list[Channel]
+    """Every channel that stands for a person or a line."""
 
 
 def own_channels(scene: Scene) -> list[Channel]:
     """Every channel that stands for a person or a line."""
-    return [c for part in scene.parts.values() for c in part.channels]
+    return scene.own
 
 
 def connects(scene: Scene, stay: Stay | None) -> bool:
