@@ -318,7 +318,7 @@ def _dial_status(row: CelRow, cause: int | None) -> str:
     """
     if cause is None:
         return ""
-    refused = _STATUS_OF_CAUSE.get(cause, "NOANSWER" if cause == 0 else "")
+    refused = _STATUS_OF_CAUSE.get(cause, "")
     passed_on = row.look.name.startswith("PJSIP/") and row.extra.get("hangupsource") == ""
     return "CANCEL" if passed_on and cause in _REFUSALS else refused
 
@@ -333,6 +333,8 @@ def _names(dial: str, endpoint: str) -> bool:
 
 
 _STATUS_OF_CAUSE = {
+    0: "NOANSWER",
+    16: "CANCEL",  # had it been answered, a row of its own would say so
     17: "BUSY",
     26: "CANCEL",
     127: "CANCEL",

@@ -34,7 +34,10 @@ _BY_STATUS = {
 def rung_outcome(
     status: str, cause: int | None, *, taken_elsewhere: bool, forwarded: bool
 ) -> LegOutcome | None:
-    """How it came out for a phone that was rung and talked to nobody; None where nothing tells."""
+    """How it came out for a phone that was rung and talked to nobody; None where nothing tells.
+
+    Without a `status` the end of the attempt was not seen: it may have been answered, unless the cause says otherwise.
+    """
     if cause == ANSWERED_ELSEWHERE_CAUSE or forwarded:
         return LegOutcome.ANSWERED_ELSEWHERE
     if cause in DECLINED_CAUSES:
@@ -45,9 +48,7 @@ def rung_outcome(
         return LegOutcome.UNREACHABLE
     if taken_elsewhere and status in ("CANCEL", "NOANSWER", "ANSWER", ""):
         return LegOutcome.ANSWERED_ELSEWHERE
-    if not status and cause is None:
-        return None
-    return _BY_STATUS.get(status, LegOutcome.CANCELLED)
+    return _BY_STATUS.get(status, LegOutcome.CANCELLED) if status else None
 
 
 _NOT_TAKEN = (LegOutcome.NO_ANSWER, LegOutcome.CANCELLED, LegOutcome.ANSWERED, LegOutcome.ANSWERED_ELSEWHERE)

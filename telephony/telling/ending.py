@@ -7,7 +7,7 @@ from telephony.dispositions import MISSED_OUTCOMES, counts_missed, inbound_dispo
 from telephony.endpoints import VOICEMAIL_APPS
 from telephony.ids import uid_order
 from telephony.observations import Channel, Dial
-from telephony.telling.scene import END_WINDOW, MOVE_WINDOW, Scene, own_channels
+from telephony.telling.scene import END_WINDOW, MOVE_WINDOW, Scene, own_channels, was_watched
 from telephony.telling.services import service_of
 from telephony.telling.waits import client_visits
 from telephony.telling.who import service_answer
@@ -20,14 +20,25 @@ def disposition_of(scene: Scene, legs: tuple[f.Leg, ...]) -> f.Disposition | Non
     if scene.call.ended_at is None:
         return None
     rung = [leg.outcome for leg in legs if leg.role is f.LegRole.CALLEE]
+    voicemail = any(c.app in VOICEMAIL_APPS for c in scene.call.channels.values())
+    if not (voicemail or _is_seen(scene)):
+        return None
     if scene.direction is f.Direction.OUTBOUND:
         return outbound_disposition(rung)
     return inbound_disposition(
         rung,
-        voicemail=any(c.app in VOICEMAIL_APPS for c in scene.call.channels.values()),
+        voicemail=voicemail,
         left_waiting=_left_waiting(scene),
         caller_was_up=scene.caller.up_at is not None,
     )
+
+
+def _is_seen(scene: Scene) -> bool:
+    """Whether nobody can have answered unseen: each attempt was told to end in vain, or the call was watched throughout."""
+    attempts = [c.dial for c in own_channels(scene) if c.dial is not None]
+    if attempts and all(dial.status and dial.status != "ANSWER" for dial in attempts):
+        return True
+    return was_watched(scene)
 
 
 def _left_waiting(scene: Scene) -> bool:

@@ -17,6 +17,7 @@ from telephony.telling.scene import (
     first_rung_at,
     other_parts,
     stopped_ringing,
+    was_watched,
 )
 from telephony.telling.waits import client_visits, joined_as_client, queue_end
 
@@ -94,9 +95,10 @@ def _rung_outcome(scene: Scene, part: Part) -> f.LegOutcome | None:
     )
     if consulted:
         return f.LegOutcome.ANSWERED
-    return rung_outcome(
-        last.dial.status if last.dial else "", last.cause, taken_elsewhere=taken, forwarded=forwarded
-    )
+    # A phone that the PBX rings by itself (Originate) has no attempt that could be told to end.
+    sure = last.cause is not None and (last.dial is None or was_watched(scene))
+    status = (last.dial.status if last.dial else "") or ("CANCEL" if sure else "")
+    return rung_outcome(status, last.cause, taken_elsewhere=taken, forwarded=forwarded)
 
 
 def _picked_up(part: Part) -> list[float]:

@@ -71,6 +71,13 @@ def own_channels(scene: Scene) -> list[Channel]:
     return scene.own
 
 
+def was_watched(scene: Scene) -> bool:
+    """Whether AMI, or the event log in its place, told of the call from its beginning to its end."""
+    call = scene.call
+    blind = call.unconfirmed and call.certainty is not f.Certainty.RECONSTRUCTED
+    return not blind and all(channel.begun for channel in scene.own)
+
+
 def connects(scene: Scene, stay: Stay | None) -> bool:
     """Whether in that bridge people of this call hear each other."""
     return stay is not None and (stay.kind == "basic" or stay.bridge in scene.call.rooms)

@@ -36,7 +36,7 @@ KINDS = 3  # of failure
 MOST_CALLS = 400  # 100 s of calls: a machine on which three failures do not fit into them has another trouble
 SEED = int(os.environ.get("SWITCHHOOK_SEED", "20261122"))
 SPACING_SECONDS = 0.3 if LONG else 0.25  # between two calls; up to a dozen are live at once
-SETTLED_SECONDS = 60.0  # the sweep runs 30 s after the last gap, should it be needed
+SETTLED_SECONDS = 120.0  # the sweep runs 30 s after the last gap; until then an answer in it is not known
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +154,10 @@ async def test_calls_survive_an_evening_on_which_everything_fails(
 
         async def all_told() -> bool:
             told[:] = await kept(own_records)
-            return len(told) >= len(playing) and all(call.ended for call in told)
+            return differences(told, truth) == []
 
         with suppress(AssertionError):  # the comparison says which is missing
-            await eventually(all_told, SETTLED_SECONDS, "every call in the journal, ended")
+            await eventually(all_told, SETTLED_SECONDS, "every call in the journal as it was")
     assert differences(told, truth) == []
     async with own_records.engine.connect() as connection:
         doubled = await connection.execute(

@@ -11,7 +11,7 @@ import pytest
 
 from call_records.database import open_records
 from call_records.postgres import EmbeddedPostgres
-from tests.ami_bridge.fake_ami import SECRET, USER, FakeAmi, block, newchannel, serving
+from tests.ami_bridge.fake_ami import SECRET, USER, FakeAmi, Peer, block, newchannel, serving
 from tests.service.conftest import MakeService, own_database
 from tests.service.running_service import RunningService, eventually
 from tests.service.test_restarts import kept
@@ -65,6 +65,7 @@ async def serving_quietly(scene: Scene) -> None:
 async def without_a_database(scene: Scene) -> None:
     """The database went away while it ran."""
     await scene.service.start()
+    await eventually(lambda: any(map(is_watched, scene.ami.peers)), SEEN_SECONDS, "calls are watched")
     ring(scene.ami, 0, 1)
     async with open_records(scene.database.url, migrate=False) as records:
 
@@ -117,11 +118,14 @@ async def test_a_stop_takes_no_longer_than_promised(scene: Scene, moment: str) -
     assert not says(scene, "stopped_without_waiting"), "it had to be torn away"
 
 
+def is_watched(peer: Peer) -> bool:
+    """Whether whoever connected there asked what is going on."""
+    return any(one["Action"] == "Status" for one in peer.actions)
+
+
 def ring(ami: FakeAmi, first: int, count: int) -> None:
     """So many channels appear and are gone."""
-    peer = next(
-        peer for peer in reversed(ami.peers) if any(one["Action"] == "Status" for one in peer.actions)
-    )
+    peer = next(peer for peer in reversed(ami.peers) if is_watched(peer))
     for number in range(first, first + count):
         now = time.time()  # a PBX's clock that is ours: the service takes no event of another week
         peer.write(newchannel(number, now))

@@ -295,6 +295,41 @@ def test_a_call_that_went_on_unseen_is_not_called_observed() -> None:
     assert facts.certainty is not Certainty.OBSERVED
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "22/in_answered",
+        "16/in_answered",
+        "22/queue_answered",
+        "22/in_ringgroup",
+        "22/out_answered",
+        "22/blind_refer",
+    ],
+)
+def test_a_call_that_was_answered_unseen_is_never_told_as_missed(name: str) -> None:
+    """The link is away from any message to any other, no snapshot is complete and there is no log: a call is told as
+    answered or, where the answer was not seen, without an outcome.
+    """
+    link = captured(name).links[0]
+    wrong = {
+        (lost, back): facts.disposition
+        for lost in range(1, len(link), 5)
+        for back in range(lost + 1, len(link), 7)
+        for facts in replayed(link[:lost], link[back:])
+        if facts.ended and facts.disposition not in (Disposition.ANSWERED, None)
+    }
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("name", ["22/in_abandoned", "16/in_ringgroup_none", "22/queue_abandoned"])
+def test_a_call_that_was_missed_and_seen_to_be_is_told_as_missed_over_a_gap(name: str) -> None:
+    """All attempts were told to end in vain before the link was lost: nothing can have been answered."""
+    link = captured(name).links[0]
+    ended = max(at for at, message in enumerate(link) if message.kind == "DialEnd")
+    whole = [facts.disposition for facts in replayed(link)]
+    assert [facts.disposition for facts in replayed(link[: ended + 1], link[ended + 2 :])] == whole
+
+
 # -- a log that does not keep `extra` ------------------------------------------------------------------------------
 
 

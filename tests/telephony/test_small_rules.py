@@ -174,11 +174,15 @@ def test_a_conversation_through_two_local_halves_is_one() -> None:
         ("CHANUNAVAIL", 3, LegOutcome.UNREACHABLE),
         ("CONGESTION", 34, LegOutcome.UNREACHABLE),
         ("BUSY", 21, LegOutcome.DECLINED),
-        ("", 0, LegOutcome.CANCELLED),
+        ("", 0, None),
+        ("", 16, None),
+        ("", 17, LegOutcome.BUSY),
     ],
 )
-def test_how_it_came_out_for_a_phone(status: str, cause: int, outcome: LegOutcome) -> None:
-    """Dial status and cause together; 404 and a cancelled call are the two that mislead."""
+def test_how_it_came_out_for_a_phone(status: str, cause: int, outcome: LegOutcome | None) -> None:
+    """Dial status and cause together; 404 and a cancelled call are the two that mislead. Without a status it may have been
+    answered.
+    """
     assert rung_outcome(status, cause, taken_elsewhere=False, forwarded=False) is outcome
 
 
