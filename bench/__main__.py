@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 MEASUREMENTS = {
+    "measures": "names, sizes and layers of the source, each beside its goal",
     "intake": "AMI bytes to call facts: events a second, memory a live call; beside panoramisk and cacofonisk",
     "latency": "from the AMI event to the card in a real browser, alone and with 100 live clients",
     "idle": "memory of the whole service at rest",
@@ -29,7 +30,7 @@ def main(arguments: list[str]) -> int:
     if arguments and arguments[0] not in MEASUREMENTS:
         print("usage: python -m bench [NAME [arguments]]\n", file=sys.stderr)
         for name, meaning in MEASUREMENTS.items():
-            print(f"  {name:10} {meaning}", file=sys.stderr)
+            print(f"  {name:15} {meaning}", file=sys.stderr)
         return 2
     worst = 0
     for name in arguments[:1] or MEASUREMENTS:
