@@ -1,4 +1,5 @@
-"""One table: AMI message kind → the small function that makes signals of it. The only place that knows AMI's headers.
+"""One table: AMI message kind → the small function that makes signals of it. What an event means for a call is read here
+alone; `framing`, `quarantine`, `observer` and `snapshot_reading` look only at what they need to trust and order messages.
 
 Adding a message is one function and one row in `TRANSLATIONS`. A message that lacks what its function needs gives no
 signal; it is counted by the caller, never an error.

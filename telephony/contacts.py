@@ -32,7 +32,7 @@ class ClientKind(StrEnum):
 
 
 class LeadState(StrEnum):
-    """Where a lead is. Only an open one is matched before contacts of the same number are looked for."""
+    """Where a lead is. A rejected one is matched only where nobody else has the number."""
 
     OPEN = "open"
     CONVERTED = "converted"

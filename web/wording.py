@@ -1,6 +1,6 @@
 """How things are written for people: numbers, durations, times, and the words for what a call is doing.
 
-The words are what somebody in an office says, never what Asterisk says. Every sentence goes through `_`, so
+The words are what somebody in an office says, never what Asterisk says. Sentences here go through `_`, so
 that a catalogue can be put behind it; there is only English now.
 """
 

@@ -22,7 +22,7 @@ from call_records.book.shapes import Deal, MovedMeanwhile, Stage
 from call_records.book.tables import deals, pipelines, stages
 from telephony.errors import NeedsPerson, PeerMistake
 
-MOVE_LOCK = 23  # the advisory lock of moves; calls have 7, numbers 11, booking 13, lines 17
+MOVE_LOCK = 23  # the advisory lock of moves, one bigint: the 23 of imports is of two numbers, which is another lock
 
 _NO_DEAL = "There is no such deal any more."
 

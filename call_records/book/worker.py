@@ -38,9 +38,6 @@ AFTER_TROUBLE_SECONDS = (
     60.0,
     600.0,
 )  # when a call that could not be booked is tried again; the last repeats
-CALL_LOCK = (
-    13  # seed of the advisory locks by which processes share the work; the journal's have 7, numbers 11
-)
 
 Step = Callable[[AsyncConnection, CallFacts], Coroutine[Any, Any, None]]
 """What is done with a call, in the transaction that marks it as booked. It may be done again with newer facts, and must

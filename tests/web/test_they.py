@@ -9,11 +9,10 @@ ROOT = Path(__file__).parents[2]
 READ = (
     *sorted((ROOT / "web/templates").rglob("*.html")),
     *sorted((ROOT / "web/static/js").glob("*.js")),
-    *sorted((ROOT / "docs").glob("how-to/*.md")),
-    *sorted((ROOT / "docs").glob("reference/*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "asterisk-config/plain").glob("*.conf")),
-    ROOT / "docs/glossary.md",
     ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
 )
 HE = re.compile(r"\b(?:he|him|his|himself|she|her|hers|herself)\b", re.IGNORECASE)
 
