@@ -174,7 +174,7 @@ class FastAgiServer:
     def _may_ask(self, writer: asyncio.StreamWriter) -> bool:
         peer = writer.get_extra_info("peername")
         if not isinstance(peer, tuple):
-            return True  # the unix socket: the directory and the file's mode have let him in
+            return True  # the unix socket: the directory and the file's mode have let them in
         address = ipaddress.ip_address(str(peer[0]).partition("%")[0])
         mapped = getattr(address, "ipv4_mapped", None)
         return any((mapped or address) in network for network in self._permit)

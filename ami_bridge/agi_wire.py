@@ -14,7 +14,7 @@ the script, which asks in one line and gets one line of JSON, and speaks to Aste
     switchhook-who 1 hq +79161110005 74951000001                  {"full": "Иванов, Ромашка", "latin": "…", "owner": "102"}
 
 Only our own arguments are believed: Asterisk writes the caller's number and name raw into the lines before them, so a caller
-whose number holds a line break can write lines of his own. One that comes twice is such a line, and nothing is answered.
+whose number holds a line break can write lines of their own. One that comes twice is such a line, and nothing is answered.
 """
 
 from __future__ import annotations

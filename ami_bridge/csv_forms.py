@@ -1,8 +1,8 @@
 """How a table was written as text: by Asterisk, by a database's export, by a spreadsheet.
 
 Found out once at the beginning of a file: separator, quoting, lines of a title, and the line with the columns' names.
-That line counts only there, and only when every cell of it is a name: a caller may call himself "eventtype", but the row
-of his call bears a time, and no header does.
+That line counts only there, and only when every cell of it is a name: a caller may call themselves "eventtype", but the row
+of their call bears a time, and no header does.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ banner is one line with no empty line behind it. All three are tolerated here, a
 raise.
 
 A block that starts with neither `Event` nor `Response` comes out as a fragment (kind `""`): it is the tail of
-a message that a caller cut in two by line breaks in his number, and `ami_bridge.quarantine` needs to see it.
+a message that a caller cut in two by line breaks in their number, and `ami_bridge.quarantine` needs to see it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One AMI message after framing: a kind and its headers, first header wins.
 
-Why first wins: a SIP caller can smuggle CR LF into his number, and Asterisk writes it raw into `CallerIDNum`
-(measured on 16.28 and 22.10). What he adds comes after the headers Asterisk wrote itself, so the first of a
+Why first wins: a SIP caller can smuggle CR LF into their number, and Asterisk writes it raw into `CallerIDNum`
+(measured on 16.28 and 22.10). What they add comes after the headers Asterisk wrote itself, so the first of a
 name is Asterisk's own. The repeats are kept for captures and for judging whether a message is suspicious.
 """
 

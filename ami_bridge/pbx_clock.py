@@ -26,7 +26,7 @@ from ami_bridge.message import Message
 
 AGREE_SECONDS = 1.0  # two machines under NTP agree within milliseconds; beyond a second people see it
 SET_SECONDS = 2.0  # less is drift that is followed; more means that somebody set the clock
-AGREEING_EVENTS = 5  # so many in a row bear the new time: nobody forges that many by his number
+AGREEING_EVENTS = 5  # so many in a row bear the new time: nobody forges that many by their number
 LATE_SECONDS = 10.0  # news held up on the way arrives in a burst; what is late for so long bears another time
 LATE_EXCUSED_SECONDS = 5.0  # after the PBX has told its time, late news is late news for so long
 ROUND_TRIP_SECONDS = 2.0  # a slower answer says too little about the time

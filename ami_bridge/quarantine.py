@@ -1,4 +1,4 @@
-"""Which messages may be believed. A caller can write AMI headers, even whole events, by line breaks in his
+"""Which messages may be believed. A caller can write AMI headers, even whole events, by line breaks in their
 number.
 
 Measured on 16.28 and 22.10: `%0D%0A` in a SIP From user reaches AMI raw inside `CallerIDNum` (cut at 79
@@ -358,7 +358,7 @@ def _missing(message: Message, head: Message) -> dict[str, str]:
 def _mended(message: Message, reason: str, session: LinkSession) -> Verdict:
     """The message as Asterisk wrote it: the first of each name, but where a caller's own line stands before it."""
     smuggled = smuggled_names(message.fields)
-    # What a caller smuggles in stands in every place of his number, also behind Asterisk's own line: so the last other.
+    # What a caller smuggles in stands in every place of their number, also behind Asterisk's own line: so the last other.
     own_line = {
         name: value for name, value in message.repeated if name in smuggled and value != message.fields[name]
     }

@@ -248,7 +248,7 @@ people = Table(
     Column("name", Text, nullable=False),
     Column("team", Text),
     Column("email", Text),
-    # His id in the CRM, where he has one.
+    # Their id in the CRM, where they have one.
     Column("crm_user", Text),
     # account, hand, csv, pbx
     Column("origin", Text, nullable=False, server_default="hand"),

@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 5.0
 LOOK_SECONDS = 30.0  # a connection cut without a word is noticed by this question
-RECONNECT_SECONDS = 5.0  # whoever waits looks by himself as often
+RECONNECT_SECONDS = 5.0  # whoever waits looks by themselves as often
 CLOSE_SECONDS = 2.0
 
 

@@ -59,7 +59,7 @@ class CallPage:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Somebody who may sign in. `extensions` are his handsets; an account without one never gets a card."""
+    """Somebody who may sign in. `extensions` are their handsets; an account without one never gets a card."""
 
     id: UUID
     login: str
@@ -75,7 +75,7 @@ class Account:
     """Whose calls it may hear, where somebody chose; see `hears`."""
     rights_chosen: frozenset[RecordingRight] | None = None
     person_id: UUID | None = None
-    """Whose account it is; what he owns is kept under this id."""
+    """Whose account it is; what they own is kept under this id."""
     alerts: frozenset[RingAlert] = DEFAULT_ALERTS
     password_temporary: bool = False
     """Whether the password was made by an administrator, who has seen it: another one must be chosen first."""
@@ -337,7 +337,7 @@ class KnownPhone:
 
 @dataclass(frozen=True, slots=True)
 class StaffMember:
-    """A person of ours, as the staff page shows him. Account, CRM user and e-mail are optional."""
+    """A person of ours, as the staff page shows them. Account, CRM user and e-mail are optional."""
 
     id: UUID | None
     """None: is to be made."""
@@ -371,13 +371,13 @@ class StaffBook(Protocol):
         """Everybody, by name; those who left last."""
 
     async def put_member(self, member: StaffMember, *, seen: str | None = None) -> StaffMember:
-        """Store him, found by `id`. Of somebody with an account only e-mail and CRM user are taken: the rest is changed
+        """Store them, found by `id`. Of somebody with an account only e-mail and CRM user are taken: the rest is changed
         with the account, which decides who hears whom. Raises PeerMistake when an extension is an account's,
         ChangedMeanwhile unless their edit version is still `seen`.
         """
 
     async def leave(self, person_id: UUID, *, at: datetime | None) -> None:
-        """He left: his phones wait for somebody else, his name stays on what he owned. None: he is back."""
+        """They left: their phones wait for somebody else, their name stays on what they owned. None: they are back."""
 
     async def phones(self) -> Sequence[KnownPhone]:
         """Every extension that was ever seen or named, by number."""

@@ -94,7 +94,7 @@ class StaffPages:
         return next(one for one in await self.members() if one.id == person_id)
 
     async def leave(self, person_id: UUID, *, at: datetime | None) -> None:
-        """He left, or is back; see StaffBook."""
+        """They left, or are back; see StaffBook."""
         with plain_errors():
             async with self._engine.begin() as connection:
                 if await connection.scalar(
@@ -172,7 +172,7 @@ async def new_person(
 
 
 async def rename_person(connection: AsyncConnection, person_id: UUID, *, name: str, team: str | None) -> None:
-    """The name and team, of the person and of the account that is his."""
+    """The name and team, of the person and of the account that is theirs."""
     values = {"name": wire.clean(name), "team": team and wire.clean(team)}
     await connection.execute(update(people).where(people.c.id == person_id).values(values))
     await connection.execute(update(accounts).where(accounts.c.person_id == person_id).values(values))
@@ -190,8 +190,8 @@ async def person_for_account(connection: AsyncConnection, *, name: str, phones: 
 async def give_phones(
     connection: AsyncConnection, person_id: UUID, phones: Sequence[str], *, keep: bool = False
 ) -> None:
-    """Exactly these extensions are his. Whom they were taken from keeps the rest; who has none left and no account is
-    forgotten, unless he owns something or it is he himself and `keep` is said.
+    """Exactly these extensions are theirs. Whom they were taken from keeps the rest; who has none left and no account is
+    forgotten, unless they own something or it is that person and `keep` is said.
     """
     await connection.execute(text("LOCK TABLE extensions IN SHARE ROW EXCLUSIVE MODE"))
     his = {"person": person_id, "phones": sorted(set(phones))}

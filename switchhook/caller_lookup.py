@@ -29,7 +29,7 @@ class BookLookup:
         self._directory_at = float("-inf")
 
     async def ask(self, question: CallerQuestion) -> CallerAnswer | None:
-        """The caller, None when he is not known."""
+        """The caller, None when they are not known."""
         number = self._numbering().outside(question.raw) or question.raw
         match = await self._store.matching.match(number)
         if match.chosen is None:

@@ -34,7 +34,7 @@ class CardState(StrEnum):
     TALKING = "talking"
     HELD = "held"
     VOICEMAIL = "voicemail"  # nobody was reached; the person speaks with a mailbox
-    ENDED = "ended"  # after his conversation: the note can still be finished
+    ENDED = "ended"  # after their conversation: the note can still be finished
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +191,7 @@ def _came_after(leg: Leg, transfer: Transfer) -> bool:
 
 
 def _asked_by(facts: CallFacts, leg: Leg) -> str | None:
-    """A phone that begins to ring while a colleague has the client is being asked by him: by feature code this is one
+    """A phone that begins to ring while a colleague has the client is being asked by them: by feature code this is one
     call for a moment, and a transfer only once it is completed.
     """
     if leg.role is LegRole.CALLER or facts.direction is Direction.INTERNAL:

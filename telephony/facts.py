@@ -230,7 +230,7 @@ class Recorded:
     """One recording that the PBX made: which file, on whose channel, when.
 
     What that channel's party said is the file's receiving side. So `kind` tells the sides apart: recorded on the
-    channel of the outside party, his voice is what the channel received; on an extension's it is the other way round.
+    channel of the outside party, their voice is what the channel received; on an extension's it is the other way round.
     """
 
     file: str
@@ -252,7 +252,7 @@ class Recorded:
 
 
 CONSENTS = ("announced", "given", "refused")
-"""What a dialplan can tell of consent to recording: it was announced, the caller agreed by a key, or he did not."""
+"""What a dialplan can tell of consent to recording: it was announced, the caller agreed by a key, or they did not."""
 LOWEST_RATING, HIGHEST_RATING = 1, 5
 
 
@@ -293,7 +293,7 @@ class CallFacts:
     consent: str | None = None
     """To recording: one of CONSENTS; None when the dialplan told nothing."""
     rating: int | None = None
-    """What the caller thought of the call, 1 to 5; None when he pressed no key."""
+    """What the caller thought of the call, 1 to 5; None when they pressed no key."""
     service: Service | None = None
     """Nobody was called: the PBX itself took the call."""
 

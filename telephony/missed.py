@@ -1,4 +1,4 @@
-"""Missed calls: whom do we owe a call? One entry per caller, however often he tried, until somebody has talked to him.
+"""Missed calls: whom do we owe a call? One entry per caller, however often they tried, until somebody has talked to them.
 
 An entry is opened by an inbound call that nobody of ours took and closed by a conversation with that number, whoever of
 ours has it and whichever side dialled. Pure: what is known of a number goes in as moments, its entries come out. They are
@@ -17,10 +17,10 @@ from uuid import UUID
 from telephony.facts import CallFacts, Direction, Disposition, Leg, LegRole, PartyKind
 
 DEADLINE_MINUTES = (
-    60  # working time; what comes later than an hour is to the caller no longer an answer to his call
+    60  # working time; what comes later than an hour is to the caller no longer an answer to their call
 )
 REMIND_MINUTES = 15  # before the deadline: time enough to finish a conversation and make one
-ESCALATE_MINUTES = 30  # after the deadline: whoever was held up has had his chance
+ESCALATE_MINUTES = 30  # after the deadline: whoever was held up has had their chance
 TALK_SECONDS = 1.0  # a receiver that is lifted and put back by mistake is no conversation
 
 
@@ -45,12 +45,12 @@ class OwnerWhy(StrEnum):
 
     OWNER_OF_CONTACT = "owner_of_contact"
     LAST_RUNG = "last_rung"
-    """The phone that rang last is his, and rang alone."""
+    """The phone that rang last is theirs, and rang alone."""
     TEAM = "team"
     """Of those whose phones rang together, of the queue's people, or the one that is set for such calls."""
     CLAIMED = "claimed"
     GIVEN = "given"
-    """Somebody gave it to him."""
+    """Somebody gave it to them."""
 
 
 class GaveUpReason(StrEnum):
@@ -67,12 +67,12 @@ class GaveUpReason(StrEnum):
 
 
 class Where(StrEnum):
-    """How far the caller came before he was lost."""
+    """How far the caller came before they were lost."""
 
     RANG = "rang"
     QUEUE = "queue"
     MENU = "menu"
-    """He heard an announcement or a menu; no phone rang."""
+    """They heard an announcement or a menu; no phone rang."""
     VOICEMAIL = "voicemail"
     BUSY = "busy"
     PARKED = "parked"
@@ -191,7 +191,7 @@ def moment_of(facts: CallFacts) -> Moment | None:
     """What a call is for its outside party's entry; None when it says nothing, as while it rings.
 
     A missed call counts from when the caller dialled, a conversation from when it began. So whoever gets through on a
-    second try, while his first still rings, is owed nothing; and somebody who is missed while a colleague of his at the
+    second try, while their first still rings, is owed nothing; and somebody who is missed while a colleague of theirs at the
     same number talks with us is owed a call.
     """
     if facts.direction is Direction.INTERNAL:

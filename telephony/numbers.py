@@ -129,6 +129,6 @@ class Numbering:
 
 
 def _whole(pattern: str) -> re.Pattern[str]:
-    """`10[0-9]` means the whole name, as everybody writes it; who writes `^gw` has said where it ends himself."""
+    """`10[0-9]` means the whole name, as everybody writes it; who writes `^gw` has said where it ends themselves."""
     anchored = pattern.startswith("^") or (pattern.endswith("$") and not pattern.endswith("\\$"))
     return re.compile(pattern if anchored else rf"\A(?:{pattern})\Z")

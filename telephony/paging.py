@@ -25,7 +25,7 @@ def originated_half(channel: Channel) -> Channel | None:
     if dialler is None or dialler.kind is not Kind.LOCAL:
         return None
     for half in channel.call.channels.values():
-        if half.half == dialler.half and half.uid == half.linked:  # what somebody dials has his linked id
+        if half.half == dialler.half and half.uid == half.linked:  # what somebody dials has their linked id
             return half if half.dial is None or half.dial.source is None else None
     return None
 

@@ -107,7 +107,7 @@ class CallerQuestion:
 
 @dataclass(frozen=True, slots=True)
 class CallerAnswer:
-    """What the phones may show of the caller, and whose customer he is. Shown only after `handset_names`."""
+    """What the phones may show of the caller, and whose customer they are. Shown only after `handset_names`."""
 
     name: str | None
     company: str | None
@@ -121,4 +121,4 @@ class CallerLookup(Protocol):
     """Who calls, for the displays of the phones. The caller waits meanwhile: answer from memory or one indexed query."""
 
     async def ask(self, question: CallerQuestion) -> CallerAnswer | None:
-        """The caller, None when he is not known. Whatever it raises, and any delay, means that nothing is shown."""
+        """The caller, None when they are not known. Whatever it raises, and any delay, means that nothing is shown."""

@@ -1,4 +1,4 @@
-"""Whether somebody can be reached on his phone now, as the PBX says it; beside what calls say of him."""
+"""Whether somebody can be reached on their phone now, as the PBX says it; beside what calls say of them."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ _ORDER = {state: place for place, state in enumerate(PhoneState)}
 
 
 def together(states: Iterable[PhoneState]) -> PhoneState:
-    """Of somebody with several handsets: he talks on one of them, else one of them is free, else none is there."""
+    """Of somebody with several handsets: they talk on one of them, else one of them is free, else none is there."""
     return min(states, key=_ORDER.__getitem__, default=PhoneState.UNKNOWN)

@@ -155,7 +155,7 @@ class RecordingPolicy:
     """The office's choices about recordings, one set for all."""
 
     reason_required: bool = False
-    """Whether somebody must type why before he hears a call that is not his own."""
+    """Whether somebody must type why before they hear a call that is not their own."""
     keep_days: int | None = 365
     """How long audio is kept when no rule says otherwise; None is for ever."""
     destroy_redacted_original: bool = False

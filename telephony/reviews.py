@@ -41,7 +41,7 @@ class ReviewRuleKind(StrEnum):
 
 
 BY_HAND = "by_hand"
-"""Stands where a rule's kind would: a supervisor chose the call himself."""
+"""Stands where a rule's kind would: a supervisor chose the call themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +63,10 @@ class Part:
     rating: int | None = None
     """What the caller pressed afterwards, 1 to 5."""
     owed_since: datetime | None = None
-    """The oldest missed call of this client that nobody had spoken to him about, where this call was the first
+    """The oldest missed call of this client that nobody had spoken to them about, where this call was the first
     conversation after it."""
     tried_at: datetime | None = None
-    """When it was first tried to call him back."""
+    """When it was first tried to call them back."""
     colleague_since: datetime | None = None
     """When this person began here, where that is known."""
 
@@ -151,7 +151,7 @@ def agents_of(call: CallFacts) -> tuple[str, ...]:
 
 
 def week_of(at: datetime) -> date:
-    """The Monday of its week, in UTC: the same week whoever asks, wherever he is."""
+    """The Monday of its week, in UTC: the same week whoever asks, wherever they are."""
     day = at.astimezone(UTC).date()
     return day - timedelta(days=day.weekday())
 
@@ -206,7 +206,7 @@ def _silence(part: Part, choices: Choices) -> Because | None:
 
 
 def _was_there(part: Part, at: datetime) -> bool:
-    """Whether this person was in the call at that moment: a silence is his who was on the phone."""
+    """Whether this person was in the call at that moment: a silence is theirs who was on the phone."""
     return any(
         leg.answered_at is not None
         and leg.answered_at <= at + timedelta(seconds=1)  # a recording may begin a little before the answer
@@ -229,7 +229,7 @@ def _bad_rating(part: Part, choices: Choices) -> Because | None:
 
 
 def _last_of_ours(call: CallFacts) -> str | None:
-    """Who talked with the caller last: the one he had in his ear when he pressed a key."""
+    """Who talked with the caller last: the one they had in their ear when they pressed a key."""
     agents = set(agents_of(call))
     legs = [leg for leg in call.legs if leg.party in agents and leg.answered_at is not None]
     last = max(legs, key=lambda leg: leg.ended_at or leg.answered_at or call.started_at, default=None)
@@ -370,7 +370,7 @@ def debt(call: CallFacts, before: Iterable[CallFacts]) -> tuple[datetime, dateti
     """Since when this client was owed a call that `call` is the first conversation after, and when it was first tried.
 
     `before` are the calls with the same outside number before it, in any order. None when nothing was owed: the client
-    was spoken to since his last missed call, or this is no call of ours to him, or nobody talked.
+    was spoken to since their last missed call, or this is no call of ours to them, or nobody talked.
     """
     if call.direction is not Direction.OUTBOUND or call.talk_seconds <= 0:
         return None

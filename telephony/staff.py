@@ -34,7 +34,7 @@ class Person:
     extensions: frozenset[str]
     team: str | None = None
     id: UUID | None = None
-    """What he owns is kept under it."""
+    """What they own is kept under it."""
 
 
 @dataclass(frozen=True, slots=True)

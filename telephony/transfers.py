@@ -204,7 +204,7 @@ def _record(tracker: Grouping, call: CallRecord, seen: SeenTransfer) -> None:
 
 
 def note_redirect(tracker: Grouping, source: Channel, exten: str, at: float, dialled: str = "") -> None:
-    """AMI Redirect tells nothing: the client leaves first, his colleague after him, then the client dials anew.
+    """AMI Redirect tells nothing: the client leaves first, their colleague after them, then the client dials anew.
 
     `dialled` stands in where the dialplan hides the number behind an `s`.
     """

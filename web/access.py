@@ -395,7 +395,7 @@ _SYSTEMS = (
 
 
 def browser_name(agent: str) -> str:
-    """`Firefox on Windows`: enough for a person to know his own browser in a list."""
+    """`Firefox on Windows`: enough for a person to know their own browser in a list."""
     browser = next((name for mark, name in _BROWSERS if mark in agent), "A program")
     system = next((name for mark, name in _SYSTEMS if mark in agent), None)
     return f"{browser} on {system}" if system else browser

@@ -1,6 +1,6 @@
 """Who may hear which recording: the one place where it is decided, for pages, API and links alike.
 
-What somebody may not hear does not exist for him (404), so that ids cannot be tried out. What he may hear but not
+What somebody may not hear does not exist for them (404), so that ids cannot be tried out. What they may hear but not
 download, share or delete is refused in words (403). Each is written to the audit log, the refusals too. Administrators
 look after all recordings (holds, deletion, exceptions) without thereby hearing one.
 """
@@ -98,7 +98,7 @@ async def heard(
 ) -> Heard:
     """The recording, if this viewer may hear it and has every one of these rights.
 
-    Raises HTTPException 404 when it does not exist or is out of his scope, NotAllowed when a right is missing; both
+    Raises HTTPException 404 when it does not exist or is out of their scope, NotAllowed when a right is missing; both
     are in the audit log.
     """
     found = await _look_up(site, recording_id)
@@ -145,7 +145,7 @@ def _no_such_recording() -> HTTPException:
 
 
 def reason_needed(policy: RecordingPolicy, viewer: Viewer, call: CallFacts | None) -> bool:
-    """Whether this viewer must type why before he hears: the policy asks, and the call is not his own."""
+    """Whether this viewer must type why before they hear: the policy asks, and the call is not their own."""
     own = call is not None and bool(took_part(call) & frozenset(viewer.account.extensions))
     return policy.reason_required and not own
 

@@ -35,7 +35,7 @@ def session_of(viewer: Viewer) -> str:
 
 
 async def reason_wanted(site: Site, viewer: Viewer, recording: Recording, call: CallFacts | None) -> bool:
-    """Whether this viewer must still say why he wants to hear it."""
+    """Whether this viewer must still say why they want to hear it."""
     if not reason_needed(await site.records.retention.policy(), viewer, call):
         return False
     key = ("reason", session_of(viewer), recording.id)

@@ -315,7 +315,7 @@ class Hub:
 
     def _told_card(self, card: Card, facts: CallFacts, view: View) -> dict[str, Any]:
         """A card as the page shows it: the number at once, names where we know them, the way the caller
-        came. Whoever is asked about a call before it is handed to him sees that call's client, not only who asks.
+        came. Whoever is asked about a call before it is handed to them sees that call's client, not only who asks.
         """
         about = self._asked_about(card, facts)
         number, name = card.other_number, card.other_name

@@ -1,4 +1,4 @@
-"""What is said of a missed call: where the caller was lost, whose he is, until when, and how it was settled."""
+"""What is said of a missed call: where the caller was lost, whose they are, until when, and how it was settled."""
 
 from __future__ import annotations
 

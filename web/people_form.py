@@ -3,7 +3,7 @@
 A form carries beside each value what it was when it was opened. So when the entry changed meanwhile, everything typed is
 kept, what only the other one changed is taken over, and where both changed the same, both are shown.
 
-Numbers that are hidden from a viewer are never in his form: each is called by its place, and stays untouched unless he
+Numbers that are hidden from a viewer are never in their form: each is called by its place, and stays untouched unless they
 types another over it or drops it.
 """
 
@@ -236,7 +236,7 @@ def after_conflict(typed: Typed, now: Shown) -> ClientForm:
 
 
 def _typed_numbers(told: Mapping[str, str]) -> list[str]:
-    """Numbers he wrote or rewrote. Their places may be others' by now, so they are offered as new ones."""
+    """Numbers they wrote or rewrote. Their places may be others' by now, so they are offered as new ones."""
     rewritten = [
         text.strip()
         for at in range(PHONES_MOST)

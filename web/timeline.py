@@ -28,7 +28,7 @@ PAGE = 30  # entries: two screens; "Earlier" brings the next
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """One of ours in a call and how long he talked, consultations included."""
+    """One of ours in a call and how long they talked, consultations included."""
 
     who: Named
     seconds: float

@@ -226,7 +226,7 @@ class Named:
     name: str | None
     number: str | None
     href: str | None = None
-    """The client's page, where the book knows him."""
+    """The client's page, where the book knows them."""
 
     @property
     def first(self) -> str:

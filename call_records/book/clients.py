@@ -1,7 +1,7 @@
 """Contacts, companies and leads: looked for, made, changed, merged and converted.
 
 Every write is one transaction: the row, its numbers, what is told on the timeline and the notice to whoever shows it.
-Who changes an entry says which version he saw; a newer one is never overwritten.
+Who changes an entry says which version they saw; a newer one is never overwritten.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ async def put_right(connection: AsyncConnection, asked: Asked, ruling: Ruling, *
 
 
 async def _by_another_phone(connection: AsyncConnection, asked: Asked, ruling: Ruling) -> None:
-    """The same outcome, and somebody else talked or rang first than was known then: it is his."""
+    """The same outcome, and somebody else talked or rang first than was known then: it is theirs."""
     if ruling.line is None:
         return
     owner = rule_from(ruling.line).owner

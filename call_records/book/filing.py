@@ -3,7 +3,7 @@
 One step of the way into the book (`worker.py`), run for every newer state of a call and leading to the same book each
 time. All of it happens under a lock on the outside number, taken before the book is asked who has it:
 
-- a call of somebody known is on his timeline as soon as it rings; of a stranger only once a rule has made something;
+- a call of somebody known is on their timeline as soon as it rings; of a stranger only once a rule has made something;
 - a place once taken is kept, and one that a person gave is never touched; only when the number itself turns out to be
   another one does the call move;
 - the rules are asked once for each outcome. What they said is kept (`call_rulings`), so that a call which is told again

@@ -1,7 +1,7 @@
-"""Somebody filled in a form on the web site: he lands where a caller lands, by the same rules and under the same lock.
+"""Somebody filled in a form on the web site: they land where a caller lands, by the same rules and under the same lock.
 
-What he wrote is on the timeline of whoever has this number or this e-mail address, or of what the rules have made of
-him. Sent twice is taken once: the mark of what was sent is written in the same transaction.
+What they wrote is on the timeline of whoever has this number or this e-mail address, or of what the rules have made of
+them. Sent twice is taken once: the mark of what was sent is written in the same transaction.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ async def file_form(connection: AsyncConnection, sent: Submission, *, home: Home
 
 
 async def _verdict(connection: AsyncConnection, asked: Asked, who: Who, home: Home) -> Verdict:
-    """As for a call; but who mistyped his number still wrote to us, and is not lost for it."""
+    """As for a call; but who mistyped their number still wrote to us, and is not lost for it."""
     verdict = await decide(connection, asked, who, home=home)
     if verdict.refusal is not Refusal.SHORT:
         return verdict

@@ -16,7 +16,7 @@ from telephony.contacts import ClientKind, LeadState, Match, MatchRule
 async def find(connection: AsyncConnection, key: str) -> Match:
     """Who has this number, by the policy of a ringing phone. A call must lie somewhere, so of several who fit alike it is
     with the one spoken to last until a person says (LAST_SPOKEN). A lead that was turned down, merged or converted is
-    found too: nobody becomes a lead twice because his first one came to an end.
+    found too: nobody becomes a lead twice because their first one came to an end.
     """
     match = await match_key(connection, key)
     last = match.others[0] if match.others else None

@@ -45,7 +45,7 @@ async def take_completions_back(connection: AsyncConnection, import_id: UUID) ->
 
 
 async def _take_one_back(connection: AsyncConnection, client_id: UUID, added: dict[str, Any]) -> None:
-    """Only what is still as the import wrote it; what a person has set since is his."""
+    """Only what is still as the import wrote it; what a person has set since is theirs."""
     row = (
         await connection.execute(
             select(clients).where(clients.c.id == client_id).with_for_update(key_share=True)

@@ -1,7 +1,7 @@
 """What the lead rules make of somebody who got in touch: decided first, without writing anything; then carried out.
 
 The page's question "what would happen if …" and a real call are answered by the same `decide`. Whoever carries out holds
-the lock on the number (`rows.lock_number`) from before he looked who has it until he commits: between the look and the
+the lock on the number (`rows.lock_number`) from before they looked who has it until they commit: between the look and the
 making nobody else can make anything for that number, in this process or another.
 """
 
@@ -66,7 +66,7 @@ class Asked:
     did: str | None = None
     """Our line that was called (or shown)."""
     name: str | None = None
-    """What he is called by, where something told: the caller's name, a form's field."""
+    """What they are called by, where something told: the caller's name, a form's field."""
     talker: str | None = None
     """Our extension that talked first."""
     rung: str | None = None
@@ -122,7 +122,7 @@ async def decide(
 async def follow(
     connection: AsyncConnection, line: LeadRule, asked: Asked, who: Who, *, home: Home, hold: bool
 ) -> Verdict:
-    """What this line makes of him."""
+    """What this line makes of them."""
     known = who.known
     making = makes_of(line, known, lead=who.entry is not None and who.entry.is_lead)
     if known is Known.UNKNOWN and making is not Making.NOTHING and await _flooded(connection, asked, hold):
@@ -317,7 +317,7 @@ async def due_at(
 async def carry_out(
     connection: AsyncConnection, asked: Asked, who: Who, verdict: Verdict, *, home: Home
 ) -> Made:
-    """Make it, in the caller's transaction. The owner of somebody who was known stays who he is."""
+    """Make it, in the caller's transaction. The owner of somebody who was known stays who they are."""
     client_id, deal_id = (who.entry.id, who.entry.deal_id) if who.entry else (None, None)
     made_client = made_deal = None
     if verdict.known is Known.UNKNOWN and verdict.making is not Making.NOTHING:

@@ -24,14 +24,14 @@ class MissedEntry:
     number: str | None
     """As calls tell it; None when it was withheld."""
     withheld: bool
-    """Nobody can call back: the caller did not say who he is."""
+    """Nobody can call back: the caller did not say who they are."""
     state: MissedState
     times: int
     first_at: datetime
     last_at: datetime
     last_call_id: UUID
     last_call: CallFacts | None
-    """Where he waited, and what the network said of him."""
+    """Where they waited, and what the network said of them."""
     client_id: UUID | None
     """Who it is in the book; the survivor of merged ones."""
     client: str | None
@@ -85,7 +85,7 @@ class Sort(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who looks, as far as it decides what is his."""
+    """Who looks, as far as it decides what is theirs."""
 
     account_id: UUID
     person_id: UUID | None
@@ -121,7 +121,7 @@ class MissedCounts:
     """What waits for somebody: the number beside the door."""
 
     waiting: int
-    """His own, and those of his team that are nobody's yet."""
+    """Their own, and those of their team that are nobody's yet."""
     overdue: int
     soon: int
     """Whose deadline comes soon: they were reminded of."""

@@ -188,7 +188,7 @@ def _as_id(key: str) -> UUID | None:
 
 
 def is_withheld(key: str) -> bool:
-    """Whether this caller did not say who he is, so that nobody can call him back."""
+    """Whether this caller did not say who they are, so that nobody can call them back."""
     return _as_id(key) is not None
 
 

@@ -22,7 +22,9 @@ from call_records.book.shapes import Deal, MovedMeanwhile, Stage
 from call_records.book.tables import deals, pipelines, stages
 from telephony.errors import NeedsPerson, PeerMistake
 
-MOVE_LOCK = 23  # the advisory lock of moves, one bigint: the 23 of imports is of two numbers, which is another lock
+MOVE_LOCK = (
+    23  # the advisory lock of moves, one bigint: the 23 of imports is of two numbers, which is another lock
+)
 
 _NO_DEAL = "There is no such deal any more."
 

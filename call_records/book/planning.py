@@ -443,7 +443,7 @@ class Plan:
 
 
 def by_name(row: Row) -> bool:
-    """Whether the name alone tells him: a company's does, and who has neither number nor e-mail has nothing else."""
+    """Whether the name alone says who they are: a company's does, and who has neither number nor e-mail has nothing else."""
     return row.kind is ClientKind.COMPANY or not (row.phones or row.emails)
 
 
@@ -473,7 +473,7 @@ def _with_lost_name(row: Row, entry: Known) -> Row:
 
 
 def _one_person(entries: Sequence[Known]) -> bool:
-    """A contact and the lead he once was, say: whichever is completed, it is the same man."""
+    """A contact and the lead they once were, say: whichever is completed, it is the same person."""
     return len({spelled(one.name) for one in entries}) == 1
 
 

@@ -1,4 +1,4 @@
-"""The lead rules as a table that people read and change, and the answer to "what would happen if he called now?".
+"""The lead rules as a table that people read and change, and the answer to "what would happen if they called now?".
 
 Every change keeps the table as it was before, so that the last one can be undone. The answer is found by what a real
 call would run (`making.decide`), in a transaction that PostgreSQL itself forbids to write.

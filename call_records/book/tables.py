@@ -430,7 +430,7 @@ missed = Table(
     Column("state", Text, nullable=False),
     _owner(),
     Column("team", Text),
-    # Why it is his: owner_of_contact, last_rung, team, claimed, given.
+    # Why it is theirs: owner_of_contact, last_rung, team, claimed, given.
     Column("owner_why", Text),
     Column("did", Text),
     Column("times", Integer, nullable=False),

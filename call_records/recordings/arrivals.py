@@ -242,7 +242,7 @@ def _open_part(part: Path) -> int:
 
 
 async def _write_all(descriptor: int, offset: int, total: int, pieces: AsyncIterator[bytes]) -> int:
-    """Until the sender stops or everything is here; what came is kept, also when he goes away in the middle."""
+    """Until the sender stops or everything is here; what came is kept, also when they go away in the middle."""
     gathered = bytearray()
     try:
         while True:

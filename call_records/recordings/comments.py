@@ -58,7 +58,7 @@ class CommentBook:
                 return _comment((await connection.execute(found)).one())
 
     async def change(self, comment_id: UUID, *, account_id: UUID, text: str) -> Comment | None:
-        """Its author's new text; None when it is not his or there is none. An empty text removes it."""
+        """Its author's new text; None when it is not theirs or there is none. An empty text removes it."""
         kept = _kept(text)
         his = (recording_comments.c.id == comment_id) & (recording_comments.c.account_id == account_id)
         with plain_errors():

@@ -32,7 +32,7 @@ class SourceRole(StrEnum):
     """What a file of the PBX holds."""
 
     IN = "in"  # what the recorded channel's own party said (MixMonitor's r)
-    OUT = "out"  # what was said to him (MixMonitor's t)
+    OUT = "out"  # what was said to them (MixMonitor's t)
     MIX = "mix"  # both in one
     TRACK = (
         "track"  # what the recorded channel's own party said; the others of the call have tracks of their own
@@ -358,7 +358,7 @@ class Comments(Protocol):
     async def of_recording(self, recording_id: UUID) -> Sequence[Comment]: ...
     async def add(self, *, recording_id: UUID, account_id: UUID, at_seconds: float, text: str) -> Comment: ...
     async def change(self, comment_id: UUID, *, account_id: UUID, text: str) -> Comment | None:
-        """Its author's new text; None when it is not his or there is none. An empty text removes it."""
+        """Its author's new text; None when it is not theirs or there is none. An empty text removes it."""
 
 
 class ShareLinks(Protocol):

@@ -30,7 +30,7 @@ from telephony.recordings import AuditAction
 from telephony.reviews import Answer, Answers, agents_of, score
 
 FEEDBACK_MOST = 10_000  # characters, as a note
-CHAIN_MOST = 50  # earlier thoughts shown; nobody changes his mind oftener
+CHAIN_MOST = 50  # earlier thoughts shown; nobody changes their mind oftener
 
 
 class GradeBook:

@@ -103,7 +103,7 @@ def cache_directory(suite: str) -> Path:
 
 
 def _installed() -> AsteriskInstall | None:
-    # /usr/sbin is not on an ordinary user's PATH, yet the program there runs for him.
+    # /usr/sbin is not on an ordinary user's PATH, yet the program there runs for them.
     found = shutil.which("asterisk") or shutil.which("asterisk", path="/usr/sbin:/usr/local/sbin")
     if not found:
         return None

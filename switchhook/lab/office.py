@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 MANAGER_SHARE = 0.6  # of the calls begun while the demo's manager is free: her card is looked at
 OWED_MOST = 4  # so many callers who got nobody, and the next call is one back to them
-TRIES_AGAIN = 0.3  # of the calls from outside while somebody is owed one: he was quicker than the office
+TRIES_AGAIN = 0.3  # of the calls from outside while somebody is owed one: they were quicker than the office
 LIVE_LIMIT = 4  # calls at once: an office of ten in which somebody is still free to take the next
 SCENE_SECONDS = 120  # the longest takes about 90 s; a stuck one must not hold people for ever
 ARRIVE_SECONDS = 8  # from dialling to ringing; a queue of one phone after the other takes some seconds
@@ -155,7 +155,7 @@ class SimulatedOffice:
         return self._arrivals.setdefault((phone, number), asyncio.Queue(maxsize=8))
 
     def occupy(self, scene: Scene, extension: str) -> bool:
-        """Let one more person take part; False when he is in another scene."""
+        """Let one more person take part; False when they are in another scene."""
         if extension in self._occupied:
             return False
         self._occupied.add(extension)
@@ -176,7 +176,7 @@ class SimulatedOffice:
     def _prepare(self, phone: Phone, prompts: list[Path]) -> None:
         async def policy(call: Call) -> None:
             if phone is not self.carrier and any(other.state is CallState.UP for other in phone.calls):
-                call.refuse(486)  # he is talking
+                call.refuse(486)  # they are talking
                 return
             call.ring()
             number = call.dialled if phone is self.carrier else call.other_number
@@ -244,7 +244,7 @@ class SimulatedOffice:
         return self._random.choice(free)
 
     def _note_debt(self, call: CallTruth, customer: str) -> None:
-        """Whether a call is owed to him now; only an office whose customers call again pays."""
+        """Whether a call is owed to them now; only an office whose customers call again pays."""
         if self._customers is None or call.direction == "internal" or call.caller is None:
             return
         if call.disposition == "answered":
@@ -320,7 +320,7 @@ class Scene:
         return self._mine(await self.carrier.dial(did, caller=self.customer))
 
     async def customer_reaches(self, did: str, extension: str) -> tuple[Call, Call]:
-        """The customer calls, and that extension takes it: his end and ours."""
+        """The customer calls, and that extension takes it: their end and ours."""
         outside = await self.customer_dials(did)
         inside = await self.taken_by(extension, self.customer)
         await outside.answered()

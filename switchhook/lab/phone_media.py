@@ -140,7 +140,7 @@ def first_sequence() -> int:
 
     Real phones begin anywhere below 65536, and so do these: on both sides of 32767, but each higher than those that
     began before it. Debian's Asterisk 22 leaves whoever talks after another talker out of a recording of both sides if
-    his numbers look older (docs/how-to/record-calls.md); a test that is about that gives its phones numbers of its own.
+    their numbers look older (docs/how-to/record-calls.md); a test that is about that gives its phones numbers of its own.
     """
     return int(FIRST_START + (time.monotonic() - _BEGAN) * FASTER_THAN_FRAMES) & 0xFFFF
 

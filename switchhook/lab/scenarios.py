@@ -75,7 +75,7 @@ async def answered(scene: Scene) -> CallTruth:
 
 
 async def withheld(scene: Scene) -> CallTruth:
-    """A customer who withholds his number calls Anna."""
+    """A customer who withholds their number calls Anna."""
     outside = await scene.carrier.dial_withheld(DIRECT, real=scene.customer)
     inside = await scene.taken_by(MANAGER, "anonymous")
     await outside.answered()
@@ -107,7 +107,7 @@ async def ring_group(scene: Scene) -> CallTruth:
 
 
 async def sales_queue(scene: Scene) -> CallTruth:
-    """A customer waits in the sales queue until somebody takes him."""
+    """A customer waits in the sales queue until somebody takes them."""
     outside, inside = await scene.customer_reaches_one_of(SALES, sorted(_SALES))
     await scene.talk()
     await scene.either_hangs_up(outside, inside)

@@ -42,7 +42,7 @@ def _is_seen(scene: Scene) -> bool:
 
 
 def _left_waiting(scene: Scene) -> bool:
-    """Whether the caller was still in a queue or a parking lot when he left (a queue's own timeout is not leaving)."""
+    """Whether the caller was still in a queue or a parking lot when they left (a queue's own timeout is not leaving)."""
     if any(p.how in ("", "gave_up") for p in scene.call.parkings):
         return True
     visits = client_visits(scene)
@@ -85,7 +85,7 @@ def _end_for_client(scene: Scene) -> float:
 
 
 def _ended_by_dial(scene: Scene, since: float) -> str | None:
-    """What the last dial attempts say of the end; those of the caller himself before those behind a Local channel."""
+    """What the last dial attempts say of the end; those of the caller themselves before those behind a Local channel."""
     dials = [
         c.dial
         for c in scene.call.channels.values()

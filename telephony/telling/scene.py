@@ -1,4 +1,4 @@
-"""What the rooms of this package know of the call: its parties, who of them is the client, and when he talked with whom.
+"""What the rooms of this package know of the call: its parties, who of them is the client, and when they talked with whom.
 
 Set once for every telling (`call`), then only read.
 """

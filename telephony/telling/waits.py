@@ -12,12 +12,12 @@ CONNECT_WINDOW = 0.5  # s from leaving a queue to the conversation it led to (me
 
 
 def client_visits(scene: Scene) -> list[SeenQueue]:
-    """The queues the client was in; one that only a consultation waited in is not his."""
+    """The queues the client was in; one that only a consultation waited in is not theirs."""
     return [v for v in scene.call.queues if v.left_at is None or v.left_at > v.counts_from]
 
 
 def joined_as_client(visit: SeenQueue) -> float:
-    """When the client came into the queue, be it by a consultation that was handed to him."""
+    """When the client came into the queue, be it by a consultation that was handed to them."""
     return max(visit.joined_at, visit.counts_from)
 
 
@@ -96,7 +96,7 @@ def parking_of(scene: Scene, index: int) -> f.Parking:
 def is_machinery(channel: Channel, hold: HoldSpan) -> bool:
     """Whether a hold is the PBX's own: keying a feature code, going over to a consultation, coming back from one.
 
-    A person's hold leaves him in his bridge; a feature code's ends or begins as he goes from one bridge to another.
+    A person's hold leaves them in their bridge; a feature code's ends or begins as they go from one bridge to another.
     """
     until = hold.until if hold.until is not None else float("inf")
     return hold.machinery or any(

@@ -1,4 +1,4 @@
-"""Who called, what he asked for, who took the call and how long it rang."""
+"""Who called, what they asked for, who took the call and how long it rang."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FIRST_RING_WINDOW = 0.3  # s; phones of one group start to ring together (measur
 
 
 def caller_of(scene: Scene) -> f.Caller:
-    """Who called, as his channel showed it."""
+    """Who called, as their channel showed it."""
     channel = scene.caller
     if channel.kind is Kind.EXTENSION:
         return f.Caller(
@@ -35,7 +35,7 @@ def did_of(scene: Scene) -> str | None:
 
 
 def requested_of(scene: Scene) -> str | None:
-    """What the caller asked for: what he dialled, or the one phone or queue that his call was sent to first."""
+    """What the caller asked for: what they dialled, or the one phone or queue that their call was sent to first."""
     ours = scene.caller.kind is Kind.EXTENSION
     if scene.call.requested:
         return scene.numbering.party(scene.call.requested, dialled_here=ours)
@@ -64,7 +64,7 @@ def _first_rung(scene: Scene) -> list[Part]:
 
 
 def answered_by(scene: Scene) -> str | None:
-    """Who was the first to talk with the client; of an outbound call the client himself."""
+    """Who was the first to talk with the client; of an outbound call the client themselves."""
     if scene.direction is f.Direction.OUTBOUND:
         return named(scene.client) if scene.conversed else None
     heard = [part for part in scene.parts.values() if part.heard and part is not scene.client]

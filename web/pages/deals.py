@@ -257,7 +257,7 @@ def _card(site: Site, viewer: Viewer, card: Card) -> str:
 
 
 async def asked_of(site: Site, viewer: Viewer, told: Mapping[str, str]) -> Asked:
-    """The address, with what it leaves out: a manager looks at his own deals first, others at all."""
+    """The address, with what it leaves out: a manager looks at their own deals first, others at all."""
     every = await site.records.deals.pipelines()
     chosen = next((one for one in every if str(one.id) == told.get("pipeline")), every[0] if every else None)
     own = viewer.account.person_id is not None

@@ -1,7 +1,7 @@
 """Export: everything out, in formats that others read. For supervisors and administrators who see whole numbers.
 
 Who sees numbers masked gets no export at all: a file of dots serves nobody, and one with numbers would be the way around
-the mask. The archive with sound is the administrator's; of sound it holds what he may hear and download, and each file
+the mask. The archive with sound is the administrator's; of sound it holds what they may hear and download, and each file
 is written down before it goes out, as any download is.
 """
 

@@ -1,4 +1,4 @@
-"""Working hours: is the office open now, and how long may a caller wait for the call he is owed?
+"""Working hours: is the office open now, and how long may a caller wait for the call they are owed?
 
 The hours decide what "since we last closed" means and when a deadline is over; a caller of Friday evening has not waited
 for sixty hours on Monday morning.

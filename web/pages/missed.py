@@ -50,7 +50,7 @@ class Line:
     """Of the client's page, else of the last call."""
     waited: str
     calls: str | None
-    """Where his calls are listed; None where the number may not be seen."""
+    """Where their calls are listed; None where the number may not be seen."""
     tel: str | None
     """The number to dial; None where there is none, or it may not be seen."""
     whose: str | None

@@ -108,7 +108,7 @@ async def _company(site: Site, viewer: Viewer, typed: Typed) -> UUID | None:
 
 @router.post("/people/{client_id}")
 async def change(request: Request, client_id: UUID, viewer: Asking) -> Response:
-    """Store the form. Who was slower than somebody else sees what changed and keeps what he typed."""
+    """Store the form. Who was slower than somebody else sees what changed and keeps what they typed."""
     site, client = await found_client(request, client_id)
     typed = read_form(await fields(request))
     shown = show_client(client, viewer.view, site.settings.region)
@@ -244,7 +244,7 @@ async def convert(request: Request, client_id: UUID, viewer: Asking) -> Response
     except PeerMistake as error:
         now = await site.records.book.one(client.id)
         if now is not None and now.became_id is not None:
-            return _to(now.became_id)  # a colleague was quicker; what he made is to be gone on with
+            return _to(now.became_id)  # a colleague was quicker; what they made is to be gone on with
         return await convert_page(site, request, viewer, client, told, problem=str(error), status=400)
     return _to(converted.contact_id, said="converted")
 

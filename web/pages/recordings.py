@@ -156,7 +156,7 @@ async def _page(site: Site, wanted: RecordingFilter, cursor: str | None) -> Reco
 def read_filter(
     asked: dict[str, str], dates: DateRange, site: Site, viewer: Viewer
 ) -> tuple[RecordingFilter, str | None]:
-    """The filter a person chose, within his scope; what cannot be understood is left out and said."""
+    """The filter a person chose, within their scope; what cannot be understood is left out and said."""
     problem = None
     number = asked.get("number")
     if number and sum(char.isdigit() for char in number) < 3:
@@ -196,7 +196,7 @@ def _people(site: Site, viewer: Viewer) -> list[tuple[str, str]]:
 async def _lines(
     site: Site, viewer: Viewer, found: Sequence[Listed], *, exceptions: bool = False
 ) -> list[Line]:
-    """What this viewer may know of among these, each as he may see it."""
+    """What this viewer may know of among these, each as they may see it."""
     directory = site.hub.names.directory
     open_to = [one for one in found if may_know_of(viewer.account, one.call, directory)]
     calls = [one.call for one in open_to if one.call]

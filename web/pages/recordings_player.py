@@ -64,7 +64,7 @@ async def player_of_call(
 
 
 async def player_alone(site: Site, viewer: Viewer, facts: CallFacts, seen: CallFacts) -> dict[str, Any]:
-    """The player of a call on a page without the call's picture; the caller has seen to it that he may hear it."""
+    """The player of a call on a page without the call's picture; the caller has seen to it that they may hear it."""
     recordings = await site.records.recordings.of_call(facts.id)
     ready = [one for one in recordings if playable(one)]
     axis = own_axis(ready, seen) if ready else Axis(facts.started_at, 1.0)
@@ -140,7 +140,7 @@ def _thing(names: Names, viewer: Viewer, seen: CallFacts | None, recordings: Seq
 
 
 def may_pause(viewer: Viewer, facts: CallFacts) -> bool:
-    """Whether he may pause what is recorded of this live call: who is in it, and supervisors."""
+    """Whether they may pause what is recorded of this live call: who is in it, and supervisors."""
     in_it = any(
         leg.kind is PartyKind.EXTENSION and leg.ended_at is None and leg.party in viewer.account.extensions
         for leg in facts.legs
@@ -283,7 +283,7 @@ async def _patience(seconds: float) -> AsyncIterator[None]:
 
 
 def nothing_to_hear(recording: Recording) -> HTTPException:
-    """A recording he may know of, without sound: 410 when it was removed, 404 when it is not ready."""
+    """A recording they may know of, without sound: 410 when it was removed, 404 when it is not ready."""
     if recording.state is RecordingState.REMOVED:
         return HTTPException(410, _("This recording was removed."))
     return HTTPException(404, _("This recording cannot be heard yet."))

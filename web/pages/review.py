@@ -1,6 +1,6 @@
 """Review: which calls should I hear this week? The queue with the reason for each, and one call with its form.
 
-A supervisor sees the people whose calls he may hear and nobody else; nobody grades himself. What another grader thought
+A supervisor sees the people whose calls they may hear and nobody else; nobody grades themselves. What another grader thought
 is shown only once one has a grade of one's own, so that two graders' judgements stay two.
 """
 
@@ -77,7 +77,7 @@ def hears_nobody(viewer: Viewer) -> bool:
 
 
 async def open_entries(site: Site, viewer: Viewer) -> list[Entry]:
-    """The queue of this viewer; his own calls are for others to grade."""
+    """The queue of this viewer; their own calls are for others to grade."""
     found = await site.records.reviews.picks.queue(scope_of(site, viewer))
     own = set(viewer.account.extensions)
     names = await names_for(site.records, site.hub.names, [one.call for one in found], viewer.view)

@@ -128,7 +128,7 @@ async def welcome(request: Request) -> Response:
 
 @router.post("/welcome")
 async def make_first(request: Request) -> Response:
-    """Make the first administrator and sign him in."""
+    """Make the first administrator and sign them in."""
     site = site_of(request)
     site.gate.check_origin(request)
     if not await site.gate.needs_first_account():

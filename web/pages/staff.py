@@ -56,7 +56,7 @@ async def staff(request: Request, viewer: Administrator) -> Response:
 
 @router.post("/staff")
 async def put(request: Request, viewer: Administrator) -> Response:
-    """Name somebody, or change him."""
+    """Name somebody, or change them."""
     site, told = site_of(request), await fields(request)
     phones, wrong = read_extensions(told.get("extensions", ""), await extension_rule(site))
     problems = [FieldProblem("extensions", wrong)] if wrong else []
@@ -133,7 +133,7 @@ async def one(request: Request, person_id: UUID, viewer: Administrator) -> Respo
 
 @router.post("/staff/{person_id}/left")
 async def left(request: Request, person_id: UUID, viewer: Administrator) -> Response:
-    """He works here no more, or again."""
+    """They work here no more, or again."""
     site, told = site_of(request), await fields(request)
     await _found(site, person_id)
     back, before = told.get("back") == "yes", await _in_words(site)
