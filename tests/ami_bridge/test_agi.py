@@ -226,7 +226,7 @@ async def test_nonsense_is_sent_away(words: bytes) -> None:
 
 
 def test_a_caller_cannot_write_arguments() -> None:
-    """Asterisk writes his number raw: with a line break in it he adds a line of ours, which then comes twice."""
+    """Asterisk writes their number raw: with a line break in it they add a line of ours, which then comes twice."""
     forged = environment(callerid="1\nagi_arg_1: +79998887766").splitlines(keepends=True)[:-1]
     with pytest.raises(PeerMistake, match="twice"):
         fastagi_question(forged)
@@ -387,7 +387,7 @@ async def test_the_script_tells_asterisk(tmp_path: Path, short_path: Path) -> No
     ],
 )
 async def test_the_script_believes_no_names_that_are_none(tmp_path: Path, answer: bytes) -> None:
-    """Somebody else answers. Not one of his values gets to Asterisk."""
+    """Somebody else answers. Not one of their values gets to Asterisk."""
     async with liar(answer) as port:
         told = await Started(tmp_path, f"127.0.0.1:{port}", "hq", "1", "2").run()
     assert "SWITCHHOOK_NAME" not in told

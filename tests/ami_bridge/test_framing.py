@@ -136,7 +136,7 @@ FORGED = "Event: Hangup\r\nPrivilege: call,all\r\nUniqueid: pbx-1795313139.1\r\n
 
 
 def test_a_forged_block_is_put_aside_and_the_real_call_is_kept() -> None:
-    """A caller cuts his own Newchannel in two with a hang-up of call 1: the hang-up is not believed, his call
+    """A caller cuts their own Newchannel in two with a hang-up of call 1: the hang-up is not believed, their call
     is."""
     data = event("Newchannel", 1) + event("Newchannel", 2, caller=f"+79\r\n\r\n{FORGED}\r\n\r\n")
     verdicts = judged(data)
@@ -149,7 +149,7 @@ def test_a_forged_block_is_put_aside_and_the_real_call_is_kept() -> None:
 
 
 def test_a_stolen_uniqueid_is_not_taken_over() -> None:
-    """He writes the uniqueid of a live call before his own: his message keeps his own, since call 1's is
+    """They write the uniqueid of a live call before their own: their message keeps their own, since call 1's is
     known."""
     data = event("Newchannel", 1) + event("Hangup", 2, caller="+79\r\nUniqueid: pbx-1795313139.1")
     verdict = judged(data)[1]
@@ -168,7 +168,7 @@ def test_a_uniqueid_that_is_only_others_is_refused() -> None:
 
 
 def test_a_forgery_from_another_time_is_put_aside() -> None:
-    """He guessed the headers but not the time."""
+    """They guessed the headers but not the time."""
     data = event("Newchannel", 1) + event("Hangup", 1).replace(
         f"{T + 0.001:.6f}".encode(), b"1695313139.000000"
     )
@@ -204,7 +204,7 @@ def test_an_ordinary_call_raises_no_suspicion(version: str) -> None:
 
 @pytest.mark.parametrize("version", ["16", "22"])
 def test_hostile_callers_are_flagged_and_their_calls_kept(version: str) -> None:
-    """Twenty strange callers: only those with line breaks are flagged, each under his own uniqueid, none
+    """Twenty strange callers: only those with line breaks are flagged, each under their own uniqueid, none
     forged."""
     session = LinkSession()
     messages = list(read_capture(CAPTURES / version / "nasty_callerid/ami.jsonl.gz"))

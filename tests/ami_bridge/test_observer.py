@@ -276,7 +276,7 @@ def status_of(lives: bool) -> Callable[[Action], bytes]:
 
 
 async def test_a_forged_hangup_is_put_aside() -> None:
-    """A caller wrote a hang-up of somebody else's call into his number: it never reaches the stream."""
+    """A caller wrote a hang-up of somebody else's call into their number: it never reaches the stream."""
     fake = FakeAmi()
     async with serving(fake):
         observer = Observer(link_to(fake))

@@ -72,7 +72,7 @@ def test_do_not_disturb_of_a_freepbx() -> None:
     ],
 )
 def test_several_handsets_of_one_person(states: tuple[PhoneState, ...], all_of_them: PhoneState) -> None:
-    """Desk phone and mobile: he talks on one, or can be reached on one."""
+    """Desk phone and mobile: they talk on one, or can be reached on one."""
     assert together(states) is all_of_them
 
 

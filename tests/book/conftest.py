@@ -45,7 +45,7 @@ async def sidorov(store: RecordsStore) -> Somebody:
 
 
 async def somebody(store: RecordsStore, name: str) -> Somebody:
-    """A person and his account."""
+    """A person and their account."""
     one = Somebody(uuid4(), uuid4(), name)
     account = {
         "id": one.account, "person_id": one.person, "login": f"{name}-{one.account}", "name": name, "role": "manager",

@@ -208,7 +208,7 @@ async def test_the_book_files_and_a_person_corrects(desk: Desk) -> None:
 
 
 async def test_wrong_person_moves_the_call_and_teaches(desk: Desk) -> None:
-    """It was not Anna but Boris, who has another number in the book: this call and the next are his."""
+    """It was not Anna but Boris, who has another number in the book: this call and the next are theirs."""
     anna, boris = await desk.add("Anna Elm"), await desk.add("Boris Oak", "8 495 100-00-03")
     call = await desk.rings()
     assert (await desk.who(call))["client"]["name"] == "Anna Elm"

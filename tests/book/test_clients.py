@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
 async def test_a_new_contact_is_found_by_words_in_any_order_and_any_spelling_of_its_number(
     store: RecordsStore, petrova: Somebody
 ) -> None:
-    """Ivan Щукин is entered with a number and an e-mail; whoever remembers any of it finds him."""
+    """Ivan Щукин is entered with a number and an e-mail; whoever remembers any of it finds them."""
     company = await store.book.add(NewClient(ClientKind.COMPANY, "ООО «Ромашка»"), by=petrova.account)
     made = await store.book.add(
         contact(

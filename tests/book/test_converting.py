@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def test_one_step_makes_all_three(store: RecordsStore, petrova: Somebody) -> None:
-    """Petrova names them: a contact with all that was known of the lead, his company, and a deal with its amount."""
+    """Petrova names them: a contact with all that was known of the lead, their company, and a deal with its amount."""
     (called,) = await calls_with(store, "+79165552001", 1)
     asker = await store.book.add(
         lead(
@@ -97,7 +97,7 @@ async def test_two_leads_of_one_new_company(store: RecordsStore) -> None:
 
 
 async def test_a_lead_that_is_somebody_we_know(store: RecordsStore) -> None:
-    """The contact who exists is taken: he gets the lead's number, and keeps what was known of him."""
+    """The contact who exists is taken: they get the lead's number, and keep what was known of them."""
     firm = await store.book.add(company("Known Firm"), by=None)
     known = await store.book.add(
         contact("Known Nina", "+79165552020", position="Buyer", fields={"a": "1"}), by=None
@@ -119,7 +119,7 @@ async def test_a_lead_that_is_somebody_we_know(store: RecordsStore) -> None:
 
 
 async def test_a_lead_into_a_merged_contact(store: RecordsStore) -> None:
-    """Who was merged into somebody else is that one; undoing the merge leaves him what the lead brought."""
+    """Who was merged into somebody else is that one; undoing the merge leaves them what the lead brought."""
     kept, gone = [
         await store.book.add(contact(f"Into {one}", f"+7916555203{one}"), by=None) for one in (0, 1)
     ]

@@ -166,7 +166,7 @@ async def test_a_deal_is_added_at_the_head_of_a_column(records: RecordsStore) ->
 
 
 async def test_a_new_deal_of_a_client(records: RecordsStore) -> None:
-    """From a client's page the deal is his; otherwise whoever is meant is chosen among those who fit."""
+    """From a client's page the deal is theirs; otherwise whoever is meant is chosen among those who fit."""
     contact = await client(records, "Ines Costa")
     async with browsing(records) as (anna, _account):
         assert "Ines Costa" in await anna.read(f"/deals/new?client={contact}")

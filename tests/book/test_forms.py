@@ -99,7 +99,7 @@ async def server(records: RecordsStore) -> AsyncIterator[Visitor]:
 
 
 async def test_a_visitor_becomes_a_lead_like_a_caller(visitor: Visitor) -> None:
-    """The same rules; his words on the lead's timeline, the campaign from the form."""
+    """The same rules; their words on the lead's timeline, the campaign from the form."""
     campaign = await visitor.records.campaigns.add(name="Site", dids=["+74950000010"])
     await visitor.records.forms.change(
         await visitor.form(), name="Contact page", origins=[SITE], mapping={}, campaign_id=campaign
@@ -124,7 +124,7 @@ async def test_a_visitor_becomes_a_lead_like_a_caller(visitor: Visitor) -> None:
 
 @pytest.mark.parametrize("known_by", ["number", "email"])
 async def test_who_is_known_gets_it_on_his_own_timeline(visitor: Visitor, known_by: str) -> None:
-    """He is in the book by his number, or by his e-mail in other letters."""
+    """They are in the book by their number, or by their e-mail in other letters."""
     new = NewClient(
         ClientKind.CONTACT,
         "Irina Sokolova",

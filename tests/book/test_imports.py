@@ -187,7 +187,7 @@ async def test_a_company_is_found_by_name_and_never_made_twice(store: RecordsSto
 
 
 async def test_problems_name_row_column_and_sentence(store: RecordsStore) -> None:
-    """No way to know him; an e-mail that is none; an owner nobody knows; a kind there is not; a cell too many."""
+    """No way to know them; an e-mail that is none; an owner nobody knows; a kind there is not; a cell too many."""
     (number,) = numbers()
     data = (
         "Kind,Name,Phones,E-mails,Owner\n"
@@ -219,7 +219,7 @@ async def test_numbers_that_are_none_are_kept_as_they_stand(store: RecordsStore)
 
 
 async def test_earlier_calls_and_debts_find_their_new_owner(store: RecordsStore) -> None:
-    """He called yesterday, when nobody knew him; undoing takes the entry away although the call lies with it."""
+    """They called yesterday, when nobody knew them; undoing takes the entry away although the call lies with it."""
     (number,) = numbers()
     call = office.over(office.picked_up(office.ringing("101", number=number), "101", 5), 30)
     await store.journal.record([change(call)])

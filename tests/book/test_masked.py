@@ -1,4 +1,4 @@
-"""Somebody who may not see numbers walks through everything he can open: no client's number is told him anywhere.
+"""Somebody who may not see numbers walks through everything they can open: no client's number is told them anywhere.
 
 Not page by page, as each page's own tests do: every address that any page names is opened, so that a page which is added
 later is walked through too.
@@ -208,7 +208,7 @@ def asked_of(known: Known) -> list[str]:
 
 
 async def test_no_number_is_told_on_the_live_stream(records: RecordsStore) -> None:
-    """Calls that ring and are answered while he listens, in a browser and with a program: of a client, of several with one
+    """Calls that ring and are answered while they listen, in a browser and with a program: of a client, of several with one
     number, of a lead, of nobody.
     """
     await fill(records)

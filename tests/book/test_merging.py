@@ -110,7 +110,7 @@ async def test_the_middle_of_a_chain_is_undone(store: RecordsStore) -> None:
 
 
 async def test_a_company_is_merged_with_all_its_people(store: RecordsStore) -> None:
-    """Acme Ltd is Acme: her people are his, and found by his name; undone, they are hers again."""
+    """Acme Ltd is Acme: her people are theirs, and found by their name; undone, they are hers again."""
     acme = await store.book.add(company("Acme"), by=None)
     limited = await store.book.add(company("Zephyr Limited"), by=None)
     worker = await store.book.add(contact("Worker Wendy", company_id=limited.id), by=None)

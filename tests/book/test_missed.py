@@ -110,7 +110,7 @@ async def account(records: RecordsStore, login: str, *extensions: str, team: str
 async def test_three_calls_are_one_entry_and_a_callback_from_a_phone_without_account_closes_it(
     told: Told,
 ) -> None:
-    """He tried three times; the warehouse, where nobody has an account, calls back and talks (statement 21)."""
+    """They tried three times; the warehouse, where nobody has an account, calls back and talks (statement 21)."""
     await told.records.staff.put_person(name="Warehouse", extensions=["555"])
     await told(missed_call(0), missed_call(5), missed_call(9))
     (entry,) = await told.owed()
@@ -133,7 +133,7 @@ async def test_three_calls_are_one_entry_and_a_callback_from_a_phone_without_acc
 
 
 async def test_the_caller_gets_through_himself(told: Told) -> None:
-    """His second call is answered; from then on nothing is owed, and a new missed call is a new entry."""
+    """Their second call is answered; from then on nothing is owed, and a new missed call is a new entry."""
     await told(missed_call(0), got_through(10), missed_call(60))
     (owed,) = await told.owed()
     (settled,) = await told.settled()
@@ -171,7 +171,7 @@ def _of_number(facts: CallFacts, number: str) -> CallFacts:
 
 
 async def test_whatever_order_news_comes_in_the_end_is_the_same(told: Told) -> None:
-    """Two missed calls, a callback in vain, one that reaches him, his own call: in every sixth order, some of it twice.
+    """Two missed calls, a callback in vain, one that reaches them, their own call: in every sixth order, some of it twice.
 
     One number for each order. Every order is tried without a database in tests/telephony/test_missed.py.
     """
@@ -224,7 +224,7 @@ async def test_the_only_call_of_an_entry_was_answered_after_all(told: Told) -> N
 
 
 async def test_two_calls_that_are_one_count_once(told: Told) -> None:
-    """The PBX told of one call under two ids; when that is found out, he has tried once."""
+    """The PBX told of one call under two ids; when that is found out, they have tried once."""
     kept, same = missed_call(0), missed_call(1)
     await told(kept, same)
     await told(replace(kept, talk_seconds=0.001), absorbed=[same.id])
@@ -285,7 +285,7 @@ LOST = (
 async def test_lost_in_the_menu_the_queue_or_the_voicemail(
     told: Told, disposition: Disposition, queue: QueueVisit | None, where: Where
 ) -> None:
-    """One missed call each, with where and how long he waited (statement 11)."""
+    """One missed call each, with where and how long they waited (statement 11)."""
     legs = (leg(CLIENT),) if queue is None else (leg(CLIENT), leg("101"))
     await told(missed_call(0, disposition=disposition, queue=queue, legs=legs))
     (entry,) = await told.owed()
@@ -331,7 +331,7 @@ async def test_monday_morning_shows_all_since_fridays_close(told: Told) -> None:
 
 @pytest.fixture
 async def no_leads(told: Told) -> None:
-    """No rule makes leads of callers: a lead that was just made would have an owner, and the call would be his."""
+    """No rule makes leads of callers: a lead that was just made would have an owner, and the call would be theirs."""
     async with told.records.engine.begin() as connection:
         await connection.execute(delete(lead_rules))
 
@@ -383,7 +383,7 @@ async def test_the_client_is_the_one_it_is_today(told: Told) -> None:
 
 
 async def test_the_lead_that_the_call_made_has_an_owner(told: Told) -> None:
-    """The rules give a missed stranger to whose phone rang first: he also owes the call."""
+    """The rules give a missed stranger to whose phone rang first: they also owe the call."""
     await account(told.records, "anna", "101")
     await told(missed_call(0, to="101"))
     (entry,) = await told.owed()
@@ -424,7 +424,7 @@ async def test_mine_my_teams_and_nobodys(told: Told) -> None:
 
 
 async def test_claimed_taken_over_released_and_given(told: Told) -> None:
-    """Anna says she will call; Boris must say that he takes it over; the chief gives it to Olga."""
+    """Anna says she will call; Boris must say that they take it over; the chief gives it to Olga."""
     anna, boris = await account(told.records, "anna", "101"), await account(told.records, "boris", "102")
     olga = await account(told.records, "olga", "103")
     await told(missed_call(0, to="777"))
@@ -468,7 +468,7 @@ async def test_given_up_and_taken_back(told: Told) -> None:
 
 
 async def test_owed_again_after_a_conversation(told: Told) -> None:
-    """They talked, but he must be called once more; the deadline counts anew and the next conversation settles it."""
+    """They talked, but they must be called once more; the deadline counts anew and the next conversation settles it."""
     anna = await account(told.records, "anna", "101")
     await told(missed_call(0), called_back(20))
     (entry,), book = await told.settled(), told.records.missed

@@ -82,7 +82,7 @@ def plain(page: str) -> str:
 
 
 async def test_whom_do_we_owe_a_call(told: Told, address: str) -> None:
-    """Who, how often, where he waited, whose he is, what was tried, until when; the oldest first, overdue in words."""
+    """Who, how often, where they waited, whose they are, what was tried, until when; the oldest first, overdue in words."""
     await told.records.missed.set_hours(ALWAYS, by=(await told.records.accounts.all())[0].id)
     contact = await client(told.records, CLIENT, owner_id=None)
     queued = missed_call(0, LATER, queue=QueueVisit("support", 40.0, ("101",), None, MONDAY))
@@ -144,7 +144,7 @@ async def test_masked_numbers_stay_masked(told: Told) -> None:
 
 
 async def test_claim_undo_and_what_somebody_else_claimed(told: Told, address: str) -> None:
-    """Anna says she will call and takes it back; Boris finds it claimed, takes it over; Anna cannot release his."""
+    """Anna says she will call and takes it back; Boris finds it claimed, takes it over; Anna cannot release theirs."""
     await told(missed_call(0, to="777"))
     entry = await only(told)
     async with signed_in(address, "anna") as anna, signed_in(address, "boris") as boris:

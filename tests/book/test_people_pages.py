@@ -188,7 +188,7 @@ async def test_the_timeline_tells_calls_with_everybody_who_talked(
 async def test_only_what_may_be_heard_can_be_played(
     records: RecordsStore, everybody: dict[Role, Account], manager: Person
 ) -> None:
-    """Two recorded calls: a manager hears his own, the other one has no button; the supervisor hears both."""
+    """Two recorded calls: a manager hears their own, the other one has no button; the supervisor hears both."""
     irina = await add(records, "Irina", WRITTEN)
     theirs = office.over(
         office.picked_up(office.ringing("103", number=NUMBER, begin=NOON - timedelta(1)), "103"), 60
@@ -282,7 +282,7 @@ async def test_the_facts_are_edited_in_their_place(
 async def test_who_was_slower_keeps_what_he_typed(
     records: RecordsStore, everybody: dict[Role, Account], manager: Person
 ) -> None:
-    """A colleague changed name and tags meanwhile; my name, position and number stand in the form, his tags are taken."""
+    """A colleague changed name and tags meanwhile; my name, position and number stand in the form, their tags are taken."""
     irina = await add(records, "Irina", WRITTEN)
     told = form_of(await manager.read(f"/people/{irina.id}?edit=yes"))
     theirs = replace(irina, name="Irina Sokolova", tags=("vip",))
@@ -304,7 +304,7 @@ async def test_who_was_slower_keeps_what_he_typed(
 
 
 async def test_remove_and_undo(records: RecordsStore, manager: Person) -> None:
-    """Removed: the list says so and offers to take it back; his own page too."""
+    """Removed: the list says so and offers to take it back; their own page too."""
     irina = await add(records, "Irina")
     status, where, _ = await sent(manager, f"/people/{irina.id}/remove")
     assert (status, where) == (303, f"/people?removed={irina.id}")
@@ -400,7 +400,7 @@ async def test_a_lead_is_rejected_with_a_reason(records: RecordsStore, manager: 
 
 
 async def test_notes_are_changed_by_their_author_only(records: RecordsStore, manager: Person) -> None:
-    """Mine can be changed and emptied; a colleague's page does not offer it and his try is refused."""
+    """Mine can be changed and emptied; a colleague's page does not offer it and their try is refused."""
     irina = await add(records, "Irina")
     await manager.send(f"/people/{irina.id}/notes", text="First")
     (entry,) = [one for one in (await records.timelines.of_client(irina.id)).entries if one.kind == "note"]

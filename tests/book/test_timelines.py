@@ -1,4 +1,4 @@
-"""What happened with somebody is read in one list, whoever he was at the time; calls go where people put them."""
+"""What happened with somebody is read in one list, whoever they were at the time; calls go where people put them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def texts(store: RecordsStore, client_id: UUID, *, limit: int = 30) -> Seq
 
 
 async def test_the_family_is_one_list(store: RecordsStore) -> None:
-    """His own, those of who was merged into him, of the lead he was, and of the lead merged into that lead."""
+    """Their own, those of who was merged into them, of the lead they were, and of the lead merged into that lead."""
     him, twin = [await store.book.add(contact(f"Fam {one}"), by=None) for one in "ab"]
     asker, double = [await store.book.add(lead(f"Fam lead {one}"), by=None) for one in "ab"]
     for place, one in enumerate((him, twin, asker, double)):

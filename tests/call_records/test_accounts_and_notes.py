@@ -187,7 +187,7 @@ async def test_a_phone_has_one_owner(records: RecordsStore) -> None:
 
 
 async def test_phones_that_the_pbx_told_of_wait_for_a_name(records: RecordsStore) -> None:
-    """101 has a person, 102 is new, 103 leaves the PBX and comes back; nobody loses his phone by that."""
+    """101 has a person, 102 is new, 103 leaves the PBX and comes back; nobody loses their phone by that."""
     at = datetime(2026, 11, 22, 9, tzinfo=UTC)
     await records.staff.put_person(name="Anna", extensions=["101", "103"])
     await records.staff.seen("hq", ["101", "102", "103"], at=at)

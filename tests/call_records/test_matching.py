@@ -139,7 +139,7 @@ async def test_eight_on_one_number_until_somebody_says(records: RecordsStore) ->
 
 
 async def test_somebody_without_the_number_is_taught(records: RecordsStore) -> None:
-    """A person said who calls; the number is not written with him. He is found nevertheless, also after a merge."""
+    """A person said who calls; the number is not written with them. They are found nevertheless, also after a merge."""
     boris = await put(records, "Boris", "8 495 1000003")
     by = await somebody(records)
     await records.matching.teach(NUMBER, client_id=boris, right=True, by=by)

@@ -17,7 +17,7 @@ __all__ = ["chromium"]
 
 @pytest.fixture
 async def line(asterisk: PrivateAsterisk, database_url: str, tmp_path: Path) -> AsyncIterator[Line]:
-    """Anna (101) and Boris (102) want cards, Vera (103) never, Grigory (104) only when he answers."""
+    """Anna (101) and Boris (102) want cards, Vera (103) never, Grigory (104) only when they answer."""
     async with straight_line(asterisk, database_url, tmp_path) as running:
         await running.account("anna", "101")
         await running.account("boris", "102")

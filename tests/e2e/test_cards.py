@@ -48,8 +48,8 @@ async def test_the_card_opens_for_the_person_whose_phone_rings(
 async def test_a_ring_group_closes_the_others_cards_at_once(
     chromium: Browser, line: Line, phones: PhoneRoom
 ) -> None:
-    """Six phones ring. Anna and Boris have cards, Vera never wants one, Grigory only when he answers. Boris takes the
-    call: Anna's card is gone while he still talks, and nobody else ever had one (`bench latency` says how fast).
+    """Six phones ring. Anna and Boris have cards, Vera never wants one, Grigory only when they answer. Boris takes the
+    call: Anna's card is gone while they still talk, and nobody else ever had one (`bench latency` says how fast).
     """
     _anna, boris, *_ = await phones.handsets("101", "102", "103", "104", "105", "106")
     city = await phones.carrier()
@@ -75,7 +75,7 @@ async def test_a_ring_group_closes_the_others_cards_at_once(
 async def test_a_card_on_answer_opens_with_the_answer(
     chromium: Browser, line: Line, phones: PhoneRoom
 ) -> None:
-    """Grigory wants a card only once he has picked up. It opens then, with the caller on it."""
+    """Grigory wants a card only once they have picked up. It opens then, with the caller on it."""
     grigory, city = await phones.handset("104"), await phones.carrier()
     page = await line.enter(chromium, "grigory")
     outside = await city.dial(GROUP, caller=CLIENT)
@@ -111,8 +111,8 @@ async def test_a_note_outlives_the_call_and_a_reload(
 
 
 async def test_hold_and_a_blind_transfer_by_handset(chromium: Browser, line: Line, phones: PhoneRoom) -> None:
-    """Anna holds the customer, takes him back, and sends him to Boris with her handset's key. Card, live page and the
-    call's page say so; Boris's card shows the customer and whom he comes from; the journal's seconds are the phones'.
+    """Anna holds the customer, takes them back, and sends them to Boris with her handset's key. Card, live page and the
+    call's page say so; Boris's card shows the customer and whom they come from; the journal's seconds are the phones'.
     """
     anna, boris = await phones.handsets("101", "102")
     city = await phones.carrier()
@@ -151,7 +151,7 @@ async def test_hold_and_a_blind_transfer_by_handset(chromium: Browser, line: Lin
 
 
 async def test_an_attended_transfer_by_handset(chromium: Browser, line: Line, phones: PhoneRoom) -> None:
-    """Anna asks Boris first, then connects him with the customer: his card turns into the customer's, and the journal
+    """Anna asks Boris first, then connects them with the customer: their card turns into the customer's, and the journal
     knows one call with one completed attended transfer.
     """
     anna, boris = await phones.handsets("101", "102")
@@ -253,7 +253,7 @@ async def test_names_that_want_to_be_code_are_only_names(
 async def test_a_line_break_in_a_number_forges_nothing(
     line: Line, asterisk: PrivateAsterisk, phones: PhoneRoom
 ) -> None:
-    """A caller smuggles a line break and the hang-up of Anna's present call into his number. Her call goes on being
+    """A caller smuggles a line break and the hang-up of Anna's present call into their number. Her call goes on being
     told, and both are told as they were.
     """
     anna, ivan, vera = await phones.handsets("101", "109", "103")

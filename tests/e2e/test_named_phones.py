@@ -115,7 +115,7 @@ async def test_the_first_call_of_each_kind(named: Line, rooms: PhoneRoom) -> Non
 
 
 async def test_two_handsets_of_one_person_miss_a_call_once(named: Line, rooms: PhoneRoom) -> None:
-    """Bob's desk phone and his softphone ring, and the workshop's: two people missed the call, not three."""
+    """Bob's desk phone and their softphone ring, and the workshop's: two people missed the call, not three."""
     bob, soft, workshop = await rooms.handsets(BOB, BOB_SOFT, WORKSHOP)
     city = await rooms.carrier()
     outside = await city.dial(GROUP, caller=CLIENT)

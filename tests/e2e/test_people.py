@@ -95,7 +95,7 @@ async def test_a_phone_without_an_account_is_on_the_deals_timeline(
 async def test_whoever_a_client_is_handed_to_sees_the_client(
     chromium: Browser, line: Line, phones: PhoneRoom
 ) -> None:
-    """Anna hands the client to Boris: before he answers his card shows the client, the firm, the deal, and Anna. Boris
+    """Anna hands the client to Boris: before they answer their card shows the client, the firm, the deal, and Anna. Boris
     passes her on to the sales queue: Anna, who has closed her card, gets it again on the first ring, and Boris is on it.
     Vera takes the call: Anna's card is gone within half a second. Vera wants no cards, the administrator has no phone:
     they never see one.
@@ -177,8 +177,8 @@ async def test_two_calls_at_once_from_one_number_are_two(
 async def test_eight_on_one_number_then_the_wrong_one(
     chromium: Browser, line: Line, phones: PhoneRoom
 ) -> None:
-    """Eight have one number: the card asks, the one spoken to last on top. Anna chooses the third; the next call is his,
-    and the card says why. It was not he: the call moves to whom she names, in the list, on its page, on both timelines.
+    """Eight have one number: the card asks, the one spoken to last on top. Anna chooses the third; the next call is theirs,
+    and the card says why. It was not they: the call moves to whom she names, in the list, on its page, on both timelines.
     """
     people = [await contact(line, f"{name} Family") for name in NAMES]
     await _spoke_yesterday(line, people[5])

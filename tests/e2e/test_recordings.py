@@ -34,7 +34,7 @@ def sides_of(sound: bytes) -> tuple[Side, Side]:
 
 
 async def talk(phones: PhoneRoom, *, transfer: bool) -> None:
-    """A customer talks to Anna, who may hand him to Boris without asking."""
+    """A customer talks to Anna, who may hand them to Boris without asking."""
     anna, boris = await phones.handsets("101", "102")
     city = await phones.carrier()
     outside = await city.dial(DIRECT, caller=CLIENT, name="Olga Sokolova")

@@ -1,4 +1,4 @@
-"""The caller's name on the phones and his contact person first, in a real Asterisk; and a service that fails in every way.
+"""The caller's name on the phones and their contact person first, in a real Asterisk; and a service that fails in every way.
 
 101 shows Cyrillic, 102 Latin letters only, 103 no names at all. One Asterisk for all of it: each test leaves no call behind.
 """
@@ -191,7 +191,7 @@ class Desk:
             await call.ended()
 
     async def shown(self, did: str, *extensions: str) -> dict[str, str]:
-        """What each phone shows of a caller who then gives up; his number is right on every one."""
+        """What each phone shows of a caller who then gives up; their number is right on every one."""
         _, rung = await self.named(did, *extensions)
         await self.over(*rung.values())
         assert {call.other_number for call in rung.values()} == {CUSTOMER}
@@ -278,7 +278,7 @@ async def test_the_doctor_finds_the_lines_in_the_dialplan(
 
 
 async def test_a_caller_nobody_knows_and_one_who_hides_keep_what_the_carrier_says(desk: Desk) -> None:
-    """The first is asked about and unknown; the second is not even asked about, for his name must not show either."""
+    """The first is asked about and unknown; the second is not even asked about, for their name must not show either."""
     await desk.open("101")
     async with serving(book := Book(None)) as server:
         await by_fastagi(desk, server)
@@ -294,7 +294,7 @@ async def test_a_caller_nobody_knows_and_one_who_hides_keep_what_the_carrier_say
     assert CUSTOMER not in hidden.remote
 
 
-# His contact person first
+# Their contact person first
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ async def test_a_caller_nobody_knows_and_one_who_hides_keep_what_the_carrier_say
 async def test_the_owner_rings_first_and_then_everybody(
     desk: Desk, owners: tuple[str, ...], busy: bool, first_after: float
 ) -> None:
-    """He rings alone, for a second here; where he cannot be had it goes on at once. 103 is never sent a name."""
+    """They ring alone, for a second here; where they cannot be had it goes on at once. 103 is never sent a name."""
     await desk.open("101", "102", "103")
     if busy:
         desk.phones["103"].policy = refuses(486)
@@ -320,7 +320,7 @@ async def test_the_owner_rings_first_and_then_everybody(
 
 
 async def test_an_owner_who_talks_is_left_alone(desk: Desk) -> None:
-    """He has a call already: no second one knocks, the others ring at once."""
+    """They have a call already: no second one knocks, the others ring at once."""
     await desk.open("101", "102", "103")
     talking = await desk.phones["103"].dial("801")  # the echo
     await talking.answered()
@@ -472,7 +472,7 @@ async def test_a_stopped_service_changes_nothing(desk: Desk) -> None:
 
 
 async def test_a_caller_who_gives_up_while_a_stopped_service_is_asked(desk: Desk) -> None:
-    """He is gone at once; no channel waits for the service."""
+    """They are gone at once; no channel waits for the service."""
     await desk.open("101")
     async with frozen_service(desk.path) as port:
         await desk.ask_by_fastagi(port)
@@ -496,7 +496,7 @@ LIES = {
 
 
 async def test_a_liar_is_not_believed_by_the_script(desk: Desk) -> None:
-    """Somebody else has taken the port and says whatever he likes; half of it keeps the script waiting."""
+    """Somebody else has taken the port and says whatever they like; half of it keeps the script waiting."""
     await desk.open("101")
     usual = await usual_seconds(desk)
     for said in LIES.values():
@@ -521,7 +521,7 @@ async def test_an_evil_contact_is_only_a_name(desk: Desk, way: Way) -> None:
 
 
 async def test_even_a_liar_on_the_fastagi_port_is_cut_short(desk: Desk) -> None:
-    """Asterisk's own clock, as long as he says whole lines. (Half a line is another matter: see decision 9.)"""
+    """Asterisk's own clock, as long as they say whole lines. (Half a line is another matter: see decision 9.)"""
     await desk.open("101")
     usual = await usual_seconds(desk)
     async with liar(LIES["binary"]) as port:

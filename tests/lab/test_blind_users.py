@@ -118,7 +118,7 @@ async def test_what_a_user_does_not_see_is_said(
 
 
 async def test_the_doctor_sees_it_too(asterisk: PrivateAsterisk, phones: PhoneRoom) -> None:
-    """A call begins while he looks: blind to one user, well to the other; and without a call he says so."""
+    """A call begins while they look: blind to one user, well to the other; and without a call they say so."""
     await add_users(asterisk)
     anna, carrier = await phones.handset("101"), await phones.carrier()
     blind = PbxLink("pbx", LOCALHOST, asterisk.ports.ami, "nocall", asterisk.ami_secret)

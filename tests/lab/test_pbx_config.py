@@ -1,4 +1,4 @@
-"""The lines that a person is told to put into his PBX."""
+"""The lines that a person is told to put into their PBX."""
 
 from __future__ import annotations
 

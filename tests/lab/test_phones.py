@@ -74,7 +74,7 @@ async def test_a_wrong_password_does_not_register(asterisk: PrivateAsterisk) -> 
 
 
 async def test_the_caller_gives_up(phones: PhoneRoom) -> None:
-    """He hangs up while it rings: the handset stops ringing, nobody was answered."""
+    """They hang up while it rings: the handset stops ringing, nobody was answered."""
     anna, carrier = await phones.handset("101"), await phones.carrier()
     outgoing = await carrier.dial("74951000001", caller=CUSTOMER)
     incoming = await anna.incoming()
@@ -113,7 +113,7 @@ async def test_a_withheld_number_is_not_shown(phones: PhoneRoom) -> None:
 
 
 async def test_hold_and_resume(phones: PhoneRoom) -> None:
-    """On hold the customer no longer hears Anna; resumed he does."""
+    """On hold the customer no longer hears Anna; resumed they do."""
     anna, carrier = await phones.handset("101"), await phones.carrier()
     outside, inside = await talking(carrier, "74951000001", anna, caller=CUSTOMER)
     await outside.hears(TONES["101"])
@@ -167,7 +167,7 @@ async def test_attended_transfer_by_handset(phones: PhoneRoom) -> None:
 
 
 async def test_blonde_transfer_by_handset(phones: PhoneRoom) -> None:
-    """Anna lets go while Boris still rings; he picks up and has the customer."""
+    """Anna lets go while Boris still rings; they pick up and have the customer."""
     anna, boris = await phones.handsets("101", "102")
     carrier = await phones.carrier()
     give_voice(boris)
@@ -258,7 +258,7 @@ async def test_linear_queue_goes_on_to_the_next(phones: PhoneRoom) -> None:
 
 
 async def test_parked_and_taken_back_by_somebody_else(phones: PhoneRoom) -> None:
-    """Anna parks the customer with *7; Vera dials the place and has him."""
+    """Anna parks the customer with *7; Vera dials the place and has them."""
     anna, vera = await phones.handsets("101", "103")
     carrier = await phones.carrier()
     give_voice(vera)

@@ -1,4 +1,4 @@
-"""The office in which recordings are proven: everybody in it speaks a tone of his own, and says when he could be heard.
+"""The office in which recordings are proven: everybody in it speaks a tone of their own, and says when they could be heard.
 
 Plays many calls at once in one private Asterisk. What the PBX wrote is kept with what it told of it and with who truly
 talked with whom, taken from the phones.
@@ -68,7 +68,7 @@ class Piece:
     received: Side
     """What the recorded channel's party said."""
     sent: Side
-    """What was said to him."""
+    """What was said to them."""
 
     def inside(self, moment: datetime) -> float:
         """That moment in seconds of the audio."""
@@ -105,7 +105,7 @@ class ToneStage(Stage):
         await asyncio.sleep(LONG_TALK_SECONDS)
 
     async def customer_dials(self, line: int, customer: int = 1) -> Call:
-        """A customer dials in; he hums from the moment he is answered."""
+        """A customer dials in; they hum from the moment they are answered."""
         call = await super().customer_dials(line, customer)
         call.phone.background(_hum_when_up(call, CUSTOMER))
         return call
@@ -329,7 +329,7 @@ def covered(proof: Proof) -> float:
 
 
 def share_heard(proof: Proof, talk: Talk) -> float:
-    """The share of a talk for which both are heard, each on his own side; of two recordings the better one."""
+    """The share of a talk for which both are heard, each on their own side; of two recordings the better one."""
     edge = timedelta(seconds=EDGE_SECONDS)
     return max(_both(piece, talk, talk.since + edge, talk.until - edge) for piece in proof.pieces)
 
@@ -342,7 +342,7 @@ def _both(piece: Piece, talk: Talk, since: datetime, until: datetime) -> float:
 
 
 def voice_of(piece: Piece) -> float:
-    """Whose channel was recorded: customer 1 dials in, number 7 is the outside target; by his number's last digit."""
+    """Whose channel was recorded: customer 1 dials in, number 7 is the outside target; by their number's last digit."""
     if piece.told.kind is PartyKind.EXTENSION:
         return PHONE_TONES[int(piece.told.party[-2:])]
     return TARGET if piece.told.party.endswith("7") else CUSTOMER

@@ -74,7 +74,7 @@ async def outbound(s: ToneStage, prefix: str = "") -> list[Talk]:
 
 
 async def by_key(s: ToneStage) -> list[Talk]:
-    """They talk, the agent presses *5, they talk, he presses it again, they talk on."""
+    """They talk, the agent presses *5, they talk, they press it again, they talk on."""
     outside, inside = await s.reached()
     await s.meets(outside, CUSTOMER, inside, AGENT)
     await s.talk()
@@ -91,7 +91,7 @@ async def by_key(s: ToneStage) -> list[Talk]:
 
 
 async def paused(s: ToneStage) -> list[Talk]:
-    """While the customer tells his card's number nothing is recorded."""
+    """While the customer tells their card's number nothing is recorded."""
     outside, inside = await s.reached()
     since = await s.meets(outside, CUSTOMER, inside, AGENT)
     await s.talk()
@@ -180,7 +180,7 @@ def proofs(asterisk_install: AsteriskInstall, tmp_path_factory: pytest.TempPathF
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_both_sides_are_recorded(proofs: dict[str, Proof], name: str) -> None:
-    """Direct, through a queue and outbound: each is heard on his side for all of the talk."""
+    """Direct, through a queue and outbound: each is heard on their side for all of the talk."""
     judge(proofs[name])
     assert len(proofs[name].pieces) == 1
 

@@ -105,7 +105,7 @@ async def parked(s: ToneStage) -> list[Talk]:
 
 
 async def picked_up(s: ToneStage) -> list[Talk]:
-    """A colleague takes the call that rings elsewhere: recorded twice, under the rung phone's Uniqueid and his own."""
+    """A colleague takes the call that rings elsewhere: recorded twice, under the rung phone's Uniqueid and their own."""
     outside = await s.customer_dials(1)
     await s.rings(1)
     await s.pause()
@@ -128,7 +128,7 @@ async def internal(s: ToneStage) -> list[Talk]:
 
 
 async def paused(s: ToneStage) -> list[Talk]:
-    """While the customer tells his card's number no track is recorded."""
+    """While the customer tells their card's number no track is recorded."""
     outside, inside = await s.reached()
     first = await _talk(s, outside, inside, AGENT, moment(inside.answered_at))
     channels = [

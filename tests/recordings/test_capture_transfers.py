@@ -209,13 +209,13 @@ def judge(proof: Proof) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_whole_call_is_recorded_with_each_party_on_its_side(proofs: dict[str, Proof], name: str) -> None:
-    """Who talked is heard on his side, all the time he talked with the customer, and at no other time."""
+    """Who talked is heard on their side, all the time they talked with the customer, and at no other time."""
     judge(proofs[name])
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "outside" not in name])
 def test_one_recording_goes_through_the_whole_call(proofs: dict[str, Proof], name: str) -> None:
-    """The recording is the customer's: it follows him, and says that it is of the outside party's channel."""
+    """The recording is the customer's: it follows them, and says that it is of the outside party's channel."""
     customers = [call for call in proofs[name].told if call.consultation_of is None]
     assert [one.kind for call in customers for one in call.recorded] == [PartyKind.OUTSIDE]
     assert [call.recordings for call in customers] == [tuple(one.file for one in customers[0].recorded)]

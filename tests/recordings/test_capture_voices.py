@@ -1,4 +1,4 @@
-"""What the caller is told and asked: that the call is recorded, whether he agrees, how he liked it.
+"""What the caller is told and asked: that the call is recorded, whether they agree, how they liked it.
 
 Played by phones through the dialplan that is given to any Asterisk; told to Switchhook by AMI, and by the event log to
 whoever was away.
@@ -40,7 +40,7 @@ ASKS = (
 
 
 async def asked(s: ToneStage, consent: str = "", rating: str = "") -> list[Talk]:
-    """The customer hears the question, maybe presses a key, talks, and when the agent has hung up maybe rates him."""
+    """The customer hears the question, maybe presses a key, talks, and when the agent has hung up maybe rates them."""
     outside = await s.customer_dials(80)
     await outside.answered(ARRIVAL_SECONDS)
     if consent:
@@ -62,7 +62,7 @@ async def asked(s: ToneStage, consent: str = "", rating: str = "") -> list[Talk]
 
 
 async def _hears_the_beep(audio: Audio) -> None:
-    """The beep is all that he is sent so far."""
+    """The beep is all that they are sent so far."""
     async with asyncio.timeout(ARRIVAL_SECONDS):
         await audio.more()
 
@@ -98,7 +98,7 @@ def proofs(asterisk_install: AsteriskInstall, tmp_path_factory: pytest.TempPathF
 def test_what_the_caller_said(
     proofs: dict[str, Proof], name: str, consent: str, rating: int | None, recordings: int
 ) -> None:
-    """His keys are told with the call; who refuses is not recorded; a key that is no rating is none."""
+    """Their keys are told with the call; who refuses is not recorded; a key that is no rating is none."""
     proof = proofs[name]
     assert not proof.failure, proof.failure
     (facts,) = proof.told

@@ -321,7 +321,7 @@ async def test_the_list_is_filtered_as_calls_are(records: RecordsStore) -> None:
         (RecordingFilter(direction=Direction.OUTBOUND), [away]),
         (RecordingFilter(parties=frozenset({"205", "206"})), [away]),
         (RecordingFilter(parties=frozenset()), []),
-        (RecordingFilter(parties=frozenset({"102"})), []),  # his phone only rang
+        (RecordingFilter(parties=frozenset({"102"})), []),  # their phone only rang
         (RecordingFilter(parties=frozenset({"101"}), since=hour), [third]),
         (RecordingFilter(until=hour), [inbound]),
         (RecordingFilter(fault=HealthFault.CLIPPED), [away]),

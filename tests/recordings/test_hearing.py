@@ -64,7 +64,7 @@ NOT_TAKEN = office.missed(office.ringing("101", "102"), 30)
 
 HEARING: list[tuple[CallFacts | None, str]] = [
     # who of the office hears the recordings of this call
-    (ANNAS, "anna mate chief"),  # boris' phone rang, he heard nothing of it
+    (ANNAS, "anna mate chief"),  # boris' phone rang, they heard nothing of it
     (MOVED, "anna vera mate lead chief"),  # vera got it by a transfer
     (DIALLED, "boris mate chief"),
     (NOT_TAKEN, "chief"),
@@ -80,7 +80,7 @@ def test_scopes(call: CallFacts | None, who: str) -> None:
 
 
 def test_lists_and_single_recordings_agree() -> None:
-    """Whatever is in somebody's list he may also open, and the other way round."""
+    """Whatever is in somebody's list they may also open, and the other way round."""
     for one in STAFF:
         person = account(one.login)
         listed = extensions_listed(person, DIRECTORY)
@@ -109,7 +109,7 @@ def test_only_who_hears_or_keeps_all_moves_recordings() -> None:
         (True, "chief", ANNAS, True),
         (True, "vera", MOVED, False),
         (True, "mate", ANNAS, True),
-        (True, "boris", ANNAS, True),  # his phone only rang: it is not his own call
+        (True, "boris", ANNAS, True),  # their phone only rang: it is not their own call
         (True, "chief", None, True),
         (False, "chief", ANNAS, False),
     ],
@@ -117,7 +117,7 @@ def test_only_who_hears_or_keeps_all_moves_recordings() -> None:
 def test_a_reason_is_asked_for_calls_of_others(
     required: bool, login: str, call: CallFacts | None, needed: bool
 ) -> None:
-    """The policy asks why before somebody hears a call that is not his own."""
+    """The policy asks why before somebody hears a call that is not their own."""
     viewer = Viewer(account(login), None, "", View())
     assert reason_needed(RecordingPolicy(reason_required=required), viewer, call) is needed
 
@@ -170,7 +170,7 @@ async def test_a_missing_right_is_said_in_words(hall: Hall) -> None:
 
 
 async def test_nobody_widens_himself(hall: Hall) -> None:
-    """A manager sends what an administrator's form sends, to his own account and to his own settings."""
+    """A manager sends what an administrator's form sends, to their own account and to their own settings."""
     before = hall.accounts["anna"]
     wanted = {
         "hears": "all",
@@ -188,7 +188,7 @@ async def test_nobody_widens_himself(hall: Hall) -> None:
 
 
 async def test_a_change_of_rights_is_written_down(hall: Hall) -> None:
-    """What somebody could and what he can now, by whom; saving without a change writes nothing."""
+    """What somebody could and what they can now, by whom; saving without a change writes nothing."""
     path = f"/accounts/{hall.accounts['boris'].id}"
     form = {"name": "Boris", "login": "boris", "role": "manager", "extensions": "102", "active": "yes"}
     same = {"team": "sales", "hears": "", "rights": ""}

@@ -349,7 +349,7 @@ def test_the_uniqueid_stands_at_the_beginning_of_a_name_too(
 def test_a_number_in_the_middle_of_a_name_is_no_uniqueid(
     command: Type, database_url: str, spool: Path
 ) -> None:
-    """A caller may call himself 1795313512.0: his recording does not become part of that call."""
+    """A caller may call themselves 1795313512.0: their recording does not become part of that call."""
     facts = ended(answered(call()))
     look(database_url, lambda store: store.journal.record([change(facts, aliases=("1795313512.0",))]))
     leave(spool, "external-1795313512.0-101-20261122-120000-1795311120.5")

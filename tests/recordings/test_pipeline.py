@@ -436,8 +436,8 @@ async def test_part_of_our_side_is_missing(
     held_from: float | None,
     is_missing: bool,
 ) -> None:
-    """Both talked for 20 s, by the call; of our side there is nothing from the tenth second on. Unless he was on hold then
-    (without music), somebody is told that it is missing. The whole way with a real worker."""
+    """Both talked for 20 s, by the call; of our side there is nothing from the tenth second on. Unless they were on hold
+    then (without music), somebody is told that it is missing. The whole way with a real worker."""
     facts = call()
     told = replace(
         _told(facts, begins_after=5, kind=PartyKind.OUTSIDE),

@@ -69,7 +69,7 @@ def is_missing(
 
 
 def test_colleague_is_missing_after_a_hold() -> None:
-    """The fault of Asterisk 22: held from 20 to 30 s with music, then he talks to the end and is not in the file."""
+    """The fault of Asterisk 22: held from 20 to 30 s with music, then they talk to the end and are not in the file."""
     held = told_call((0, 20), (30, 100), holds=(Hold("101", 10.0, at(20)),))
     assert is_missing(held, (30.1, 100.0))
 

@@ -442,7 +442,7 @@ class FakeControl:
 
 
 async def test_recording_is_paused_for_card_data(chromium: Browser) -> None:
-    """The client will say his card's number: the manager pauses on his card, the seconds of the pause tick, and it
+    """The client will say their card's number: the manager pauses on their card, the seconds of the pause tick, and it
     goes on with the same button; a supervisor sees it on the call's page; a refusal is a sentence.
     """
     records, live = FakeRecords(), FakeLive()

@@ -232,7 +232,7 @@ async def test_the_call_page_says_only_that_it_may_not_be_heard(office: Office) 
     ],
 )
 async def test_hearing_is_not_having(office: Office, path: str, right: RecordingRight) -> None:
-    """His own call, but no right to take, share or uncover it: 403 in words, logged; with the right it works."""
+    """Their own call, but no right to take, share or uncover it: 403 in words, logged; with the right it works."""
     _, one = of_101(office)
     async with at_work(office, "manager") as person:
         status, _, body = await ask(person, "GET", f"/recordings/{one.id}{path}")
@@ -371,7 +371,7 @@ def test_what_was_noted_is_forgotten_after_an_hour_and_bounded() -> None:
 
 
 async def test_a_reason_comes_before_the_first_sound(office: Office) -> None:
-    """The policy wants one: a supervisor hears nothing of a call that is not his own until he has said why; then for
+    """The policy wants one: a supervisor hears nothing of a call that is not their own until they have said why; then for
     the rest of the day; the colleague whose call it was is not asked.
     """
     _, one = of_101(office)
@@ -437,7 +437,7 @@ async def test_comments_at_a_moment(office: Office) -> None:
 
 
 async def test_a_comment_of_another_recording_is_not_reached(office: Office) -> None:
-    """His comment, but not of this recording: 404."""
+    """Their comment, but not of this recording: 404."""
     _, one = of_101(office)
     _, other = of_109(office)
     account = await office.records.accounts.by_login("manager")

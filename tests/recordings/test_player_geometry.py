@@ -43,7 +43,7 @@ def walk(path: str) -> list[tuple[int, int]]:
 
 
 def told_call() -> CallFacts:
-    """A client rang for 7 s, Anna took it, put him on hold at 40 s for 18 s, and gave him to the warehouse at 95 s."""
+    """A client rang for 7 s, Anna took it, put them on hold at 40 s for 18 s, and gave them to the warehouse at 95 s."""
     call = office.picked_up(office.ringing("101", name="Garden"), "101", 7)
     call = office.transferred(office.held(call, "101", 40, 18), "101", "555", 95)
     return office.over(office.target_answers(call, "555", 101), 207)
@@ -206,7 +206,7 @@ def test_holds_pauses_and_covered_parts_are_marked() -> None:
 
 
 def test_of_two_outside_parties_the_recorded_one_is_named() -> None:
-    """Handed over to a courier outside: the second recording is of his line, and says so."""
+    """Handed over to a courier outside: the second recording is of their line, and says so."""
     call = told_call()
     courier = office.hung_up(
         office.answered(office.outside("+79160000077", name="Courier"), office.s(120)), office.s(207)

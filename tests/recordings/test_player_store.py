@@ -78,7 +78,7 @@ async def house(database_url: str, tmp_path: Path) -> AsyncIterator[House]:
 
 
 async def _recorded(store: RecordsStore, call: CallFacts, folder: Path) -> UUID:
-    """Both talk for twelve seconds, each in his own tone."""
+    """Both talk for twelve seconds, each in their own tone."""
     await store.journal.record([change(call, aliases=("hq-1.1",))])
     receipt = await store.catalogue.arrived(arrival("hq-1.1"))
     await store.recordings.refile(receipt.recording_id, call.id)
@@ -131,7 +131,7 @@ def customer(sound: Path, since: float, until: float) -> float:
 
 async def test_heard_in_parts_commented_shared_and_covered(house: House, tmp_path: Path) -> None:
     """A supervisor hears, comments, shares three seconds with somebody outside, covers two seconds; the page shows it
-    all, the sound is what it should be, and the log has every step with his name.
+    all, the sound is what it should be, and the log has every step with their name.
     """
     path = f"/recordings/{house.recording}"
     jar = aiohttp.CookieJar(unsafe=True)
@@ -198,7 +198,7 @@ async def test_the_original_and_the_mp3(house: House) -> None:
 
 
 async def test_the_managers_own_call_is_heard_and_no_other(house: House) -> None:
-    """His own: the player is on the page. A colleague who only reads the list finds no way in."""
+    """Their own: the player is on the page. A colleague who only reads the list finds no way in."""
     jar = aiohttp.CookieJar(unsafe=True)
     async with aiohttp.ClientSession(house.address, cookie_jar=jar) as http:
         person = await signed_in(http, "manager")

@@ -116,7 +116,7 @@ async def test_filters(hall: Hall) -> None:
 
 
 async def test_a_filter_never_leaves_the_scope(hall: Hall) -> None:
-    """Anna asks for Boris' recordings by his extension, their number, their day."""
+    """Anna asks for Boris' recordings by their extension, their number, their day."""
     async with hall.signed_in("anna") as anna, hall.program("anna") as program:
         for query in ("person=102", "number=0013", "direction=outbound", "state=ready&person=102"):
             assert "sold" not in shown(hall, await anna.read(f"/recordings?{query}")), query

@@ -293,7 +293,7 @@ async def test_paths_as_they_are_typed(hall: Hall) -> None:
 
 
 async def test_refusals_are_in_the_log_and_unknown_ids_are_not(hall: Hall) -> None:
-    """Boris tries Anna's recording in five ways; then ids that are none. The log has the five, with his address."""
+    """Boris tries Anna's recording in five ways; then ids that are none. The log has the five, with their address."""
     async with hall.signed_in("boris") as boris:
         for part in ("", "/player", "/audio", "/links", "/delete"):
             method = "POST" if part == "/delete" else "GET"

@@ -1,4 +1,4 @@
-"""The commands an administrator types, as he types them."""
+"""The commands an administrator types, as they type them."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def test_of_two_holes_the_hold_takes_its_time_first() -> None:
 
 
 def test_keys_before_the_transfer_are_missing_at_the_end_of_a_track() -> None:
-    """The transferer's consultation lies behind his last talk: nothing moves."""
+    """The transferer's consultation lies behind their last talk: nothing moves."""
     told = track("2.1", spans=((5.0, 20.0),), until=40.0)
     assert placed(told, of_call(told), 34.2) == [(5.0, 0.0, 15.0)]
 

@@ -203,7 +203,7 @@ async def test_a_file_that_is_too_large(sender: Sender) -> None:
 
 
 async def test_no_room(records: RecordsStore, arrivals: Path) -> None:
-    """The disk is nearly full: said so, nothing is written, and the sender keeps his file."""
+    """The disk is nearly full: said so, nothing is written, and the sender keeps their file."""
     desk = UploadDesk(arrivals, {"branch": TOKEN}, records.catalogue, reserve_bytes=1 << 60)
     async with serving(desk) as address, aiohttp.ClientSession(address) as http:
         answer = await Sender(http).put(wav(1))

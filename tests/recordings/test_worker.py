@@ -80,7 +80,7 @@ async def test_one_process_for_many_orders(worker: AudioWorker, short_call: Sour
 
 
 async def test_blanks_come_out_of_the_worker(worker: AudioWorker, tmp_path: Path) -> None:
-    """Nothing came from the customer for six seconds: told with the rest, and of his side."""
+    """Nothing came from the customer for six seconds: told with the rest, and of their side."""
     sources = Sources(
         write_wav(tmp_path / "in.wav", tone(400, 1) + silence(6)),
         write_wav(tmp_path / "out.wav", tone(1100, 7)),

@@ -1,6 +1,6 @@
 """Which tone is heard when on one side of a recording: the ear of every test that asks who can be heard.
 
-Everybody in a played call speaks a tone of his own. A side is cut into tenths of a second; a tone is heard in one when it
+Everybody in a played call speaks a tone of their own. A side is cut into tenths of a second; a tone is heard in one when it
 has most of its power. A tenth of a second tells tones 10 Hz apart, and speech or music never has its power in one of them.
 
     ours = Side.of_wav(path)

@@ -112,7 +112,7 @@ async def test_nothing_that_was_typed_is_lost(chromium: Browser, records: Record
 async def test_a_second_thought_and_the_agent_reads_it(
     chromium: Browser, records: RecordsStore, address: str
 ) -> None:
-    """The supervisor grades again: his answers stand there, saving supersedes; the agent sees one new entry and reads."""
+    """The supervisor grades again: their answers stand there, saving supersedes; the agent sees one new entry and reads."""
     form = await short_form(records)
     chief = await records.accounts.by_login("chief")
     assert chief

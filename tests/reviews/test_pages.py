@@ -89,7 +89,7 @@ async def test_an_empty_queue_says_what_will_come(records: RecordsStore) -> None
 
 
 async def test_who_may_open_what(records: RecordsStore) -> None:
-    """A manager opens none of Review and only his own feedback; an administrator who hears nobody no call at all."""
+    """A manager opens none of Review and only their own feedback; an administrator who hears nobody no call at all."""
     await staff(records)
     call, pick = await picked(records)
     form = await short_form(records)
@@ -193,7 +193,7 @@ async def test_what_was_typed_comes_back_with_the_problem(records: RecordsStore)
 
 
 async def test_nobody_grades_himself(records: RecordsStore) -> None:
-    """The supervisor's own call is picked: not in his queue, no form on its page, a sent grade refused."""
+    """The supervisor's own call is picked: not in their queue, no form on its page, a sent grade refused."""
     await staff(records)
     form = await short_form(records)
     call, pick = await picked(records, "103")
@@ -205,7 +205,7 @@ async def test_nobody_grades_himself(records: RecordsStore) -> None:
 
 
 async def test_the_second_grader_is_not_led(records: RecordsStore) -> None:
-    """Mira graded; Jan sees that she did and not what, until he has graded too; then they are a pair."""
+    """Mira graded; Jan sees that she did and not what, until they have graded too; then they are a pair."""
     await staff(records)
     mira = await hire(records, "mira", Role.SUPERVISOR, name="Mira Oak")
     form = await short_form(records)

@@ -172,7 +172,7 @@ async def test_who_was_on_holiday_misses_nothing(records: RecordsStore) -> None:
 
 
 async def test_reasons_of_one_conversation_stand_together(records: RecordsStore) -> None:
-    """Held long and rated badly: one entry with two reasons; each of two agents has an entry of his own."""
+    """Held long and rated badly: one entry with two reasons; each of two agents has an entry of their own."""
     await only(records, (ReviewRuleKind.LONG_HOLD, {}), (ReviewRuleKind.BAD_RATING, {}))
     await keep(records, talk(hold=150), rating=2)
     await records.reviews.picks.pick_now(FRIDAY)

@@ -124,7 +124,7 @@ def test_silence_counts_without_the_hold_and_for_who_was_there() -> None:
 
 
 def test_a_bad_rating_is_about_the_last_one_spoken_to() -> None:
-    """The caller presses 1 after 101 transferred him to 102: that was 102. A 3 is no complaint."""
+    """The caller presses 1 after 101 transferred them to 102: that was 102. A 3 is no complaint."""
     bad = [rule(ReviewRuleKind.BAD_RATING)]
     call = handed_over()
     assert reasons(Part(call, "102", rating=1), bad) == {ReviewRuleKind.BAD_RATING: {"rating": 1}}

@@ -60,7 +60,7 @@ async def test_an_answered_stranger_is_one_lead(records: RecordsStore) -> None:
 
 
 async def test_the_second_call_goes_to_the_same_lead(records: RecordsStore) -> None:
-    """He calls again, Boris answers: the call is on the same timeline as soon as it rings, and the lead stays Anna's."""
+    """They call again, Boris answers: the call is on the same timeline as soon as it rings, and the lead stays Anna's."""
     anna = await person(records, "Anna Belova", "101")
     await person(records, "Boris Oak", "102")
     await take_in(records, answered(call()))
@@ -93,7 +93,7 @@ async def test_two_overlapping_calls_of_one_number_are_two_entries(records: Reco
 async def test_a_call_nobody_took_applies_its_rule(
     records: RecordsStore, disposition: Disposition, queue: str | None, owner: str | None
 ) -> None:
-    """He gives up while it rings, in the queue or the menu, or after the beep: a lead, for the first phone that rang, or
+    """They give up while it rings, in the queue or the menu, or after the beep: a lead, for the first phone that rang, or
     for whoever takes it.
     """
     await person(records, "Anna Belova", "101")
@@ -139,7 +139,7 @@ async def test_what_a_person_placed_is_never_moved(records: RecordsStore) -> Non
 
 
 async def test_a_call_that_belongs_to_nobody_makes_nothing(records: RecordsStore) -> None:
-    """ "Nobody's", somebody said while it rang (his mother): no lead is made when it is answered."""
+    """ "Nobody's", somebody said while it rang (their mother): no lead is made when it is answered."""
     ringing = call()
     await take_in(records, ringing)
     await do(
@@ -215,7 +215,7 @@ async def test_a_caller_with_a_name_is_called_by_it(records: RecordsStore) -> No
 
 
 async def test_a_known_caller_without_a_deal_gets_one(records: RecordsStore) -> None:
-    """The table says: a deal if none is open. The contact keeps his owner; the deal and the task are the answerer's."""
+    """The table says: a deal if none is open. The contact keeps their owner; the deal and the task are the answerer's."""
     anna, boris = await person(records, "Anna", "101"), await person(records, "Boris", "102")
     garden = await enter(records, "Fictional Garden", CLIENT, owner_id=boris)
     deal_line = line(
@@ -250,7 +250,7 @@ async def test_a_known_caller_without_a_deal_gets_one(records: RecordsStore) -> 
 
 
 async def test_a_stranger_can_become_a_contact_with_a_deal(records: RecordsStore) -> None:
-    """The line says deal: the stranger is a contact, and the deal in the line's own stage is his."""
+    """The line says deal: the stranger is a contact, and the deal in the line's own stage is theirs."""
     (talks,) = await rows(records, "SELECT id FROM stages WHERE name = 'In talks'")
     await set_rules(records, line(Making.DEAL, pipeline_id=SALES, stage_id=talks["id"]))
     await take_in(records, ended(answered(call())))
@@ -261,7 +261,7 @@ async def test_a_stranger_can_become_a_contact_with_a_deal(records: RecordsStore
 
 
 async def test_an_open_lead_is_left_to_people(records: RecordsStore) -> None:
-    """A rule wants a deal with a known caller who is still a lead: only a person turns him into a contact."""
+    """A rule wants a deal with a known caller who is still a lead: only a person turns them into a contact."""
     await set_rules(records, line(Making.DEAL, known=Known.KNOWN))
     lead = await enter(records, "A lead", CLIENT, kind=ClientKind.LEAD)
     await take_in(records, ended(answered(call())))
@@ -271,7 +271,7 @@ async def test_an_open_lead_is_left_to_people(records: RecordsStore) -> None:
 
 @pytest.mark.parametrize("ending", ["rejected", "converted", "merged"])
 async def test_a_lead_that_came_to_an_end_is_followed(records: RecordsStore, ending: str) -> None:
-    """His first lead was turned down, converted or merged: a new call makes no other one."""
+    """Their first lead was turned down, converted or merged: a new call makes no other one."""
     await take_in(records, ended(answered(call())))
     (lead,) = await leads(records)
     other = await enter(records, "Peter")
@@ -293,7 +293,7 @@ async def test_a_lead_that_came_to_an_end_is_followed(records: RecordsStore, end
 
 
 async def test_transferred_to_the_warehouse(records: RecordsStore) -> None:
-    """Anna transfers to 555, who has no account: the deal's timeline has the call with his seconds; owners stay."""
+    """Anna transfers to 555, who has no account: the deal's timeline has the call with their seconds; owners stay."""
     anna = await person(records, "Anna Belova", "101")
     await person(records, "Warehouse", "555")
     garden = await enter(records, "Fictional Garden", CLIENT, owner_id=anna)
@@ -474,7 +474,7 @@ async def test_two_calls_that_turn_out_to_be_one(records: RecordsStore) -> None:
 
 
 async def test_a_deal_that_should_not_be_is_taken_back(records: RecordsStore) -> None:
-    """A known caller got a deal for a missed call that was answered: the deal goes, his call stays on his timeline."""
+    """A known caller got a deal for a missed call that was answered: the deal goes, their call stays on their timeline."""
     garden = await enter(records, "Fictional Garden", CLIENT)
     await set_rules(records, line(Making.DEAL, outcome=Outcome.MISSED, task="Call back"))
     ringing = call()

@@ -165,7 +165,7 @@ def first_before_second(order: list[int]) -> list[int]:
 
 
 async def test_the_number_is_not_asked_before_it_is_locked(records: RecordsStore) -> None:
-    """Somebody enters the contact while the call waits for its number's lock: the call finds him."""
+    """Somebody enters the contact while the call waits for its number's lock: the call finds them."""
     facts = ended(call())
     await records.journal.record([change(facts, trace=False)])
     async with records.engine.begin() as typing:

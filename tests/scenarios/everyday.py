@@ -53,7 +53,7 @@ async def busy(s: Stage) -> list[Truth]:
 
 
 async def declined(s: Stage) -> list[Truth]:
-    """He presses the red key: 603."""
+    """They press the red key: 603."""
     outside = await s.customer_dials(1)
     (await s.rings(1)).refuse(603)
     await outside.ended(LONG)
@@ -70,7 +70,7 @@ async def unregistered(s: Stage) -> list[Truth]:
 
 
 async def anonymous(s: Stage) -> list[Truth]:
-    """The customer withholds his number; the carrier tells it to nobody."""
+    """The customer withholds their number; the carrier tells it to nobody."""
     outside = await s.outside.carrier.dial_withheld(s.did(1))
     inside = await s.rings(1)
     await s.connect(outside, inside)
@@ -80,7 +80,7 @@ async def anonymous(s: Stage) -> list[Truth]:
 
 
 async def anonymous_with_identity(s: Stage) -> list[Truth]:
-    """The customer withholds his number; the carrier tells it to the PBX only."""
+    """The customer withholds their number; the carrier tells it to the PBX only."""
     outside = await s.outside.carrier.dial_withheld(s.did(1), real=s.customer())
     inside = await s.rings(1)
     await s.connect(outside, inside)
@@ -260,7 +260,7 @@ async def menu_abandoned(s: Stage) -> list[Truth]:
 
 
 async def menu_then_given_up(s: Stage) -> list[Truth]:
-    """He presses 1, it rings, and he hangs up: the phone that rang missed it."""
+    """They press 1, it rings, and they hang up: the phone that rang missed it."""
     outside = await s.customer_dials(6)
     await outside.answered(ARRIVAL_SECONDS)
     await outside.press("1")
@@ -271,7 +271,7 @@ async def menu_then_given_up(s: Stage) -> list[Truth]:
 
 
 async def menu_queue(s: Stage) -> list[Truth]:
-    """He presses 2 and waits in the queue, where somebody takes him."""
+    """They press 2 and wait in the queue, where somebody takes them."""
     outside = await s.customer_dials(6)
     await outside.answered(ARRIVAL_SECONDS)
     await outside.press("2")
@@ -371,7 +371,7 @@ async def pickup_directed(s: Stage) -> list[Truth]:
 
 
 async def pickup_group(s: Stage) -> list[Truth]:
-    """A colleague dials *8 alone and gets what rings in his group."""
+    """A colleague dials *8 alone and gets what rings in their group."""
     outside = await s.customer_dials(1)
     rang = await s.rings(1)
     await s.pause()
@@ -406,7 +406,7 @@ async def hold(s: Stage) -> list[Truth]:
 
 
 async def hold_until_the_end(s: Stage) -> list[Truth]:
-    """The customer hangs up while he is on hold."""
+    """The customer hangs up while they are on hold."""
     outside, inside = await s.reached()
     await inside.hold()
     await s.talk()
@@ -568,7 +568,7 @@ async def outbound_cancelled(s: Stage) -> list[Truth]:
 
 
 async def outbound_on_hold(s: Stage) -> list[Truth]:
-    """The customer puts us on hold with his own phone system."""
+    """The customer puts us on hold with their own phone system."""
     inside, outside = await s.reaches_out()
     await outside.hold()
     await s.talk()
@@ -669,7 +669,7 @@ async def park_retrieved(s: Stage) -> list[Truth]:
 
 
 async def park_times_out(s: Stage) -> list[Truth]:
-    """Nobody takes the parked call: it comes back to who parked it, and he answers."""
+    """Nobody takes the parked call: it comes back to who parked it, and they answer."""
     outside, inside = await s.reached()
     await _park(s, inside)
     again = await s.phone(1).incoming(LONG + 8)
@@ -681,7 +681,7 @@ async def park_times_out(s: Stage) -> list[Truth]:
 
 
 async def park_abandoned(s: Stage) -> list[Truth]:
-    """The customer hangs up in the parking place: he had been answered before."""
+    """The customer hangs up in the parking place: they had been answered before."""
     outside, inside = await s.reached()
     await _park(s, inside)
     await s.pause()
@@ -749,7 +749,7 @@ async def originate_one_leg(s: Stage) -> list[Truth]:
 
 
 async def originate_refused(s: Stage) -> list[Truth]:
-    """Somebody else's program rings our phone, and he does not want to: no call was made."""
+    """Somebody else's program rings our phone, and they do not want to: no call was made."""
     await s.other_client.ask(
         "Originate", Channel=f"PJSIP/{s.ext(1)}", Context="from-staff", Exten=s.dialled(1), Priority="1",
         Async="true",

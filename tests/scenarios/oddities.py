@@ -22,7 +22,7 @@ async def hung_up_by_a_program(s: Stage) -> list[Truth]:
 
 
 async def parked_by_a_program(s: Stage) -> list[Truth]:
-    """Another program parks the customer; a colleague fetches him."""
+    """Another program parks the customer; a colleague fetches them."""
     outside, inside = await s.reached()
     channel = await s.other_client.channel_with_number(s.customer())
     await s.other_client.ask("Park", Channel=channel, Parkinglot=f"lot-{s.team}", Timeout="20000")
@@ -276,7 +276,7 @@ async def forwarded_by_a_group_member(s: Stage) -> list[Truth]:
 
 
 async def parked_twice(s: Stage) -> list[Truth]:
-    """Parked, fetched by a colleague, parked again by him, fetched by the first."""
+    """Parked, fetched by a colleague, parked again by them, fetched by the first."""
     outside, inside = await s.reached()
     await inside.press("*7")
     await inside.ended(ARRIVAL_SECONDS)

@@ -201,7 +201,7 @@ class Stage:
         await caller.answered(ARRIVAL_SECONDS)
 
     async def reached(self, line: int = 1, phone: int = 1, customer: int = 1) -> tuple[Call, Call]:
-        """A customer dials in and talks to a phone of ours: his end, ours."""
+        """A customer dials in and talks to a phone of ours: their end, ours."""
         outside = await self.customer_dials(line, customer)
         inside = await self.rings(phone)
         await self.connect(outside, inside)
@@ -209,7 +209,7 @@ class Stage:
         return outside, inside
 
     async def reaches_out(self, phone: int = 1, customer: int = 1) -> tuple[Call, Call]:
-        """One of ours dials a customer and talks to him: our end, his."""
+        """One of ours dials a customer and talks to them: our end, theirs."""
         inside = await self.dials(phone, self.dialled(customer))
         outside = await self.rings_outside(customer)
         await self.connect(inside, outside)

@@ -97,7 +97,7 @@ async def reached(table: Table) -> tuple[SippCall, SippCall]:
 
 
 async def answered_by_boris(customer: SippCall, boris: SippCall) -> None:
-    """He picks up, they talk, the customer hangs up."""
+    """They pick up, they talk, the customer hangs up."""
     boris.press()
     await boris.is_answered()
     await asyncio.sleep(TALK_SECONDS)
@@ -117,7 +117,7 @@ def judge(facts: CallFacts, kind: str) -> None:
 
 
 async def test_a_blind_transfer(table: Table) -> None:
-    """Anna sends the customer on to Boris without asking him."""
+    """Anna sends the customer on to Boris without asking them."""
     table.refer_to.write_text("<sip:{}@{}:{}>".format(BORIS, *table.asterisk.sip_address))
     boris = await table.plays("answers", BORIS)
     customer, anna = await reached(table)
@@ -147,7 +147,7 @@ async def test_an_attended_transfer(table: Table) -> None:
 
 
 async def test_a_blonde_transfer(table: Table) -> None:
-    """Anna calls Boris and hands the customer over while his phone still rings."""
+    """Anna calls Boris and hands the customer over while their phone still rings."""
     boris = await table.plays("answers", BORIS)
     customer, anna = await reached(table)
     asking = await table.plays("asks", ANNA, target=BORIS, refer_to=table.refer_to)

@@ -331,7 +331,7 @@ async def attended_completed_by_code(s: Stage) -> list[Truth]:
 
 
 async def attended_swapped(s: Stage) -> list[Truth]:
-    """By code, the transferer goes back and forth with *4 before he connects the two."""
+    """By code, the transferer goes back and forth with *4 before they connect the two."""
     outside, inside = await s.reached()
     await s.key(inside, "*2", s.ext(2))
     target = await s.rings(2)
@@ -565,7 +565,7 @@ async def redirect_not_answered(s: Stage) -> list[Truth]:
 
 
 async def redirect_while_ringing(s: Stage) -> list[Truth]:
-    """A program moves a customer who is still ringing to another phone: nobody transferred him, he was routed."""
+    """A program moves a customer who is still ringing to another phone: nobody transferred them, they were routed."""
     outside = await s.customer_dials(1)
     rang = await s.rings(1)
     await outside.ringing(ARRIVAL_SECONDS)
@@ -619,7 +619,7 @@ async def internal_callee_transfers(s: Stage) -> list[Truth]:
 
 
 async def outbound_then_blind(s: Stage, via: str) -> list[Truth]:
-    """Our caller sends the customer he called on to a colleague."""
+    """Our caller sends the customer they called on to a colleague."""
     inside, outside = await s.reaches_out()
     await _blind(s, via, inside, s.ext(2))
     target = await s.rings(2)
@@ -633,7 +633,7 @@ async def outbound_then_blind(s: Stage, via: str) -> list[Truth]:
 
 
 async def outbound_then_attended(s: Stage, via: str) -> list[Truth]:
-    """Our caller hands the customer he called to a colleague after asking."""
+    """Our caller hands the customer they called to a colleague after asking."""
     inside, outside = await s.reaches_out()
     asking = await _ask(s, via, inside, s.ext(2))
     target = await s.rings(2)

@@ -30,7 +30,7 @@ async def entries(records: RecordsStore, *, closed: bool) -> list[MissedEntry]:
 
 
 async def rings_in_vain(carrier: Carrier, handset: Phone) -> None:
-    """Peter calls, Anna's phone rings, he gives up."""
+    """Peter calls, Anna's phone rings, they give up."""
     call = await carrier.dial(ANNA, caller=PETER)
     inside = await handset.incoming()
     await call.hang_up()
@@ -44,7 +44,7 @@ async def test_three_missed_calls_and_a_callback_from_a_phone_without_account(
     records: RecordsStore,
     make_service: MakeService,
 ) -> None:
-    """Peter tries three times; the warehouse calls back in vain, then talks with him; it says so (statements 20, 21)."""
+    """Peter tries three times; the warehouse calls back in vain, then talks with them; it says so (statements 20, 21)."""
     await records.staff.put_person(name="Warehouse", extensions=["104"])
     service = make_service(configuration(asterisk, database=database_at(database_url)))
     await service.start()

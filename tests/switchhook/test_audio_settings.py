@@ -1,4 +1,4 @@
-"""What an administrator writes about recordings, and what he is told when it cannot be used."""
+"""What an administrator writes about recordings, and what they are told when it cannot be used."""
 
 from __future__ import annotations
 

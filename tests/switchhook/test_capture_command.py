@@ -28,7 +28,7 @@ def event(name: str, *lines: str) -> bytes:
 
 
 async def a_client_calls(peer: Peer) -> None:
-    """He hears nothing and hangs up."""
+    """They hear nothing and hang up."""
     peer.write(event("Newchannel", "ChannelState: 4", "ChannelStateDesc: Ring"))
     peer.write(event("Hangup", "ChannelState: 4", "Cause: 16"))
 

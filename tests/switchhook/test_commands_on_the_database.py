@@ -91,7 +91,7 @@ def test_a_weak_password_makes_no_account(
 
 
 def test_the_last_administrator_stays_one(command: Type, database_url: str, tmp_path: Path) -> None:
-    """Nobody locks himself out by a slip."""
+    """Nobody locks themselves out by a slip."""
     secret = password_in(tmp_path, "a quiet heron at dawn")
     assert command("account", "chief", "--role", "administrator", "--password-file", secret) == 0
     assert command("account", "chief", "--role", "manager") == 3

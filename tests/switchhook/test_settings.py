@@ -1,4 +1,4 @@
-"""What a person may write into the configuration, and what he is told when it cannot be used."""
+"""What a person may write into the configuration, and what they are told when it cannot be used."""
 
 from __future__ import annotations
 

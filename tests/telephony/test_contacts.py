@@ -61,7 +61,7 @@ def test_a_choice_that_is_no_longer_there() -> None:
 
 
 def test_who_is_not_it_is_left_out() -> None:
-    """It was said of Boris that this is not his number."""
+    """It was said of Boris that this is not their number."""
     anna, boris = one("Anna"), one("Boris")
     match = decide(NUMBER, [anna, boris], never={boris.id})
     assert (chosen(match), match.others) == (("Anna", MatchRule.ONLY), ())

@@ -134,7 +134,7 @@ WITHOUT = rule(known=Known.KNOWN_WITHOUT_OPEN_DEAL)
 def test_the_first_line_that_fits_decides(
     rules: tuple[LeadRule, ...], did: str | None, outcome: Outcome, known: Known, line: LeadRule | None
 ) -> None:
-    """Line by line from the top; "known" is everybody known, whether or not he has an open deal."""
+    """Line by line from the top; "known" is everybody known, whether or not they have an open deal."""
     placed = [replace(one, place=place) for place, one in enumerate(rules)]
     found = deciding(list(reversed(placed)), did=did, outcome=outcome, known=known)
     assert (found and found.id) == (line and line.id)

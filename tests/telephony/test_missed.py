@@ -220,9 +220,9 @@ def test_a_conversation_counts_while_it_lasts() -> None:
 
 
 def test_missed_while_a_colleague_of_his_talks_with_us() -> None:
-    """A company's number: one of them talks since ten to nine, another is missed at nine. He is owed a call.
+    """A company's number: one of them talks since ten to nine, another is missed at nine. They are owed a call.
 
-    But who gets through on a second line while his first call still rings is owed nothing.
+    But who gets through on a second line while their first call still rings is owed nothing.
     """
     before = replace(moment(TALKED, -10))
     assert said(before, moment(MISSED, 0)) == [(NEW, 1, 0)]

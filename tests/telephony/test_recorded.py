@@ -36,7 +36,7 @@ def moment(seconds: float) -> datetime:
 
 
 def talking() -> Tracker:
-    """A customer talks with 101 since second 2; recorded on his channel since second 0.1."""
+    """A customer talks with 101 since second 2; recorded on their channel since second 0.1."""
     tracker = Tracker(Numbering(pbx="hq"))
     for signal in (
         s.ChannelBegan(at(0), TRUNK),
@@ -64,7 +64,7 @@ def told(tracker: Tracker) -> CallFacts:
 
 
 def test_a_recording_says_on_whose_channel_it_runs() -> None:
-    """The customer's: what he says is the file's receiving side. It ends with his channel."""
+    """The customer's: what they say is the file's receiving side. It ends with their channel."""
     tracker = talking()
     assert told(tracker).recorded[0].until is None
     hang_up(tracker, 10)
@@ -120,7 +120,7 @@ def test_recordings_go_along_when_two_calls_turn_out_to_be_one() -> None:
 
 
 def test_the_last_word_on_consent_counts() -> None:
-    """It was announced, then he pressed the key for no."""
+    """It was announced, then they pressed the key for no."""
     tracker = talking()
     tracker.feed(s.ConsentTold(at(1), TRUNK, "refused"))
     tracker.feed(s.ConsentTold(at(0.5), TRUNK, "announced"))  # arrives late
@@ -241,7 +241,7 @@ def test_an_odd_value_is_counted_as_other_bad_input_is() -> None:
 
 @pytest.mark.parametrize("smuggled", [("Rating", "1"), ("UserEvent", "SwitchhookConsent")])
 def test_a_caller_cannot_rate_by_his_number(smuggled: tuple[str, str]) -> None:
-    """Line breaks in his number put a header before Asterisk's own: Asterisk's own counts."""
+    """Line breaks in their number put a header before Asterisk's own: Asterisk's own counts."""
     session = LinkSession(stamped=True, system_name="hq")
     sent = message("UserEvent", smuggled, UserEvent="SwitchhookRating", Rating="5")
     verdict = judge(sent, session)

@@ -361,7 +361,7 @@ async def test_unknown_name_and_wrong_password_look_the_same(office: Office) -> 
 
 
 async def test_first_account_needs_the_setup_code(empty_office: Office) -> None:
-    """A stranger finds a new installation: without the code from the terminal he makes no administrator."""
+    """A stranger finds a new installation: without the code from the terminal they make no administrator."""
     form = {"login": "me", "name": "Me", "password": "a long sentence"}
     async with empty_office.browser() as http:
         async with http.get("/live", allow_redirects=False) as answer:
@@ -417,7 +417,7 @@ async def test_metrics_are_for_this_machine(office: Office) -> None:
 
 
 async def test_the_last_administrator_stays(office: Office) -> None:
-    """An administrator takes the role from himself: refused with the reason."""
+    """An administrator takes the role from themselves: refused with the reason."""
     admin = await office.records.accounts.by_login("administrator")
     assert admin
     async with office.browser() as http:

@@ -72,9 +72,9 @@ async def test_live_says_who_cannot_be_reached_and_why(chromium: Browser, office
 
 
 async def test_a_call_that_comes_back_has_its_card(chromium: Browser, office: Office) -> None:
-    """She hands a caller over and a moment later has him back: the ended card rings again, and is there half a minute
-    later. She closes it by hand: it stays closed while he talks with her, and opens when he is handed to her once more. When
-    another phone takes him after that, it is gone at once.
+    """She hands a caller over and a moment later has them back: the ended card rings again, and is there half a minute
+    later. She closes it by hand: it stays closed while they talk with her, and opens when they are handed to her once more.
+    When another phone takes them after that, it is gone at once.
     """
     page = await enter(chromium, office.address, "manager")
     await page.clock.install()

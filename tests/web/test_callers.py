@@ -170,7 +170,7 @@ async def test_the_card_hears_of_the_book(office: Office) -> None:
 
 
 async def test_the_target_of_a_transfer_sees_the_client(with_petrova: Office) -> None:
-    """Acceptance 14, blind: before he answers, 101 reads who calls, the deal, and from whom; in a queue just so."""
+    """Acceptance 14, blind: before they answer, 101 reads who calls, the deal, and from whom; in a queue just so."""
     office = with_petrova
     call = transferred(picked_up(ringing("202", queue="sales"), "202"), "202", "101", 30)
     office.records.timelines.kept[call.id] = placed(ANNA)
@@ -183,7 +183,7 @@ async def test_the_target_of_a_transfer_sees_the_client(with_petrova: Office) ->
 
 
 async def test_who_is_asked_first_sees_the_client_too(with_petrova: Office) -> None:
-    """Acceptance 14, attended: 202 dials 101 to ask whether he takes the call. 101's card shows the client and 202."""
+    """Acceptance 14, attended: 202 dials 101 to ask whether they take the call. 101's card shows the client and 202."""
     office = with_petrova
     call = picked_up(ringing("202"), "202")
     office.records.timelines.kept[call.id] = placed(ANNA)
@@ -258,7 +258,7 @@ async def test_many_calls_are_asked_by_few_and_once(office: Office) -> None:
 
 
 def test_which_calls_a_change_may_be_of() -> None:
-    """A filed call hears of its own people only; one that goes by its number, of everybody: he may have that number."""
+    """A filed call hears of its own people only; one that goes by its number, of everybody: they may have that number."""
     boris = Known(UUID(int=2), "Boris", ClientKind.CONTACT)
     filed = Identity(CLIENT, Known(UUID(int=1), "Anna", ClientKind.CONTACT), others=(boris,), filed=True)
     assert filed.may_change_with({UUID(int=1)})

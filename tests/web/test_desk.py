@@ -102,7 +102,7 @@ def test_preferences() -> None:
 
 
 def test_a_withheld_number_is_no_number() -> None:
-    """The caller hides his number: the card still opens."""
+    """The caller hides their number: the card still opens."""
     card = card_for(ringing("101", number=None), "101", ON_RING)
     assert card
     assert card.other_number is None

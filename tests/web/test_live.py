@@ -262,7 +262,7 @@ async def test_a_reader_too_slow_is_dropped_and_nobody_waits(office: Office) -> 
 
 
 async def test_notes_are_kept_by_author(office: Office) -> None:
-    """Two people note something on one call; each keeps his own text."""
+    """Two people note something on one call; each keeps their own text."""
     call = over(picked_up(ringing("101"), "101"), 20)
     office.records.calls.kept[call.id] = call
     for login in ("manager", "supervisor"):

@@ -70,7 +70,7 @@ async def test_an_accounts_phones_are_not_given_away_here(records: RecordsStore)
 
 
 async def test_somebody_leaves_and_comes_back(records: RecordsStore) -> None:
-    """The warehouse man left: his phone waits for a name; what he owned keeps his."""
+    """The warehouse worker left: their phone waits for a name; what they owned keeps their name."""
     await add_account(records, "admin", Role.ADMINISTRATOR)
     await records.staff.put_person(name="Ivan", extensions=["555"])
     (ivan,) = (await records.staff.directory()).people

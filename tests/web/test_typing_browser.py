@@ -349,7 +349,7 @@ class Refusals:
 
 async def test_a_draft_is_its_accounts_own(chromium: Browser, address: str, records: RecordsStore) -> None:
     """Anna types a note and a contact while Switchhook cannot be reached, and her session ends. Boris signs in on the same
-    computer: he sees nothing of it and nothing is saved under his name. Anna comes back: the note is saved from whatever
+    computer: they see nothing of it and nothing is saved under their name. Anna comes back: the note is saved from whatever
     page she opens, the form is there, and when she signs out nothing stays behind.
     """
     page = await enter(chromium, address, "manager")
