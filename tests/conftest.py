@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.examples import QUICK_EXAMPLES
+
 FIXTURE_MODULES = (
     "tests.shared_out",
     "tests.time_limits",
@@ -31,6 +33,8 @@ pytest_plugins = [name for name in FIXTURE_MODULES if importlib.util.find_spec(n
 settings.register_profile(
     "ci", derandomize=True, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
+# "quick": `./dev quick`, between two changes; a test with a number of its own asks `examples` for it.
+settings.register_profile("quick", settings.get_profile("ci"), max_examples=QUICK_EXAMPLES)
 settings.register_profile("explore", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 

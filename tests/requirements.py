@@ -1,6 +1,9 @@
 """What a run insists on: `SWITCHHOOK_REQUIRE=postgres,asterisk` or `all`. What is missing then fails the tests.
 
 Elsewhere a test that cannot be played is skipped with the reason; with `all` nothing is skipped, whatever asked for it.
+
+A test that asks for a server carries the server's mark, whether or not its author wrote it down: `./dev quick` chooses by
+marks.
 """
 
 from __future__ import annotations
@@ -11,6 +14,16 @@ from collections.abc import Generator
 from typing import NoReturn
 
 import pytest
+
+SERVERS = {
+    "postgres_server": "postgres",
+    "mariadb_server": "mariadb",
+    "s3_server": "s3",
+    "asterisk_install": "asterisk",
+    "browser_server": "browser",
+    "webkit": "browser",
+}
+"""Fixture that starts a server → mark of the tests that reach it, through whatever other fixtures."""
 
 
 def is_required(what: str) -> bool:
@@ -31,6 +44,15 @@ def require_programs(*names: str) -> None:
     missing = [name for name in names if shutil.which(name) is None]
     if missing:
         declare_unavailable(missing[0], f"not on this machine: {', '.join(missing)}")
+
+
+@pytest.hookimpl(tryfirst=True)  # before marks are used to choose tests, and to deal out files
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks tests by the servers they ask for."""
+    for item in items:
+        asked = {SERVERS[name] for name in getattr(item, "fixturenames", ()) if name in SERVERS}
+        for mark in sorted(asked - {mark.name for mark in item.iter_markers()}):
+            item.add_marker(mark)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.requirements import declare_unavailable
+
 ROOT = Path(__file__).resolve().parent.parent
 
 CHECKS = {
@@ -48,6 +50,7 @@ FORBIDDEN = re.compile(
 
 
 @pytest.mark.parametrize("name", CHECKS)
+@pytest.mark.slow
 def test_the_house_rule_holds(name: str) -> None:
     """The tool finds nothing to say; its words are shown when it does."""
     told = subprocess.run(
@@ -60,6 +63,24 @@ def test_the_shell_scripts_satisfy_shellcheck() -> None:
     """It has nothing to say about any of them."""
     told = subprocess.run(
         (SHELLCHECK, *SHELL_SCRIPTS), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert told.returncode == 0, told.stdout
+
+
+@pytest.mark.slow
+def test_the_types_of_the_scripts_hold() -> None:
+    """`// @ts-check` and JSDoc say them; the TypeScript compiler reads them and writes nothing."""
+    compiler = os.environ.get("SWITCHHOOK_TSC", "")
+    if not Path(compiler).is_file():
+        declare_unavailable("typescript", "no TypeScript compiler; `./dev check` brings it, with npm")
+    node = Path(sys.executable).parent / "node"  # brought by the extra `dev`
+    told = subprocess.run(
+        (node, compiler, "--project", ROOT / "tsconfig.json"),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=CHECK_SECONDS,
+        check=False,
     )
     assert told.returncode == 0, told.stdout
 

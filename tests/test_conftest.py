@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RealNetworkForbidden, is_local
+from tests.requirements import SERVERS, pytest_collection_modifyitems
 from tests.shared_out import CHAINS, deal_order
 
 
@@ -60,3 +61,26 @@ def test_chains_are_dealt_out_first_and_waiting_files_alternate_with_computing_o
         first: {""},
     }
     assert deal_order(marks) == [first, second, "row.py", "page.py", "table.py", "phone.py", "quick.py"]
+
+
+def test_a_test_that_asks_for_a_server_carries_its_mark(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether its author marked it or not, and only once; a test without a server gets none."""
+    item = request.node
+    monkeypatch.setattr(item, "fixturenames", ["postgres_server", "database_url", "s3_server"], raising=False)
+    for _ in range(2):
+        pytest_collection_modifyitems([item])
+    assert sorted(mark.name for mark in item.iter_markers()) == ["postgres", "s3"]
+
+
+def test_the_quick_run_leaves_out_every_server() -> None:
+    """A new server is named in `./dev quick` too, and each fixture of the table is there."""
+    chosen = next(
+        line
+        for line in Path("dev").read_text(encoding="utf-8").splitlines()
+        if " -m " in line and "not " in line
+    )
+    assert [mark for mark in {*SERVERS.values(), "slow"} if f"not {mark}" not in chosen] == []
+    fixtures = "".join(file.read_text(encoding="utf-8") for file in Path("tests").rglob("*.py"))
+    assert [name for name in SERVERS if f"def {name}(" not in fixtures] == []

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow  # whole runs of pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 120  # a bound for a busy machine; the inner run takes some seconds
 SETTINGS = """

@@ -403,6 +403,7 @@ SHAPES = (
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.slow
 def test_reading_a_file_grows_with_its_length(shape: bytes) -> None:
     """A search over the whole text from each beginning would cost sixteen times for four times the file."""
 

@@ -16,6 +16,7 @@ from call_records.recordings.encode_shapes import Soundless, Sources, Unreadable
 from call_records.recordings.encode_source import DECODED_RATE
 from call_records.recordings.shapes import PEAKS
 from telephony.recordings import HealthFault, Layout
+from tests.examples import examples
 from tests.recordings.sound_files import converted
 from tests.recordings.sounds import (
     RATE,
@@ -55,7 +56,7 @@ def two_sides(tmp_path: Path) -> Sources:
 
 
 def test_left_is_the_outside_party(two_sides: Sources, tmp_path: Path) -> None:
-    """An inbound call: the recorded channel is the customer's. He is on the left, only there, and when he spoke."""
+    """An inbound call: the recorded channel is the customer's. They are on the left, only there, and when they spoke."""
     made = encode(two_sides, tmp_path / "call.m4a")
     audio = tmp_path / "call.m4a"
     assert made.layout is Layout.STEREO
@@ -66,7 +67,7 @@ def test_left_is_the_outside_party(two_sides: Sources, tmp_path: Path) -> None:
 
 
 def test_sides_are_swapped_when_the_recorded_channel_is_ours(two_sides: Sources, tmp_path: Path) -> None:
-    """An outbound call recorded on the handset's channel: OUT is the customer, and he is on the left all the same."""
+    """An outbound call recorded on the handset's channel: OUT is the customer, and they are on the left all the same."""
     swapped = Sources(two_sides.in_side, two_sides.out_side, None, outside_first=False)
     encode(swapped, tmp_path / "call.m4a")
     assert level(tmp_path / "call.m4a", COLLEAGUE, 0, 4, 5) > 0.2
@@ -213,7 +214,7 @@ def test_what_is_no_sound_is_refused(tmp_path: Path, content: bytes) -> None:
     end=st.integers(0, 700),
 )
 @settings(
-    max_examples=120,
+    max_examples=examples(120),
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

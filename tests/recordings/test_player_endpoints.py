@@ -26,6 +26,8 @@ from web.noted import NOTED_FOR, NOTED_MOST, Noted
 from web.player import Taping, taping
 from web.wording import display_number
 
+pytestmark = pytest.mark.slow  # a whole application for each test
+
 __all__ = ["masked", "office"]
 
 SOUND = bytes(range(256)) * 40

@@ -22,6 +22,8 @@ from telephony.errors import NeedsPerson, TryLater
 from telephony.recordings import Layout
 from tests.recordings.sounds import silence, tone, write_silent_wav, write_wav
 
+pytestmark = pytest.mark.slow  # processes that are started, killed and measured
+
 TEST_SECONDS = 30.0  # for anything here; it takes one
 
 

@@ -19,6 +19,8 @@ import typer
 
 from switchhook.cli import app, run_command
 
+pytestmark = pytest.mark.slow  # each command with each mistake in the configuration
+
 SOME_CALL = "0193a0a0-0000-7000-8000-000000000000"
 ARGUMENTS = {
     "run": "",

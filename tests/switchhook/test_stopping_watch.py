@@ -9,6 +9,8 @@ import textwrap
 
 import pytest
 
+pytestmark = pytest.mark.slow  # processes that hang until they are ended
+
 HANGS = {
     "the loop": "time.sleep(600)",
     "a worker thread": "await asyncio.to_thread(time.sleep, 600)",

@@ -104,6 +104,7 @@ def story(calls: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("scenario", ONE_LINK, ids=lambda path: f"{path.parent.name}-{path.name}")
+@pytest.mark.slow
 def test_a_kept_call_told_again_is_the_call_that_was_told(scenario: Path) -> None:
     """Every captured call, told live, then again from the lines kept with it: the same facts under the same id, twice."""
     kept = observed(list(read_capture(scenario / "ami.jsonl.gz")))
@@ -115,6 +116,7 @@ def test_a_kept_call_told_again_is_the_call_that_was_told(scenario: Path) -> Non
 
 
 @pytest.mark.parametrize("scenario", ONE_LINK, ids=lambda path: f"{path.parent.name}-{path.name}")
+@pytest.mark.slow
 def test_a_killed_process_goes_on_from_what_it_kept(scenario: Path) -> None:
     """kill -9 between any two messages (here: in the middle), and the rest told by a new process: the same calls."""
     messages = list(read_capture(scenario / "ami.jsonl.gz"))
@@ -133,6 +135,7 @@ def test_a_killed_process_goes_on_from_what_it_kept(scenario: Path) -> None:
 
 
 @pytest.mark.parametrize("scenario", ONE_LINK, ids=lambda path: f"{path.parent.name}-{path.name}")
+@pytest.mark.slow
 def test_a_redacted_export_replays_to_the_same_story(scenario: Path, tmp_path: Path) -> None:
     """Numbers and names are replaced, everything else of each call is told as before."""
     kept = observed(list(read_capture(scenario / "ami.jsonl.gz")))
@@ -432,6 +435,7 @@ def after_the_restart(row: CelRow, seconds: float) -> CelRow:
     return moved
 
 
+@pytest.mark.slow
 def test_what_was_told_of_calls_that_are_over_is_not_remembered() -> None:
     """Calls one after another: as many channels are remembered as a handful of calls have."""
     link = [

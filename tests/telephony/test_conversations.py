@@ -23,6 +23,7 @@ from telephony.observations import Channel, HoldSpan
 from telephony.staff import PopPreference
 from telephony.telling.waits import is_machinery
 from telephony.tracker import Tracker
+from tests.examples import examples
 from tests.telephony.captured import CAPTURES, NUMBERING, Link, allowed, differences, player_of, replayed
 from tests.telephony.test_invariants import MS, each_channel_once, sane, swapped
 
@@ -253,6 +254,7 @@ def test_a_mailbox_found_by_a_snapshot_is_one() -> None:
 
 
 @pytest.mark.parametrize("name", PLAYED)
+@pytest.mark.slow
 def test_every_telling_is_sane_at_every_moment(name: str) -> None:
     """Times in order and nothing negative, after each single event; and each channel in one call."""
     for _, told in moments(stream(name)):
@@ -270,7 +272,7 @@ def test_every_telling_is_sane_at_every_moment(name: str) -> None:
         assert facts.hold_seconds <= facts.talk_seconds + MS
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(st.sampled_from(PLAYED), seeds)
 def test_neighbours_of_one_moment_may_change_places(name: str, seed: int) -> None:
     """Two events at most 5 ms apart, swapped, tell the same calls."""
@@ -279,6 +281,7 @@ def test_neighbours_of_one_moment_may_change_places(name: str, seed: int) -> Non
 
 
 @pytest.mark.parametrize("name", PLAYED)
+@pytest.mark.slow
 def test_the_whole_stream_twice_is_the_same_calls(name: str) -> None:
     """Nothing is told or counted a second time."""
     once = stream(name)

@@ -182,6 +182,7 @@ def mistakes(teller: str, windows: Iterable[Window]) -> dict[Window, list[str]]:
 
 
 @pytest.mark.parametrize("teller", TELLERS)
+@pytest.mark.slow
 def test_wherever_the_link_broke_nothing_is_told_wrongly(teller: str) -> None:
     """A seeded sample of all windows of all captures."""
     assert FREEPBX.exists()

@@ -19,6 +19,7 @@ from telephony.handset_names import (
     width,
 )
 from telephony.ports import CallerAnswer
+from tests.examples import examples
 
 SAFE_IN_QUOTES = set('"\\`$<>{}|;^[]')
 
@@ -113,7 +114,7 @@ def test_quotes_that_only_look_different() -> None:
     assert display.latin == "a SHELL"
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.text(max_size=200) | st.none(), st.text(max_size=200) | st.none())
 def test_whatever_the_book_holds(name: str | None, company: str | None) -> None:
     """One short line that may stand between quotes anywhere, and Latin is Latin."""

@@ -21,6 +21,7 @@ from ami_bridge.translate import TRANSLATIONS
 from telephony.events import EventKind
 from telephony.facts import CallFacts, Certainty, facts_from_json
 from telephony.tracker import Tracker
+from tests.examples import examples
 from tests.telephony.captured import (
     NUMBERING,
     Link,
@@ -107,14 +108,14 @@ def intake(data: list[bytes]) -> list[CallFacts]:
     return sorted(told.values(), key=lambda facts: (facts.started_at, facts.id))
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(st.lists(st.binary(max_size=300), max_size=10))
 def test_no_bytes_can_stop_it(pieces: list[bytes]) -> None:
     """Whatever arrives on the socket: nothing raises, and no call comes of it."""
     assert intake(pieces) == []
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(any_capture, seeds)
 def test_damaged_bytes_of_a_real_stream_never_raise(name: str, seed: int) -> None:
     """Bytes lost, doubled, overwritten or swapped anywhere in a real stream: every telling stays sane."""
@@ -169,7 +170,7 @@ any_message = st.builds(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.lists(any_message, max_size=30))
 def test_no_message_can_stop_it(messages: list[Message]) -> None:
     """Any headers with any values in any event: nothing raises, and what is told can be read back."""
@@ -178,7 +179,7 @@ def test_no_message_can_stop_it(messages: list[Message]) -> None:
     each_channel_once(player.tracker)
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(any_capture, st.lists(st.integers(min_value=1, max_value=4000), min_size=1, max_size=30))
 def test_how_the_network_cuts_the_bytes_does_not_matter(name: str, sizes: list[int]) -> None:
     """One byte at a time or all at once: the same calls."""
@@ -204,7 +205,7 @@ FORGED_VALUES = [
 ]
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(any_capture, seeds)
 def test_headers_appended_a_second_time_change_nothing(name: str, seed: int) -> None:
     """The first of a name is Asterisk's; whatever follows of the same name is not believed."""
@@ -256,7 +257,7 @@ def test_the_whole_stream_twice_is_the_same_calls(name: str) -> None:
     assert differences(replayed(link), replayed([*link, *link])) == []
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(any_capture, st.integers(min_value=0, max_value=10**6), st.integers(min_value=1, max_value=200))
 def test_any_window_twice_is_the_same_calls(name: str, start: int, length: int) -> None:
     """Part of the stream comes a second time: the same calls."""
@@ -281,7 +282,7 @@ def swapped(link: Link, seed: int, share: float = 0.5) -> list[Message]:
     return result
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(any_capture, seeds)
 def test_neighbours_of_one_moment_may_change_places(name: str, seed: int) -> None:
     """Asterisk writes events of several threads: within 5 ms the order means nothing, and the calls are the same."""
@@ -289,7 +290,7 @@ def test_neighbours_of_one_moment_may_change_places(name: str, seed: int) -> Non
     assert differences(replayed(link), replayed(swapped(link, seed)), seconds=MS) == []
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(any_capture, seeds)
 def test_a_full_shuffle_raises_nothing(name: str, seed: int) -> None:
     """Order lost altogether: each channel is still in exactly one call and no time is negative."""
@@ -335,7 +336,7 @@ def test_nothing_is_lost_invented_or_told_twice(name: str) -> None:
     assert {tracker.call_of(uid) for uid in lived} == set(ends)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(any_capture, st.integers(min_value=0, max_value=10**6))
 def test_the_end_of_one_channel_never_ends_another_s_leg(name: str, index: int) -> None:
     """After each Hangup exactly the legs whose channels are gone are over, by the reference model of the PBX."""
@@ -370,7 +371,7 @@ def test_the_id_given_first_is_the_id_at_the_end_or_leads_to_it(name: str) -> No
         assert tracker.call_of(uid) == call
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(any_capture, st.integers(min_value=1, max_value=10**5))
 def test_other_ids_for_the_same_things_change_nothing(name: str, counter: int) -> None:
     """Ids are names: with all of them replaced consistently only the calls' own ids and file names differ."""
@@ -384,7 +385,7 @@ def test_other_ids_for_the_same_things_change_nothing(name: str, counter: int) -
             assert new[index].consultation_of == new[by_old[facts.consultation_of]].id
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(any_capture, any_capture, st.floats(min_value=0.0, max_value=1.0), st.booleans())
 def test_two_calls_at_once_are_told_as_if_alone(one: str, other: str, share: float, strangers: bool) -> None:
     """Interleaved anyhow, through the same queue, parking lot and phones: two unrelated calls stay two."""
@@ -460,7 +461,7 @@ def cut_points(link: Link) -> list[int]:
     return [at for at, message in enumerate(link) if is_call_event(message)]
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(any_capture, st.integers(min_value=0, max_value=10**6))
 def test_started_in_mid_call_every_living_channel_is_told_and_ends(name: str, index: int) -> None:
     """Switchhook starts while calls are going on: the snapshot gives each a call, and each ends when it ends."""
@@ -478,7 +479,7 @@ def test_started_in_mid_call_every_living_channel_is_told_and_ends(name: str, in
     assert player.tracker.idle
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(any_capture, st.integers(min_value=0, max_value=10**6), st.integers(min_value=1, max_value=10**6))
 def test_a_gap_with_snapshot_and_cel_loses_nothing(name: str, index: int, length: int) -> None:
     """The link breaks anywhere for any time; after snapshot and CEL the calls, parties and outcomes are the same."""
@@ -525,7 +526,7 @@ def outline(calls: list[CallFacts]) -> list[_Outline]:
     return [_Outline(facts) for facts in calls]
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(any_capture, st.integers(min_value=0, max_value=10**6))
 def test_a_stream_that_breaks_off_leaves_calls_open(name: str, index: int) -> None:
     """No more is told: what lived lives, no end is invented."""
@@ -543,11 +544,11 @@ def test_a_stream_that_breaks_off_leaves_calls_open(name: str, index: int) -> No
 
 
 def forged(kind: str, uid: str, channel: str) -> Message:
-    """What a caller can write by line breaks in his number: no Privilege, no Timestamp, 79 bytes in all."""
+    """What a caller can write by line breaks in their number: no Privilege, no Timestamp, 79 bytes in all."""
     return Message(kind, {"Event": kind, "Uniqueid": uid, "Channel": channel, "Linkedid": uid}, 0.0)
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(any_capture, seeds)
 def test_forged_blocks_begin_no_call_and_end_none(name: str, seed: int) -> None:
     """Whole events smuggled in through a caller's number: as if they were not there."""
@@ -627,6 +628,7 @@ WORSE_WITHOUT = {
 
 
 @pytest.mark.parametrize("name", ONE_LINK)
+@pytest.mark.slow
 def test_one_lost_event_harms_only_what_it_alone_could_tell(name: str) -> None:
     """Any one message missing: as many calls, the same outline, but for the fields that nothing else tells."""
     link = stream_of(name)

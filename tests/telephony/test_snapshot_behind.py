@@ -42,6 +42,7 @@ def truth(name: str) -> list[CallFacts]:
 
 @pytest.mark.parametrize("seen_before", [True, False], ids=["the link broke", "just started"])
 @pytest.mark.parametrize("name", BEHIND)
+@pytest.mark.slow
 def test_cel_tells_the_rest_although_the_snapshot_was_behind(name: str, seen_before: bool) -> None:
     """The stream ends before any message, a snapshot of what it told closes the gap, CEL alone tells what followed."""
     link = stream_of(name)

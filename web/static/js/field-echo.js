@@ -30,7 +30,7 @@ async function echo(field) {
 /** @param {HTMLInputElement} field */
 function place(field) {
   const id = `${field.name}-echo`;
-  const found = field.parentElement?.querySelector(`output[data-echo-of]`);
+  const found = /** @type {HTMLOutputElement|null|undefined} */ (field.parentElement?.querySelector("output[data-echo-of]"));
   if (found) return found;
   const made = document.createElement("output");
   made.className = "field-echo";

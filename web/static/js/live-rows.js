@@ -151,12 +151,13 @@ function pill() {
   let button = document.getElementById("new-rows");
   if (!waiting.size) { button?.remove(); return; }
   if (!button) {
-    button = document.createElement("button");
-    button.id = "new-rows";
-    button.type = "button";
-    button.className = "new-rows";
-    button.addEventListener("click", show);
-    document.getElementById("main")?.append(button);
+    const made = document.createElement("button");
+    made.id = "new-rows";
+    made.type = "button";
+    made.className = "new-rows";
+    made.addEventListener("click", show);
+    document.getElementById("main")?.append(made);
+    button = made;
   }
   button.textContent = waiting.size === 1 ? "1 new call" : `${waiting.size} new calls`;
 }

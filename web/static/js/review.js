@@ -147,7 +147,7 @@ function beginEditing(form) {
     const button = /** @type {HTMLElement|null} */ (/** @type {Element} */ (event.target).closest("[data-move], [data-drop]"));
     const row = button?.closest("[data-row]");
     if (!button || !row) return;
-    if (button.hasAttribute("data-drop")) { (row.nextElementSibling ?? row.previousElementSibling ?? form).querySelector("input:not([type=hidden])")?.focus(); row.remove(); }
+    if (button.hasAttribute("data-drop")) { /** @type {HTMLElement|null} */ ((row.nextElementSibling ?? row.previousElementSibling ?? form).querySelector("input:not([type=hidden])"))?.focus(); row.remove(); }
     else if (button.dataset.move === "-1") row.previousElementSibling?.before(row);
     else row.nextElementSibling?.after(row);
     number();

@@ -8,8 +8,9 @@ const ports = new Set();
 const claims = new AlertClaims();
 const feed = new Feed((message) => { for (const port of ports) port.postMessage(message); });
 
-/** @param {MessageEvent} event */
-self.onconnect = (event) => {
+/** @type {unknown} */ const worker = self; // a SharedWorker's; the compiler takes it for a window
+
+/** @type {{ onconnect: (event: MessageEvent) => void }} */ (worker).onconnect = (event) => {
   const port = event.ports[0];
   ports.add(port);
   port.onmessage = (told) => {
