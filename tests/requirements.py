@@ -8,9 +8,12 @@ marks.
 
 from __future__ import annotations
 
+import ast
 import os
+import re
 import shutil
 from collections.abc import Generator
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -44,6 +47,26 @@ def require_programs(*names: str) -> None:
     missing = [name for name in names if shutil.which(name) is None]
     if missing:
         declare_unavailable(missing[0], f"not on this machine: {', '.join(missing)}")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With `-m "not browser and not slow"` a file that is marked so as a whole is not even imported: half of the time."""
+    refused = re.fullmatch(r"not \w+(?: and not \w+)*", config.option.markexpr or "")
+    if refused is None or collection_path.suffix != ".py":
+        return None
+    return True if set(refused[0].split()) & module_marks(collection_path) else None
+
+
+def module_marks(file: Path) -> set[str]:
+    """The names in its `pytestmark = …`."""
+    tree = ast.parse(file.read_bytes())
+    return {
+        node.attr
+        for statement in tree.body
+        if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "pytestmark"
+        for node in ast.walk(statement.value)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "pytest.mark"
+    }
 
 
 @pytest.hookimpl(tryfirst=True)  # before marks are used to choose tests, and to deal out files

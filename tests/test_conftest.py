@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import RealNetworkForbidden, is_local
-from tests.requirements import SERVERS, pytest_collection_modifyitems
+from tests.requirements import SERVERS, module_marks, pytest_collection_modifyitems
 from tests.shared_out import CHAINS, deal_order
 
 
@@ -84,3 +84,20 @@ def test_the_quick_run_leaves_out_every_server() -> None:
     assert [mark for mark in {*SERVERS.values(), "slow"} if f"not {mark}" not in chosen] == []
     fixtures = "".join(file.read_text(encoding="utf-8") for file in Path("tests").rglob("*.py"))
     assert [name for name in SERVERS if f"def {name}(" not in fixtures] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "marks"),
+    [
+        ("pytestmark = pytest.mark.slow  # why", {"slow"}),
+        ("pytestmark = [pytest.mark.browser, pytest.mark.timeout(540)]", {"browser", "timeout"}),
+        ("@pytest.mark.postgres\ndef test_one() -> None: ...", set()),
+    ],
+)
+def test_marks_of_a_whole_file_are_read_without_importing_it(
+    text: str, marks: set[str], tmp_path: Path
+) -> None:
+    """Those of single tests are not among them."""
+    file = tmp_path / "test_some.py"
+    file.write_text(f"import nothing_of_this_name\n\n{text}\n", encoding="utf-8")
+    assert module_marks(file) == marks

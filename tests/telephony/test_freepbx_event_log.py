@@ -97,6 +97,7 @@ def _rows(name: str) -> list[CelRow]:
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if "nasty" not in name])
+@pytest.mark.slow
 def test_without_extra_every_party_is_the_same_and_no_outcome_another(name: str) -> None:
     """Asterisk's documented table has no such column: bridges follow from who came in beside whom.
 
@@ -116,6 +117,7 @@ def _parties(calls: Sequence[CallFacts]) -> list[tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if "nasty" not in name])
+@pytest.mark.slow
 def test_an_export_with_the_newest_first_is_the_same_log(name: str) -> None:
     """`ORDER BY id DESC`, numbers exported or not: rows of one moment keep the order in which they were written."""
     cells = [dict(row.cells) for row in _rows(name)]
@@ -127,6 +129,7 @@ def test_an_export_with_the_newest_first_is_the_same_log(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if "nasty" not in name])
+@pytest.mark.slow
 def test_without_the_data_of_applications_no_line_is_told_as_a_person(name: str) -> None:
     """What was dialled is unknown then: a party or a queue without its number is absent, never the trunk's name."""
     for whole, bare in zip(

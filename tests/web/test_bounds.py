@@ -176,6 +176,7 @@ async def test_a_body_that_drips_is_not_waited_for() -> None:
         writer.close()
 
 
+@pytest.mark.slow
 async def test_an_account_follows_the_calls_in_twenty_places(office: Office) -> None:
     """The twenty-first stream is refused with a sentence; another account still gets one."""
     async with contextlib.AsyncExitStack() as stack, office.browser() as http, office.browser() as other:
