@@ -55,7 +55,7 @@ def fastagi_question(lines: Iterable[bytes]) -> CallerQuestion:
         key, value = found.groups()
         if key in told and key in ("network_script", "arg_1", "arg_2"):
             raise PeerMistake(
-                "One of our own arguments came twice: a caller has put line breaks into his number."
+                "One of our own arguments came twice: a caller has put line breaks into their number."
             )
         told[key] = value
     if "network" not in told:
