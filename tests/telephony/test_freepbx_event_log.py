@@ -73,6 +73,7 @@ def test_the_log_alone_tells_what_ami_tells(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", scenarios())
+@pytest.mark.slow
 def test_row_by_row_and_in_one_piece_are_the_same(name: str) -> None:
     """A sweep gives the rows of a call as they come: what was supposed of a line gives way to what is learned."""
     rows = _rows(f"freepbx/{name}")
@@ -158,6 +159,7 @@ PARTIES_ONLY_IN_PEER = {
 
 
 @pytest.mark.parametrize("name", [name for name in ALL if "nasty" not in name])
+@pytest.mark.slow
 def test_without_extra_and_peer_no_answered_call_is_told_as_missed(name: str) -> None:
     """The least that any log has: answers and entries under one linked id."""
     rows = _rows(name)

@@ -179,6 +179,7 @@ def test_the_call_is_told_as_the_phones_lived_it(name: str, source: str) -> None
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("name", scenarios())
+@pytest.mark.slow
 def test_nobody_is_called_by_what_freepbx_writes_into_a_name(name: str, source: str) -> None:
     """A number, `CID:` and our number, our outgoing name, or the colleague's whose phone was forwarded: nobody's names."""
     for facts in calls_of(name, source):
@@ -189,6 +190,7 @@ def test_nobody_is_called_by_what_freepbx_writes_into_a_name(name: str, source: 
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("name", scenarios())
+@pytest.mark.slow
 def test_no_party_is_our_own_number_or_a_group(name: str, source: str) -> None:
     """The number that was called never answers, nor does a Local half, a ring group or `s`."""
     ours = {truth["did"] for truth in scenario(name).calls} - {None}

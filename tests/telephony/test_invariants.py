@@ -431,6 +431,7 @@ def test_times_are_in_order(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SMALL)
+@pytest.mark.slow
 def test_without_timestamps_the_arrival_counts(name: str) -> None:
     """`timestampevents = no`: the same calls, as exact as the network is quick."""
     links = captured(name).links
@@ -441,6 +442,7 @@ def test_without_timestamps_the_arrival_counts(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SMALL)
+@pytest.mark.slow
 def test_without_a_system_name_the_calls_are_the_same(name: str) -> None:
     """`systemname` not set: uniqueids bear no prefix."""
     links = captured(name).links

@@ -197,6 +197,7 @@ def test_reading_a_text_asks_a_bounded_number_of_times(shape: str, monkeypatch: 
 @pytest.mark.parametrize(
     "function", [without_extension, lambda text: written.__wrapped__(text, "RU", "495", "9"), is_withheld]
 )
+@pytest.mark.slow
 def test_reading_a_text_grows_with_its_length(function: Callable[[str], object], shape: str) -> None:
     """Cubic reading took 13 s for 2,000 characters; four times the text would cost it 64 times as much."""
     check_growth(lambda size: function((shape * size)[:size] + "a"), 450)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from docs.explanation.draw_states import PICTURE, PLACES, draw
 from telephony.facts import State
 from telephony.telling.states import STATES
@@ -12,6 +14,7 @@ def test_every_state_has_a_rule_and_a_place() -> None:
     assert {state for state, _, _ in STATES} == set(State) == set(PLACES)
 
 
+@pytest.mark.slow
 def test_the_picture_is_current() -> None:
     """Whoever changes the rules draws the picture again."""
     assert PICTURE.read_text(encoding="utf-8") == draw(), "run: python -m docs.explanation.draw_states"

@@ -118,6 +118,7 @@ async def test_the_session_is_told_to_its_own_browser(office: Office) -> None:
 
 
 @pytest.mark.parametrize("form_id", ["", "x" * 32, "A" * 32, "1" * 31, "1" * 64])
+@pytest.mark.slow
 async def test_any_other_id_is_none(office: Office, form_id: str) -> None:
     """Only what our pages make."""
     async with office.browser() as http:

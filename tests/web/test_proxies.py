@@ -136,6 +136,7 @@ TOKEN = "0123456789abcdef0123456789abcdef"
     ],
     indirect=["settings"],
 )
+@pytest.mark.slow
 async def test_metrics(settings: WebSettings, headers: dict[str, str], status: int) -> None:
     """For a program on this machine where no proxy is, else with the token."""
     async with (
