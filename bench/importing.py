@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 
 from bench.store import fresh_store
-from call_records.book.importing import State
+from call_records.crm.imports.jobs import State
 from call_records.database import RecordsStore
 
 TARGET_ROWS_A_SECOND = 3_000

@@ -24,7 +24,7 @@ import asyncpg
 from sqlalchemy import text
 
 from bench.store import FILL_SECONDS, fresh_store, vacuum
-from call_records.book.matching import BOUNDS, CANDIDATES
+from call_records.crm.contacts.number_matching import BOUNDS, CANDIDATES
 from call_records.database import RecordsStore
 
 EXPLAINED = 300  # of each kind, for the server's own time

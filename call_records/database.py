@@ -16,24 +16,33 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from call_records import schema
 from call_records.accounts import AccountBook, SessionBook, TokenBook
-from call_records.book.blocking import Blocklist
-from call_records.book.campaigns import Campaigns
-from call_records.book.clients import ClientBook
-from call_records.book.deals import DealBook
-from call_records.book.exporting import ExportDesk
-from call_records.book.forms import WebForms
-from call_records.book.importing import ImportDesk
-from call_records.book.matching import NumberMatcher
-from call_records.book.missed_list import MissedBook
-from call_records.book.noticing import BookNotices
-from call_records.book.office import OfficeValues
-from call_records.book.pipelines import PipelineBook
-from call_records.book.rows import Home
-from call_records.book.rules import LeadRuleBook
-from call_records.book.rules_shapes import BlockedNumbers, CampaignBook, LeadRules
-from call_records.book.shapes import Book, BookNews, Deals, Matching, Office, Pipelines, Tasks, Timelines
-from call_records.book.tasks import TaskBook
-from call_records.book.timelines import TimelineBook
+from call_records.crm.contacts.contacts import ClientBook
+from call_records.crm.contacts.number_matching import NumberMatcher
+from call_records.crm.deals.deals import DealBook
+from call_records.crm.deals.pipelines import PipelineBook
+from call_records.crm.deals.tasks import TaskBook
+from call_records.crm.exports.exports import ExportDesk
+from call_records.crm.imports.jobs import ImportDesk
+from call_records.crm.lead_rules.blocklist import Blocklist
+from call_records.crm.lead_rules.campaigns import Campaigns
+from call_records.crm.lead_rules.rules import LeadRuleBook
+from call_records.crm.lead_rules.types import BlockedNumbers, CampaignBook, LeadRules
+from call_records.crm.missed_calls.missed_calls import MissedBook
+from call_records.crm.notifications import BookNotices
+from call_records.crm.office_settings import OfficeValues
+from call_records.crm.timeline.timeline import TimelineBook
+from call_records.crm.types import (
+    Book,
+    BookNews,
+    Deals,
+    Matching,
+    Office,
+    Pipelines,
+    Tasks,
+    Timelines,
+)
+from call_records.crm.web_forms.forms import WebForms
+from call_records.crm.writes import Home
 from call_records.database_engine import open_engine
 from call_records.endpoints import EndpointBook
 from call_records.form_answers import FormAnswersBook

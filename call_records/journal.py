@@ -26,7 +26,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records import wire
-from call_records.book.rows import MOVES_WITH_THE_CALL as BOOK_MOVES
+from call_records.crm.writes import MOVES_WITH_THE_CALL as BOOK_MOVES
 from call_records.models import call_aliases, call_redirects, call_trace, calls, notes, outbox
 from call_records.outside import digits_of, last_ten, outside_of
 from call_records.recordings.filing import (

@@ -60,7 +60,7 @@ calls = Table(
     # Arrival of the newest raw message behind the facts (our clock): older news never overwrites newer.
     Column("told_until", Float),
     Column("revision", BigInteger, nullable=False, server_default=text("nextval('call_revisions')")),
-    # The revision that was taken into the book; see call_records.book.worker.
+    # The revision that was taken into the book; see call_records.crm.call_worker.
     Column("booked", BigInteger),
     Index("calls_by_time", text("started_at DESC"), text("id DESC")),
     Index("calls_by_pbx", "pbx", text("started_at DESC")),

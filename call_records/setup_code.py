@@ -8,7 +8,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from call_records.book.tables import office
+from call_records.crm.tables import office
 from call_records.troubles import plain_errors
 from telephony.errors import OurMistake
 

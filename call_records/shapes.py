@@ -8,12 +8,21 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from call_records.book.exporting import ExportDesk
-from call_records.book.forms import WebForms
-from call_records.book.importing import ImportDesk
-from call_records.book.missed_shapes import Missed
-from call_records.book.rules_shapes import BlockedNumbers, CampaignBook, LeadRules
-from call_records.book.shapes import Book, BookNews, Deals, Matching, Office, Pipelines, Tasks, Timelines
+from call_records.crm.exports.exports import ExportDesk
+from call_records.crm.imports.jobs import ImportDesk
+from call_records.crm.lead_rules.types import BlockedNumbers, CampaignBook, LeadRules
+from call_records.crm.missed_calls.types import Missed
+from call_records.crm.types import (
+    Book,
+    BookNews,
+    Deals,
+    Matching,
+    Office,
+    Pipelines,
+    Tasks,
+    Timelines,
+)
+from call_records.crm.web_forms.forms import WebForms
 from call_records.recordings.shapes import (
     Audit,
     Comments,

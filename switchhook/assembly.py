@@ -29,9 +29,9 @@ from ami_bridge.actions import ActionChannel
 from ami_bridge.agi import EVERYONE, GROUP_ONLY, FastAgiServer
 from ami_bridge.interpreter import WANTED, WANTED_ONLY_WITH
 from ami_bridge.observer import Observer
-from call_records.book.rows import Home
-from call_records.book.steps import steps_for
-from call_records.book.worker import Bookkeeper
+from call_records.crm.call_worker import Bookkeeper
+from call_records.crm.steps import steps_for
+from call_records.crm.writes import Home
 from call_records.database import RecordsStore, open_records
 from call_records.live import LiveBoard
 from call_records.postgres import EmbeddedPostgres

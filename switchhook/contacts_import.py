@@ -16,13 +16,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from call_records.book.code_pages import ENCODINGS, page_of
-from call_records.book.contact_files import guess_mapping, read_file
-from call_records.book.headings import FACT, LEFT_OUT
-from call_records.book.mapping import FIELDS, Mapped
-from call_records.book.planning import Becoming, Decision, Plan, Reader
-from call_records.book.rows import Home
-from call_records.book.sheets import DELIMITERS, FileForm, Sheet
+from call_records.crm.imports.code_pages import ENCODINGS, page_of
+from call_records.crm.imports.column_headings import FACT, LEFT_OUT
+from call_records.crm.imports.column_mapping import FIELDS, Mapped
+from call_records.crm.imports.contact_files import guess_mapping, read_file
+from call_records.crm.imports.dry_run import Becoming, Decision, Plan, Reader
+from call_records.crm.imports.spreadsheets import DELIMITERS, FileForm, Sheet
+from call_records.crm.writes import Home
 from switchhook import logs
 from switchhook.office_numbers import numbering_for
 from switchhook.settings import Settings
@@ -247,7 +247,7 @@ async def _in_database(
     *,
     dry_run: bool,
 ) -> RegionDoubt | None:
-    from call_records.book.importing import ImportDesk
+    from call_records.crm.imports.jobs import ImportDesk
     from switchhook.opening import open_store
 
     async with open_store(settings, migrate=not dry_run) as store:

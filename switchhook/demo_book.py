@@ -14,8 +14,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from call_records.book.past_entries import PastClient, PastDeal, PastEntries, PastNote, PastTask
-from call_records.book.shapes import NewClient, NewDeal, NewTask, Stage
+from call_records.crm.backfill.entries import (
+    PastClient,
+    PastDeal,
+    PastEntries,
+    PastNote,
+    PastTask,
+)
+from call_records.crm.types import NewClient, NewDeal, NewTask, Stage
 from switchhook.demo_past_calls import CUSTOMERS
 from switchhook.lab.office import customer_number
 from telephony.contacts import ClientKind

@@ -17,9 +17,14 @@ from tempfile import TemporaryDirectory
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from call_records.book.past_calls import enter_past_missed_calls, file_past_calls
-from call_records.book.past_entries import PastCallNote, PastClient, PastEntries, add_past_entries
-from call_records.book.shapes import ClientFilter, NewClient
+from call_records.crm.backfill.calls import enter_past_missed_calls, file_past_calls
+from call_records.crm.backfill.entries import (
+    PastCallNote,
+    PastClient,
+    PastEntries,
+    add_past_entries,
+)
+from call_records.crm.types import ClientFilter, NewClient
 from call_records.database import RecordsStore
 from call_records.recordings.encode_shapes import Sources
 from call_records.recordings.shapes import Recording

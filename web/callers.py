@@ -18,7 +18,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from call_records.book.shapes import CallPlace, Deal
+from call_records.crm.types import CallPlace, Deal
 from call_records.outside import outside_of
 from call_records.shapes import Records
 from telephony.contacts import Candidate, ClientKind, Match, MatchRule

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta, tzinfo
 
-from call_records.book.shapes import Deal, Task
+from call_records.crm.types import Deal, Task
 from web.date_fields import Toward, read_date, read_hour
 from web.money import money
 from web.people_words import say

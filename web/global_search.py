@@ -15,8 +15,8 @@ from urllib.parse import urlencode
 
 import structlog
 
-from call_records.book.shapes import Client, ClientFilter, DealFilter
-from call_records.book.spelling import spelled
+from call_records.crm.transliteration import spelled
+from call_records.crm.types import Client, ClientFilter, DealFilter
 from call_records.shapes import CallFilter
 from telephony.contacts import ClientKind
 from telephony.errors import SwitchhookError

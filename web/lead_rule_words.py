@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from call_records.book.rules_shapes import WhatIf
+from call_records.crm.lead_rules.types import WhatIf
 from telephony.contacts import MatchRule
 from telephony.lead_rules import Known, LeadRule, Making, Outcome, OwnerRule, Refusal
 from web.visibility import View, show_name

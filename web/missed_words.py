@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, tzinfo
 
-from call_records.book.missed_shapes import MissedEntry
+from call_records.crm.missed_calls.types import MissedEntry
 from telephony.hours import WEEKDAYS, WorkingHours, next_opening, stretch_at
 from telephony.missed import GaveUpReason, OwnerWhy, Wait, Where
 from web.visibility import View, mask

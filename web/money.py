@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 
-from call_records.book.shapes import Money
+from call_records.crm.types import Money
 from telephony.errors import PeerMistake
 from web.wording import _
 

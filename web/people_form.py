@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from call_records.book.shapes import Client, ClientPhone, NewClient
+from call_records.crm.types import Client, ClientPhone, NewClient
 from telephony.contacts import ClientKind
 from telephony.number_texts import is_recognised, written
 from web.field_problems import FieldProblem

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from call_records.book.shapes import Client, ClientPhone, Deal
+from call_records.crm.types import Client, ClientPhone, Deal
 from telephony.contacts import ClientKind, LeadState
 from web.money import money as money  # templates say it with the words of people
 from web.visibility import View, mask

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from call_records.book.shapes import Task, TimelineEntry, TimelinePage
+from call_records.crm.types import Task, TimelineEntry, TimelinePage
 from call_records.recordings.shapes import Recording
 from call_records.shapes import Note
 from telephony.facts import CallFacts, Direction, PartyKind

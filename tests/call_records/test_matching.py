@@ -10,10 +10,10 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import insert, text, update
 
-from call_records.book.noticing import ALL, read_notice
-from call_records.book.rows import Home, insert_client
-from call_records.book.shapes import NewClient
-from call_records.book.tables import clients, deals
+from call_records.crm.notifications import ALL, read_notice
+from call_records.crm.tables import clients, deals
+from call_records.crm.types import NewClient
+from call_records.crm.writes import Home, insert_client
 from call_records.database import RecordsStore
 from telephony.contacts import ClientKind, LeadState, Match, MatchRule
 from telephony.errors import PeerMistake

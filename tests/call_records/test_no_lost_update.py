@@ -17,8 +17,8 @@ from uuid import uuid4
 
 import pytest
 
-from call_records.book.rules import line_version
-from call_records.book.shapes import NewClient, NewDeal, NewTask
+from call_records.crm.lead_rules.rules import line_version
+from call_records.crm.types import NewClient, NewDeal, NewTask
 from call_records.database import RecordsStore, open_records
 from call_records.models import metadata
 from call_records.recordings.retention import retention_version

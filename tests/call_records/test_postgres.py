@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
-import call_records.book.tables
+import call_records.crm.tables
 import call_records.recordings.tables
 import call_records.reviews.tables  # noqa: F401 - so that `metadata` knows every table
 from call_records import postgres, schema

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 from playwright.async_api import Browser, expect
 
-from call_records.book.shapes import Client, ClientFilter, Deal, NewClient, NewDeal
+from call_records.crm.types import Client, ClientFilter, Deal, NewClient, NewDeal
 from switchhook.lab.phone_media import tone
 from telephony.contacts import ClientKind
 from telephony.facts import CallFacts

@@ -14,8 +14,8 @@ from pydantic import SecretStr
 from ami_bridge.actions import ActionChannel
 from ami_bridge.agi import FastAgiServer
 from ami_bridge.observer import Observer
-from call_records.book.steps import steps_for
-from call_records.book.worker import Bookkeeper
+from call_records.crm.call_worker import Bookkeeper
+from call_records.crm.steps import steps_for
 from call_records.database import RecordsStore
 from call_records.live import LiveBoard
 from call_records.spool import SpoolingJournal

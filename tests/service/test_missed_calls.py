@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from call_records.book.missed_shapes import Asker, MissedEntry, MissedFilter
+from call_records.crm.missed_calls.types import Asker, MissedEntry, MissedFilter
 from call_records.database import RecordsStore
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.phones import Carrier, Phone

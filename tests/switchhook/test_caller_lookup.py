@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from call_records.book.shapes import NewClient
+from call_records.crm.types import NewClient
 from call_records.database import RecordsStore
 from switchhook.assembly import serve_until
 from switchhook.caller_lookup import BookLookup

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import text
 
-from call_records.book.shapes import ClientFilter, Stage
+from call_records.crm.types import ClientFilter, Stage
 from call_records.database import RecordsStore, open_records
 from call_records.recordings.settings import AudioSettings
 from call_records.recordings.shapes import RecordingFilter

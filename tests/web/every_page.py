@@ -10,12 +10,12 @@ from html import unescape
 
 import aiohttp
 
-from call_records.book.rows import Home
-from call_records.book.steps import steps_for
-from call_records.book.worker import Bookkeeper
+from call_records.crm.call_worker import Bookkeeper
+from call_records.crm.steps import steps_for
+from call_records.crm.writes import Home
 from call_records.database import RecordsStore
 from telephony.staff import Role
-from tests.book import people_office
+from tests.crm import people_office
 from tests.reviews.office import answers, grade, keep, missed, short_form, talk
 from tests.web.conftest import Person
 from tests.web.kept import add_account, signed_in

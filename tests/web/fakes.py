@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher
 
-from call_records.book.shapes import CallPlace, ClientPage
+from call_records.crm.types import CallPlace, ClientPage
 from call_records.shapes import (
     Account,
     ApiToken,
@@ -35,8 +35,8 @@ from telephony.facts import CallFacts
 from telephony.ports import LinkState
 from telephony.presence import Phone
 from telephony.staff import Directory, Person, PopPreference, RingAlert, Role, TokenScope
-from tests.book.deal_fakes import FakeDeals, FakePipelines, FakeTasks
-from tests.book.fakes import FakeMissed
+from tests.crm.deal_fakes import FakeDeals, FakePipelines, FakeTasks
+from tests.crm.fakes import FakeMissed
 from tests.recordings.player_fakes import (
     FakeAudit,
     FakeCatalogue,

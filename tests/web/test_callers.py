@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from call_records.book.shapes import CallPlace
+from call_records.crm.types import CallPlace
 from telephony.contacts import Candidate, ClientKind, Match, MatchRule
 from telephony.errors import TryLater
 from telephony.facts import Direction, LegRole

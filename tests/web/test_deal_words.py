@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from call_records.book.shapes import Money, Task
+from call_records.crm.types import Money, Task
 from telephony.errors import PeerMistake
 from web.deal_words import Due, due_of, read_due, silent_word, since_word
 from web.money import money, read_amount, sums

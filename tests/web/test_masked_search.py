@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from call_records.book.shapes import NewClient, NewDeal
+from call_records.crm.types import NewClient, NewDeal
 from call_records.database import RecordsStore
 from telephony.contacts import ClientKind
 from telephony.staff import Role

@@ -29,8 +29,8 @@ from starlette.requests import Request as Bare
 from starlette.types import Message
 
 from call_records import wire
-from call_records.book.form_filing import Submission
-from call_records.book.forms import TAKEN, WebForm
+from call_records.crm.web_forms.forms import TAKEN, WebForm
+from call_records.crm.web_forms.submissions import Submission
 from telephony.errors import SwitchhookError, TryLater
 from web.access import address_of, token_hash
 from web.api.form_fields import CHARSET, in_letters, is_test, meaning_of, pairs_of, read_by_value

@@ -15,8 +15,8 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel, Field
 
-from call_records.book.rows import NAME_MOST
-from call_records.book.shapes import Client, ClientFilter, Conversion, NewClient
+from call_records.crm.types import Client, ClientFilter, Conversion, NewClient
+from call_records.crm.writes import NAME_MOST
 from telephony.contacts import ClientKind, LeadState
 from telephony.errors import PeerMistake
 from telephony.facts import CallFacts

@@ -15,7 +15,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from call_records.book.shapes import ClientFilter, Deal, NewDeal, NewTask, Task
+from call_records.crm.types import ClientFilter, Deal, NewDeal, NewTask, Task
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from web.access import ANYONE_SIGNED_IN, Viewer, guard

@@ -18,15 +18,8 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from call_records.book.board import CLOSED_DAYS, SORTS
-from call_records.book.shapes import (
-    Column,
-    Deal,
-    DealFilter,
-    MovedMeanwhile,
-    Pipeline,
-    Task,
-)
+from call_records.crm.deals.queries import CLOSED_DAYS, SORTS
+from call_records.crm.types import Column, Deal, DealFilter, MovedMeanwhile, Pipeline, Task
 from telephony.errors import PeerMistake
 from telephony.staff import Person, Role
 from web.access import ANYONE_SIGNED_IN, Viewer, guard

@@ -20,7 +20,7 @@ from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 
 from call_records import wire
-from call_records.book.exporting import KINDS, TABLES, WHOLE, Rows, as_csv, write_xlsx
+from call_records.crm.exports.exports import KINDS, TABLES, WHOLE, Rows, as_csv, write_xlsx
 from call_records.recordings.shapes import Recording, RecordingFilter
 from telephony.errors import TryLater
 from telephony.recordings import AuditAction, RecordingRight, RecordingState

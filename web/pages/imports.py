@@ -17,12 +17,12 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from starlette.datastructures import UploadFile
 
-from call_records.book.code_pages import CODE_PAGES, ENCODINGS
-from call_records.book.exporting import BOM
-from call_records.book.headings import FACT, LEFT_OUT
-from call_records.book.importing import UNFINISHED, WORKING, Import, State
-from call_records.book.mapping import PRESETS
-from call_records.book.sheets import DELIMITERS, FILE_MOST, FileForm, Sheet
+from call_records.crm.exports.exports import BOM
+from call_records.crm.imports.code_pages import CODE_PAGES, ENCODINGS
+from call_records.crm.imports.column_headings import FACT, LEFT_OUT
+from call_records.crm.imports.column_mapping import PRESETS
+from call_records.crm.imports.jobs import UNFINISHED, WORKING, Import, State
+from call_records.crm.imports.spreadsheets import DELIMITERS, FILE_MOST, FileForm, Sheet
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from telephony.number_regions import COUNTRIES

@@ -17,9 +17,9 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from call_records.book.rules import line_version
-from call_records.book.rules_shapes import Blocked, WhatIf
-from call_records.book.shapes import Pipeline
+from call_records.crm.lead_rules.rules import line_version
+from call_records.crm.lead_rules.types import Blocked, WhatIf
+from call_records.crm.types import Pipeline
 from telephony.errors import PeerMistake
 from telephony.lead_rules import Known, LeadRule, Making, Outcome, OwnerRule, unreachable
 from telephony.recordings import AuditAction

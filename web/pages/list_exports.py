@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response, StreamingResponse
 
-from call_records.book.exporting import (
+from call_records.crm.exports.exports import (
     CLIENT_COLUMNS,
     KINDS,
     Rows,
@@ -27,8 +27,8 @@ from call_records.book.exporting import (
     facts_of,
     phone_texts,
 )
-from call_records.book.missed_shapes import MissedEntry
-from call_records.book.shapes import Client, ClientFilter, Deal
+from call_records.crm.missed_calls.types import MissedEntry
+from call_records.crm.types import Client, ClientFilter, Deal
 from call_records.shapes import CallFilter
 from telephony.facts import CallFacts
 from telephony.recordings import AuditAction

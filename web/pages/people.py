@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, Response
 
-from call_records.book.shapes import ClientFilter
+from call_records.crm.types import ClientFilter
 from telephony.contacts import ClientKind, LeadState
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.global_search import FEWEST_DIGITS, PAGE_SECONDS, digits_in, read_text, search_everything

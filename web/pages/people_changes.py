@@ -17,7 +17,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from call_records.book.shapes import Client, ClientFilter, Conversion, NewClient, NewTask
+from call_records.crm.types import Client, ClientFilter, Conversion, NewClient, NewTask
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from web.access import ANYONE_SIGNED_IN, Viewer, guard

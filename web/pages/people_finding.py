@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
-from call_records.book.shapes import Client, ClientFilter
+from call_records.crm.types import Client, ClientFilter
 from telephony.numbers import written
 from telephony.staff import Person
 from web.access import Viewer

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from call_records.book.shapes import Client, ClientFilter, Deal
+from call_records.crm.types import Client, ClientFilter, Deal
 from telephony.contacts import ClientKind, LeadState
 from telephony.facts import CallFacts, Direction
 from web import people_words

@@ -11,7 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from call_records.book.shapes import Client, ClientFilter, ClientPage
+from call_records.crm.types import Client, ClientFilter, ClientPage
 from telephony.contacts import ClientKind, LeadState
 from web import people_words, timeline
 from web.access import ANYONE_SIGNED_IN, NotFound, Viewer, guard

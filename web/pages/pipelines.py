@@ -11,8 +11,8 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from call_records.book.money import CURRENCIES, CURRENCY_KEY, OTHERWISE
-from call_records.book.shapes import Pipeline, Stage
+from call_records.crm.deals.currency import CURRENCIES, CURRENCY_KEY, OTHERWISE
+from call_records.crm.types import Pipeline, Stage
 from telephony.errors import PeerMistake
 from web.access import ADMINISTRATORS, Viewer, guard
 from web.access_log import note_rules

@@ -14,7 +14,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
-from call_records.book.forms import WebForm
+from call_records.crm.web_forms.forms import WebForm
 from telephony.errors import PeerMistake
 from web.access import ADMINISTRATORS, Viewer, guard, new_token
 from web.access_log import note_rules
