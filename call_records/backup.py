@@ -30,8 +30,8 @@ from call_records.backup_archive import (
     SequenceState,
     TableMember,
 )
-from call_records.recordings.places import Missing
-from call_records.recordings.shelf import AudioShelf, StoredAudio, stored_audio
+from call_records.recordings.storage.audio_store import AudioShelf, StoredAudio, stored_audio
+from call_records.recordings.storage.backends import Missing
 from call_records.recordings.tables import audio_objects
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, OurMistake

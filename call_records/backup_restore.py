@@ -24,8 +24,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from call_records import schema
 from call_records.backup import COPY_SECONDS, TELL_EVERY, Tell, driver_of
 from call_records.backup_archive import AUDIO, PIECE_BYTES, Archive, Manifest, Member, TableMember
-from call_records.recordings.places import Missing, Taken
-from call_records.recordings.shelf import AudioShelf
+from call_records.recordings.storage.audio_store import AudioShelf
+from call_records.recordings.storage.backends import Missing, Taken
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, OurMistake, PeerMistake, TryLater
 

@@ -51,15 +51,16 @@ from call_records.notes import NoteBook
 from call_records.outbox import Outbox
 from call_records.queries.calls import CallList
 from call_records.recent_changes import RecentChangesBook
-from call_records.recordings import upkeep
-from call_records.recordings.audit import AuditLog
-from call_records.recordings.catalogue import Catalogue
-from call_records.recordings.comments import CommentBook
-from call_records.recordings.editing import AudioEditor
-from call_records.recordings.links import LinkBook
-from call_records.recordings.retention import RetentionDesk
-from call_records.recordings.settings import AudioSettings
-from call_records.recordings.shapes import (
+from call_records.recordings.catalogue.audit import AuditLog
+from call_records.recordings.catalogue.catalogue import Catalogue
+from call_records.recordings.catalogue.comments import CommentBook
+from call_records.recordings.catalogue.share_links import LinkBook
+from call_records.recordings.encoding.editing import AudioEditor
+from call_records.recordings.retention.retention import RetentionDesk
+from call_records.recordings.storage import integrity
+from call_records.recordings.storage.audio_store import AudioShelf, NoShelf
+from call_records.recordings.storage.settings import AudioSettings
+from call_records.recordings.types import (
     Audit,
     Comments,
     Editor,
@@ -68,7 +69,6 @@ from call_records.recordings.shapes import (
     ShareLinks,
     Shelf,
 )
-from call_records.recordings.shelf import AudioShelf, NoShelf
 from call_records.relay import CallRelay
 from call_records.reviews.desk import ReviewDesk
 from call_records.reviews.shapes import Reviews
@@ -200,7 +200,7 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
     shelf = AudioShelf(engine, audio) if audio is not None else NoShelf()
     keeper = RetentionDesk(engine, shelf)
     if audio is not None and isinstance(shelf, AudioShelf):
-        keeper = RetentionDesk(engine, shelf, arrivals=audio.arrivals, sweep=partial(upkeep.sweep, shelf))
+        keeper = RetentionDesk(engine, shelf, arrivals=audio.arrivals, sweep=partial(integrity.sweep, shelf))
     return RecordsStore(
         engine=engine,
         calls=CallList(engine),

@@ -29,7 +29,7 @@ from call_records import wire
 from call_records.crm.writes import MOVES_WITH_THE_CALL as BOOK_MOVES
 from call_records.models import call_aliases, call_redirects, call_trace, calls, notes, outbox
 from call_records.outside import digits_of, last_ten, outside_of
-from call_records.recordings.filing import (
+from call_records.recordings.catalogue.filing import (
     MOVES_WITH_THE_CALL,
     copy_search_columns,
     expect,

@@ -23,7 +23,7 @@ from call_records.crm.types import (
     Timelines,
 )
 from call_records.crm.web_forms.forms import WebForms
-from call_records.recordings.shapes import (
+from call_records.recordings.types import (
     Audit,
     Comments,
     Editor,

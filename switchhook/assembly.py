@@ -35,7 +35,7 @@ from call_records.crm.writes import Home
 from call_records.database import RecordsStore, open_records
 from call_records.live import LiveBoard
 from call_records.postgres import EmbeddedPostgres
-from call_records.recordings.arrivals import UploadDesk
+from call_records.recordings.ingest.uploads import UploadDesk
 from call_records.setup_code import forget_setup_code, share_setup_code
 from call_records.spool import SpoolingJournal
 from switchhook import __version__

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from call_records.recordings.settings import AudioSettings, S3Settings, StorageKey
+from call_records.recordings.storage.settings import AudioSettings, S3Settings, StorageKey
 from switchhook.setting_mistakes import BadSettings
 from switchhook.setting_secrets import SECRET_FILE_BYTES
 from switchhook.settings import Settings

@@ -26,9 +26,9 @@ from call_records.crm.backfill.entries import (
 )
 from call_records.crm.types import ClientFilter, NewClient
 from call_records.database import RecordsStore
-from call_records.recordings.encode_shapes import Sources
-from call_records.recordings.shapes import Recording
-from call_records.recordings.worker_process import AudioWorker
+from call_records.recordings.encoding.types import Sources
+from call_records.recordings.encoding.worker_process import AudioWorker
+from call_records.recordings.types import Recording
 from call_records.reviews.shapes import FormVersion
 from call_records.shapes import Account
 from switchhook.demo_book import demo_entries

@@ -20,8 +20,8 @@ from pathlib import Path
 from ami_bridge import agi_doctor, doctor_sight
 from ami_bridge import doctor as pbx_doctor
 from ami_bridge.connection import PbxLink
-from call_records.recordings.places import place_of
-from call_records.recordings.settings import AudioSettings
+from call_records.recordings.storage.backends import place_of
+from call_records.recordings.storage.settings import AudioSettings
 from switchhook import settings as settings_module
 from switchhook.audio import audio_settings
 from switchhook.doctor_cel import examine_cel

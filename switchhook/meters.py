@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 
 from ami_bridge.observer import Observer
 from call_records.live import LiveBoard
-from call_records.recordings.intake import Intake
+from call_records.recordings.ingest.intake import Intake
 from call_records.spool import SpoolingJournal
 from switchhook.bridge import Bridge
 

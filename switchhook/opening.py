@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from call_records.database import RecordsStore, open_records
 from call_records.postgres import EmbeddedPostgres
-from call_records.recordings.settings import AudioSettings
+from call_records.recordings.storage.settings import AudioSettings
 from switchhook.service_database import cluster_in, find_database
 from switchhook.settings import Settings
 from telephony.errors import NeedsPerson

@@ -30,13 +30,19 @@ from ami_bridge.cdr_file import CdrReader, CdrRow, endpoint_of
 from ami_bridge.cel import CelRow
 from call_records.database import RecordsStore
 from call_records.log_tables import CDR, CEL, open_log_table
-from call_records.recordings.catalogue import Arrival, CallState, Known, Taken, endings_of
-from call_records.recordings.fates import LATE_SECONDS, CallIs, Fate, Piece, fate_of
-from call_records.recordings.filing import Expected
-from call_records.recordings.intake import sum_of
-from call_records.recordings.naming import FileName, parts_of
-from call_records.recordings.shapes import SourceFile
-from call_records.recordings.wav_header import Look, examine
+from call_records.recordings.catalogue.catalogue import (
+    Arrival,
+    CallState,
+    Known,
+    Taken,
+    endings_of,
+)
+from call_records.recordings.catalogue.file_names import FileName, parts_of
+from call_records.recordings.catalogue.filing import Expected
+from call_records.recordings.ingest.decisions import LATE_SECONDS, CallIs, Fate, Piece, fate_of
+from call_records.recordings.ingest.intake import sum_of
+from call_records.recordings.ingest.wav_header import Look, examine
+from call_records.recordings.types import SourceFile
 from switchhook.cel_sources import CelFromTable
 from switchhook.dialled_lines import DialledLines
 from switchhook.opening import open_store

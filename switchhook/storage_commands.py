@@ -15,8 +15,8 @@ from call_records.backup import make_backup
 from call_records.backup_archive import Archive
 from call_records.backup_restore import restore_backup
 from call_records.database import RecordsStore
-from call_records.recordings import upkeep
-from call_records.recordings.shelf import AudioShelf
+from call_records.recordings.storage import integrity
+from call_records.recordings.storage.audio_store import AudioShelf
 from switchhook.audio import audio_settings
 from switchhook.opening import open_store
 from switchhook.service_database import refuse_to_write_as_root, with_service_state
@@ -71,8 +71,8 @@ async def verify(settings: Settings, *, sweep: bool) -> int:
     """Read everything. 1 when anything is missing, damaged or locked, or lies there without a row and was not swept."""
     found, looked = 0, 0
     async with _opened(settings) as (_, shelf):
-        swept = await upkeep.sweep(shelf) if sweep else 0
-        async for step in upkeep.verify(shelf):
+        swept = await integrity.sweep(shelf) if sweep else 0
+        async for step in integrity.verify(shelf):
             looked = step.objects
             if step.finding is not None:
                 found += 1
@@ -88,7 +88,7 @@ async def verify(settings: Settings, *, sweep: bool) -> int:
 async def rotate_keys(settings: Settings) -> int:
     """Wrap every recording's key by the newest storage key."""
     async with _opened(settings) as (_, shelf):
-        done = await upkeep.rotate_keys(shelf)
+        done = await integrity.rotate_keys(shelf)
         newest = shelf.keys.newest
     print(f"Wrapped anew by {newest}: {done.wrapped_anew}. Nothing here needs an older key any more.")
     print("Keep them beside the backups that were made before: those still need them.")

@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from prometheus_client import CollectorRegistry
 
-from call_records.recordings.arrivals import UploadDesk
+from call_records.recordings.ingest.uploads import UploadDesk
 from call_records.shapes import Records
 from telephony.ports import LiveCalls, PbxDetails, RecordingControl
 from web.access import Gate, Passwords

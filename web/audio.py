@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from fastapi import Request
 from fastapi.responses import Response, StreamingResponse
 
-from call_records.recordings.shapes import AUDIO_TYPE, Recording, Shelf
+from call_records.recordings.types import AUDIO_TYPE, Recording, Shelf
 
 PIECE = 256 * 1024  # bytes; some 100 s of sound, 10 ms from a local disk, and 100 listeners hold 25 MB
 PIECE_SECONDS = 15.0  # an S3 far away sends a piece within a second; a browser gives up on us after a minute

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from call_records.recordings.shapes import AuditEntry
+from call_records.recordings.types import AuditEntry
 from telephony.recordings import AuditAction, RecordingRight
 from web.recording_words import RIGHT_WORDS
 from web.wording import _

@@ -15,7 +15,7 @@ from uuid import UUID
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
-from call_records.recordings.shapes import Recording
+from call_records.recordings.types import Recording
 from call_records.shapes import Account
 from telephony.facts import CallFacts, PartyKind
 from telephony.recordings import AuditAction, HearScope, RecordingPolicy, RecordingRight

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from fastapi import Request
 
-from call_records.recordings.shapes import AuditFilter, Recording
+from call_records.recordings.types import AuditFilter, Recording
 from telephony.facts import CallFacts
 from telephony.recordings import AuditAction
 from web.access import NotAllowed, Viewer

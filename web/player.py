@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
-from call_records.recordings.shapes import Comment, Peaks, Recording
+from call_records.recordings.types import Comment, Peaks, Recording
 from telephony.facts import CallFacts, Interval, Leg, LegRole, PartyKind, Recorded
 from telephony.recordings import HealthFault, Layout, RecordingState
 from web.waveform import Axis, Place, Waveform, axis_over, outline, silences, within

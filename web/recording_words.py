@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from call_records.recordings.shapes import Listed, Recording
+from call_records.recordings.types import Listed, Recording
 from telephony.recordings import (
     DEFAULT_RIGHTS,
     DEFAULT_SCOPE,

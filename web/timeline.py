@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from call_records.crm.types import Task, TimelineEntry, TimelinePage
-from call_records.recordings.shapes import Recording
+from call_records.recordings.types import Recording
 from call_records.shapes import Note
 from telephony.facts import CallFacts, Direction, PartyKind
 from web.access import Viewer

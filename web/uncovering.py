@@ -13,7 +13,7 @@ from uuid import UUID
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
-from call_records.recordings.shapes import Recording, Redaction
+from call_records.recordings.types import Recording, Redaction
 from call_records.shapes import Account
 from telephony.errors import PeerMistake, TryLater
 from telephony.recordings import AuditAction, RecordingRight

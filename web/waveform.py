@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from call_records.recordings.shapes import Peaks
+from call_records.recordings.types import Peaks
 
 HALF = 32  # units of the drawing on each side of the middle line
 LEAST_SCALE = (

@@ -21,8 +21,8 @@ from call_records.crm.lead_rules.rules import line_version
 from call_records.crm.types import NewClient, NewDeal, NewTask
 from call_records.database import RecordsStore, open_records
 from call_records.models import metadata
-from call_records.recordings.retention import retention_version
-from call_records.recordings.shapes import RetentionRule
+from call_records.recordings.retention.retention import retention_version
+from call_records.recordings.types import RetentionRule
 from call_records.shapes import Account, StaffMember
 from telephony.contacts import ClientKind
 from telephony.edit_version import edit_version

@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 
 import av
 
-from call_records.recordings.shapes import (
+from call_records.recordings.types import (
     AuditEntry,
     AuditFilter,
     Comment,

@@ -21,9 +21,9 @@ from sqlalchemy import update
 
 from call_records.database import RecordsStore, open_records
 from call_records.postgres import EmbeddedPostgres
-from call_records.recordings.settings import AudioSettings
-from call_records.recordings.shapes import RetentionRule
+from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.tables import recordings
+from call_records.recordings.types import RetentionRule
 from telephony.facts import CallFacts, Direction
 from telephony.recordings import AuditAction, HealthFault, HearScope, RecordingState
 from telephony.staff import PopPreference, Role

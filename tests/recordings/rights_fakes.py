@@ -17,10 +17,10 @@ import aiohttp
 from sqlalchemy import update
 
 from call_records.database import RecordsStore, open_records
-from call_records.recordings.arrivals import UploadDesk
-from call_records.recordings.settings import AudioSettings
-from call_records.recordings.shapes import AuditEntry, AuditFilter, Removal
+from call_records.recordings.ingest.uploads import UploadDesk
+from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.tables import recordings
+from call_records.recordings.types import AuditEntry, AuditFilter, Removal
 from call_records.shapes import Account
 from telephony.facts import CallFacts
 from telephony.recordings import HearScope, RecordingRight, RecordingState

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from call_records.database import RecordsStore
-from call_records.recordings.shapes import AuditFilter
+from call_records.recordings.types import AuditFilter
 from call_records.reviews.forms import USUAL_FORM_ID
 from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, PeerMistake

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from call_records.database import RecordsStore
-from call_records.recordings.shapes import AuditFilter
+from call_records.recordings.types import AuditFilter
 from call_records.reviews.shapes import PickState
 from telephony.facts import CallFacts
 from telephony.recordings import AuditAction, HearScope

@@ -9,7 +9,7 @@ from typing import cast
 import aiohttp
 
 from call_records.database import RecordsStore
-from call_records.recordings.arrivals import UploadDesk
+from call_records.recordings.ingest.uploads import UploadDesk
 from call_records.shapes import Account
 from telephony.staff import PopPreference, Role
 from tests.web.conftest import SETTINGS, Person

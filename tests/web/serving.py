@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from call_records.recordings.arrivals import UploadDesk
+from call_records.recordings.ingest.uploads import UploadDesk
 from telephony.ports import RecordingControl
 from tests.web.fakes import FakeLive, FakeRecords
 from web.access import Passwords

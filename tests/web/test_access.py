@@ -14,7 +14,7 @@ from fastapi import APIRouter
 from starlette.applications import Starlette
 
 from call_records.database import RecordsStore
-from call_records.recordings.arrivals import UploadDesk
+from call_records.recordings.ingest.uploads import UploadDesk
 from telephony.errors import NeedsPerson
 from telephony.staff import Role
 from tests.call_facts_builder import change

@@ -20,7 +20,7 @@ import aiohttp
 import pytest
 
 from call_records.database import RecordsStore
-from call_records.recordings.arrivals import UploadDesk
+from call_records.recordings.ingest.uploads import UploadDesk
 from switchhook.lab.proxy_binaries import APACHE, CADDY, NGINX, NoProxy, ProxyInstall, ProxyKind, find_proxy
 from telephony.staff import Role
 from tests.requirements import declare_unavailable, require_programs

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from call_records.database import RecordsStore
-from call_records.recordings.shapes import AuditFilter
+from call_records.recordings.types import AuditFilter
 from telephony.recordings import AuditAction
 from telephony.staff import PopPreference, Role, TokenScope
 from tests.web.conftest import SETTINGS, Office, Person

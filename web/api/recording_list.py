@@ -13,7 +13,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel, Field
 
-from call_records.recordings.shapes import Listed, RecordingFilter, RecordingPage
+from call_records.recordings.types import Listed, RecordingFilter, RecordingPage
 from telephony.facts import Direction
 from telephony.recordings import HealthFault, RecordingState
 from telephony.staff import TokenScope

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from call_records.recordings.shapes import Comment, Recording, ShareLink
+from call_records.recordings.types import Comment, Recording, ShareLink
 from telephony.errors import NeedsPerson, PeerMistake, TryLater
 from telephony.facts import CallFacts, iso
 from telephony.recordings import AuditAction, RecordingRight

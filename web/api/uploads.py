@@ -25,7 +25,7 @@ from fastapi import APIRouter, Header, Path, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
 
-from call_records.recordings.arrivals import (
+from call_records.recordings.ingest.uploads import (
     Announced,
     BadChecksum,
     BadName,

@@ -17,7 +17,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response, StreamingResponse
 
-from call_records.recordings.shapes import AuditEntry, AuditFilter
+from call_records.recordings.types import AuditEntry, AuditFilter
 from telephony.facts import iso
 from telephony.recordings import AuditAction
 from telephony.spreadsheet_cells import safe_cell

@@ -21,7 +21,7 @@ from starlette.background import BackgroundTask
 
 from call_records import wire
 from call_records.crm.exports.exports import KINDS, TABLES, WHOLE, Rows, as_csv, write_xlsx
-from call_records.recordings.shapes import Recording, RecordingFilter
+from call_records.recordings.types import Recording, RecordingFilter
 from telephony.errors import TryLater
 from telephony.recordings import AuditAction, RecordingRight, RecordingState
 from web.access import ADMINISTRATORS, SUPERVISORS, NotAllowed, Viewer, guard

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
-from call_records.recordings.shapes import AUDIO_TYPE, Recording, ShareLink
+from call_records.recordings.types import AUDIO_TYPE, Recording, ShareLink
 from telephony.recordings import AuditAction, RecordingState
 from web.access import address_of, token_hash
 from web.audio import PIECE, NoSuchPart, Part, asked_part

@@ -17,8 +17,8 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from call_records.recordings.retention import retention_version
-from call_records.recordings.shapes import RetentionRule
+from call_records.recordings.retention.retention import retention_version
+from call_records.recordings.types import RetentionRule
 from telephony.edit_version import check_edit_version
 from telephony.errors import ChangedMeanwhile
 from telephony.extension_rule import ExtensionRule

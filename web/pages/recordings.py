@@ -19,7 +19,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from call_records.recordings.shapes import AuditFilter, Listed, RecordingFilter, RecordingPage
+from call_records.recordings.types import AuditFilter, Listed, RecordingFilter, RecordingPage
 from call_records.shapes import CallFilter
 from telephony.errors import PeerMistake
 from telephony.facts import CallFacts, Direction

@@ -17,7 +17,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
-from call_records.recordings.shapes import Recording
+from call_records.recordings.types import Recording
 from telephony.errors import PeerMistake, TryLater
 from telephony.facts import CallFacts, PartyKind
 from telephony.recordings import AuditAction, RecordingRight, RecordingState

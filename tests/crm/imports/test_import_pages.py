@@ -17,7 +17,7 @@ from call_records.crm.imports.jobs import State
 from call_records.crm.imports.spreadsheets import read_sheet
 from call_records.crm.types import ClientFilter
 from call_records.database import RecordsStore
-from call_records.recordings.shapes import AuditFilter
+from call_records.recordings.types import AuditFilter
 from call_records.shapes import Account
 from telephony.recordings import AuditAction, HearScope, RecordingRight
 from telephony.staff import Role

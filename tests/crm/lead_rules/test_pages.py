@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from call_records.database import RecordsStore
-from call_records.recordings.shapes import AuditFilter
+from call_records.recordings.types import AuditFilter
 from telephony.lead_rules import Known, Making, Outcome, OwnerRule
 from telephony.recordings import AuditAction
 from telephony.staff import PopPreference, Role
