@@ -14,7 +14,7 @@ from typing import Any
 from ami_bridge.cel_bridges import BridgeGuess
 from ami_bridge.cel_reading import COLUMNS, CelReader, CelRow, row_of
 from ami_bridge.translate import SERVICE_APPS, USER_EVENTS, clean_name, told_by_dialplan
-from telephony import signals as s
+from telephony.state import signals as s
 
 __all__ = ["COLUMNS", "CelReader", "CelRow", "CelTranslator", "row_of"]
 

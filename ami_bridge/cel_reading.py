@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from ami_bridge.csv_forms import CsvForm, form_of, rows_of
 from ami_bridge.translate import NAME_LIMIT, clean_name, clean_number
-from telephony import signals as s
 from telephony.errors import NeedsPerson
 from telephony.local_times import ShownTime, true_times
+from telephony.state import signals as s
 
 COLUMNS = [
     "eventtype",

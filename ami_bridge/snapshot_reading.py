@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ami_bridge.message import Message
 from ami_bridge.translate import BRIDGE_KINDS, clean_name, look, with_presentation
-from telephony import signals as s
+from telephony.state import signals as s
 
 _APP_KINDS = {"ConfBridge": "conference", "Park": "holding", "ParkedCall": "holding", "BridgeWait": "holding"}
 LISTED = frozenset(

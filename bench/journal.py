@@ -19,7 +19,7 @@ from sqlalchemy import text
 from bench.store import fresh_store
 from call_records.database import RecordsStore
 from call_records.shapes import CallFilter
-from telephony.facts import Direction, Disposition
+from telephony.call_facts.facts import Direction, Disposition
 from telephony.ports import CallChange
 from tests.call_facts_builder import CLIENT, MONDAY, call, life
 

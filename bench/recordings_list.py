@@ -28,7 +28,7 @@ from call_records.recordings.catalogue.listing import (
     page_query,
 )
 from call_records.recordings.types import RecordingFilter
-from telephony.facts import Direction
+from telephony.call_facts.facts import Direction
 from telephony.recordings import HealthFault, RecordingState
 from tests.call_facts_builder import MONDAY, call, life
 

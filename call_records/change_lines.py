@@ -7,8 +7,8 @@ from datetime import datetime
 from uuid import UUID
 
 from call_records import wire
+from telephony.call_facts.facts import facts_from_json, iso
 from telephony.events import CallEvent, EventKind
-from telephony.facts import facts_from_json, iso
 from telephony.ports import CallChange
 
 

@@ -37,8 +37,8 @@ from call_records.recordings.catalogue.filing import (
     file_homeless,
 )
 from call_records.troubles import plain_errors
+from telephony.call_facts.facts import CallFacts, Certainty, PartyKind, facts_from_json, iso
 from telephony.events import OWED, CallEvent
-from telephony.facts import CallFacts, Certainty, PartyKind, facts_from_json, iso
 from telephony.ports import CallChange
 
 CALLS_CHANNEL = "switchhook_calls"

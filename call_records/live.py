@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from uuid import UUID
 
-from telephony.facts import CallFacts
+from telephony.call_facts.facts import CallFacts
 from telephony.ports import LinkState
 from telephony.presence import Phone
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
+from telephony.call_facts.facts import CallFacts, Direction, LegRole, PartyKind
 from telephony.errors import PeerMistake
-from telephony.facts import CallFacts, Direction, LegRole, PartyKind
-from telephony.numbers import without_extension
+from telephony.numbers.numbers import without_extension
 
 WHOLE = (
     10  # digits that name a subscriber within a country; shorter national numbers are found as "ends with"

@@ -25,8 +25,8 @@ from call_records.journal import CALLS_CHANNEL
 from call_records.live import LiveBoard
 from call_records.models import call_redirects, calls, pbx_links
 from call_records.troubles import plain_errors
+from telephony.call_facts.facts import facts_from_json
 from telephony.errors import SwitchhookError
-from telephony.facts import facts_from_json
 from telephony.ports import LinkState
 
 log = structlog.get_logger(__name__)

@@ -33,9 +33,9 @@ from call_records.recordings.types import (
     Shelf,
 )
 from call_records.reviews.shapes import Reviews
+from telephony.call_facts.facts import CallFacts, Direction, Disposition
 from telephony.edit_version import edit_version
 from telephony.endpoint_directory import EndpointSource, KnownEndpoint
-from telephony.facts import CallFacts, Direction, Disposition
 from telephony.recordings import DEFAULT_RIGHTS, DEFAULT_SCOPE, HearScope, RecordingRight
 from telephony.staff import DEFAULT_ALERTS, Directory, PopPreference, RingAlert, Role, TokenScope
 

@@ -15,7 +15,7 @@ from switchhook.numbering import read_numberings
 from switchhook.opening import open_store
 from switchhook.settings import Settings
 from telephony.errors import NeedsPerson
-from telephony.extension_rule import rule_of
+from telephony.numbers.extension_rule import rule_of
 from telephony.recordings import AuditAction
 from telephony.staff import PopPreference, Role
 from web.access import Passwords, new_token, password_problem

@@ -29,10 +29,10 @@ from call_records.live import LiveBoard
 from call_records.spool import SpoolingJournal
 from switchhook.endpoint_keeper import EndpointKeeper
 from switchhook.teller import Teller, cel_lines, tell_with_log
+from telephony.call_facts.facts import Certainty, State
 from telephony.errors import NeedsPerson, SwitchhookError, TryLater
 from telephony.events import CallEvent, EventKind
-from telephony.facts import Certainty, State
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 from telephony.ports import CallChange, LinkState
 
 log = structlog.get_logger(__name__)

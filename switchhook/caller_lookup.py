@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from call_records.database import RecordsStore
 from telephony.contacts import Candidate, ClientKind, Match
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 from telephony.ports import CallerAnswer, CallerQuestion
 from telephony.staff import Directory
 

@@ -28,7 +28,7 @@ from switchhook.office_numbers import numbering_for
 from switchhook.settings import Settings
 from telephony.contacts import ClientKind
 from telephony.errors import NeedsPerson, PeerMistake
-from telephony.number_regions import RegionCheck, RegionDoubt
+from telephony.numbers.regions import RegionCheck, RegionDoubt
 
 WHAT = {
     Becoming.NEW: "new",

@@ -34,8 +34,8 @@ from call_records.shapes import Account
 from switchhook.demo_book import demo_entries
 from switchhook.demo_past_calls import DAYS, SOUND_SECONDS, build_past_calls
 from switchhook.demo_sounds import Conversation, write_conversations
+from telephony.call_facts.facts import CallFacts, Direction, Disposition
 from telephony.contacts import ClientKind
-from telephony.facts import CallFacts, Direction, Disposition
 from telephony.hours import WorkingHours
 from telephony.ports import CallChange
 from telephony.recordings import RecordingState

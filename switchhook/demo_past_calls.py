@@ -16,7 +16,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from switchhook.lab.office import customer_number
 from switchhook.lab.staff import STAFF
-from telephony.facts import (
+from telephony.call_facts.facts import (
     Caller,
     CallFacts,
     Certainty,

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from ami_bridge.cdr_file import CdrRow, endpoint_of
 from telephony.ids import uid_order
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 
 BEFORE_SECONDS = 2.0  # a Uniqueid has whole seconds, and so has a CDR
 SAME_NUMBER_DIGITS = 7  # a number is written with or without its country and area: its end is the same

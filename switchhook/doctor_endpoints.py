@@ -10,7 +10,7 @@ from ami_bridge.doctor import Finding, Level
 from ami_bridge.roster import read_endpoint_lists, read_roster
 from telephony.endpoint_directory import Endpoint, pattern_of, toml_key
 from telephony.errors import SwitchhookError
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 
 NAMES_SHOWN = 8  # in one sentence
 

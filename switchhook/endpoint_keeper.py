@@ -15,7 +15,7 @@ from ami_bridge.actions import ActionChannel
 from ami_bridge.roster import read_endpoint_lists
 from call_records.shapes import Endpoints
 from telephony.endpoint_directory import Endpoint, EndpointSource, KnownEndpoint, directory_of
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 
 log = structlog.get_logger(__name__)
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Any
 
 from ami_bridge.cel import CelRow
-from telephony import signals as s
 from telephony.recordings import file_title
+from telephony.state import signals as s
 
 EARLY_SECONDS = 0.1  # the log may stamp an event so long before AMI does
 LATE_SECONDS = 0.3  # and AMI an event so long before the log (measured: up to 0.04 s)

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 
 from ami_bridge.cel import CelRow, CelTranslator
 from switchhook.event_log_gaps import ObservedEvents, is_moment_of
-from telephony import signals as s
-from telephony.tracker import Tracker
+from telephony.state import signals as s
+from telephony.state.tracker import Tracker
 
 BEFORE_ANY = float("-inf")
 AFTER_ALL = float("inf")

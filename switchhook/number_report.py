@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from switchhook.office_numbers import numbering_for
-from telephony.numbers import Numbering, is_certain, is_recognised, written
+from telephony.numbers.numbers import Numbering, is_certain, is_recognised, written
 
 
 def main(

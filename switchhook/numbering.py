@@ -6,7 +6,7 @@ from call_records.shapes import Endpoints
 from switchhook.setting_tables import PbxSettings
 from switchhook.settings import Settings
 from telephony.endpoint_directory import directory_of
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 
 
 def numbering_of(pbx: PbxSettings) -> Numbering:

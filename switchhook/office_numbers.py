@@ -9,7 +9,7 @@ import phonenumbers
 
 from switchhook import settings
 from telephony.errors import PeerMistake
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 
 
 def numbering_for(

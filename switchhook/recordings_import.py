@@ -50,8 +50,7 @@ from switchhook.replay import read_cel, text_of_table
 from switchhook.setting_tables import PbxSettings
 from switchhook.settings import Settings, machine_time_zone
 from switchhook.teller import Teller, cel_lines
-from telephony.errors import NeedsPerson
-from telephony.facts import (
+from telephony.call_facts.facts import (
     Caller,
     CallFacts,
     Certainty,
@@ -64,7 +63,8 @@ from telephony.facts import (
     PartyKind,
     State,
 )
-from telephony.numbers import Numbering
+from telephony.errors import NeedsPerson
+from telephony.numbers.numbers import Numbering
 from telephony.ports import CallChange
 from telephony.recordings import RecordingState
 

@@ -26,13 +26,13 @@ from ami_bridge.pbx_clock import ClockGate, PbxClock
 from ami_bridge.quarantine import LinkSession, judge
 from ami_bridge.translate import TRANSLATIONS, moment_of, translate
 from switchhook.gap_filler import AFTER_ALL, BEFORE_ANY, OVERLAP_SECONDS, GapFiller
+from telephony.call_facts.facts import CallFacts
 from telephony.endpoint_directory import directory_of
 from telephony.errors import NeedsPerson
-from telephony.facts import CallFacts
 from telephony.local_times import zone_named
-from telephony.numbers import DEFAULT_EXTENSIONS, Numbering
-from telephony.signals import ClockSet, LinkLost, Signal
-from telephony.tracker import Tracker
+from telephony.numbers.numbers import DEFAULT_EXTENSIONS, Numbering
+from telephony.state.signals import ClockSet, LinkLost, Signal
+from telephony.state.tracker import Tracker
 
 
 class Replay:

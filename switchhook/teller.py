@@ -25,12 +25,12 @@ from ami_bridge.snapshot_reading import LISTED
 from ami_bridge.stream import ClockSet, LinkDown, LinkUp, Observed, SnapshotBegin, SnapshotEnd, StreamItem
 from call_records.journal import fold
 from switchhook.gap_filler import AFTER_ALL, BEFORE_ANY, OVERLAP_SECONDS, GapFiller
-from telephony import signals as s
-from telephony.facts import CallFacts
-from telephony.keeping import Change
-from telephony.numbers import Numbering
+from telephony.call_facts.facts import CallFacts
+from telephony.numbers.numbers import Numbering
 from telephony.ports import CallChange
-from telephony.tracker import Tracker
+from telephony.state import signals as s
+from telephony.state.registry import Change
+from telephony.state.tracker import Tracker
 
 Line = Mapping[str, Any]
 """One kept line: JSON, untyped beyond its keys."""

@@ -23,11 +23,11 @@ from switchhook.numbering import read_numbering
 from switchhook.opening import open_store
 from switchhook.settings import Settings
 from switchhook.teller import Line, Teller
-from telephony import signals as s
+from telephony.call_facts.facts import CallFacts
 from telephony.errors import NeedsPerson
-from telephony.facts import CallFacts
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 from telephony.ports import CallChange
+from telephony.state import signals as s
 
 NO_MESSAGES = "No messages are kept of this call any more."
 KEEP_LONGER = "Keep them longer with [keep] trace_days; the call's facts stay as they are."

@@ -12,8 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from telephony.facts import CallFacts, Direction, Disposition, LegRole, PartyKind
-from telephony.numbers import SHORTEST_OUTSIDE
+from telephony.call_facts.facts import CallFacts, Direction, Disposition, LegRole, PartyKind
+from telephony.numbers.numbers import SHORTEST_OUTSIDE
 
 
 class Outcome(StrEnum):

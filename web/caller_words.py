@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
+from telephony.call_facts.facts import iso
 from telephony.contacts import ClientKind, MatchRule
-from telephony.facts import iso
 from web.callers import Identity, Known
 from web.money import money
 from web.people_words import KIND_WORDS, mask_in

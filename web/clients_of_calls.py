@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from call_records.shapes import Records
+from telephony.call_facts.facts import CallFacts
 from telephony.errors import SwitchhookError
-from telephony.facts import CallFacts
 from web.caller_words import named_client
 from web.callers import known_of
 from web.visibility import View

@@ -1,11 +1,16 @@
-"""Extensions that people write into forms: the one rule of `telephony.extension_rule`, with what the PBXes have now."""
+"""Extensions that people write into forms: the one rule of `telephony.numbers.extension_rule`, with what the PBXes have."""
 
 from __future__ import annotations
 
 import re
 
 from telephony.endpoint_directory import directory_of
-from telephony.extension_rule import ExtensionFault, ExtensionProblem, ExtensionRule, rule_of
+from telephony.numbers.extension_rule import (
+    ExtensionFault,
+    ExtensionProblem,
+    ExtensionRule,
+    rule_of,
+)
 from web.pages import Site
 from web.wording import _
 

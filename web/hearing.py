@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 
 from call_records.recordings.types import Recording
 from call_records.shapes import Account
-from telephony.facts import CallFacts, PartyKind
+from telephony.call_facts.facts import CallFacts, PartyKind
 from telephony.recordings import AuditAction, HearScope, RecordingPolicy, RecordingRight
 from telephony.staff import Directory, Role
 from web.access import NotAllowed, Viewer, address_of, browser_name

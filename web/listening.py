@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from fastapi import Request
 
 from call_records.recordings.types import AuditFilter, Recording
-from telephony.facts import CallFacts
+from telephony.call_facts.facts import CallFacts
 from telephony.recordings import AuditAction
 from web.access import NotAllowed, Viewer
 from web.hearing import Heard, note_use, reason_needed

@@ -18,9 +18,9 @@ from typing import Any
 from uuid import UUID
 
 from call_records.shapes import Account, Records
-from telephony.desk import Card, CardState, card_for, voicemail_since
+from telephony.call_facts.facts import CallFacts, Direction, PartyKind, State, iso
+from telephony.cards import Card, CardState, card_for, voicemail_since
 from telephony.errors import SwitchhookError
-from telephony.facts import CallFacts, Direction, PartyKind, State, iso
 from telephony.ports import LinkState, LiveCalls, PbxDetails
 from telephony.staff import PopPreference
 from web.access import Viewer

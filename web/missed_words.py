@@ -6,7 +6,7 @@ from datetime import datetime, tzinfo
 
 from call_records.crm.missed_calls.types import MissedEntry
 from telephony.hours import WEEKDAYS, WorkingHours, next_opening, stretch_at
-from telephony.missed import GaveUpReason, OwnerWhy, Wait, Where
+from telephony.missed_calls import GaveUpReason, OwnerWhy, Wait, Where
 from web.visibility import View, mask
 from web.wording import Names, _, clock, day, display_number, duration, short_date
 

@@ -13,7 +13,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from call_records.shapes import Account
-from telephony.number_texts import written
+from telephony.numbers.phone_text_parser import written
 from web.access import Viewer
 from web.pages import Site
 from web.sign_in_limits import TooManyTries

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from call_records.crm.types import Client, ClientPhone, NewClient
 from telephony.contacts import ClientKind
-from telephony.number_texts import is_recognised, written
+from telephony.numbers.phone_text_parser import is_recognised, written
 from web.field_problems import FieldProblem
 from web.people_words import Shown
 from web.wording import _

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from telephony.facts import CallFacts, Interval, Leg, LegRole, PartyKind
+from telephony.call_facts.facts import CallFacts, Interval, Leg, LegRole, PartyKind
 from web.wording import DOING_WORDS, Named, Names, duration
 
 ROW_HEIGHT = 32  # px: a finger can still hit it

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from call_records.recordings.types import Comment, Peaks, Recording
-from telephony.facts import CallFacts, Interval, Leg, LegRole, PartyKind, Recorded
+from telephony.call_facts.facts import CallFacts, Interval, Leg, LegRole, PartyKind, Recorded
 from telephony.recordings import HealthFault, Layout, RecordingState
 from web.waveform import Axis, Place, Waveform, axis_over, outline, silences, within
 from web.wording import FAULT_WORDS, SPAN_WORDS, Named, Names, _, duration

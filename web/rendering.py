@@ -14,7 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from call_records.shapes import Account
-from telephony.facts import CallFacts, Direction, LegState, PartyKind, State, iso
+from telephony.call_facts.facts import CallFacts, Direction, LegState, PartyKind, State, iso
 from telephony.staff import PopPreference, Role
 from web import people_words, recording_words, wording
 from web.access import (

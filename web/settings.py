@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, timedelta, tzinfo
 from urllib.parse import urlsplit
 
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 from telephony.staff import Role
 from web.proxies import ProxyTrust, is_local_name
 from web.request_limits import PER_ACCOUNT, PER_ADDRESS, Allowance

@@ -12,7 +12,7 @@ from datetime import datetime
 from string import Formatter
 from typing import assert_never
 
-from telephony.facts import (
+from telephony.call_facts.facts import (
     CallFacts,
     Certainty,
     Direction,

@@ -8,8 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from telephony.conversations import total, union
-from telephony.facts import CallFacts, Direction, Leg, LegRole, PartyKind, TransferResult
+from telephony.call_facts.conversations import total, union
+from telephony.call_facts.facts import (
+    CallFacts,
+    Direction,
+    Leg,
+    LegRole,
+    PartyKind,
+    TransferResult,
+)
 from web.player import Player
 from web.wording import _, duration, whole_seconds
 

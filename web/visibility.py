@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, replace
 
 from call_records.shapes import Account
-from telephony.facts import CallFacts, PartyKind
+from telephony.call_facts.facts import CallFacts, PartyKind
 from web.settings import WebSettings
 
 _DIGITS = re.compile(r"\d(?=(?:\D*\d){2})")  # every digit but the last two

@@ -15,7 +15,7 @@ from uuid import UUID
 
 import phonenumbers
 
-from telephony.facts import (
+from telephony.call_facts.facts import (
     CallFacts,
     Direction,
     Disposition,

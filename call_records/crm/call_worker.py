@@ -25,8 +25,8 @@ from call_records.journal import CALLS_CHANNEL, try_lock_call
 from call_records.models import calls
 from call_records.notices import wake_on
 from call_records.troubles import plain_errors
+from telephony.call_facts.facts import CallFacts, facts_from_json
 from telephony.errors import SwitchhookError, TryLater
-from telephony.facts import CallFacts, facts_from_json
 
 log = structlog.get_logger(__name__)
 

@@ -490,7 +490,7 @@ missed_acts = Table(
     # As missed.key.
     Column("key", Text, nullable=False),
     Column("at", MOMENT, nullable=False),
-    # telephony.missed.Kind: claimed, given, released, gave_up, reopened
+    # telephony.missed_calls.Kind: claimed, given, released, gave_up, reopened
     Column("kind", Text, nullable=False),
     Column("account_id", Uuid, ForeignKey("accounts.id", ondelete="SET NULL")),
     Column("person_id", Uuid, ForeignKey("people.id", ondelete="SET NULL")),

@@ -20,7 +20,7 @@ from call_records.crm.transliteration import spelled
 from call_records.crm.types import NewClient, NewTask
 from telephony.contacts import ClientKind, LeadState
 from telephony.errors import PeerMistake
-from telephony.numbers import Written, is_recognised, is_withheld, written
+from telephony.numbers.numbers import Written, is_recognised, is_withheld, written
 
 BOOK_CHANNEL = "switchhook_book"
 """NOTIFY channel: the payload is `client ID`, `call ID`, `deal ID` or `missed ID`, for the reader that keeps pages and cards

@@ -18,7 +18,7 @@ from call_records.outside import WHOLE, last_ten, typed_digits
 from call_records.queries.page_marks import key_of_mark, page_mark
 from call_records.shapes import CallFilter, CallPage
 from call_records.troubles import plain_errors
-from telephony.facts import CallFacts, facts_from_json
+from telephony.call_facts.facts import CallFacts, facts_from_json
 
 MOST_ON_A_PAGE = 500  # 2 kB of facts each; the export walks pages
 

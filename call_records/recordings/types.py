@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
-from telephony.facts import CallFacts, Direction
+from telephony.call_facts.facts import CallFacts, Direction
 from telephony.recordings import (
     AuditAction,
     HealthFault,

@@ -24,8 +24,8 @@ from call_records.reviews.forms import form_version, form_versions
 from call_records.reviews.shapes import Grade, GradedTwice, PickState, Reading, Scope, Told
 from call_records.reviews.tables import grade_readings, grades, review_picks
 from call_records.troubles import plain_errors
+from telephony.call_facts.facts import CallFacts, facts_from_json
 from telephony.errors import PeerMistake
-from telephony.facts import CallFacts, facts_from_json
 from telephony.recordings import AuditAction
 from telephony.reviews import Answer, Answers, agents_of, score
 

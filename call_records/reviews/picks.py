@@ -29,8 +29,8 @@ from call_records.reviews.rules import rules_in_force
 from call_records.reviews.shapes import Pick, Picked, PickState, Preview, Scope
 from call_records.reviews.tables import review_picks, review_rounds
 from call_records.troubles import plain_errors
+from telephony.call_facts.facts import CallFacts, facts_from_json
 from telephony.errors import PeerMistake, SwitchhookError
-from telephony.facts import CallFacts, facts_from_json
 from telephony.recordings import HealthFault, Measures, RecordingState
 from telephony.reviews import (
     BY_HAND,

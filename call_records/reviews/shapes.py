@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from telephony.facts import CallFacts
+from telephony.call_facts.facts import CallFacts
 from telephony.reviews import Answers, Because, Question, ReviewRule
 
 Scope = frozenset[str] | None

@@ -10,8 +10,8 @@ import pytest
 
 from call_records.database import RecordsStore
 from call_records.shapes import CallFilter
+from telephony.call_facts.facts import CallFacts, Direction, Disposition
 from telephony.errors import PeerMistake
-from telephony.facts import CallFacts, Direction, Disposition
 from tests.call_facts_builder import CLIENT, MONDAY, answered, call, change, ended, leg, outbound
 
 pytestmark = pytest.mark.postgres

@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from call_records.database import RecordsStore, open_records
 from call_records.shapes import CallFilter
+from telephony.call_facts.facts import State
 from telephony.events import EventKind
-from telephony.facts import State
 from telephony.ports import CallChange
 from tests.call_facts_builder import MONDAY, answered, call, change, ended, life
 

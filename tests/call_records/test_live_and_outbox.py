@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from call_records.database import RecordsStore
 from call_records.live import LiveBoard
+from telephony.call_facts.facts import CallFacts
 from telephony.events import EventKind
-from telephony.facts import CallFacts
 from telephony.ports import LinkState
 from tests.call_facts_builder import MONDAY, answered, call, change, ended, life
 

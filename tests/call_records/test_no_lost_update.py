@@ -24,11 +24,11 @@ from call_records.models import metadata
 from call_records.recordings.retention.retention import retention_version
 from call_records.recordings.types import RetentionRule
 from call_records.shapes import Account, StaffMember
+from telephony.call_facts.facts import Direction
 from telephony.contacts import ClientKind
 from telephony.edit_version import edit_version
 from telephony.endpoint_directory import EndpointSource
 from telephony.errors import PeerMistake
-from telephony.facts import Direction
 from telephony.lead_rules import Known, LeadRule, Making, Outcome
 from telephony.staff import PopPreference, Role
 

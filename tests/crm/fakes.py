@@ -17,7 +17,7 @@ from call_records.crm.missed_calls.types import (
 )
 from telephony.errors import PeerMistake
 from telephony.hours import WorkingHours
-from telephony.missed import GaveUpReason, MissedRules
+from telephony.missed_calls import GaveUpReason, MissedRules
 
 
 class FakeMissed:

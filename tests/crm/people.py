@@ -14,8 +14,8 @@ from call_records.crm.tables import tasks
 from call_records.crm.types import Client, ClientFilter, NewClient
 from call_records.crm.writes import Told, tell
 from call_records.database import RecordsStore
+from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind
-from telephony.facts import CallFacts
 from tests.call_facts_builder import MONDAY, call, change, ended
 from tests.call_facts_builder import answered as picked_up
 

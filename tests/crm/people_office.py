@@ -9,8 +9,8 @@ from uuid import UUID
 from call_records.crm.types import Client, NewClient, NewDeal, NewTask
 from call_records.database import RecordsStore
 from call_records.shapes import Account
+from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind
-from telephony.facts import CallFacts
 from telephony.staff import Role
 from tests.call_facts_builder import change
 from tests.web import office

@@ -20,9 +20,9 @@ from call_records.crm.tables import clients, missed
 from call_records.crm.writes import Home
 from call_records.database import RecordsStore, open_records
 from call_records.postgres import EmbeddedPostgres
-from telephony.facts import CallFacts, Disposition, Leg, QueueVisit
+from telephony.call_facts.facts import CallFacts, Disposition, Leg, QueueVisit
 from telephony.hours import WorkingHours
-from telephony.missed import GaveUpReason
+from telephony.missed_calls import GaveUpReason
 from telephony.staff import PopPreference, Role
 from tests.browser_fixtures import FLAGS, find_chromium
 from tests.call_facts_builder import answered, call, change, ended, outbound

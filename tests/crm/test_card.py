@@ -17,8 +17,8 @@ from call_records.crm.steps import steps_for
 from call_records.crm.tables import clients
 from call_records.crm.types import NewClient, NewDeal, NewTask
 from call_records.database import RecordsStore
+from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind, LeadState, MatchRule
-from telephony.facts import CallFacts
 from telephony.staff import PopPreference, Role
 from tests.call_facts_builder import change
 from tests.reviews.office import hire

@@ -14,8 +14,8 @@ from playwright.async_api import Browser, Page, expect
 
 from call_records.crm.types import NewClient, NewDeal
 from call_records.database import RecordsStore
+from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind
-from telephony.facts import CallFacts
 from telephony.staff import PopPreference, Role
 from tests.browser_fixtures import chromium
 from tests.call_facts_builder import change

@@ -22,8 +22,8 @@ from call_records.crm.call_worker import Bookkeeper
 from call_records.crm.steps import steps_for
 from call_records.crm.types import NewClient, NewDeal, NewTask
 from call_records.database import RecordsStore
+from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind
-from telephony.facts import CallFacts
 from telephony.staff import Role
 from tests.call_facts_builder import change
 from tests.web.conftest import SETTINGS, Person

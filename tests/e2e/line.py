@@ -20,7 +20,7 @@ from switchhook.lab.staff import STAFF
 from switchhook.setting_tables import DatabaseSettings, HandsetSettings, PbxSettings
 from switchhook.setting_tables import WebSettings as WebSection
 from switchhook.settings import Settings
-from telephony.facts import CallFacts, facts_from_json
+from telephony.call_facts.facts import CallFacts, facts_from_json
 from telephony.staff import PopPreference, Role
 from web.access import Passwords
 from web.settings import WebSettings

@@ -15,8 +15,8 @@ from playwright.async_api import Browser, expect
 
 from call_records.crm.types import Client, ClientFilter, Deal, NewClient, NewDeal
 from switchhook.lab.phone_media import tone
+from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind
-from telephony.facts import CallFacts
 from tests.asterisk_fixtures import PhoneRoom
 from tests.call_facts_builder import change
 from tests.e2e.line import Line, card_times, until

@@ -19,7 +19,7 @@ from call_records.recordings.pipeline.tracks import (
     plan_track,
 )
 from call_records.recordings.types import Recording, SourceFile, SourceRole
-from telephony.facts import CallFacts, Recorded
+from telephony.call_facts.facts import CallFacts, Recorded
 from telephony.recordings import PersonShare, RecordingState
 from tests.recordings.tones import Side
 

@@ -24,7 +24,7 @@ from call_records.postgres import EmbeddedPostgres
 from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.tables import recordings
 from call_records.recordings.types import RetentionRule
-from telephony.facts import CallFacts, Direction
+from telephony.call_facts.facts import CallFacts, Direction
 from telephony.recordings import AuditAction, HealthFault, HearScope, RecordingState
 from telephony.staff import PopPreference, Role
 from tests.call_facts_builder import change

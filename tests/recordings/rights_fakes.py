@@ -22,7 +22,7 @@ from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.tables import recordings
 from call_records.recordings.types import AuditEntry, AuditFilter, Removal
 from call_records.shapes import Account
-from telephony.facts import CallFacts
+from telephony.call_facts.facts import CallFacts
 from telephony.recordings import HearScope, RecordingRight, RecordingState
 from telephony.staff import PopPreference, Role
 from tests.call_facts_builder import change

@@ -16,7 +16,7 @@ from call_records.models import accounts, calls
 from call_records.recordings.tables import recordings
 from call_records.reviews.shapes import FormVersion, Grade
 from call_records.shapes import Account
-from telephony.facts import CallFacts
+from telephony.call_facts.facts import CallFacts
 from telephony.recordings import Measures
 from telephony.reviews import Answer, Answers, Question, QuestionKind
 from telephony.staff import PopPreference, Role

@@ -12,7 +12,7 @@ import pytest
 from call_records.database import RecordsStore
 from call_records.recordings.types import AuditFilter
 from call_records.reviews.shapes import PickState
-from telephony.facts import CallFacts
+from telephony.call_facts.facts import CallFacts
 from telephony.recordings import AuditAction, HearScope
 from telephony.reviews import Question, QuestionKind, ReviewRuleKind
 from telephony.staff import Role

@@ -24,7 +24,7 @@ from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import DEFAULT_SUITE, AsteriskInstall, find_asterisk
 from switchhook.lab.phones import PbxSilent
 from switchhook.replay import replay
-from telephony.facts import CallFacts
+from telephony.call_facts.facts import CallFacts
 from tests.scenarios.office_teams import FIRST_TEAM, additions
 from tests.scenarios.stage import Outside, Stage
 from tests.scenarios.truth import Truth

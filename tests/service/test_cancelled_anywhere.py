@@ -27,7 +27,7 @@ from switchhook.setting_tables import DatabaseSettings, PbxSettings
 from switchhook.setting_tables import WebSettings as WebSection
 from switchhook.settings import Settings
 from telephony.errors import TryLater
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 from telephony.ports import CallChange
 from tests.ami_bridge.fake_ami import SECRET, USER, FakeAmi, serving
 from tests.ami_bridge.test_observer import link_to

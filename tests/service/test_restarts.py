@@ -13,7 +13,7 @@ from call_records.shapes import CallFilter
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.phone_call import Call
 from switchhook.lab.phones import Phone
-from telephony.facts import CallFacts, Certainty, Disposition, State
+from telephony.call_facts.facts import CallFacts, Certainty, Disposition, State
 from tests.asterisk_fixtures import PhoneRoom
 from tests.service.conftest import MakeService, configuration, database_at, own_database, rotated
 from tests.service.running_service import eventually

@@ -22,8 +22,8 @@ from call_records.spool import SpoolingJournal
 from switchhook.bridge import Bridge
 from switchhook.cel_sources import CelFromFile
 from switchhook.lab.asterisk import PrivateAsterisk
-from telephony.facts import CallFacts, Certainty, State
-from telephony.numbers import Numbering
+from telephony.call_facts.facts import CallFacts, Certainty, State
+from telephony.numbers.numbers import Numbering
 from telephony.ports import LinkState
 from tests.asterisk_fixtures import PhoneRoom
 from tests.call_facts_builder import call, change

@@ -16,7 +16,7 @@ from switchhook.caller_lookup import BookLookup
 from switchhook.setting_tables import DatabaseSettings, HandsetSettings, PbxSettings, WebSettings
 from switchhook.settings import Settings
 from telephony.contacts import ClientKind
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 from telephony.ports import CallerAnswer, CallerQuestion
 
 pytestmark = pytest.mark.postgres

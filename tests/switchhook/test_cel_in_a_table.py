@@ -23,8 +23,8 @@ from call_records.shapes import CallFilter
 from call_records.spool import SpoolingJournal
 from switchhook.bridge import Bridge
 from switchhook.cel_sources import CelFromTable
+from telephony.call_facts.facts import Certainty, Disposition
 from telephony.errors import NeedsPerson, TryLater
-from telephony.facts import Certainty, Disposition
 from telephony.ports import LinkState
 from tests.mariadb_fixtures import MariaDbDatabase
 from tests.telephony.captured import NUMBERING, captured, cel_cells, cel_text, differences, replayed

@@ -17,8 +17,8 @@ from call_records.database import RecordsStore, open_records
 from call_records.shapes import Account, CallFilter
 from switchhook.cli import run_command
 from switchhook.teller import Teller
-from telephony.facts import CallFacts, Direction
-from telephony.numbers import Numbering
+from telephony.call_facts.facts import CallFacts, Direction
+from telephony.numbers.numbers import Numbering
 from telephony.ports import CallChange
 from telephony.staff import Role
 from tests.switchhook.test_teller import CAPTURES, items

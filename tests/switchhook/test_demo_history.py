@@ -25,7 +25,13 @@ from switchhook.demo_history import add_history, finish_history
 from switchhook.demo_past_calls import DAYS, HOURS_OF_DAY, SOUND_SECONDS, TODAY_HOURS, build_past_calls
 from switchhook.demo_sounds import Conversation, write_conversations
 from switchhook.lab.staff import STAFF
-from telephony.facts import CallFacts, Direction, Disposition, PartyKind, facts_from_json
+from telephony.call_facts.facts import (
+    CallFacts,
+    Direction,
+    Disposition,
+    PartyKind,
+    facts_from_json,
+)
 from telephony.hours import is_open
 from telephony.recordings import RecordingState
 from telephony.staff import PopPreference

@@ -10,7 +10,7 @@ from switchhook.doctor_endpoints import endpoint_findings
 from switchhook.replay import read_phones
 from telephony.endpoint_directory import Endpoint, EndpointDirectory
 from telephony.errors import NeedsPerson
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 
 DEVICES = [Endpoint("PJSIP", name) for name in ("alice", "bob", "001122334455")]
 

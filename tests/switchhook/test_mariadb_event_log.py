@@ -23,8 +23,8 @@ from switchhook.cel_sources import CelFromTable
 from switchhook.doctor_cel import examine_cel
 from switchhook.doctor_findings import Finding, Level
 from switchhook.setting_tables import PbxSettings
+from telephony.call_facts.facts import CallFacts
 from telephony.errors import NeedsPerson, TryLater
-from telephony.facts import CallFacts
 from tests.certificates import Authority, certificates
 from tests.mariadb_fixtures import MariaDbDatabase
 from tests.switchhook.test_cel_in_a_table import (

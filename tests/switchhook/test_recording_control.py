@@ -21,11 +21,11 @@ from switchhook.bridge import Bridge, RecordingDesk
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import AsteriskInstall
 from switchhook.lab.phones import Carrier, Phone
-from telephony import signals as s
+from telephony.call_facts.facts import CallFacts
 from telephony.errors import NeedsPerson, TryLater
-from telephony.facts import CallFacts
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 from telephony.ports import LinkState, RecordingControl
+from telephony.state import signals as s
 from tests.service.running_service import eventually
 
 PATIENCE_SECONDS = 15.0

@@ -22,8 +22,8 @@ from call_records.journal import OpenCall, told_until
 from switchhook.replay import replay
 from switchhook.teller import CHANNELS_REMEMBERED, Teller
 from switchhook.trace import in_words
-from telephony.facts import CallFacts, Certainty, State
-from telephony.numbers import Numbering
+from telephony.call_facts.facts import CallFacts, Certainty, State
+from telephony.numbers.numbers import Numbering
 from telephony.ports import CallChange
 from tests.ami_bridge.test_event_log_forms import shown, written
 from tests.telephony.captured import cel_cells, differences

@@ -21,8 +21,8 @@ from ami_bridge.capture import read_capture
 from ami_bridge.cel import CelReader, CelRow
 from ami_bridge.message import Message
 from switchhook.replay import Replay
-from telephony.facts import CallFacts
-from telephony.numbers import Numbering
+from telephony.call_facts.facts import CallFacts
+from telephony.numbers.numbers import Numbering
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 MANAGER_CONF = Path(__file__).parents[2] / "asterisk-config" / "plain" / "manager_switchhook.conf"

@@ -28,10 +28,10 @@ from call_records.shapes import (
     StaffMember,
     TryLimit,
 )
+from telephony.call_facts.facts import CallFacts
 from telephony.contacts import Match
 from telephony.endpoint_directory import EndpointSource, KnownEndpoint
 from telephony.errors import ChangedMeanwhile, PeerMistake
-from telephony.facts import CallFacts
 from telephony.ports import LinkState
 from telephony.presence import Phone
 from telephony.staff import Directory, Person, PopPreference, RingAlert, Role, TokenScope

@@ -13,9 +13,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from call_records.crm.types import CallPlace
+from telephony.call_facts.facts import Direction, LegRole
 from telephony.contacts import Candidate, ClientKind, Match, MatchRule
 from telephony.errors import TryLater
-from telephony.facts import Direction, LegRole
 from telephony.staff import Role
 from tests.web.conftest import SETTINGS, Office
 from tests.web.fakes import FakeLive, FakeRecords, cheap_passwords

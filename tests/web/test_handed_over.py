@@ -14,8 +14,8 @@ import pytest
 from ami_bridge.capture import read_capture
 from call_records.shapes import Account
 from switchhook.replay import Replay
+from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind, MatchRule
-from telephony.facts import CallFacts
 from telephony.staff import PopPreference, Role
 from tests.telephony.captured import CAPTURES, NUMBERING
 from tests.web.conftest import SETTINGS

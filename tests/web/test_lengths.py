@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from telephony.desk import CardState, card_for
-from telephony.facts import CallFacts, Interval, LegRole, LegState, State
+from telephony.call_facts.facts import CallFacts, Interval, LegRole, LegState, State
+from telephony.cards import CardState, card_for
 from telephony.staff import PopPreference
 from tests.web.office import outgoing, over, picked_up, ringing, s, target_answers, transferred
 from web.live import section_of, waiting_since

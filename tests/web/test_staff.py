@@ -8,7 +8,7 @@ import pytest
 
 from call_records.database import RecordsStore
 from telephony.endpoint_directory import EndpointSource, KnownEndpoint
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 from telephony.presence import Phone, PhoneState
 from telephony.staff import Role
 from tests.web.fakes import FakeLive

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from telephony.facts import (
+from telephony.call_facts.facts import (
     CallFacts,
     Certainty,
     Direction,

@@ -14,7 +14,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel, Field
 
 from call_records.recordings.types import Listed, RecordingFilter, RecordingPage
-from telephony.facts import Direction
+from telephony.call_facts.facts import Direction
 from telephony.recordings import HealthFault, RecordingState
 from telephony.staff import TokenScope
 from web.access import ANYONE_SIGNED_IN, Viewer, guard

@@ -16,8 +16,8 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from call_records.recordings.types import Comment, Recording, ShareLink
+from telephony.call_facts.facts import CallFacts, iso
 from telephony.errors import NeedsPerson, PeerMistake, TryLater
-from telephony.facts import CallFacts, iso
 from telephony.recordings import AuditAction, RecordingRight
 from telephony.staff import TokenScope
 from web.access import ANYONE_SIGNED_IN, NotAllowed, Viewer, guard, new_token

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 from ami_bridge.kept_lines import as_capture
 from ami_bridge.redaction import Redactor
 from call_records.shapes import CallFilter
-from telephony.facts import Direction, Disposition, iso
+from telephony.call_facts.facts import Direction, Disposition, iso
 from telephony.staff import TokenScope
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
 from web.api.recordings import recording_list

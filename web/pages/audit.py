@@ -18,7 +18,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response, StreamingResponse
 
 from call_records.recordings.types import AuditEntry, AuditFilter
-from telephony.facts import iso
+from telephony.call_facts.facts import iso
 from telephony.recordings import AuditAction
 from telephony.spreadsheet_cells import safe_cell
 from web.access import ADMINISTRATORS, Viewer, guard

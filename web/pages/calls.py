@@ -14,8 +14,8 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from call_records.shapes import CallFilter
+from telephony.call_facts.facts import CallFacts, Direction, Disposition, PartyKind
 from telephony.errors import TryLater
-from telephony.facts import CallFacts, Direction, Disposition, PartyKind
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, NotFound, Viewer, guard
 from web.caller_words import client_name, told_identity
 from web.callers import Identity, identify, number_of

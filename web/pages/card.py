@@ -17,9 +17,9 @@ from pydantic import BaseModel, Field
 
 from call_records.crm.types import Client, ClientFilter, Conversion, NewClient
 from call_records.crm.writes import NAME_MOST
+from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind, LeadState
 from telephony.errors import PeerMistake
-from telephony.facts import CallFacts
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.caller_words import told_identity
 from web.callers import identify, number_of

@@ -19,7 +19,7 @@ from fastapi.responses import RedirectResponse, Response
 from telephony.edit_version import edit_version
 from telephony.errors import ChangedMeanwhile, PeerMistake
 from telephony.hours import WEEKDAYS, WorkingHours, checked
-from telephony.missed import MissedRules
+from telephony.missed_calls import MissedRules
 from web import missed_words
 from web.access import ADMINISTRATORS, Viewer, guard
 from web.access_log import note_rules

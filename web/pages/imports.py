@@ -25,7 +25,7 @@ from call_records.crm.imports.jobs import UNFINISHED, WORKING, Import, State
 from call_records.crm.imports.spreadsheets import DELIMITERS, FILE_MOST, FileForm, Sheet
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
-from telephony.number_regions import COUNTRIES
+from telephony.numbers.regions import COUNTRIES
 from telephony.spreadsheet_cells import safe_cell
 from web.access import SUPERVISORS, Viewer, guard
 from web.pages import Site, fields, site_of

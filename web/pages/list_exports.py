@@ -30,7 +30,7 @@ from call_records.crm.exports.exports import (
 from call_records.crm.missed_calls.types import MissedEntry
 from call_records.crm.types import Client, ClientFilter, Deal
 from call_records.shapes import CallFilter
-from telephony.facts import CallFacts
+from telephony.call_facts.facts import CallFacts
 from telephony.recordings import AuditAction
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.callers import number_of

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, Response
 
-from telephony.facts import PartyKind
+from telephony.call_facts.facts import PartyKind
 from telephony.presence import PhoneState, together
 from telephony.staff import Person
 from web.access import ANYONE_SIGNED_IN, Viewer, guard

@@ -27,7 +27,7 @@ from call_records.crm.missed_calls.types import (
 )
 from telephony.errors import PeerMistake
 from telephony.hours import WorkingHours, since_last_close, stretch_at
-from telephony.missed import GaveUpReason, MissedState, wait_of
+from telephony.missed_calls import GaveUpReason, MissedState, wait_of
 from web import missed_words
 from web.access import ANYONE_SIGNED_IN, SUPERVISORS, NotAllowed, Viewer, guard
 from web.pages import Site, fields, site_of

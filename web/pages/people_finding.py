@@ -9,7 +9,7 @@ from fastapi import Request
 from starlette.exceptions import HTTPException
 
 from call_records.crm.types import Client, ClientFilter
-from telephony.numbers import written
+from telephony.numbers.numbers import written
 from telephony.staff import Person
 from web.access import Viewer
 from web.number_search import count_number_tries

@@ -14,8 +14,8 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from call_records.crm.types import Client, ClientFilter, Deal
+from telephony.call_facts.facts import CallFacts, Direction
 from telephony.contacts import ClientKind, LeadState
-from telephony.facts import CallFacts, Direction
 from web import people_words
 from web.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.clients_of_calls import names_for

@@ -19,10 +19,10 @@ from fastapi.responses import RedirectResponse, Response
 
 from call_records.recordings.retention.retention import retention_version
 from call_records.recordings.types import RetentionRule
+from telephony.call_facts.facts import Direction
 from telephony.edit_version import check_edit_version
 from telephony.errors import ChangedMeanwhile
-from telephony.extension_rule import ExtensionRule
-from telephony.facts import Direction
+from telephony.numbers.extension_rule import ExtensionRule
 from telephony.recordings import AuditAction, RecordingPolicy
 from web.access import ADMINISTRATORS, Viewer, guard
 from web.extensions import extension_rule, problem_sentence

@@ -21,8 +21,8 @@ from starlette.exceptions import HTTPException
 
 from call_records.recordings.types import AuditFilter, Listed, RecordingFilter, RecordingPage
 from call_records.shapes import CallFilter
+from telephony.call_facts.facts import CallFacts, Direction
 from telephony.errors import PeerMistake
-from telephony.facts import CallFacts, Direction
 from telephony.recordings import (
     SOMEBODY_SHOULD_LOOK,
     AuditAction,

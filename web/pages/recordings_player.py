@@ -18,8 +18,8 @@ from fastapi.responses import HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
 from call_records.recordings.types import Recording
+from telephony.call_facts.facts import CallFacts, PartyKind
 from telephony.errors import PeerMistake, TryLater
-from telephony.facts import CallFacts, PartyKind
 from telephony.recordings import AuditAction, RecordingRight, RecordingState
 from telephony.staff import Role
 from web import audio

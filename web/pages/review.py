@@ -18,8 +18,8 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from call_records.reviews.shapes import FormVersion, Grade, Picked, PickState, Scope
+from telephony.call_facts.facts import CallFacts
 from telephony.errors import PeerMistake
-from telephony.facts import CallFacts
 from telephony.recordings import HearScope
 from telephony.reviews import Answer, QuestionKind, agents_of
 from web.access import SUPERVISORS, Viewer, address_of, browser_name, guard

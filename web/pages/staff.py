@@ -20,7 +20,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from call_records.shapes import StaffMember
 from telephony.errors import PeerMistake
-from telephony.extension_rule import ExtensionRule, rule_of
+from telephony.numbers.extension_rule import ExtensionRule, rule_of
 from telephony.presence import together
 from web.access import ADMINISTRATORS, Viewer, guard
 from web.access_log import note_rules

@@ -37,7 +37,7 @@ from call_records.crm.writes import (
 from call_records.models import people
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
-from telephony.numbers import Written
+from telephony.numbers.numbers import Written
 
 
 async def change(connection: AsyncConnection, client: Client, *, home: Home, by: UUID | None) -> None:

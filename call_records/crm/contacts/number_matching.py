@@ -23,7 +23,7 @@ from call_records.database_engine import STATEMENT_SECONDS
 from call_records.troubles import plain_errors
 from telephony.contacts import Candidate, ClientKind, LeadState, Match, decide
 from telephony.errors import OurMistake, PeerMistake
-from telephony.numbers import WHOLE, Written, is_certain, may_be_one_line
+from telephony.numbers.numbers import WHOLE, Written, is_certain, may_be_one_line
 
 MOST = (
     200  # entries on one number that are looked at; a person reads a dozen, a switchboard may be on thousands

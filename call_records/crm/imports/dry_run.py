@@ -27,9 +27,9 @@ from call_records.crm.writes import (
     recognised_phones,
 )
 from telephony.contacts import ClientKind
-from telephony.numbers import Written, is_withheld
+from telephony.numbers.numbers import Written, is_withheld
+from telephony.numbers.spreadsheet_numbers import is_shortened
 from telephony.spreadsheet_cells import original_text
-from telephony.spreadsheet_numbers import is_shortened
 
 PARTS = ("last_name", "first_name", "middle_name")
 FACTS_MOST = 40  # as the form of an entry shows them

@@ -38,7 +38,7 @@ from call_records.models import accounts, extensions, people
 from call_records.troubles import plain_errors
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake, SwitchhookError, TryLater
-from telephony.number_regions import COUNTRIES, RegionCheck, RegionDoubt
+from telephony.numbers.regions import COUNTRIES, RegionCheck, RegionDoubt
 
 log = structlog.get_logger(__name__)
 

@@ -34,7 +34,7 @@ from call_records.crm.last_contact import EARLIER_CALLS, tell_spoken
 from call_records.crm.tables import client_phones, clients, import_changes, timeline
 from call_records.crm.writes import BOOK_CHANNEL, NUMBER_LOCK, digits_of, search_text
 from telephony.contacts import ClientKind, LeadState, MatchRule
-from telephony.numbers import Written
+from telephony.numbers.numbers import Written
 
 IMPORTS_LOCK = 23  # seed of the advisory lock by which imports take turns; numbers have 11, our lines 19
 _TEXTS = ARRAY(Text)

@@ -58,7 +58,7 @@ class Asked:
     number: str
     """As it came."""
     key: str
-    """What it is known by (`telephony.numbers.written`); empty for a form without a number."""
+    """What it is known by (`telephony.numbers.numbers.written`); empty for a form without a number."""
     outcome: Outcome
     at: datetime
     """The moment of the outcome: deadlines count from it."""

@@ -45,12 +45,12 @@ from call_records.crm.writes import Home, lock_number
 from call_records.models import accounts, calls, people
 from call_records.notices import wake_on
 from call_records.troubles import plain_errors
+from telephony.call_facts.facts import facts_from_json
 from telephony.contacts import ClientKind
 from telephony.edit_version import check_edit_version, edit_version
 from telephony.errors import PeerMistake, SwitchhookError
-from telephony.facts import facts_from_json
 from telephony.hours import WorkingHours, add_working_minutes, hours_as_json
-from telephony.missed import (
+from telephony.missed_calls import (
     OPEN,
     GaveUpReason,
     Kind,

@@ -1,6 +1,6 @@
 """What a call changes of what we owe its caller: a step of the bookkeeper.
 
-The entries of a number are told anew from its calls and from what people did, by `telephony.missed.episodes`, whenever
+The entries of a number are told anew from its calls and from what people did, by `telephony.missed_calls.episodes`, whenever
 one of those calls is told of; then the rows are made to say so. Nothing is counted up or down, so a call that is told of
 again, late, corrected or as part of another one leaves exactly what it would have left had it been known from the start.
 Only calls back to the last conversation before the change are read: it settled everything before it.
@@ -34,9 +34,9 @@ from call_records.crm.timeline.filing import key_of as number_key
 from call_records.crm.writes import BOOK_CHANNEL, Home, lock_number, notice
 from call_records.models import calls, extensions, people
 from call_records.outside import last_ten, outside_of
-from telephony.facts import CallFacts, Direction, facts_from_json
+from telephony.call_facts.facts import CallFacts, Direction, facts_from_json
 from telephony.hours import WorkingHours, add_working_minutes, hours_from_json
-from telephony.missed import (
+from telephony.missed_calls import (
     OPEN,
     Episode,
     GaveUpReason,

@@ -10,10 +10,10 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
+from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind
-from telephony.facts import CallFacts
 from telephony.hours import WorkingHours
-from telephony.missed import GaveUpReason, MissedRules, MissedState, OwnerWhy
+from telephony.missed_calls import GaveUpReason, MissedRules, MissedState, OwnerWhy
 
 
 @dataclass(frozen=True, slots=True)

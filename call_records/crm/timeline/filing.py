@@ -36,8 +36,8 @@ from call_records.crm.tables import call_rulings, timeline
 from call_records.crm.types import ClientPhone
 from call_records.crm.writes import Home, Told, lock_number, notice, tell
 from call_records.outside import outside_of
+from telephony.call_facts.facts import CallFacts, Direction
 from telephony.contacts import LeadState, Match
-from telephony.facts import CallFacts, Direction
 from telephony.lead_rules import (
     Known,
     Making,

@@ -67,8 +67,8 @@ from call_records.recordings.types import (
     SourceRole,
 )
 from call_records.troubles import plain_errors
+from telephony.call_facts.facts import CallFacts, facts_from_json
 from telephony.errors import PeerMistake
-from telephony.facts import CallFacts, facts_from_json
 from telephony.recordings import HealthFault, Layout, RecordingState
 
 MOST_ON_A_PAGE = 500  # 3 kB each with the call's facts; an export walks pages

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from call_records import wire
 from call_records.recordings.catalogue.file_names import bare, channel_in, recording_of
 from call_records.recordings.tables import recordings
-from telephony.facts import CallFacts, PartyKind
+from telephony.call_facts.facts import CallFacts, PartyKind
 from telephony.recordings import Layout, RecordingState
 
 RECORDINGS_CHANNEL = "switchhook_recordings"

@@ -47,8 +47,8 @@ from call_records.recordings.types import (
     Shelf,
 )
 from call_records.troubles import plain_errors
+from telephony.call_facts.facts import iso
 from telephony.errors import NeedsPerson, PeerMistake
-from telephony.facts import iso
 from telephony.recordings import RecordingState
 
 log = structlog.get_logger(__name__)

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 from call_records.recordings.catalogue.file_names import recording_of
 from call_records.recordings.types import Processed, Recording, Span
-from telephony.conversations import total, union, without
-from telephony.facts import CallFacts, PartyKind, Recorded
+from telephony.call_facts.conversations import total, union, without
+from telephony.call_facts.facts import CallFacts, PartyKind, Recorded
 from telephony.recordings import HealthFault, audio_began_at
 
 COVERED_SHARE = 0.98  # of the seconds talked must be in the audio ...

@@ -38,8 +38,8 @@ from call_records.recordings.pipeline.tracks import (
     plan_track,
 )
 from call_records.recordings.types import Processed, Recording, Shelf, SourceFile, SourceRole
+from telephony.call_facts.facts import CallFacts
 from telephony.errors import NeedsPerson, PeerMistake, SwitchhookError, TryLater
-from telephony.facts import CallFacts
 from telephony.recordings import HealthFault
 
 log = structlog.get_logger(__name__)

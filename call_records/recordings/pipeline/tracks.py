@@ -25,8 +25,8 @@ from call_records.recordings.encoding.types import Sources, TrackPiece
 from call_records.recordings.ingest.wav_header import sound_seconds
 from call_records.recordings.pipeline.calls import told_of
 from call_records.recordings.types import Recording, SourceFile, SourceRole, Span
-from telephony.conversations import total, union, without
-from telephony.facts import CallFacts, PartyKind, Recorded
+from telephony.call_facts.conversations import total, union, without
+from telephony.call_facts.facts import CallFacts, PartyKind, Recorded
 from telephony.recordings import RecordingState
 
 SIBLING_PAUSE_SECONDS = (

@@ -55,9 +55,9 @@ from call_records.recordings.tables import (
 )
 from call_records.recordings.types import Recording, RetentionRule, Shelf, SourceFile
 from call_records.troubles import plain_errors
+from telephony.call_facts.facts import CallFacts, Direction, iso
 from telephony.edit_version import check_edit_version, edit_version
 from telephony.errors import NeedsPerson, PeerMistake, SwitchhookError, TryLater
-from telephony.facts import CallFacts, Direction, iso
 from telephony.recordings import AuditAction, RecordingPolicy, RecordingState
 
 log = structlog.get_logger(__name__)

@@ -18,8 +18,8 @@ from sqlalchemy import text
 from call_records import wire
 from call_records.outside import last_ten, outside_of
 from call_records.recordings.types import Recording, RetentionRule
+from telephony.call_facts.facts import CallFacts, PartyKind
 from telephony.errors import PeerMistake
-from telephony.facts import CallFacts, PartyKind
 
 MOST_RULES = 200  # each is tried for each recording; an office has five
 MOST_DAYS = 36_500  # a century; more is a mistake of typing, and "for ever" has its own spelling

@@ -20,7 +20,7 @@ from call_records.crm.types import Client, NewClient
 from call_records.crm.writes import Home, each_phone_once, phones_of, recognised_phones
 from call_records.database import RecordsStore
 from telephony.contacts import ClientKind
-from telephony.numbers import Written
+from telephony.numbers.numbers import Written
 
 HOME = Home()
 FIELDS = (

@@ -16,8 +16,8 @@ from call_records.crm.tables import lead_rules
 from call_records.crm.types import NewClient
 from call_records.crm.writes import insert_client
 from call_records.database import RecordsStore
+from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind
-from telephony.facts import CallFacts
 from telephony.lead_rules import LeadRule, Making
 from tests.call_facts_builder import MONDAY, change
 

@@ -9,9 +9,7 @@ import pytest
 
 from call_records.crm.timeline import filing
 from call_records.database import RecordsStore
-from telephony.contacts import ClientKind
-from telephony.errors import OurMistake
-from telephony.facts import (
+from telephony.call_facts.facts import (
     Direction,
     Disposition,
     LegOutcome,
@@ -21,6 +19,8 @@ from telephony.facts import (
     TransferResult,
     TransferVia,
 )
+from telephony.contacts import ClientKind
+from telephony.errors import OurMistake
 from telephony.lead_rules import Known, Making, Outcome, OwnerRule
 from tests.call_facts_builder import CLIENT, MONDAY, answered, call, change, ended, leg, outbound
 from tests.crm.lead_rules.office import (

@@ -15,8 +15,8 @@ from call_records.crm.call_worker import Bookkeeper
 from call_records.crm.steps import steps_for
 from call_records.crm.writes import lock_number
 from call_records.database import RecordsStore, open_records
+from telephony.call_facts.facts import CallFacts
 from telephony.errors import TryLater
-from telephony.facts import CallFacts
 from telephony.lead_rules import Making, Outcome, OwnerRule
 from tests.call_facts_builder import CLIENT, MONDAY, answered, call, change, ended
 from tests.crm.lead_rules.office import do, leads, line, person, places, rows, set_rules, take_in

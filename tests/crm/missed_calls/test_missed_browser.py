@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from call_records.database import RecordsStore
-from telephony.missed import MissedState
+from telephony.missed_calls import MissedState
 from telephony.staff import Role
 from tests.axe_findings import find_violations
 from tests.browser_fixtures import chromium

@@ -21,11 +21,18 @@ from call_records.crm.tables import blocklist, lead_rules
 from call_records.crm.types import NewClient
 from call_records.database import RecordsStore, open_records
 from call_records.shapes import Account
+from telephony.call_facts.facts import CallFacts, Disposition, QueueVisit, State
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
-from telephony.facts import CallFacts, Disposition, QueueVisit, State
 from telephony.hours import WorkingHours, since_last_close
-from telephony.missed import GaveUpReason, MissedRules, MissedState, OwnerWhy, Where, wait_of
+from telephony.missed_calls import (
+    GaveUpReason,
+    MissedRules,
+    MissedState,
+    OwnerWhy,
+    Where,
+    wait_of,
+)
 from telephony.staff import PopPreference, Role
 from tests.call_facts_builder import CLIENT, MONDAY, answered, call, change, ended, leg, outbound
 
@@ -173,7 +180,7 @@ def _of_number(facts: CallFacts, number: str) -> CallFacts:
 async def test_whatever_order_news_comes_in_the_end_is_the_same(told: Told) -> None:
     """Two missed calls, a callback in vain, one that reaches him, his own call: in every sixth order, some of it twice.
 
-    One number for each order. Every order is tried without a database in tests/telephony/test_missed.py.
+    One number for each order. Every order is tried without a database in tests/telephony/test_missed_calls.py.
     """
     first, second, vain, back, through, _ = STORY
     orders = list(permutations((first, second, vain, back, through)))[::6]

@@ -15,9 +15,9 @@ from call_records.crm.missed_calls.types import MissedEntry
 from call_records.crm.tables import lead_rules
 from call_records.database import RecordsStore
 from call_records.shapes import Account
-from telephony.facts import CallFacts, Direction, QueueVisit
+from telephony.call_facts.facts import CallFacts, Direction, QueueVisit
 from telephony.hours import WorkingHours
-from telephony.missed import MissedRules, MissedState
+from telephony.missed_calls import MissedRules, MissedState
 from telephony.staff import Role
 from tests.call_facts_builder import CLIENT, MONDAY
 from tests.crm.missed_calls.test_missed_calls import (

@@ -18,7 +18,7 @@ import pytest
 
 from switchhook.lab.asterisk_binary import AsteriskInstall
 from switchhook.lab.phone_call import Call
-from telephony.conversations import without
+from telephony.call_facts.conversations import without
 from tests.recordings.capture.test_choices import by_key, inbound, outbound
 from tests.recordings.capture.test_transfers import attended, blind, blonde, comes_back
 from tests.recordings.joined_office import Joined, join

@@ -13,7 +13,7 @@ import pytest
 
 from switchhook.lab.asterisk_binary import AsteriskInstall
 from switchhook.lab.phone_call import Call
-from telephony.facts import PartyKind
+from telephony.call_facts.facts import PartyKind
 from tests.recordings.office import (
     AGENT,
     COVERED,

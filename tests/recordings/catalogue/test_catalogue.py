@@ -13,8 +13,8 @@ from sqlalchemy import text
 from call_records.database import RecordsStore
 from call_records.recordings.catalogue.catalogue import Taken
 from call_records.recordings.types import Recording, RecordingFilter
+from telephony.call_facts.facts import CallFacts, Direction, PartyKind, Recorded
 from telephony.errors import PeerMistake
-from telephony.facts import CallFacts, Direction, PartyKind, Recorded
 from telephony.recordings import HealthFault, RecordingState
 from tests.call_facts_builder import MONDAY, answered, call, change, ended, leg, life, outbound
 from tests.recordings.recording_builder import FLAT, arrival, outcome

@@ -17,8 +17,8 @@ from call_records.database import RecordsStore, open_records
 from call_records.recordings.types import BOTH_SIDES, Listed, RecordingFilter
 from switchhook.cli import run_command
 from switchhook.recordings_import import call_from_cdr
-from telephony.facts import Certainty, Direction, Disposition
-from telephony.numbers import Numbering
+from telephony.call_facts.facts import Certainty, Direction, Disposition
+from telephony.numbers.numbers import Numbering
 from telephony.recordings import HealthFault, RecordingState
 from tests.call_facts_builder import answered, call, change, ended
 from tests.mariadb_fixtures import MariaDbDatabase

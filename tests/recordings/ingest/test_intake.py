@@ -16,8 +16,8 @@ from call_records.database import RecordsStore
 from call_records.recordings.ingest.intake import Intake, SpoolPlace
 from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.types import BOTH_SIDES, Recording, RecordingFilter, SourceRole
+from telephony.call_facts.facts import CallFacts, PartyKind, Recorded
 from telephony.errors import TryLater
-from telephony.facts import CallFacts, PartyKind, Recorded
 from telephony.recordings import HealthFault, RecordingPolicy, RecordingState
 from tests.call_facts_builder import MONDAY, answered, call, change, ended
 from tests.recordings.recording_builder import outcome

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from call_records.shapes import Account
-from telephony.facts import CallFacts
+from telephony.call_facts.facts import CallFacts
 from telephony.recordings import AuditAction, HearScope, RecordingPolicy, RecordingRight
 from telephony.staff import Directory, Person, PopPreference, Role
 from tests.recordings.rights_fakes import STAFF, Hall, open_hall

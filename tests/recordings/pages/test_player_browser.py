@@ -13,8 +13,8 @@ import pytest
 from playwright.async_api import Browser, Page, expect
 
 from call_records.recordings.types import Recording, Redaction
+from telephony.call_facts.facts import CallFacts, PartyKind, Recorded, RecordingPause
 from telephony.errors import NeedsPerson
-from telephony.facts import CallFacts, PartyKind, Recorded, RecordingPause
 from telephony.recordings import AuditAction, RecordingPolicy, RecordingRight, RecordingState
 from telephony.staff import Role
 from tests.axe_findings import find_violations

@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 
 from call_records.recordings.types import Recording
+from telephony.call_facts.facts import CallFacts, PartyKind, Recorded, RecordingPause
 from telephony.errors import TryLater
-from telephony.facts import CallFacts, PartyKind, Recorded, RecordingPause
 from telephony.recordings import AuditAction, HearScope, RecordingPolicy, RecordingRight, RecordingState
 from tests.recordings.player_fakes import recording, talk
 from tests.web import office as scenes

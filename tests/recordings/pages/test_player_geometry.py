@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from call_records.recordings.types import PEAKS, Comment, Peaks, Redaction, Removal
-from telephony.facts import CallFacts, Direction, PartyKind, Recorded, RecordingPause
+from telephony.call_facts.facts import CallFacts, Direction, PartyKind, Recorded, RecordingPause
 from telephony.recordings import HealthFault, Layout, PersonShare, RecordingState
 from telephony.staff import Directory, Person
 from tests.recordings.player_fakes import NOON, recording, talk

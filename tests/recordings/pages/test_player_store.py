@@ -22,7 +22,7 @@ from call_records.recordings.encoding.sources import DECODED_RATE
 from call_records.recordings.encoding.types import Sources
 from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.types import AuditFilter, Processed
-from telephony.facts import CallFacts
+from telephony.call_facts.facts import CallFacts
 from telephony.recordings import AuditAction, RecordingRight
 from telephony.staff import PopPreference, Role
 from tests.call_facts_builder import change

@@ -23,8 +23,8 @@ from call_records.recordings.pipeline.pipeline import Encoder, Pipeline
 from call_records.recordings.storage.audio_store import AudioShelf
 from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.types import Processed, Recording, SourceFile, SourceRole
+from telephony.call_facts.facts import CallFacts, Hold, Interval, PartyKind, Recorded
 from telephony.errors import NeedsPerson, OurMistake, TryLater
-from telephony.facts import CallFacts, Hold, Interval, PartyKind, Recorded
 from telephony.recordings import HealthFault, Layout, RecordingState
 from tests.call_facts_builder import MONDAY, answered, call, change, ended, leg
 from tests.recordings.recording_builder import outcome

@@ -11,8 +11,17 @@ import pytest
 
 from call_records.recordings.pipeline.calls import part_missing
 from call_records.recordings.types import Blanks, Recording, Span
-from telephony.facts import CallFacts, Hold, Interval, LegRole, Parking, PartyKind, QueueVisit, RecordingPause
-from telephony.facts import Recorded as Told
+from telephony.call_facts.facts import (
+    CallFacts,
+    Hold,
+    Interval,
+    LegRole,
+    Parking,
+    PartyKind,
+    QueueVisit,
+    RecordingPause,
+)
+from telephony.call_facts.facts import Recorded as Told
 from telephony.recordings import HealthFault, RecordingState
 from tests.call_facts_builder import CLIENT, MONDAY, answered, call, ended, leg
 from tests.recordings.recording_builder import outcome, source

@@ -17,7 +17,7 @@ from call_records.recordings.pipeline.tracks import (
     plan_track,
 )
 from call_records.recordings.types import Recording
-from telephony.facts import (
+from telephony.call_facts.facts import (
     CallFacts,
     Hold,
     Interval,

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from call_records.recordings.pipeline.calls import audible_faults
-from telephony.facts import CallFacts, Disposition, RecordingPause
+from telephony.call_facts.facts import CallFacts, Disposition, RecordingPause
 from telephony.recordings import HealthFault
 from tests.call_facts_builder import answered, call, ended
 from tests.recordings.pipeline.test_pipeline_parts import at, recording, told, told_call

@@ -22,8 +22,8 @@ from call_records.recordings.retention.rules import checked
 from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.tables import recordings
 from call_records.recordings.types import AuditFilter, Peaks, Processed, RetentionRule
+from telephony.call_facts.facts import CallFacts, Direction, PartyKind
 from telephony.errors import PeerMistake, TryLater
-from telephony.facts import CallFacts, Direction, PartyKind
 from telephony.recordings import AuditAction, Layout, Measures, RecordingPolicy, RecordingState
 from tests.call_facts_builder import call, change, leg, outbound
 from tests.postgres_fixtures import TEMPLATE, own_database
