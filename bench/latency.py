@@ -38,7 +38,7 @@ from switchhook.lab.call_progress import CallState
 from switchhook.lab.phones import Carrier, Phone
 from telephony.staff import PopPreference, Role
 from tests.browser_fixtures import FLAGS, find_chromium
-from web.access import Passwords
+from web.auth.access import Passwords
 
 CALLS = 300  # enough for a 99th percentile of three calls
 CALLS_PER_SECOND = 4.0  # 14 400 an hour: more than 500 extensions make

@@ -35,10 +35,10 @@ from call_records.database import RecordsStore, open_records
 from call_records.postgres import embedded_postgres
 from telephony.staff import PopPreference, Role
 from tests.web.fakes import FakeLive
-from web.access import Passwords
 from web.app import create_app
-from web.request_limits import Allowance
-from web.server import serve
+from web.auth.access import Passwords
+from web.http.request_limits import Allowance
+from web.http.server import serve
 from web.settings import WebSettings
 
 TARGET_MS = 100.0

@@ -18,7 +18,7 @@ from telephony.errors import NeedsPerson
 from telephony.numbers.extension_rule import rule_of
 from telephony.recordings import AuditAction
 from telephony.staff import PopPreference, Role
-from web.access import Passwords, new_token, password_problem
+from web.auth.access import Passwords, new_token, password_problem
 
 PASSWORD_FILE_BYTES = 4096  # a password is a line; more than this is a wrong path
 

@@ -60,10 +60,10 @@ from switchhook.settings import Settings, machine_time_zone
 from switchhook.stopping import leave_at_once, stop_on_signals
 from telephony.errors import SwitchhookError, TryLater
 from telephony.staff import Role
-from web.access import Gate
 from web.app import create_app
+from web.auth.access import Gate
+from web.http.server import serve
 from web.monitor import create_monitor
-from web.server import serve
 from web.settings import WebSettings
 
 log = structlog.get_logger(__name__)

@@ -40,7 +40,7 @@ from switchhook.settings import Settings, machine_time_zone
 from switchhook.stopping import leave_at_once
 from telephony.errors import OurMistake, SwitchhookError
 from telephony.staff import PopPreference, Role
-from web.access import Passwords
+from web.auth.access import Passwords
 from web.settings import WebSettings
 
 FORCE_CAPTURES = "SWITCHHOOK_DEMO_CAPTURES"

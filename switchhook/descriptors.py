@@ -10,7 +10,7 @@ import resource
 
 import structlog
 
-from web.http_connections import ConnectionLimits
+from web.http.connections import ConnectionLimits
 
 log = structlog.get_logger(__name__)
 

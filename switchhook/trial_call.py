@@ -33,7 +33,7 @@ from switchhook.settings import Settings
 from telephony.errors import NeedsPerson
 from telephony.recordings import RecordingState
 from telephony.staff import PopPreference, Role
-from web.access import new_token
+from web.auth.access import new_token
 
 ANY = "any"
 AREA = "test call"

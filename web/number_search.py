@@ -14,10 +14,10 @@ from limits.strategies import MovingWindowRateLimiter
 
 from call_records.shapes import Account
 from telephony.numbers.phone_text_parser import written
-from web.access import Viewer
-from web.pages import Site
-from web.sign_in_limits import TooManyTries
-from web.wording import _
+from web.auth.access import Viewer
+from web.auth.sign_in_limits import TooManyTries
+from web.presenters.labels import _
+from web.site import Site
 
 FEWEST_WHOLE = 7  # digits; the shortest numbers of whole countries
 ALWAYS_WHOLE = 10  # digits, which is as much as is compared anywhere

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from telephony.numbers.numbers import Numbering
 from telephony.staff import Role
-from web.proxies import ProxyTrust, is_local_name
-from web.request_limits import PER_ACCOUNT, PER_ADDRESS, Allowance
+from web.http.proxies import ProxyTrust, is_local_name
+from web.http.request_limits import PER_ACCOUNT, PER_ADDRESS, Allowance
 
 
 @dataclass(frozen=True, slots=True)

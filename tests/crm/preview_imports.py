@@ -15,7 +15,7 @@ from telephony.staff import Role
 from tests.browser_fixtures import FLAGS, find_chromium
 from tests.crm.people_office import add
 from tests.web.kept import add_account, serving
-from web.access import new_token
+from web.auth.access import new_token
 from web.settings import WebSettings
 
 SIZES = {"1440": (1440, 900), "1024": (1024, 768), "390": (390, 844)}

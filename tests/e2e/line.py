@@ -22,7 +22,7 @@ from switchhook.setting_tables import WebSettings as WebSection
 from switchhook.settings import Settings
 from telephony.call_facts.facts import CallFacts, facts_from_json
 from telephony.staff import PopPreference, Role
-from web.access import Passwords
+from web.auth.access import Passwords
 from web.settings import WebSettings
 
 PASSWORD = "a password for tests"

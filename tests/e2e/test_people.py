@@ -22,7 +22,7 @@ from tests.call_facts_builder import change
 from tests.e2e.line import Line, card_times, until
 from tests.e2e.test_recordings import ready
 from tests.web.office import over, picked_up, ringing
-from web.wording import duration
+from web.presenters.labels import duration
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.postgres, pytest.mark.browser]
 

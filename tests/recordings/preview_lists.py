@@ -32,9 +32,9 @@ from tests.recordings.recording_builder import arrival, outcome
 from tests.web import office
 from tests.web.fakes import CHEAP, FakeLive, cheap_passwords
 from tests.web.preview import CHROMIUM, FLAGS, SIZES
-from web.access import token_hash
 from web.app import create_app
-from web.server import serve
+from web.auth.access import token_hash
+from web.http.server import serve
 from web.settings import WebSettings
 
 LOOKS = (("light", "ltr"), ("dark", "ltr"), ("light", "rtl"))

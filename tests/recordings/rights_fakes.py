@@ -31,9 +31,9 @@ from tests.recordings.recording_builder import arrival, outcome
 from tests.web import office
 from tests.web.conftest import Person
 from tests.web.fakes import CHEAP, FakeLive, cheap_passwords
-from web.access import token_hash
 from web.app import create_app
-from web.server import serve
+from web.auth.access import token_hash
+from web.http.server import serve
 from web.settings import WebSettings
 
 SETTINGS = WebSettings(region="RU", setup_code="blue-heron", heartbeat_seconds=0.2, session_check_seconds=0.1)

@@ -19,8 +19,8 @@ from telephony.staff import Role
 from tests.reviews.office import SHORT_FORM, answers, grade, hire, keep, short_form, talk
 from tests.reviews.serving import serving, signed_in
 from tests.web.conftest import Person
-from web.pages.review_forms import changes
-from web.pages.review_words import long_time
+from web.pages.reviews.forms import changes
+from web.presenters.reviews import long_time
 
 pytestmark = pytest.mark.postgres
 

@@ -22,7 +22,7 @@ from telephony.numbers.numbers import Numbering
 from telephony.ports import CallChange
 from telephony.staff import Role
 from tests.switchhook.test_teller import CAPTURES, items
-from web.access import Passwords, token_hash
+from web.auth.access import Passwords, token_hash
 
 pytestmark = pytest.mark.postgres
 

@@ -20,7 +20,7 @@ from tests.reviews.office import answers, grade, keep, missed, short_form, talk
 from tests.web.conftest import Person
 from tests.web.kept import add_account, signed_in
 from tests.web.routes import list_routes, make_app
-from web.access import new_token
+from web.auth.access import new_token
 
 EXTENSIONS = {"manager": "101", "supervisor": "103", "boss": "104"}
 """Who walks, and the phone that rings on their desk."""

@@ -47,7 +47,7 @@ from tests.recordings.player_fakes import (
     FakeShelf,
 )
 from tests.reviews.fakes import FakeReviews
-from web.access import Passwords
+from web.auth.access import Passwords
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 """Argon2 as weak as it goes: tests check who gets in, not how long it takes."""

@@ -20,11 +20,11 @@ from telephony.staff import PopPreference, Role
 from tests.telephony.captured import CAPTURES, NUMBERING
 from tests.web.conftest import SETTINGS
 from tests.web.fakes import FakeLive, FakeRecords
-from web.access import Viewer
+from web.auth.access import Viewer
 from web.callers import Identity, Known, number_of
 from web.live import Flavour, Hub
 from web.metrics import WebMetrics
-from web.visibility import View
+from web.presenters.masking import View
 
 BORIS = Known(UUID(int=1), "Boris Oak", ClientKind.CONTACT)
 

@@ -18,7 +18,7 @@ from tests.web.conftest import SETTINGS, Person
 from tests.web.kept import add_everybody, serving, signed_in
 from tests.web.office import over, picked_up, ringing
 from web.number_search import WHOLE_SEARCHES, is_whole_number
-from web.visibility import View, show_party
+from web.presenters.masking import View, show_party
 
 pytestmark = pytest.mark.postgres
 

@@ -13,7 +13,7 @@ from telephony.presence import Phone, PhoneState
 from telephony.staff import Role
 from tests.web.fakes import FakeLive
 from tests.web.kept import add_account, serving, signed_in
-from web.pages.staff import read_list
+from web.pages.accounts.staff import read_list
 from web.settings import WebSettings
 
 pytestmark = pytest.mark.postgres

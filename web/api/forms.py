@@ -32,11 +32,11 @@ from call_records import wire
 from call_records.crm.web_forms.forms import TAKEN, WebForm
 from call_records.crm.web_forms.submissions import Submission
 from telephony.errors import SwitchhookError, TryLater
-from web.access import address_of, token_hash
 from web.api.form_fields import CHARSET, in_letters, is_test, meaning_of, pairs_of, read_by_value
-from web.pages import Site, site_of
-from web.request_limits import address_key
-from web.wording import _
+from web.auth.access import address_of, token_hash
+from web.http.request_limits import address_key
+from web.presenters.labels import _
+from web.site import Site, site_of
 
 BODY_MOST = 32 * 1024  # bytes; a message of 10 000 letters and the fields around it
 FIELDS_MOST = 40

@@ -37,8 +37,8 @@ from call_records.recordings.ingest.uploads import (
     UploadDesk,
 )
 from telephony.errors import SwitchhookError, TryLater
+from web.presenters.labels import _
 from web.problems import problem
-from web.wording import _
 
 PREFIX = "/api/v1/recordings/uploads/"
 STATUS: dict[type[SwitchhookError], int] = {

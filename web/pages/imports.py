@@ -27,10 +27,10 @@ from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from telephony.numbers.regions import COUNTRIES
 from telephony.spreadsheet_cells import safe_cell
-from web.access import SUPERVISORS, Viewer, guard
-from web.pages import Site, fields, site_of
-from web.people_words import say
-from web.wording import _, display_number
+from web.auth.access import SUPERVISORS, Viewer, guard
+from web.presenters.contacts import say
+from web.presenters.labels import _, display_number
+from web.site import Site, fields, site_of
 
 router = APIRouter(include_in_schema=False)
 Supervisor = Annotated[Viewer, Depends(guard(SUPERVISORS))]
@@ -123,7 +123,7 @@ async def _first_page(
     return site.renderer.page(
         request,
         viewer,
-        "imports.html",
+        "imports/list.html",
         status=status,
         problem=problem,
         recent=await site.records.imports.recent(),
@@ -171,7 +171,7 @@ async def _page(
     return site.renderer.page(
         request,
         viewer,
-        "imports_one.html",
+        "imports/detail.html",
         status=status,
         found=found,
         columns=columns,

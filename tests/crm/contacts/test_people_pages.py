@@ -26,7 +26,7 @@ from tests.reviews.office import recording
 from tests.web import office
 from tests.web.conftest import SETTINGS, Person
 from tests.web.kept import add_everybody, serving, signed_in
-from web.people_words import mask_in
+from web.presenters.contacts import mask_in
 
 pytestmark = pytest.mark.postgres
 HOSTILE = "<script>alert(1)</script>\"'\u202e&amp;"

@@ -21,7 +21,7 @@ from tests.crm.deals.test_deals import LOST, NEW, OFFER, SALES, TALKS, WON, clie
 from tests.crm.emptied import records, store
 from tests.web.conftest import SETTINGS, Person
 from tests.web.kept import add_account, serving, signed_in
-from web.pages.deals import CARDS
+from web.pages.deals.board import CARDS
 from web.settings import WebSettings
 
 __all__ = ["records", "store"]

@@ -30,7 +30,7 @@ from tests.crm.missed_calls.test_missed_calls import (
 )
 from tests.web.conftest import SETTINGS, Person
 from tests.web.kept import add_account, serving, signed_in
-from web.pages.missed import ON_A_PAGE
+from web.pages.missed_calls.missed_calls import ON_A_PAGE
 
 pytestmark = pytest.mark.postgres
 

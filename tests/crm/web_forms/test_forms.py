@@ -20,8 +20,8 @@ from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from telephony.staff import Role
 from tests.web.kept import add_everybody, serving, signed_in
-from web.access import new_token
 from web.api.forms import HONEYPOT, THANKS, is_of, signature
+from web.auth.access import new_token
 
 pytestmark = pytest.mark.postgres
 SITE = "https://garden.example"

@@ -31,7 +31,7 @@ from tests.recordings.sound_files import leave, wav
 from tests.requirements import require_programs
 from tests.web.fakes import FakeLive, FakeRecords, cheap_passwords
 from web.app import create_app
-from web.server import serve
+from web.http.server import serve
 from web.settings import WebSettings
 
 pytestmark = pytest.mark.postgres

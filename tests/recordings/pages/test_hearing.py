@@ -17,9 +17,10 @@ from telephony.recordings import AuditAction, HearScope, RecordingPolicy, Record
 from telephony.staff import Directory, Person, PopPreference, Role
 from tests.recordings.rights_fakes import STAFF, Hall, open_hall
 from tests.web import office
-from web.access import Viewer
-from web.csrf_mask import unmask_token
-from web.hearing import (
+from web.auth.access import Viewer
+from web.auth.csrf_mask import unmask_token
+from web.presenters.masking import View
+from web.recordings.permissions import (
     extensions_heard,
     extensions_listed,
     may_hear,
@@ -28,7 +29,6 @@ from web.hearing import (
     reason_needed,
     took_part,
 )
-from web.visibility import View
 
 pytestmark = pytest.mark.postgres
 

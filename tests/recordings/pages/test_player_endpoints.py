@@ -20,11 +20,11 @@ from telephony.recordings import AuditAction, HearScope, RecordingPolicy, Record
 from tests.recordings.player_fakes import recording, talk
 from tests.web import office as scenes
 from tests.web.conftest import Office, Person, masked, office
-from web.access import new_token
-from web.audio import NoSuchPart, Part, asked_part
-from web.noted import NOTED_FOR, NOTED_MOST, Noted
-from web.player import Taping, taping
-from web.wording import display_number
+from web.auth.access import new_token
+from web.http.audio import NoSuchPart, Part, asked_part
+from web.presenters.labels import display_number
+from web.presenters.player import Taping, taping
+from web.recordings.recently_logged import NOTED_FOR, NOTED_MOST, Noted
 
 __all__ = ["masked", "office"]
 
@@ -480,7 +480,7 @@ async def test_sharing_a_part(office: Office) -> None:
 
 
 def _hash(token: str) -> bytes:
-    from web.access import token_hash
+    from web.auth.access import token_hash
 
     return token_hash(token)
 

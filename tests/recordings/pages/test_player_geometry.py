@@ -16,10 +16,10 @@ from telephony.staff import Directory, Person
 from tests.recordings.player_fakes import NOON, recording, talk
 from tests.recordings.recording_builder import MEASURED
 from tests.web import office
-from web.picture import draw, span_seconds
-from web.player import Material, Player, own_axis, show_player, tell_state
-from web.waveform import HALF, Axis, axis_over, outline, silences, within
-from web.wording import Names
+from web.presenters.call_diagram import draw, span_seconds
+from web.presenters.labels import Names
+from web.presenters.player import Material, Player, own_axis, show_player, tell_state
+from web.presenters.waveform import HALF, Axis, axis_over, outline, silences, within
 
 NAMES = Names(Directory((Person("Anna", frozenset({"101"})), Person("Warehouse", frozenset({"555"})))), "RU")
 

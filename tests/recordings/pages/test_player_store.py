@@ -32,7 +32,7 @@ from tests.web import office as scenes
 from tests.web.conftest import SETTINGS, Person
 from tests.web.fakes import CHEAP, FakeLive, cheap_passwords
 from web.app import create_app
-from web.server import serve
+from web.http.server import serve
 
 pytestmark = pytest.mark.postgres
 

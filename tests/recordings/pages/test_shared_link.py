@@ -12,7 +12,7 @@ from sqlalchemy import update
 from call_records.recordings.tables import recordings, share_links
 from telephony.recordings import AuditAction
 from tests.recordings.rights_fakes import SOUND, Hall, bury, open_hall
-from web.access import LinkLimits, TooManyTries
+from web.auth.access import LinkLimits, TooManyTries
 
 pytestmark = pytest.mark.postgres
 
