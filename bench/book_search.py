@@ -20,7 +20,7 @@ from sqlalchemy import text
 
 from bench.store import FILL_SECONDS, ROUNDS, fresh_store, median_ms, server_cpu_ms, vacuum
 from call_records.crm.types import ClientFilter, NewClient
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.contacts import ClientKind
 
 TARGET_MS = 50.0

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bench.store import FILL_SECONDS, vacuum
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.call_facts.facts import Direction, Disposition
 from tests.call_facts_builder import answered, call, ended, outbound
 

@@ -30,8 +30,8 @@ from ami_bridge.observer import Observer
 from ami_bridge.stream import Observed
 from bench.machine import machine, percentiles
 from bench.service import switchhook
-from call_records.database import open_records
-from call_records.postgres import embedded_postgres
+from call_records.postgres.cluster import embedded_postgres
+from call_records.store import open_records
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import find_asterisk
 from switchhook.lab.call_progress import CallState

@@ -27,7 +27,7 @@ from bench.importing import table
 from bench.machine import machine
 from bench.pages import opened, serving, sign_in
 from call_records.crm.imports.jobs import State
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from switchhook.process_memory import exempt_startup_objects
 from telephony.staff import Role
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from call_records.database import RecordsStore
-from call_records.shapes import Account
+from call_records.store import RecordsStore
+from call_records.types import Account
 from switchhook.numbering import read_numberings
 from switchhook.opening import open_store
 from switchhook.settings import Settings

@@ -29,15 +29,15 @@ from ami_bridge.actions import ActionChannel
 from ami_bridge.agi import EVERYONE, GROUP_ONLY, FastAgiServer
 from ami_bridge.interpreter import WANTED, WANTED_ONLY_WITH
 from ami_bridge.observer import Observer
+from call_records.accounts.setup_code import forget_setup_code, share_setup_code
+from call_records.calls.live import LiveBoard
+from call_records.calls.spool import SpoolingJournal
 from call_records.crm.call_worker import Bookkeeper
 from call_records.crm.steps import steps_for
 from call_records.crm.writes import Home
-from call_records.database import RecordsStore, open_records
-from call_records.live import LiveBoard
-from call_records.postgres import EmbeddedPostgres
+from call_records.postgres.cluster import EmbeddedPostgres
 from call_records.recordings.ingest.uploads import UploadDesk
-from call_records.setup_code import forget_setup_code, share_setup_code
-from call_records.spool import SpoolingJournal
+from call_records.store import RecordsStore, open_records
 from switchhook import __version__
 from switchhook.audio import audio_settings
 from switchhook.bridge import Bridge, RecordingDesk

@@ -23,10 +23,10 @@ from ami_bridge.backfill import WINDOW_SECONDS, CelGroup, Sweep, tells_no_bridge
 from ami_bridge.cel import CelRow
 from ami_bridge.cel_clock import CelInOurTime
 from ami_bridge.stream import LinkUp, Observed, SnapshotEnd, StreamItem
-from call_records.database import RecordsStore
-from call_records.journal import OpenCall
-from call_records.live import LiveBoard
-from call_records.spool import SpoolingJournal
+from call_records.calls.journal import OpenCall
+from call_records.calls.live import LiveBoard
+from call_records.calls.spool import SpoolingJournal
+from call_records.store import RecordsStore
 from switchhook.endpoint_keeper import EndpointKeeper
 from switchhook.teller import Teller, cel_lines, tell_with_log
 from telephony.call_facts.facts import Certainty, State

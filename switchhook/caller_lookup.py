@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.contacts import Candidate, ClientKind, Match
 from telephony.numbers.numbers import Numbering
 from telephony.ports import CallerAnswer, CallerQuestion

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ami_bridge.cel import CelReader, CelRow
 from ami_bridge.cel_file import CelFile
-from call_records.log_tables import CEL, LogTable, open_log_table
+from call_records.pbx_logs.tables import CEL, LogTable, open_log_table
 from switchhook.bridge import CelSource
 from switchhook.setting_tables import PbxSettings
 from telephony.errors import NeedsPerson

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 import structlog
 from pydantic import SecretStr
 
-from call_records.shapes import Account
+from call_records.types import Account
 from switchhook import __version__, logs
 from switchhook.assembly import Service, serve_until
 from switchhook.bridge import Bridge

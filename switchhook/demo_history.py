@@ -25,12 +25,12 @@ from call_records.crm.backfill.entries import (
     add_past_entries,
 )
 from call_records.crm.types import ClientFilter, NewClient
-from call_records.database import RecordsStore
 from call_records.recordings.encoding.types import Sources
 from call_records.recordings.encoding.worker_process import AudioWorker
 from call_records.recordings.types import Recording
-from call_records.reviews.shapes import FormVersion
-from call_records.shapes import Account
+from call_records.reviews.types import FormVersion
+from call_records.store import RecordsStore
+from call_records.types import Account
 from switchhook.demo_book import demo_entries
 from switchhook.demo_past_calls import DAYS, SOUND_SECONDS, build_past_calls
 from switchhook.demo_sounds import Conversation, write_conversations

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from call_records import schema
-from call_records.database import address_of
-from call_records.troubles import plain_errors
+from call_records.db import schema
+from call_records.db.errors import plain_errors
+from call_records.store import address_of
 from switchhook.doctor_findings import Finding, Level, stumbled
 from switchhook.service_database import find_database
 from switchhook.settings import Settings

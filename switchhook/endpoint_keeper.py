@@ -13,7 +13,7 @@ import structlog
 
 from ami_bridge.actions import ActionChannel
 from ami_bridge.roster import read_endpoint_lists
-from call_records.shapes import Endpoints
+from call_records.types import Endpoints
 from telephony.endpoint_directory import Endpoint, EndpointSource, KnownEndpoint, directory_of
 from telephony.numbers.numbers import Numbering
 

@@ -10,9 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ami_bridge.observer import Observer
-from call_records.live import LiveBoard
+from call_records.calls.live import LiveBoard
+from call_records.calls.spool import SpoolingJournal
 from call_records.recordings.ingest.intake import Intake
-from call_records.spool import SpoolingJournal
 from switchhook.bridge import Bridge
 
 PER_PBX: tuple[tuple[str, str, str], ...] = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from call_records.shapes import Endpoints
+from call_records.types import Endpoints
 from switchhook.setting_tables import PbxSettings
 from switchhook.settings import Settings
 from telephony.endpoint_directory import directory_of

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 
 import structlog
 
-from call_records.database import RecordsStore
-from call_records.notices import wake_on
+from call_records.db.listen import wake_on
 from call_records.recordings.catalogue.filing import RECORDINGS_CHANNEL
 from call_records.recordings.encoding.worker_process import AudioWorker
 from call_records.recordings.ingest.intake import Intake, SpoolPlace
 from call_records.recordings.pipeline.pipeline import LANES, Pipeline
+from call_records.store import RecordsStore
 from switchhook.audio import audio_settings
 from switchhook.settings import Settings
 from telephony.errors import SwitchhookError

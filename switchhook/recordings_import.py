@@ -28,8 +28,7 @@ from rich.table import Table
 from ami_bridge.backfill import groups_of
 from ami_bridge.cdr_file import CdrReader, CdrRow, endpoint_of
 from ami_bridge.cel import CelRow
-from call_records.database import RecordsStore
-from call_records.log_tables import CDR, CEL, open_log_table
+from call_records.pbx_logs.tables import CDR, CEL, open_log_table
 from call_records.recordings.catalogue.catalogue import (
     Arrival,
     CallState,
@@ -43,6 +42,7 @@ from call_records.recordings.ingest.decisions import LATE_SECONDS, CallIs, Fate,
 from call_records.recordings.ingest.intake import sum_of
 from call_records.recordings.ingest.wav_header import Look, examine
 from call_records.recordings.types import SourceFile
+from call_records.store import RecordsStore
 from switchhook.cel_sources import CelFromTable
 from switchhook.dialled_lines import DialledLines
 from switchhook.opening import open_store

@@ -14,8 +14,8 @@ import structlog
 
 from ami_bridge.actions import ActionChannel
 from ami_bridge.roster import read_roster
-from call_records.database import RecordsStore
-from call_records.live import LiveBoard
+from call_records.calls.live import LiveBoard
+from call_records.store import RecordsStore
 from switchhook.bridge import Bridge
 from switchhook.endpoint_keeper import EndpointKeeper
 from telephony.errors import SwitchhookError

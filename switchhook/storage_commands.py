@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from call_records.backup import make_backup
-from call_records.backup_archive import Archive
-from call_records.backup_restore import restore_backup
-from call_records.database import RecordsStore
+from call_records.backup.archive import Archive
+from call_records.backup.backup import make_backup
+from call_records.backup.restore import restore_backup
 from call_records.recordings.storage import integrity
 from call_records.recordings.storage.audio_store import AudioShelf
+from call_records.store import RecordsStore
 from switchhook.audio import audio_settings
 from switchhook.opening import open_store
 from switchhook.service_database import refuse_to_write_as_root, with_service_state

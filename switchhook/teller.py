@@ -23,7 +23,7 @@ from ami_bridge.kept_lines import in_order
 from ami_bridge.message import Message, message_from_headers
 from ami_bridge.snapshot_reading import LISTED
 from ami_bridge.stream import ClockSet, LinkDown, LinkUp, Observed, SnapshotBegin, SnapshotEnd, StreamItem
-from call_records.journal import fold
+from call_records.calls.journal import fold
 from switchhook.gap_filler import AFTER_ALL, BEFORE_ANY, OVERLAP_SECONDS, GapFiller
 from telephony.call_facts.facts import CallFacts
 from telephony.numbers.numbers import Numbering

@@ -16,8 +16,8 @@ from uuid import UUID
 
 from ami_bridge.kept_lines import as_capture, in_order
 from ami_bridge.redaction import Redactor
-from call_records.database import RecordsStore
-from call_records.journal import OpenCall
+from call_records.calls.journal import OpenCall
+from call_records.store import RecordsStore
 from switchhook.call_differences import differences
 from switchhook.numbering import read_numbering
 from switchhook.opening import open_store

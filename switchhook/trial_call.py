@@ -21,8 +21,8 @@ from typing import Any
 from uuid import UUID
 
 from ami_bridge.connection import AmiConnection
-from call_records.database import RecordsStore
-from call_records.shapes import Account
+from call_records.store import RecordsStore
+from call_records.types import Account
 from switchhook import logs
 from switchhook.doctor_findings import Finding, Level, stumbled
 from switchhook.doctor_web import EVERYWHERE, answers_as_switchhook

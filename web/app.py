@@ -13,7 +13,7 @@ from fastapi.responses import Response
 from prometheus_client import CollectorRegistry
 
 from call_records.recordings.ingest.uploads import UploadDesk
-from call_records.shapes import Records
+from call_records.types import Records
 from telephony.ports import LiveCalls, PbxDetails, RecordingControl
 from web.api import forms as forms_api
 from web.api import recording_list, v1, watch

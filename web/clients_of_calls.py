@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from uuid import UUID
 
-from call_records.shapes import Records
+from call_records.types import Records
 from telephony.call_facts.facts import CallFacts
 from telephony.errors import SwitchhookError
 from web.callers import known_of

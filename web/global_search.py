@@ -17,7 +17,7 @@ import structlog
 
 from call_records.crm.transliteration import spelled
 from call_records.crm.types import Client, ClientFilter, DealFilter
-from call_records.shapes import CallFilter
+from call_records.types import CallFilter
 from telephony.contacts import ClientKind
 from telephony.errors import SwitchhookError
 from telephony.staff import Directory

@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from call_records.shapes import Account, Records
+from call_records.types import Account, Records
 from telephony.call_facts.facts import CallFacts, Direction, PartyKind, State, iso
 from telephony.cards import Card, CardState, card_for, voicemail_since
 from telephony.errors import SwitchhookError

@@ -12,7 +12,7 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from call_records.shapes import Account
+from call_records.types import Account
 from telephony.numbers.phone_text_parser import written
 from web.auth.access import Viewer
 from web.auth.sign_in_limits import TooManyTries

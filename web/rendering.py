@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from call_records.shapes import Account
+from call_records.types import Account
 from telephony.call_facts.facts import CallFacts, Direction, LegState, PartyKind, State, iso
 from telephony.staff import PopPreference, Role
 from web.auth.access import (

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from fastapi import Request
 
-from call_records.shapes import Records
+from call_records.types import Records
 from telephony.ports import LiveCalls, RecordingControl
 from web.auth.access import Gate
 from web.forms.date_ranges import DateRange, read_date_range

@@ -13,7 +13,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from call_records import wire
+from call_records.db import json_text
 
 
 async def copy_rows(connection: AsyncConnection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -23,7 +23,9 @@ async def copy_rows(connection: AsyncConnection, table: Table, rows: Sequence[Ma
     columns = list(rows[0])
     as_json = {place for place, name in enumerate(columns) if isinstance(table.c[name].type, JSONB)}
     records = [
-        tuple(wire.dumps(value) if place in as_json else value for place, value in enumerate(row.values()))
+        tuple(
+            json_text.dumps(value) if place in as_json else value for place, value in enumerate(row.values())
+        )
         for row in rows
     ]
     driver = (await connection.get_raw_connection()).driver_connection

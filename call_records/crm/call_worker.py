@@ -21,10 +21,10 @@ import structlog
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records.journal import CALLS_CHANNEL, try_lock_call
-from call_records.models import calls
-from call_records.notices import wake_on
-from call_records.troubles import plain_errors
+from call_records.calls.journal import CALLS_CHANNEL, try_lock_call
+from call_records.db.errors import plain_errors
+from call_records.db.listen import wake_on
+from call_records.db.tables import calls
 from telephony.call_facts.facts import CallFacts, facts_from_json
 from telephony.errors import SwitchhookError, TryLater
 

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from call_records.crm.tables import office
-from call_records.troubles import plain_errors
+from call_records.db.errors import plain_errors
 
 
 class OfficeValues:

@@ -14,10 +14,10 @@ from uuid import UUID, uuid4
 from sqlalchemy import delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from call_records import wire
 from call_records.crm.tables import client_phones, clients, tasks, timeline
 from call_records.crm.transliteration import spelled
 from call_records.crm.types import NewClient, NewTask
+from call_records.db import json_text
 from telephony.contacts import ClientKind, LeadState
 from telephony.errors import PeerMistake
 from telephony.numbers.numbers import Written, is_recognised, is_withheld, written
@@ -91,7 +91,7 @@ def digits_of(key: str) -> str:
 
 def kept_name(name: str) -> str:
     """A name as it is kept: single spaces, and no novel."""
-    return " ".join(wire.clean(name).split())[:NAME_MOST]
+    return " ".join(json_text.clean(name).split())[:NAME_MOST]
 
 
 def kept_emails(emails: Iterable[str]) -> tuple[str, ...]:
@@ -101,7 +101,7 @@ def kept_emails(emails: Iterable[str]) -> tuple[str, ...]:
 
 def kept_words(words: Iterable[str]) -> tuple[str, ...]:
     """Tags and the like: without blanks, each once."""
-    return tuple(dict.fromkeys(one for one in (wire.clean(each.strip()) for each in words) if one))
+    return tuple(dict.fromkeys(one for one in (json_text.clean(each.strip()) for each in words) if one))
 
 
 def _labels(new: NewClient, phones: Sequence[Written], home: Home) -> list[str | None]:
@@ -133,7 +133,7 @@ async def insert_client(
             kind=new.kind.value,
             name=kept_name(new.name),
             company_id=new.company_id,
-            position=wire.clean(new.position) if new.position else None,
+            position=json_text.clean(new.position) if new.position else None,
             owner_id=new.owner_id,
             emails=list(kept_emails(new.emails)),
             tags=list(kept_words(new.tags)),
@@ -166,7 +166,7 @@ async def put_phones(
         {
             "client_id": client_id,
             "place": place,
-            "raw": wire.clean(one.raw),
+            "raw": json_text.clean(one.raw),
             "key": one.key,
             "last10": one.last10,
             "reversed": "".join(char for char in one.key if char.isdigit())[::-1] if one.key else None,
@@ -207,7 +207,7 @@ async def tell(connection: AsyncConnection, what: Told) -> UUID:
             call_id=what.call_id,
             task_id=what.task_id,
             account_id=what.account_id,
-            text=None if what.text is None else wire.clean(what.text),
+            text=None if what.text is None else json_text.clean(what.text),
             data=dict(what.data),
         )
     )
@@ -220,7 +220,7 @@ async def insert_task(connection: AsyncConnection, new: NewTask, *, by: UUID | N
     await connection.execute(
         insert(tasks).values(
             id=task_id,
-            text=wire.clean(new.text),
+            text=json_text.clean(new.text),
             due_at=new.due_at,
             client_id=new.client_id,
             deal_id=new.deal_id,

@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import pytest_asyncio
 from sqlalchemy import insert
 
-from call_records.database import RecordsStore, open_records
-from call_records.models import accounts, people
+from call_records.db.tables import accounts, people
+from call_records.store import RecordsStore, open_records
 from tests.postgres_fixtures import TEMPLATE, own_database
 
 

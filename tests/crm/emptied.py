@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 from sqlalchemy import text
 
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from tests.crm.conftest import store
 
 __all__ = ["records", "store"]

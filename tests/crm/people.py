@@ -13,7 +13,7 @@ from sqlalchemy import insert
 from call_records.crm.tables import tasks
 from call_records.crm.types import Client, ClientFilter, NewClient
 from call_records.crm.writes import Told, tell
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind
 from tests.call_facts_builder import MONDAY, call, change, ended

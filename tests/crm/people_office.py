@@ -7,8 +7,8 @@ from decimal import Decimal
 from uuid import UUID
 
 from call_records.crm.types import Client, NewClient, NewDeal, NewTask
-from call_records.database import RecordsStore
-from call_records.shapes import Account
+from call_records.store import RecordsStore
+from call_records.types import Account
 from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind
 from telephony.staff import Role

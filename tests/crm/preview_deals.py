@@ -20,8 +20,8 @@ from sqlalchemy import text, update
 from call_records.crm.tables import deals
 from call_records.crm.types import NewClient, NewDeal, NewTask
 from call_records.crm.writes import Home, insert_client
-from call_records.database import RecordsStore, open_records
-from call_records.postgres import EmbeddedPostgres
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.store import RecordsStore, open_records
 from telephony.contacts import ClientKind
 from telephony.staff import Role
 from tests.browser_fixtures import FLAGS, find_chromium

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from playwright.async_api import Browser, async_playwright
 
-from call_records.database import RecordsStore, open_records
-from call_records.postgres import EmbeddedPostgres
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.store import RecordsStore, open_records
 from telephony.staff import Role
 from tests.browser_fixtures import FLAGS, find_chromium
 from tests.crm.people_office import add

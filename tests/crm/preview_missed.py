@@ -18,8 +18,8 @@ from call_records.crm.missed_calls.types import Asker, MissedFilter
 from call_records.crm.steps import steps_for
 from call_records.crm.tables import clients, missed
 from call_records.crm.writes import Home
-from call_records.database import RecordsStore, open_records
-from call_records.postgres import EmbeddedPostgres
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.store import RecordsStore, open_records
 from telephony.call_facts.facts import CallFacts, Disposition, Leg, QueueVisit
 from telephony.hours import WorkingHours
 from telephony.missed_calls import GaveUpReason

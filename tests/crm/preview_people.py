@@ -10,8 +10,8 @@ from uuid import UUID
 
 from playwright.async_api import Browser, async_playwright
 
-from call_records.database import open_records
-from call_records.postgres import EmbeddedPostgres
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.store import open_records
 from tests.browser_fixtures import FLAGS, find_chromium
 from tests.crm.people_office import fill
 from tests.web.kept import serving

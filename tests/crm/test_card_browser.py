@@ -13,7 +13,7 @@ from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.async_api import Browser, Page, expect
 
 from call_records.crm.types import NewClient, NewDeal
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind
 from telephony.staff import PopPreference, Role

@@ -21,7 +21,7 @@ import pytest
 from call_records.crm.call_worker import Bookkeeper
 from call_records.crm.steps import steps_for
 from call_records.crm.types import NewClient, NewDeal, NewTask
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind
 from telephony.staff import Role

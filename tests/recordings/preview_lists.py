@@ -19,11 +19,11 @@ from uuid import UUID, uuid4
 from playwright.async_api import Browser, Page, async_playwright
 from sqlalchemy import update
 
-from call_records.database import RecordsStore, open_records
-from call_records.postgres import EmbeddedPostgres
+from call_records.postgres.cluster import EmbeddedPostgres
 from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.tables import recordings
 from call_records.recordings.types import RetentionRule
+from call_records.store import RecordsStore, open_records
 from telephony.call_facts.facts import CallFacts, Direction
 from telephony.recordings import AuditAction, HealthFault, HearScope, RecordingState
 from telephony.staff import PopPreference, Role

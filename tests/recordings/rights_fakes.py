@@ -16,12 +16,12 @@ from uuid import UUID
 import aiohttp
 from sqlalchemy import update
 
-from call_records.database import RecordsStore, open_records
 from call_records.recordings.ingest.uploads import UploadDesk
 from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.tables import recordings
 from call_records.recordings.types import AuditEntry, AuditFilter, Removal
-from call_records.shapes import Account
+from call_records.store import RecordsStore, open_records
+from call_records.types import Account
 from telephony.call_facts.facts import CallFacts
 from telephony.recordings import HearScope, RecordingRight, RecordingState
 from telephony.staff import PopPreference, Role

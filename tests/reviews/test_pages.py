@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from call_records.database import RecordsStore
 from call_records.recordings.types import AuditFilter
-from call_records.reviews.shapes import PickState
+from call_records.reviews.types import PickState
+from call_records.store import RecordsStore
 from telephony.call_facts.facts import CallFacts
 from telephony.recordings import AuditAction, HearScope
 from telephony.reviews import Question, QuestionKind, ReviewRuleKind

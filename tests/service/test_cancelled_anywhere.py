@@ -14,11 +14,11 @@ from pydantic import SecretStr
 from ami_bridge.actions import ActionChannel
 from ami_bridge.agi import FastAgiServer
 from ami_bridge.observer import Observer
+from call_records.calls.live import LiveBoard
+from call_records.calls.spool import SpoolingJournal
 from call_records.crm.call_worker import Bookkeeper
 from call_records.crm.steps import steps_for
-from call_records.database import RecordsStore
-from call_records.live import LiveBoard
-from call_records.spool import SpoolingJournal
+from call_records.store import RecordsStore
 from switchhook.assembly import serve_until
 from switchhook.bridge import Bridge
 from switchhook.recording_line import RecordingLine

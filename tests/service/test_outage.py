@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy import text
 
-from call_records.database import RecordsStore
-from call_records.postgres import EmbeddedPostgres
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.store import RecordsStore
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.phone_call import Call
 from switchhook.lab.phones import Carrier, Phone, answers, let_it_ring

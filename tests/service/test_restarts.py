@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from call_records.database import RecordsStore
-from call_records.postgres import EmbeddedPostgres
-from call_records.shapes import CallFilter
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.store import RecordsStore
+from call_records.types import CallFilter
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.phone_call import Call
 from switchhook.lab.phones import Phone

@@ -15,8 +15,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from call_records.database import RecordsStore
-from call_records.postgres import EmbeddedPostgres
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.store import RecordsStore
 from switchhook.lab.asterisk import PrivateAsterisk
 from telephony.staff import PopPreference, Role
 from tests.asterisk_fixtures import PhoneRoom

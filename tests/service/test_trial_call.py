@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from call_records.database import open_records
+from call_records.store import open_records
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.phone_media import tone
 from switchhook.setting_tables import PbxSettings

@@ -13,7 +13,7 @@ from ami_bridge.message import Message, message_from_headers
 from ami_bridge.quarantine import LinkSession, judge
 from ami_bridge.stream import LinkDown, LinkUp, Observed, SnapshotEnd
 from ami_bridge.translate import moment_of, translate
-from call_records.journal import OpenCall
+from call_records.calls.journal import OpenCall
 from switchhook.event_log_gaps import ObservedEvents, is_moment_of
 from switchhook.teller import Line, Teller, tell_with_log
 from telephony.call_facts.facts import CallFacts, Certainty

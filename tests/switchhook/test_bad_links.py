@@ -15,10 +15,10 @@ from ami_bridge.cel_file import CelFile
 from ami_bridge.connection import PbxLink, Timings
 from ami_bridge.observer import Observer
 from ami_bridge.stream import LinkUp, SnapshotEnd, StreamItem
-from call_records.database import RecordsStore
-from call_records.live import LiveBoard
-from call_records.shapes import CallFilter
-from call_records.spool import SpoolingJournal
+from call_records.calls.live import LiveBoard
+from call_records.calls.spool import SpoolingJournal
+from call_records.store import RecordsStore
+from call_records.types import CallFilter
 from switchhook.bridge import Bridge
 from switchhook.cel_sources import CelFromFile
 from switchhook.lab.asterisk import PrivateAsterisk

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from call_records.crm.types import NewClient
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from switchhook.assembly import serve_until
 from switchhook.caller_lookup import BookLookup
 from switchhook.setting_tables import DatabaseSettings, HandsetSettings, PbxSettings, WebSettings

@@ -16,11 +16,11 @@ import asyncpg
 import pytest
 
 from ami_bridge.cel_reading import TYPE_NAMES, CelReader, CelRow
-from call_records.database import RecordsStore
-from call_records.live import LiveBoard
-from call_records.log_tables import CEL, LogTable, open_log_table
-from call_records.shapes import CallFilter
-from call_records.spool import SpoolingJournal
+from call_records.calls.live import LiveBoard
+from call_records.calls.spool import SpoolingJournal
+from call_records.pbx_logs.tables import CEL, LogTable, open_log_table
+from call_records.store import RecordsStore
+from call_records.types import CallFilter
 from switchhook.bridge import Bridge
 from switchhook.cel_sources import CelFromTable
 from telephony.call_facts.facts import Certainty, Disposition
@@ -329,7 +329,7 @@ class TestMariaDbAlone:
         self, mariadb: MariaDbDatabase, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Rows are numbered: steps from the end until one is older than what is asked for."""
-        monkeypatch.setattr("call_records.mariadb_logs.AT_ONCE", 4)
+        monkeypatch.setattr("call_records.pbx_logs.mariadb.AT_ONCE", 4)
         server = MariaDbServer(mariadb)
         await fill(server, "22/in_answered", late_hours=3)
         file = captured("22/in_answered").cel

@@ -13,8 +13,8 @@ import pytest
 
 from ami_bridge.capture import read_capture
 from ami_bridge.message import Message
-from call_records.database import RecordsStore, open_records
-from call_records.shapes import Account, CallFilter
+from call_records.store import RecordsStore, open_records
+from call_records.types import Account, CallFilter
 from switchhook.cli import run_command
 from switchhook.teller import Teller
 from telephony.call_facts.facts import CallFacts, Direction

@@ -14,10 +14,10 @@ import pytest
 from sqlalchemy import text
 
 from call_records.crm.types import ClientFilter, Stage
-from call_records.database import RecordsStore, open_records
 from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.types import RecordingFilter
-from call_records.shapes import Account
+from call_records.store import RecordsStore, open_records
+from call_records.types import Account
 from switchhook import demo_history, demo_past_calls
 from switchhook.demo import DEMO_LOGINS, TEAMS
 from switchhook.demo_book import demo_entries, is_known

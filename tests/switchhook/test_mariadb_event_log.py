@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from call_records.database import RecordsStore
-from call_records.live import LiveBoard
-from call_records.log_tables import CEL, open_log_table
-from call_records.mariadb_logs import MariaDbSession
-from call_records.shapes import CallFilter
-from call_records.spool import SpoolingJournal
+from call_records.calls.live import LiveBoard
+from call_records.calls.spool import SpoolingJournal
+from call_records.pbx_logs.mariadb import MariaDbSession
+from call_records.pbx_logs.tables import CEL, open_log_table
+from call_records.store import RecordsStore
+from call_records.types import CallFilter
 from switchhook.bridge import Bridge
 from switchhook.cel_sources import CelFromTable
 from switchhook.doctor_cel import examine_cel

@@ -13,7 +13,7 @@ from ami_bridge.connection import PbxLink
 from ami_bridge.message import message_from_headers
 from ami_bridge.observer import Observer
 from ami_bridge.quarantine import SMUGGLED, Judgement, LinkSession, judge
-from call_records.live import LiveBoard
+from call_records.calls.live import LiveBoard
 from switchhook import doctor
 from switchhook.bridge import Bridge
 from switchhook.doctor_findings import Level

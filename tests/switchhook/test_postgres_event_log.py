@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from call_records.log_tables import CEL, open_log_table
+from call_records.pbx_logs.tables import CEL, open_log_table
 from telephony.errors import NeedsPerson, SwitchhookError, TryLater
 from tests.certificates import Authority, certificates
 

@@ -14,9 +14,9 @@ import pytest
 from ami_bridge.actions import Action, ActionChannel, Answer, ChannelGone
 from ami_bridge.connection import PbxLink
 from ami_bridge.observer import Observer
-from call_records.database import RecordsStore
-from call_records.live import LiveBoard
-from call_records.spool import SpoolingJournal
+from call_records.calls.live import LiveBoard
+from call_records.calls.spool import SpoolingJournal
+from call_records.store import RecordsStore
 from switchhook.bridge import Bridge, RecordingDesk
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import AsteriskInstall

@@ -18,7 +18,7 @@ from ami_bridge.message import Message, message_from_headers
 from ami_bridge.quarantine import LinkSession, judge
 from ami_bridge.redaction import Redactor
 from ami_bridge.stream import LinkDown, LinkUp, Observed, SnapshotEnd, StreamItem
-from call_records.journal import OpenCall, told_until
+from call_records.calls.journal import OpenCall, told_until
 from switchhook.replay import replay
 from switchhook.teller import CHANNELS_REMEMBERED, Teller
 from switchhook.trace import in_words

@@ -13,7 +13,7 @@ import aiohttp
 from call_records.crm.call_worker import Bookkeeper
 from call_records.crm.steps import steps_for
 from call_records.crm.writes import Home
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.staff import Role
 from tests.crm import people_office
 from tests.reviews.office import answers, grade, keep, missed, short_form, talk

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 from argon2 import PasswordHasher
 
 from call_records.crm.types import CallPlace, ClientPage
-from call_records.shapes import (
+from call_records.types import (
     Account,
     ApiToken,
     CallFilter,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.call_facts.facts import CallFacts
 from tests.axe_findings import SETTLED, find_violations
 from tests.browser_fixtures import chromium

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from ami_bridge.capture import read_capture
-from call_records.shapes import Account
+from call_records.types import Account
 from switchhook.replay import Replay
 from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind, MatchRule

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from call_records.crm.types import NewClient, NewDeal
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.contacts import ClientKind
 from telephony.staff import Role
 from tests.call_facts_builder import change

@@ -7,7 +7,7 @@ import re
 import aiohttp
 import pytest
 
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.staff import Role
 from tests.call_facts_builder import change
 from tests.web.auth.test_access import MATRIX, NAUGHT

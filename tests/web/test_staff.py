@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.endpoint_directory import EndpointSource, KnownEndpoint
 from telephony.numbers.numbers import Numbering
 from telephony.presence import Phone, PhoneState

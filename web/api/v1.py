@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 
 from ami_bridge.kept_lines import as_capture
 from ami_bridge.redaction import Redactor
-from call_records.shapes import CallFilter
+from call_records.types import CallFilter
 from telephony.call_facts.facts import Direction, Disposition, iso
 from telephony.staff import TokenScope
 from web.api.recordings import recording_list

@@ -27,7 +27,7 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from call_records.shapes import Account, Records, Session
+from call_records.types import Account, Records, Session
 from telephony.errors import SwitchhookError, TryLater
 from telephony.recordings import HearScope
 from telephony.staff import Role, TokenScope

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import Request
 
-from call_records.shapes import Account
+from call_records.types import Account
 from telephony.recordings import AuditAction
 from web.auth.access import Viewer, address_of, browser_name
 from web.presenters.labels import _

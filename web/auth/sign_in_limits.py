@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 
-from call_records.shapes import SignInTries, TryLimit
+from call_records.types import SignInTries, TryLimit
 from telephony.errors import SwitchhookError
 
 FIVE_MINUTES = 300.0  # s

@@ -16,7 +16,7 @@ from collections import OrderedDict
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from call_records.shapes import FormAnswers
+from call_records.types import FormAnswers
 from telephony.errors import TryLater
 
 ANSWERS_REMEMBERED = (

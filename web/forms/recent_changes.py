@@ -6,7 +6,7 @@ import contextlib
 from datetime import tzinfo
 from uuid import UUID
 
-from call_records.shapes import RecentChange, RecentChanges
+from call_records.types import RecentChange, RecentChanges
 from telephony.errors import TryLater
 from web.auth.access import Viewer
 from web.presenters import labels

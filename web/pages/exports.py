@@ -19,8 +19,8 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 
-from call_records import wire
 from call_records.crm.exports.exports import KINDS, TABLES, WHOLE, Rows, as_csv, write_xlsx
+from call_records.db import json_text
 from call_records.recordings.types import Recording, RecordingFilter
 from telephony.errors import TryLater
 from telephony.recordings import AuditAction, RecordingRight, RecordingState
@@ -211,7 +211,7 @@ async def _packed(
                         entry.write(piece)
                         at += len(piece)
                         yield outlet.take()
-        archive.writestr("recordings.jsonl", "".join(f"{wire.dumps(one)}\n" for one in told))
+        archive.writestr("recordings.jsonl", "".join(f"{json_text.dumps(one)}\n" for one in told))
     yield outlet.take()
 
 

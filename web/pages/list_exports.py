@@ -29,7 +29,7 @@ from call_records.crm.exports.exports import (
 )
 from call_records.crm.missed_calls.types import MissedEntry
 from call_records.crm.types import Client, ClientFilter, Deal
-from call_records.shapes import CallFilter
+from call_records.types import CallFilter
 from telephony.call_facts.facts import CallFacts
 from telephony.recordings import AuditAction
 from web.auth.access import ANYONE_SIGNED_IN, Viewer, guard

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from call_records.crm.types import Task, TimelineEntry, TimelinePage
 from call_records.recordings.types import Recording
-from call_records.shapes import Note
+from call_records.types import Note
 from telephony.call_facts.facts import CallFacts, Direction, PartyKind
 from web.auth.access import Viewer
 from web.clients_of_calls import names_for

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from call_records.shapes import Account
+from call_records.types import Account
 from telephony.call_facts.facts import CallFacts, PartyKind
 from web.settings import WebSettings
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from string import Formatter
 
-from call_records.reviews.shapes import Pick
+from call_records.reviews.types import Pick
 from telephony.reviews import BY_HAND, RULES, Choice, ReviewRuleKind, Unit
 from web.presenters.labels import Names, _, duration
 

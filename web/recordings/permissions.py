@@ -16,7 +16,7 @@ from fastapi import Request
 from starlette.exceptions import HTTPException
 
 from call_records.recordings.types import Recording
-from call_records.shapes import Account
+from call_records.types import Account
 from telephony.call_facts.facts import CallFacts, PartyKind
 from telephony.recordings import AuditAction, HearScope, RecordingPolicy, RecordingRight
 from telephony.staff import Directory, Role

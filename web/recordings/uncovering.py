@@ -14,7 +14,7 @@ from fastapi import Request
 from starlette.exceptions import HTTPException
 
 from call_records.recordings.types import Recording, Redaction
-from call_records.shapes import Account
+from call_records.types import Account
 from telephony.errors import PeerMistake, TryLater
 from telephony.recordings import AuditAction, RecordingRight
 from web.auth.access import NotAllowed, Viewer

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from call_records.crm.last_contact import tell_spoken, tell_spoken_of_deals
 from call_records.crm.missed_calls.recompute import tell_anew
 from call_records.crm.writes import Home
-from call_records.troubles import plain_errors
+from call_records.db.errors import plain_errors
 from telephony.contacts import MatchRule
 
 

@@ -16,14 +16,14 @@ from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records import wire
 from call_records.crm.deals.deals import insert_deal
 from call_records.crm.deals.stage_moves import locked_deal, put_on_stage
 from call_records.crm.tables import tasks
 from call_records.crm.types import NewClient, NewDeal, NewTask
 from call_records.crm.writes import Home, Told, insert_client, insert_task, tell
-from call_records.models import notes
-from call_records.troubles import plain_errors
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
+from call_records.db.tables import notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ async def _add_task(connection: AsyncConnection, task: PastTask, ids: Mapping[st
 
 async def _add_call_note(connection: AsyncConnection, note: PastCallNote) -> None:
     values = {
-        "call_id": note.call_id, "account_id": note.by, "text": wire.clean(note.text), "updated_at": note.at
+        "call_id": note.call_id, "account_id": note.by, "text": json_text.clean(note.text), "updated_at": note.at
     }  # fmt: skip
     await connection.execute(insert(notes).values(values).on_conflict_do_nothing())
 

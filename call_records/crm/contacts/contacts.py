@@ -38,7 +38,7 @@ from call_records.crm.writes import (
     tell,
     touch,
 )
-from call_records.troubles import plain_errors
+from call_records.db.errors import plain_errors
 from telephony.contacts import LeadState
 from telephony.errors import PeerMistake
 

@@ -11,7 +11,6 @@ from uuid import UUID
 from sqlalchemy import exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from call_records import wire
 from call_records.crm.contacts.merge_tree import (
     Traits,
     family_of,
@@ -34,7 +33,8 @@ from call_records.crm.writes import (
     tell,
     touch,
 )
-from call_records.models import people
+from call_records.db import json_text
+from call_records.db.tables import people
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from telephony.numbers.numbers import Written
@@ -113,9 +113,9 @@ def _traits(client: Client) -> Traits:
     return Traits(
         emails=client.emails,
         tags=client.tags,
-        fields={wire.clean(name): wire.clean(value) for name, value in client.fields.items()},
+        fields={json_text.clean(name): json_text.clean(value) for name, value in client.fields.items()},
         company_id=client.company_id,
-        position=wire.clean(client.position) if client.position else None,
+        position=json_text.clean(client.position) if client.position else None,
         owner_id=client.owner_id,
     )
 

@@ -28,7 +28,7 @@ from call_records.crm.last_contact import tell_spoken
 from call_records.crm.tables import client_merges, clients
 from call_records.crm.types import Client
 from call_records.crm.writes import Told, notice, tell, touch
-from call_records.models import MOMENT
+from call_records.db.tables import MOMENT
 from telephony.contacts import ClientKind, LeadState
 from telephony.errors import PeerMistake
 

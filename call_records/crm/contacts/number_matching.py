@@ -19,8 +19,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records.crm.writes import Home, lock_number, notice
-from call_records.database_engine import STATEMENT_SECONDS
-from call_records.troubles import plain_errors
+from call_records.db.engine import STATEMENT_SECONDS
+from call_records.db.errors import plain_errors
 from telephony.contacts import Candidate, ClientKind, LeadState, Match, decide
 from telephony.errors import OurMistake, PeerMistake
 from telephony.numbers.numbers import WHOLE, Written, is_certain, may_be_one_line

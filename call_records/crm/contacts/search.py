@@ -24,11 +24,11 @@ from uuid import UUID
 from sqlalchemy import Select, and_, false, func, or_, select, tuple_, union_all
 from sqlalchemy.sql.elements import ColumnElement
 
+from call_records.calls.external_number import WHOLE, digits_of, typed_digits
 from call_records.crm.tables import clients
 from call_records.crm.transliteration import spelled
 from call_records.crm.types import ClientFilter
 from call_records.crm.writes import Home
-from call_records.outside import WHOLE, digits_of, typed_digits
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 

@@ -15,7 +15,6 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records import wire
 from call_records.crm.deals import loss_reasons as lost
 from call_records.crm.deals.currency import checked_amount, office_currency
 from call_records.crm.deals.ordering import STEP
@@ -43,8 +42,9 @@ from call_records.crm.deals.stage_moves import (
 from call_records.crm.tables import clients, deals
 from call_records.crm.types import Column, Deal, DealFilter, DealPage, NewDeal, Pipeline
 from call_records.crm.writes import NAME_MOST, Home, Told, tell
-from call_records.models import people
-from call_records.troubles import plain_errors
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
+from call_records.db.tables import people
 from telephony.errors import PeerMistake
 
 HOME = Home()
@@ -317,7 +317,7 @@ async def _clients_of(
 
 
 def _title(title: str) -> str:
-    kept = " ".join(wire.clean(title).split())[:NAME_MOST]
+    kept = " ".join(json_text.clean(title).split())[:NAME_MOST]
     if not kept:
         raise PeerMistake("A deal needs a title.", remedy="Say in a few words what it is about.")
     return kept

@@ -11,8 +11,8 @@ from sqlalchemy import Uuid, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
-from call_records import wire
 from call_records.crm.deals.stage_moves import locked_deal, noticed
+from call_records.db import json_text
 from telephony.errors import PeerMistake
 
 REASON_MOST = 300  # characters: a sentence; what is longer is a note
@@ -50,7 +50,7 @@ async def read_reason(connection: AsyncConnection, deal_id: UUID) -> str:
 
 async def write_reason(connection: AsyncConnection, deal_id: UUID, reason: str) -> None:
     """Say it. Raises PeerMistake for a deal that is not lost."""
-    reason = wire.clean(reason).strip()
+    reason = json_text.clean(reason).strip()
     if len(reason) > REASON_MOST:
         raise PeerMistake(f"A reason may have {REASON_MOST} characters.", remedy="Write the rest as a note.")
     deal = await locked_deal(connection, deal_id)

@@ -13,11 +13,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import case, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records import wire
 from call_records.crm.deals.ordering import STEP
 from call_records.crm.deals.stage_moves import lock_moves, put_on_stage, stage_of
 from call_records.crm.tables import deals, lead_rules, pipelines, stages
-from call_records.troubles import plain_errors
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
 from telephony.edit_version import check_edit_version
 from telephony.errors import PeerMistake
 
@@ -165,7 +165,7 @@ class PipelineBook:
 
 
 def _name(name: str) -> str:
-    kept = " ".join(wire.clean(name).split())[:NAME_MOST]
+    kept = " ".join(json_text.clean(name).split())[:NAME_MOST]
     if not kept:
         raise PeerMistake("It needs a name.", remedy="One or two words are enough.", field="name")
     return kept

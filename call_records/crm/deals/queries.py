@@ -24,7 +24,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from call_records import wire
 from call_records.crm.tables import clients, deals, pipelines, stages, tasks, timeline
 from call_records.crm.transliteration import spelled
 from call_records.crm.types import (
@@ -37,7 +36,8 @@ from call_records.crm.types import (
     Stage,
     Task,
 )
-from call_records.models import people
+from call_records.db import json_text
+from call_records.db.tables import people
 
 CLOSED_DAYS = 30  # of won and lost deals the board shows the last month; the list has all
 LIST_MOST = 1_000_000  # ids of one list, 100 bytes each while it is exported; no office has so many deals
@@ -165,7 +165,7 @@ def _conditions(wanted: DealFilter) -> list[ColumnElement[bool]]:
         found.append(deals.c.owner_id.is_(None))
     elif wanted.owner_id is not None:
         found.append(deals.c.owner_id == wanted.owner_id)
-    for word in wire.clean(wanted.text or "").lower().split()[:WORDS_MOST]:
+    for word in json_text.clean(wanted.text or "").lower().split()[:WORDS_MOST]:
         found.append(
             or_(
                 func.lower(deals.c.title).contains(word, autoescape=True),

@@ -14,13 +14,13 @@ from uuid import UUID
 from sqlalchemy import CompoundSelect, Row, Select, delete, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records import wire
 from call_records.crm.deals.deals import FAMILY
 from call_records.crm.tables import clients, deals, tasks, timeline
 from call_records.crm.types import NewTask, Task
 from call_records.crm.writes import Told, insert_task, notice, tell
-from call_records.models import people
-from call_records.troubles import plain_errors
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
+from call_records.db.tables import people
 from telephony.edit_version import check_edit_version
 from telephony.errors import PeerMistake
 
@@ -225,7 +225,7 @@ def _untold(task_id: UUID) -> Any:
 
 
 def _text(said: str) -> str:
-    kept = wire.clean(said).strip()[:TEXT_MOST]
+    kept = json_text.clean(said).strip()[:TEXT_MOST]
     if not kept:
         raise PeerMistake("A task needs a few words.", remedy="Say what is to be done.")
     return kept

@@ -24,11 +24,11 @@ from sqlalchemy import TextClause, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.types import Text, Uuid
 
-from call_records import wire
 from call_records.crm.contacts.queries import clients_of
 from call_records.crm.imports.vcard import write_card
 from call_records.crm.types import Client
-from call_records.troubles import plain_errors
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
 from telephony.contacts import ClientKind
 from telephony.spreadsheet_cells import safe_cell
 
@@ -189,7 +189,7 @@ class ExportDesk:
             f"SELECT * FROM ({WHOLE[name]}) AS whole WHERE key > :after ORDER BY key LIMIT :most"  # noqa: S608 - ours
         ).bindparams(bindparam("after", type_=Text()))
         async for piece in self._walk(statement, ""):
-            yield "".join(f"{wire.dumps(row[1])}\n" for row in piece).encode()
+            yield "".join(f"{json_text.dumps(row[1])}\n" for row in piece).encode()
 
     async def _walk(
         self, statement: TextClause, after: Any, asked: Mapping[str, Any] | None = None

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from uuid import UUID, uuid4
 
-from call_records import wire
 from call_records.crm.imports.column_headings import FACT, LEFT_OUT
 from call_records.crm.imports.column_mapping import Mapped
 from call_records.crm.imports.spreadsheets import Sheet, SheetRow
@@ -26,6 +25,7 @@ from call_records.crm.writes import (
     kept_words,
     recognised_phones,
 )
+from call_records.db import json_text
 from telephony.contacts import ClientKind
 from telephony.numbers.numbers import Written, is_withheld
 from telephony.numbers.spreadsheet_numbers import is_shortened
@@ -130,7 +130,7 @@ class Reader:
             return self._refused(given.number, "", given.problem)
         cells: dict[str, list[tuple[str, str]]] = {}
         for heading, name, cell in zip(self.headings, self.mapped.columns, given.cells, strict=False):
-            plain = original_text(wire.clean(cell))
+            plain = original_text(json_text.clean(cell))
             if plain.strip() and name != LEFT_OUT:
                 cells.setdefault(name, []).append((heading, plain.strip()))
         return self._understood(given.number, cells)

@@ -21,7 +21,6 @@ import structlog
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records import wire
 from call_records.crm.imports import undo
 from call_records.crm.imports.code_pages import ENCODINGS
 from call_records.crm.imports.column_headings import FACT, LEFT_OUT
@@ -34,8 +33,9 @@ from call_records.crm.imports.spreadsheets import DELIMITERS, FileForm, Sheet, c
 from call_records.crm.imports.write_batch import Writing, hold, known_of, write
 from call_records.crm.tables import imports
 from call_records.crm.writes import Home
-from call_records.models import accounts, extensions, people
-from call_records.troubles import plain_errors
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
+from call_records.db.tables import accounts, extensions, people
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake, SwitchhookError, TryLater
 from telephony.numbers.regions import COUNTRIES, RegionCheck, RegionDoubt
@@ -152,7 +152,9 @@ class ImportDesk:
                 await connection.execute(
                     insert(imports).values(
                         id=import_id,
-                        file_name=wire.clean(file_name.replace("\\", "/").rpartition("/")[2].strip()[:200])
+                        file_name=json_text.clean(
+                            file_name.replace("\\", "/").rpartition("/")[2].strip()[:200]
+                        )
                         or "file",
                         source=sheet.kind,
                         state=State.CHOOSING.value,

@@ -72,7 +72,7 @@ def _work(order: Mapping[str, Any]) -> dict[str, Any]:
 
     from call_records.crm.imports.jobs import ImportDesk
     from call_records.crm.writes import Home
-    from call_records.database_engine import open_engine
+    from call_records.db.engine import open_engine
 
     async def work() -> None:
         engine = open_engine(make_url(order["url"]))

@@ -17,7 +17,6 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
-from call_records import wire
 from call_records.crm.bulk_insert import copy_rows
 from call_records.crm.contacts.merge_tree import refresh_people_of, refresh_search
 from call_records.crm.contacts.queries import IDS
@@ -33,6 +32,7 @@ from call_records.crm.imports.dry_run import (
 from call_records.crm.last_contact import EARLIER_CALLS, tell_spoken
 from call_records.crm.tables import client_phones, clients, import_changes, timeline
 from call_records.crm.writes import BOOK_CHANNEL, NUMBER_LOCK, digits_of, search_text
+from call_records.db import json_text
 from telephony.contacts import ClientKind, LeadState, MatchRule
 from telephony.numbers.numbers import Written
 
@@ -258,7 +258,7 @@ def _phone_row(client_id: UUID, place: int, phone: Written) -> dict[str, Any]:
     return {
         "client_id": client_id,
         "place": place,
-        "raw": wire.clean(phone.raw),
+        "raw": json_text.clean(phone.raw),
         "key": phone.key,
         "last10": phone.last10,
         "reversed": digits_of(phone.key)[::-1] if phone.key else None,
@@ -343,7 +343,7 @@ def _completion(writing: Writing, one: Decision) -> dict[str, Any]:
 def _added(one: Decision, name: str | None) -> dict[str, Any]:
     """What was added, as `import_changes` keeps it."""
     return {
-        "phones": [[phone.key, wire.clean(phone.raw), phone.extension] for phone in one.phones],
+        "phones": [[phone.key, json_text.clean(phone.raw), phone.extension] for phone in one.phones],
         "emails": list(one.emails),
         "tags": list(one.tags),
         "facts": dict(one.facts),
@@ -397,7 +397,7 @@ async def _file_earlier_calls(connection: AsyncConnection, decisions: Iterable[D
     lists = {
         "ids": [one for one, _key, _raw in asked],
         "keys": [key for _id, key, _raw in asked],
-        "raws": [wire.clean(raw) for _id, _key, raw in asked],
+        "raws": [json_text.clean(raw) for _id, _key, raw in asked],
         "tails": [digits_of(key)[-10:] for _id, key, _raw in asked],
     }
     touched = (await connection.scalars(_EARLIER, lists)).all()

@@ -16,7 +16,6 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from call_records import wire
 from call_records.crm.contacts.lookup import Entry
 from call_records.crm.deals.deals import insert_deal
 from call_records.crm.lead_rules.blocklist import blocking
@@ -25,7 +24,8 @@ from call_records.crm.lead_rules.types import Verdict
 from call_records.crm.tables import lead_rules, office, pipelines, stages
 from call_records.crm.types import NewClient, NewDeal, NewTask
 from call_records.crm.writes import Home, insert_client, insert_task
-from call_records.models import extensions, people
+from call_records.db import json_text
+from call_records.db.tables import extensions, people
 from telephony.contacts import ClientKind
 from telephony.hours import add_working_minutes, hours_from_json
 from telephony.lead_rules import (
@@ -355,7 +355,7 @@ async def _new_client(connection: AsyncConnection, asked: Asked, verdict: Verdic
 
 def name_of(asked: Asked) -> str:
     """What a new entry is called until somebody types a name: the name that was told, else the number or the e-mail."""
-    name = wire.clean(" ".join((asked.name or "").split()))
+    name = json_text.clean(" ".join((asked.name or "").split()))
     return name if any(char.isalpha() for char in name) else asked.key or next(iter(asked.emails), "")
 
 

@@ -11,12 +11,12 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records import wire
 from call_records.crm.lead_rules.types import Blocked
 from call_records.crm.tables import blocklist
 from call_records.crm.writes import Home
-from call_records.models import accounts
-from call_records.troubles import plain_errors
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
+from call_records.db.tables import accounts
 from telephony.errors import PeerMistake
 
 PREFIX_LEAST = 4  # digits before a *; fewer would block a country
@@ -68,7 +68,7 @@ class Blocklist:
         """Block it from now on; returns the pattern. One that is there gets the new reason. Raises PeerMistake."""
         pattern = pattern_of(typed, self._home)
         adding = insert(blocklist).values(
-            pattern=pattern, reason=wire.clean(reason.strip()[:REASON_MOST]), account_id=by
+            pattern=pattern, reason=json_text.clean(reason.strip()[:REASON_MOST]), account_id=by
         )
         with plain_errors():
             async with self._engine.begin() as connection:

@@ -9,11 +9,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records import wire
 from call_records.crm.lead_rules.types import Campaign, OwnLine
 from call_records.crm.tables import campaigns
 from call_records.crm.writes import Home
-from call_records.troubles import plain_errors
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
 from telephony.edit_version import check_edit_version, edit_version
 from telephony.errors import PeerMistake, read_together
 
@@ -95,7 +95,7 @@ class Campaigns:
                 )
 
     def _name(self, typed: str) -> str:
-        name = wire.clean(" ".join(typed.split())[:NAME_MOST])
+        name = json_text.clean(" ".join(typed.split())[:NAME_MOST])
         if not name:
             raise PeerMistake(
                 "A campaign needs a name.", remedy="Write one that people will know it by.", field="name"

@@ -16,7 +16,6 @@ from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records import wire
 from call_records.crm.contacts.lookup import entry, find
 from call_records.crm.lead_rules.apply import (
     LIMITS_KEY,
@@ -31,8 +30,9 @@ from call_records.crm.lead_rules.apply import (
 from call_records.crm.lead_rules.types import Flood, Verdict, WhatIf
 from call_records.crm.tables import campaigns, lead_rules, office, pipelines, stages
 from call_records.crm.writes import Home
-from call_records.models import people
-from call_records.troubles import plain_errors
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
+from call_records.db.tables import people
 from telephony.contacts import Match
 from telephony.edit_version import check_edit_version, edit_version
 from telephony.errors import PeerMistake, raise_mistakes
@@ -148,7 +148,7 @@ class LeadRuleBook:
             said = f"The deadline is a number of working minutes up to {MINUTES_MOST}."
             mistakes.append(PeerMistake(said, remedy="60 is an hour.", field="minutes"))
         raise_mistakes(mistakes)
-        task = wire.clean(" ".join((rule.task or "").split())[:TASK_MOST]) or None
+        task = json_text.clean(" ".join((rule.task or "").split())[:TASK_MOST]) or None
         return replace(
             rule,
             did=did,

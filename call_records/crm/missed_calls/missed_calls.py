@@ -18,7 +18,6 @@ from sqlalchemy import ColumnElement, Row, and_, case, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records import wire
 from call_records.crm.missed_calls.flood_limit import recent_floods
 from call_records.crm.missed_calls.recompute import (
     HOURS_KEY,
@@ -42,9 +41,10 @@ from call_records.crm.missed_calls.types import (
 )
 from call_records.crm.tables import missed, missed_acts, missed_calls, office, timeline
 from call_records.crm.writes import Home, lock_number
-from call_records.models import accounts, calls, people
-from call_records.notices import wake_on
-from call_records.troubles import plain_errors
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
+from call_records.db.listen import wake_on
+from call_records.db.tables import accounts, calls, people
 from telephony.call_facts.facts import facts_from_json
 from telephony.contacts import ClientKind
 from telephony.edit_version import check_edit_version, edit_version
@@ -174,7 +174,7 @@ class MissedBook:
 
     async def give_up(self, entry_id: UUID, *, reason: GaveUpReason, text: str, by: UUID) -> None:
         """No call is owed. Raises PeerMistake when `OTHER` comes without a word."""
-        said = wire.clean(text.strip())[:TEXT_MOST]
+        said = json_text.clean(text.strip())[:TEXT_MOST]
         if reason is GaveUpReason.OTHER and not said:
             raise PeerMistake("The reason is missing.", remedy="Write why no call is owed.")
         await self._act(entry_id, Kind.GAVE_UP, _must_be_open, by=by, reason=reason, said=said)

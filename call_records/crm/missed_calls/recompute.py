@@ -18,7 +18,7 @@ from sqlalchemy import Row, String, case, delete, func, literal, or_, select, te
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from call_records import wire
+from call_records.calls.external_number import last_ten, outside_of
 from call_records.crm.missed_calls.flood_limit import count_left_out, is_flooded
 from call_records.crm.tables import (
     blocklist,
@@ -32,8 +32,8 @@ from call_records.crm.tables import (
 )
 from call_records.crm.timeline.filing import key_of as number_key
 from call_records.crm.writes import BOOK_CHANNEL, Home, lock_number, notice
-from call_records.models import calls, extensions, people
-from call_records.outside import last_ten, outside_of
+from call_records.db import json_text
+from call_records.db.tables import calls, extensions, people
 from telephony.call_facts.facts import CallFacts, Direction, facts_from_json
 from telephony.hours import WorkingHours, add_working_minutes, hours_from_json
 from telephony.missed_calls import (
@@ -348,7 +348,7 @@ TALKED_OUT, TALKED_IN = "we_called", "got_through"
 
 
 def _clean(value: str | None) -> str | None:
-    return wire.clean(value) or None if value else None
+    return json_text.clean(value) or None if value else None
 
 
 async def _count(connection: AsyncConnection, entry_id: UUID, ids: Mapping[UUID, datetime]) -> None:

@@ -24,7 +24,7 @@ from sqlalchemy import Row, cast, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from call_records import wire
+from call_records.calls.external_number import outside_of
 from call_records.crm.call_worker import Step
 from call_records.crm.contacts.lookup import entry, find
 from call_records.crm.last_contact import file_earlier_calls, tell_spoken, tell_spoken_of_deals
@@ -35,7 +35,7 @@ from call_records.crm.lead_rules.types import Verdict
 from call_records.crm.tables import call_rulings, timeline
 from call_records.crm.types import ClientPhone
 from call_records.crm.writes import Home, Told, lock_number, notice, tell
-from call_records.outside import outside_of
+from call_records.db import json_text
 from telephony.call_facts.facts import CallFacts, Direction
 from telephony.contacts import LeadState, Match
 from telephony.lead_rules import (
@@ -176,7 +176,7 @@ def why_of(match: Match, number: str, key: str) -> dict[str, Any]:
     chosen = match.chosen
     return {
         "key": key,
-        "asked": wire.clean(number),
+        "asked": json_text.clean(number),
         "rule": match.rule.value if match.rule else None,
         "field": chosen.field if chosen else None,
         "written": chosen.written if chosen else None,
@@ -231,7 +231,7 @@ async def _rule(
         await _forget_place(connection, (await _before(connection, facts.id)).row)
         why = {
             "key": asked.key,
-            "asked": wire.clean(asked.number),
+            "asked": json_text.clean(asked.number),
             "rule": "only",
             "field": "",
             "written": asked.key,

@@ -16,17 +16,17 @@ from sqlalchemy import Integer, Row, TextClause, Uuid, bindparam, delete, func, 
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records import wire
+from call_records.calls.journal import lock_calls, redirects_of
+from call_records.calls.notes import LONGEST
 from call_records.crm.contacts.queries import survivor_of, unknown
 from call_records.crm.last_contact import tell_spoken, tell_spoken_of_deals
 from call_records.crm.tables import deals, timeline
 from call_records.crm.types import CallPlace, TimelineEntry, TimelinePage
 from call_records.crm.writes import Told, notice, tell
-from call_records.journal import lock_calls, redirects_of
-from call_records.models import MOMENT, calls
-from call_records.notes import LONGEST
-from call_records.queries.page_marks import key_of_mark, page_mark
-from call_records.troubles import plain_errors
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
+from call_records.db.page_marks import key_of_mark, page_mark
+from call_records.db.tables import MOMENT, calls
 from telephony.contacts import ClientKind, MatchRule
 from telephony.errors import PeerMistake
 
@@ -185,7 +185,7 @@ class TimelineBook:
 def _note(typed: str) -> str:
     if len(typed) > LONGEST:
         raise PeerMistake(f"A note may have {LONGEST} characters.", remedy="Shorten it.")
-    return wire.clean(typed).strip()
+    return json_text.clean(typed).strip()
 
 
 async def _subject(

@@ -18,11 +18,11 @@ from sqlalchemy import bindparam, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.types import Uuid
 
-from call_records import wire
 from call_records.crm.tables import campaigns, web_forms
 from call_records.crm.web_forms.submissions import Filed, Submission, file_form
 from call_records.crm.writes import Home
-from call_records.troubles import plain_errors
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
 from telephony.edit_version import check_edit_version, edit_version
 from telephony.errors import PeerMistake, read_together
 
@@ -187,12 +187,14 @@ def _values(
     name: str, origins: Sequence[str], mapping: Mapping[str, str], campaign_id: UUID | None, *, signed: bool
 ) -> dict[str, Any]:
     read = read_together(name=lambda: _name(name), origins=lambda: _origins(origins, signed=signed))
-    fields = {wire.clean(ours): wire.clean(theirs) for ours, theirs in list(mapping.items())[:FIELDS_MOST]}
+    fields = {
+        json_text.clean(ours): json_text.clean(theirs) for ours, theirs in list(mapping.items())[:FIELDS_MOST]
+    }
     return read | {"mapping": fields, "campaign_id": campaign_id}
 
 
 def _name(typed: str) -> str:
-    kept = wire.clean(" ".join(typed.split())[:NAME_MOST])
+    kept = json_text.clean(" ".join(typed.split())[:NAME_MOST])
     if not kept:
         raise PeerMistake(
             "A form needs a name.", remedy="Write one that people will know it by.", field="name"

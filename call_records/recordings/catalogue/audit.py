@@ -13,10 +13,10 @@ from uuid import UUID
 from sqlalchemy import Row, Select, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from call_records import wire
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
 from call_records.recordings.tables import audit_log
 from call_records.recordings.types import AuditEntry, AuditFilter
-from call_records.troubles import plain_errors
 from telephony.recordings import AuditAction
 
 BROWSER_LENGTH = 200  # characters of a User-Agent that are kept
@@ -47,14 +47,14 @@ class AuditLog:
         """Add a line. Raises TryLater when the database is away: what cannot be logged must not happen."""
         line = {
             "account_id": account_id,
-            "who": wire.clean(who),
+            "who": json_text.clean(who),
             "action": action.value,
             "recording_id": recording_id,
             "call_id": call_id,
             "seconds": seconds,
-            "address": wire.clean(address),
-            "browser": wire.clean(browser)[:BROWSER_LENGTH],
-            "reason": wire.clean(reason)[:REASON_LENGTH] if reason else None,
+            "address": json_text.clean(address),
+            "browser": json_text.clean(browser)[:BROWSER_LENGTH],
+            "reason": json_text.clean(reason)[:REASON_LENGTH] if reason else None,
             "details": dict(details or {}),
         }
         with plain_errors():

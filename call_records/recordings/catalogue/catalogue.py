@@ -35,9 +35,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records import wire
-from call_records.models import call_aliases, call_redirects, calls
-from call_records.queries.page_marks import page_mark
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
+from call_records.db.page_marks import page_mark
+from call_records.db.tables import call_aliases, call_redirects, calls
 from call_records.recordings.catalogue import filing
 from call_records.recordings.catalogue.file_names import bare, is_bare, recording_of
 from call_records.recordings.catalogue.filing import Expected
@@ -66,7 +67,6 @@ from call_records.recordings.types import (
     SourceFile,
     SourceRole,
 )
-from call_records.troubles import plain_errors
 from telephony.call_facts.facts import CallFacts, facts_from_json
 from telephony.errors import PeerMistake
 from telephony.recordings import HealthFault, Layout, RecordingState
@@ -325,7 +325,7 @@ class Catalogue:
 
     async def watched_since(self, pbx: str, directory: str) -> datetime:
         """When this directory was watched first: from now on, if it never was."""
-        key = {"pbx": pbx, "directory": wire.clean(directory)}
+        key = {"pbx": pbx, "directory": json_text.clean(directory)}
         row = recording_places.c
         with plain_errors():
             async with self._engine.begin() as connection:
@@ -520,7 +520,7 @@ async def _must_change(
 
 
 async def _take(connection: AsyncConnection, arrival: Arrival) -> Receipt:
-    name = wire.clean(arrival.name)
+    name = json_text.clean(arrival.name)
     for place in range(1, MOST_NAMESAKES + 1):
         named = name if place == 1 else f"{name}~{place}"
         row = await _row_for(connection, arrival, named)
@@ -539,7 +539,7 @@ async def _row_for(connection: AsyncConnection, arrival: Arrival, name: str) -> 
     """The row of that name, locked; made if there is none. The first name may be another's, by the channel in it."""
     row = recordings.c
     wanted = select(row.id, row.state, row.files, row.call_id, row.name, row.claimed_until > func.now())
-    if arrival.instead_of is not None and name == wire.clean(arrival.name):
+    if arrival.instead_of is not None and name == json_text.clean(arrival.name):
         instead = await connection.execute(wanted.where(row.id == arrival.instead_of).with_for_update())
         found = instead.one_or_none()
         if found is not None:
@@ -684,4 +684,4 @@ def _texts(values: Sequence[str]) -> ColumnElement[Any]:
 
 
 def _sentence(reason: str) -> str:
-    return wire.clean(reason)[:REASON_LENGTH]
+    return json_text.clean(reason)[:REASON_LENGTH]

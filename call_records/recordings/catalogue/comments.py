@@ -10,11 +10,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records import wire
-from call_records.models import accounts
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
+from call_records.db.tables import accounts
 from call_records.recordings.tables import recording_comments, recordings
 from call_records.recordings.types import Comment
-from call_records.troubles import plain_errors
 from telephony.errors import PeerMistake
 from telephony.recordings import RecordingState
 
@@ -83,7 +83,7 @@ _WITH_AUTHOR = select(recording_comments, accounts.c.name).join(
 def _kept(text: str) -> str:
     if len(text) > LONGEST:
         raise PeerMistake(f"A comment may have {LONGEST} characters.", remedy="Shorten it.")
-    return wire.clean(text).strip()
+    return json_text.clean(text).strip()
 
 
 async def _require(

@@ -17,7 +17,7 @@ from sqlalchemy import Text, Uuid, bindparam, case, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from call_records import wire
+from call_records.db import json_text
 from call_records.recordings.catalogue.file_names import bare, channel_in, recording_of
 from call_records.recordings.tables import recordings
 from telephony.call_facts.facts import CallFacts, PartyKind
@@ -49,14 +49,14 @@ def expected_of(facts: CallFacts, call_id: UUID, uniqueids: Sequence[str]) -> li
     Where only a file's name is known, it is taken for one of the recommended dialplan, which records on the
     customer's channel: IN is the outside party then.
     """
-    told = {name: one for one in facts.recorded if (name := recording_of(wire.clean(one.file)))}
-    names = dict.fromkeys(name for path in facts.recordings if (name := recording_of(wire.clean(path))))
+    told = {name: one for one in facts.recorded if (name := recording_of(json_text.clean(one.file)))}
+    names = dict.fromkeys(name for path in facts.recordings if (name := recording_of(json_text.clean(path))))
     return [
         Expected(
             pbx=facts.pbx,
             name=name,
             call_id=call_id,
-            channel=wire.clean(told[name].uniqueid) if name in told else channel_in(name, uniqueids),
+            channel=json_text.clean(told[name].uniqueid) if name in told else channel_in(name, uniqueids),
             outside_first=name not in told or told[name].kind is PartyKind.OUTSIDE,
             call_at=facts.started_at,
             follows=name in told and told[name].track and told[name].kind is PartyKind.EXTENSION,
@@ -108,7 +108,7 @@ async def file_homeless(
     connection: AsyncConnection, channels: Iterable[tuple[str, UUID, Sequence[str]]]
 ) -> None:
     """Recordings of no call whose name carries one of these channels (PBX, call, Uniqueids) now belong to that call."""
-    told = [(pbx, call, wire.clean(one)) for pbx, call, uniqueids in channels for one in uniqueids]
+    told = [(pbx, call, json_text.clean(one)) for pbx, call, uniqueids in channels for one in uniqueids]
     if told:
         pbxes, call_ids, whole = zip(*told, strict=True)
         bares = [bare(one) or one for one in whole]

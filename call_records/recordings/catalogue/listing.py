@@ -23,9 +23,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import array
 from sqlalchemy.types import Text
 
-from call_records.models import calls
-from call_records.outside import WHOLE, typed_digits
-from call_records.queries.page_marks import key_of_mark
+from call_records.calls.external_number import WHOLE, typed_digits
+from call_records.db.page_marks import key_of_mark
+from call_records.db.tables import calls
 from call_records.recordings.catalogue.rows import COLUMNS
 from call_records.recordings.tables import call_tags, recordings
 from call_records.recordings.types import RecordingFilter
@@ -139,7 +139,7 @@ def _one_of_states(states: frozenset[RecordingState]) -> ColumnElement[bool]:
 
 
 def _with_number(digits: str) -> ColumnElement[bool]:
-    """As `call_records.queries.calls` finds calls: the ids first and kept, so that a rare number walks no list."""
+    """As `call_records.calls.queries` finds calls: the ids first and kept, so that a rare number walks no list."""
     row = recordings.c
     if len(digits) == WHOLE:
         found: Select[Any] | CompoundSelect[Any] = (

@@ -11,11 +11,11 @@ from uuid import UUID, uuid4
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records import wire
-from call_records.models import accounts
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
+from call_records.db.tables import accounts
 from call_records.recordings.tables import recordings, share_links
 from call_records.recordings.types import ShareLink
-from call_records.troubles import plain_errors
 from telephony.errors import PeerMistake
 from telephony.recordings import RecordingState
 
@@ -45,7 +45,7 @@ class LinkBook:
             "token_hash": token_hash,
             "from_seconds": from_seconds,
             "to_seconds": to_seconds,
-            "purpose": wire.clean(purpose),
+            "purpose": json_text.clean(purpose),
             "made_by": made_by,
             "expires_at": expires_at,
         }

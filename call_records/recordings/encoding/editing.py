@@ -32,7 +32,8 @@ from sqlalchemy import String, cast, literal, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from call_records import wire
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
 from call_records.recordings.catalogue import filing
 from call_records.recordings.catalogue.rows import redaction_id
 from call_records.recordings.encoding.types import Covered
@@ -46,7 +47,6 @@ from call_records.recordings.types import (
     Retention,
     Shelf,
 )
-from call_records.troubles import plain_errors
 from telephony.call_facts.facts import iso
 from telephony.errors import NeedsPerson, PeerMistake
 from telephony.recordings import RecordingState
@@ -345,7 +345,7 @@ def _with_span(
     told = {
         "from_seconds": round(covered.from_seconds, 3),
         "to_seconds": round(covered.to_seconds, 3),
-        "by": wire.clean(by.name),
+        "by": json_text.clean(by.name),
         "by_account": str(by.account) if by.account else None,
         "at": iso(datetime.now(UTC)),
     }

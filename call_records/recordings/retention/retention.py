@@ -29,8 +29,9 @@ from sqlalchemy import Row, Uuid, bindparam, delete, func, insert, null, select,
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records import wire
-from call_records.models import call_redirects
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
+from call_records.db.tables import call_redirects
 from call_records.recordings.catalogue import filing
 from call_records.recordings.catalogue.rows import file_from
 from call_records.recordings.retention.rules import (
@@ -54,7 +55,6 @@ from call_records.recordings.tables import (
     share_links,
 )
 from call_records.recordings.types import Recording, RetentionRule, Shelf, SourceFile
-from call_records.troubles import plain_errors
 from telephony.call_facts.facts import CallFacts, Direction, iso
 from telephony.edit_version import check_edit_version, edit_version
 from telephony.errors import NeedsPerson, PeerMistake, SwitchhookError, TryLater
@@ -171,7 +171,7 @@ class RetentionDesk:
     async def would_remove(self, rules: Sequence[RetentionRule], keep_days: int | None) -> int:
         """How many recordings these rules would remove tonight."""
         check_days(keep_days)
-        given = {"rules": wire.dumps(rules_json(checked(rules))), "keep_days": keep_days}
+        given = {"rules": json_text.dumps(rules_json(checked(rules))), "keep_days": keep_days}
         with plain_errors():
             async with self._engine.begin() as connection:
                 await connection.execute(text(f"SET LOCAL statement_timeout = '{COUNT_SECONDS}s'"))
@@ -228,7 +228,7 @@ class RetentionDesk:
 
     async def set_tags(self, call_id: UUID, tags: Sequence[str]) -> None:
         """Replace the call's tags; its recordings' keep_until follows. Raises PeerMistake for too many or too long."""
-        wanted = sorted({wire.clean(tag).strip() for tag in tags} - {""})
+        wanted = sorted({json_text.clean(tag).strip() for tag in tags} - {""})
         if len(wanted) > MOST_TAGS or any(len(tag) > TAG_LENGTH for tag in wanted):
             raise PeerMistake(f"A call may have {MOST_TAGS} tags of {TAG_LENGTH} characters.")
         with plain_errors():
@@ -250,7 +250,7 @@ class RetentionDesk:
         async with self._locked(recording_id) as (connection, row):
             if row.hold is not None:
                 raise PeerMistake(f"This recording is on hold already: {row.hold['by']}, {row.hold['why']}")
-            hold = {"by": wire.clean(by), "at": iso(datetime.now(UTC)), "why": _why(why)}
+            hold = {"by": json_text.clean(by), "at": iso(datetime.now(UTC)), "why": _why(why)}
             await _change(connection, recording_id, hold=hold)
 
     async def lift_hold(self, recording_id: UUID, *, by: str, why: str) -> None:
@@ -276,7 +276,7 @@ class RetentionDesk:
                     f"This recording is on legal hold: {row.hold['by']}, {row.hold['why']}",
                     remedy="Lift the hold first.",
                 )
-            await _bury(connection, row, by=wire.clean(by), why=reason)
+            await _bury(connection, row, by=json_text.clean(by), why=reason)
         try:
             await self._finish(row.id, row.files)
         except SwitchhookError as trouble:
@@ -502,16 +502,16 @@ def _rule_row(rule: RetentionRule, position: int) -> dict[str, Any]:
         "position": position,
         "direction": rule.direction.value if rule.direction else None,
         "number": rule.number,
-        "extension": wire.clean(rule.extension) if rule.extension else None,
-        "tag": wire.clean(rule.tag) if rule.tag else None,
+        "extension": json_text.clean(rule.extension) if rule.extension else None,
+        "tag": json_text.clean(rule.tag) if rule.tag else None,
         "shorter_than_seconds": rule.shorter_than_seconds,
         "keep_days": rule.keep_days,
-        "note": wire.clean(rule.note),
+        "note": json_text.clean(rule.note),
     }
 
 
 def _given(rules: Sequence[RetentionRule], choices: Mapping[str, Any]) -> dict[str, Any]:
-    return {"rules": wire.dumps(rules_json(rules)), "keep_days": _policy_from(choices).keep_days}
+    return {"rules": json_text.dumps(rules_json(rules)), "keep_days": _policy_from(choices).keep_days}
 
 
 async def _set_anew(connection: AsyncConnection, ids: Sequence[UUID], choices: Mapping[str, Any]) -> int:
@@ -524,7 +524,7 @@ def _deciding(rules: Sequence[RetentionRule], place: int | None) -> RetentionRul
 
 
 def _why(why: str) -> str:
-    told = wire.clean(why).strip()[:WHY_LENGTH]
+    told = json_text.clean(why).strip()[:WHY_LENGTH]
     if not told:
         raise PeerMistake("Say why.", remedy="A sentence is enough; it is kept.")
     return told

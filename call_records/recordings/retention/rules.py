@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
-from call_records import wire
-from call_records.outside import last_ten, outside_of
+from call_records.calls.external_number import last_ten, outside_of
+from call_records.db import json_text
 from call_records.recordings.types import Recording, RetentionRule
 from telephony.call_facts.facts import CallFacts, PartyKind
 from telephony.errors import PeerMistake
@@ -46,9 +46,9 @@ def matter_of(recording: Recording, call: CallFacts | None, tags: Collection[str
     outside = outside_of(call)
     return Matter(
         direction=call.direction.value,
-        outside_number=wire.clean(outside.number) if outside.number is not None else None,
+        outside_number=json_text.clean(outside.number) if outside.number is not None else None,
         other_last10=frozenset(last_ten(other) for other in outside.others) - {""},
-        parties=frozenset(wire.clean(leg.party) for leg in call.legs if leg.kind is PartyKind.EXTENSION),
+        parties=frozenset(json_text.clean(leg.party) for leg in call.legs if leg.kind is PartyKind.EXTENSION),
         tags=frozenset(tags),
         duration_seconds=recording.duration_seconds,
     )

@@ -28,12 +28,12 @@ import structlog
 from sqlalchemy import Row, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from call_records.db.errors import plain_errors
 from call_records.recordings.storage import encryption
 from call_records.recordings.storage.backends import Missing, Place, Taken, place_of
 from call_records.recordings.storage.encryption import KeyRing, Tampered
 from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.tables import audio_object_numbers, audio_objects, recordings
-from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, OurMistake, PeerMistake, SwitchhookError, TryLater
 from telephony.recordings import RecordingState
 

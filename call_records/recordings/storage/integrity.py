@@ -16,11 +16,11 @@ from uuid import UUID
 
 from sqlalchemy import func, select, text, update
 
+from call_records.db.errors import plain_errors
 from call_records.recordings.storage.audio_store import AudioShelf, StoredAudio, stored_audio
 from call_records.recordings.storage.backends import Missing, Stored
 from call_records.recordings.storage.encryption import Locked, Tampered
 from call_records.recordings.tables import audio_objects
-from call_records.troubles import plain_errors
 from telephony.errors import NeedsPerson, SwitchhookError
 
 PAGE_ROWS = 500

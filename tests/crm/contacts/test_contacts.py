@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from call_records.crm.types import Client, ClientFilter, ClientPhone, NewClient
 from call_records.crm.writes import BOOK_CHANNEL
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.contacts import ClientKind, LeadState
 from telephony.errors import PeerMistake
 from tests.crm.conftest import Somebody

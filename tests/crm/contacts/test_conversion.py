@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from call_records.crm.types import Conversion, Converted, NewDeal
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.contacts import ClientKind, LeadState
 from telephony.errors import PeerMistake
 from tests.crm.conftest import Somebody

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from call_records.crm.tables import clients, deals, tasks
 from call_records.crm.types import NewDeal
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.contacts import MatchRule
 from telephony.errors import PeerMistake
 from tests.crm.conftest import Somebody

@@ -12,8 +12,8 @@ from playwright.async_api import Browser, Page, expect
 from playwright.async_api import TimeoutError as PlaywrightTimeout
 
 from call_records.crm.types import NewDeal, NewTask
-from call_records.database import RecordsStore
-from call_records.shapes import Account
+from call_records.store import RecordsStore
+from call_records.types import Account
 from telephony.contacts import ClientKind
 from telephony.staff import Role
 from tests.axe_findings import find_violations

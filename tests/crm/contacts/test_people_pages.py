@@ -15,9 +15,9 @@ from sqlalchemy import insert
 
 from call_records.crm.types import ClientFilter, NewDeal
 from call_records.crm.writes import Told, tell
-from call_records.database import RecordsStore
 from call_records.recordings.tables import recordings
-from call_records.shapes import Account
+from call_records.store import RecordsStore
+from call_records.types import Account
 from telephony.contacts import ClientKind, LeadState
 from telephony.staff import Role
 from tests.call_facts_builder import change

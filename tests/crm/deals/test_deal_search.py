@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from call_records.crm.transliteration import spelled
 from call_records.crm.types import Deal, DealFilter, NewClient, NewDeal
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.contacts import ClientKind
 from tests.crm.emptied import records, store
 

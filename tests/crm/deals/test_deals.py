@@ -23,8 +23,8 @@ from call_records.crm.types import (
     NewTask,
 )
 from call_records.crm.writes import Home, insert_client
-from call_records.database import RecordsStore
-from call_records.models import people
+from call_records.db.tables import people
+from call_records.store import RecordsStore
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from telephony.staff import PopPreference, Role

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 from playwright.async_api import Browser, Locator, Page, Route, expect
 
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.staff import Role
 from tests.axe_findings import find_violations
 from tests.browser_fixtures import chromium

@@ -14,8 +14,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from call_records.crm.types import DealFilter, NewTask
-from call_records.database import RecordsStore
-from call_records.shapes import Account
+from call_records.store import RecordsStore
+from call_records.types import Account
 from telephony.staff import Role
 from tests.crm.deals.test_deals import LOST, NEW, OFFER, SALES, TALKS, WON, client, deal
 from tests.crm.emptied import records, store

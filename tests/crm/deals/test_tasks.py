@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from call_records.crm.tables import timeline
 from call_records.crm.types import NewTask
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.errors import PeerMistake
 from tests.crm.deals.test_deals import account, client, deal, person
 from tests.crm.emptied import records, store

@@ -14,9 +14,9 @@ import pytest
 from call_records.crm.call_worker import Bookkeeper
 from call_records.crm.steps import steps_for
 from call_records.crm.types import NewDeal
-from call_records.database import RecordsStore
 from call_records.recordings.types import AuditFilter
-from call_records.shapes import Account
+from call_records.store import RecordsStore
+from call_records.types import Account
 from telephony.contacts import ClientKind
 from telephony.recordings import AuditAction
 from telephony.staff import Role

@@ -10,8 +10,8 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from call_records.crm.imports.jobs import State
 from call_records.crm.types import ClientFilter
-from call_records.database import RecordsStore
-from call_records.shapes import Account
+from call_records.store import RecordsStore
+from call_records.types import Account
 from telephony.staff import Role
 from tests.axe_findings import find_violations
 from tests.browser_fixtures import chromium

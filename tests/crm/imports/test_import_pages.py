@@ -16,9 +16,9 @@ import pytest
 from call_records.crm.imports.jobs import State
 from call_records.crm.imports.spreadsheets import read_sheet
 from call_records.crm.types import ClientFilter
-from call_records.database import RecordsStore
 from call_records.recordings.types import AuditFilter
-from call_records.shapes import Account
+from call_records.store import RecordsStore
+from call_records.types import Account
 from telephony.recordings import AuditAction, HearScope, RecordingRight
 from telephony.staff import Role
 from tests.crm.people_office import add

@@ -12,8 +12,8 @@ from sqlalchemy import func, insert, select, update
 from call_records.crm.imports.jobs import Import, State
 from call_records.crm.tables import clients, import_changes, imports
 from call_records.crm.types import Client, ClientFilter, NewClient, NewTask
-from call_records.database import RecordsStore
-from call_records.models import extensions, people
+from call_records.db.tables import extensions, people
+from call_records.store import RecordsStore
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from tests.call_facts_builder import change

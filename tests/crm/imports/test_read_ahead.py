@@ -18,7 +18,7 @@ from call_records.crm.imports.write_batch import known_of
 from call_records.crm.tables import clients, timeline
 from call_records.crm.types import Client, NewClient
 from call_records.crm.writes import Home, each_phone_once, phones_of, recognised_phones
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.contacts import ClientKind
 from telephony.numbers.numbers import Written
 

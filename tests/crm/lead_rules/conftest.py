@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import text
 
-from call_records.database import RecordsStore, open_records
+from call_records.store import RecordsStore, open_records
 from tests.postgres_fixtures import TEMPLATE, own_database
 
 EMPTIED = (

@@ -15,7 +15,7 @@ from call_records.crm.steps import steps_for
 from call_records.crm.tables import lead_rules
 from call_records.crm.types import NewClient
 from call_records.crm.writes import insert_client
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind
 from telephony.lead_rules import LeadRule, Making

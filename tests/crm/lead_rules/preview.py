@@ -12,8 +12,8 @@ from pathlib import Path
 
 from playwright.async_api import Browser, async_playwright
 
-from call_records.database import RecordsStore, open_records
-from call_records.postgres import EmbeddedPostgres
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.store import RecordsStore, open_records
 from telephony.lead_rules import Known, Making, Outcome, OwnerRule
 from telephony.staff import PopPreference, Role
 from tests.call_facts_builder import answered, call, ended

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from tests.crm.lead_rules.test_pages import admin, form_of
 from tests.web.conftest import Person
 

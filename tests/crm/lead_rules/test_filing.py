@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from call_records.crm.timeline import filing
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.call_facts.facts import (
     Direction,
     Disposition,

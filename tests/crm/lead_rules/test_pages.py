@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from call_records.database import RecordsStore
 from call_records.recordings.types import AuditFilter
+from call_records.store import RecordsStore
 from telephony.lead_rules import Known, Making, Outcome, OwnerRule
 from telephony.recordings import AuditAction
 from telephony.staff import PopPreference, Role

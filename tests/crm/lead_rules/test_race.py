@@ -14,7 +14,7 @@ import pytest
 from call_records.crm.call_worker import Bookkeeper
 from call_records.crm.steps import steps_for
 from call_records.crm.writes import lock_number
-from call_records.database import RecordsStore, open_records
+from call_records.store import RecordsStore, open_records
 from telephony.call_facts.facts import CallFacts
 from telephony.errors import TryLater
 from telephony.lead_rules import Making, Outcome, OwnerRule

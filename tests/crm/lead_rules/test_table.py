@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 
 from call_records.crm.lead_rules.apply import Asked, Who, carry_out, decide
-from call_records.database import RecordsStore, open_records
+from call_records.store import RecordsStore, open_records
 from telephony.contacts import MatchRule
 from telephony.errors import PeerMistake
 from telephony.lead_rules import Known, LeadRule, Making, Outcome, OwnerRule, Refusal

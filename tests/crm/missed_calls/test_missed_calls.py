@@ -13,14 +13,14 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import delete, insert, select, text
 
-from call_records import models
 from call_records.crm.call_worker import Bookkeeper
 from call_records.crm.missed_calls.types import Asker, MissedEntry, MissedFilter, Sort, Whose
 from call_records.crm.steps import steps_for
 from call_records.crm.tables import blocklist, lead_rules
 from call_records.crm.types import NewClient
-from call_records.database import RecordsStore, open_records
-from call_records.shapes import Account
+from call_records.db import tables as models
+from call_records.store import RecordsStore, open_records
+from call_records.types import Account
 from telephony.call_facts.facts import CallFacts, Disposition, QueueVisit, State
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake

@@ -13,8 +13,8 @@ from sqlalchemy import delete, text
 
 from call_records.crm.missed_calls.types import MissedEntry
 from call_records.crm.tables import lead_rules
-from call_records.database import RecordsStore
-from call_records.shapes import Account
+from call_records.store import RecordsStore
+from call_records.types import Account
 from telephony.call_facts.facts import CallFacts, Direction, QueueVisit
 from telephony.hours import WorkingHours
 from telephony.missed_calls import MissedRules, MissedState

@@ -13,7 +13,7 @@ from call_records.crm.call_worker import Bookkeeper
 from call_records.crm.timeline.filing import filing
 from call_records.crm.types import Conversion, NewDeal
 from call_records.crm.writes import Home, Told, tell
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.contacts import MatchRule
 from telephony.errors import PeerMistake
 from telephony.ports import CallChange

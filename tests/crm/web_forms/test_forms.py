@@ -15,7 +15,7 @@ import pytest
 
 from call_records.crm.types import Client, ClientFilter, NewClient
 from call_records.crm.web_forms.forms import WebForm, origin_of
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from telephony.staff import Role

@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from call_records.database import RecordsStore
 from call_records.recordings.catalogue.catalogue import Taken
 from call_records.recordings.types import Recording, RecordingFilter
+from call_records.store import RecordsStore
 from telephony.call_facts.facts import CallFacts, Direction, PartyKind, Recorded
 from telephony.errors import PeerMistake
 from telephony.recordings import HealthFault, RecordingState

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.errors import PeerMistake
 from telephony.recordings import RecordingState
 from tests.recordings.rows import a_recording, an_account

@@ -10,9 +10,9 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import update
 
-from call_records.database import RecordsStore
 from call_records.recordings.tables import recordings
 from call_records.recordings.types import ShareLink
+from call_records.store import RecordsStore
 from telephony.errors import PeerMistake
 from telephony.recordings import RecordingState
 from tests.recordings.rows import a_recording, an_account

@@ -12,7 +12,6 @@ from uuid import UUID, uuid4
 import av
 import pytest
 
-from call_records.database import RecordsStore
 from call_records.recordings.catalogue.rows import measures_json
 from call_records.recordings.encoding import editing_audio
 from call_records.recordings.encoding.editing import AudioEditor
@@ -23,6 +22,7 @@ from call_records.recordings.encoding.types import Sources
 from call_records.recordings.storage.audio_store import AudioShelf
 from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.types import Recording
+from call_records.store import RecordsStore
 from telephony.errors import NeedsPerson, PeerMistake, TryLater
 from telephony.recordings import Layout, RecordingPolicy, RecordingState
 from tests.recordings.rows import AT, a_recording, an_account

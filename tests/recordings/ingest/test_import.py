@@ -13,8 +13,8 @@ import pytest
 from sqlalchemy import text
 
 from ami_bridge.cdr_file import CdrReader
-from call_records.database import RecordsStore, open_records
 from call_records.recordings.types import BOTH_SIDES, Listed, RecordingFilter
+from call_records.store import RecordsStore, open_records
 from switchhook.cli import run_command
 from switchhook.recordings_import import call_from_cdr
 from telephony.call_facts.facts import Certainty, Direction, Disposition

@@ -12,10 +12,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from call_records.database import RecordsStore
 from call_records.recordings.ingest.intake import Intake, SpoolPlace
 from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.types import BOTH_SIDES, Recording, RecordingFilter, SourceRole
+from call_records.store import RecordsStore
 from telephony.call_facts.facts import CallFacts, PartyKind, Recorded
 from telephony.errors import TryLater
 from telephony.recordings import HealthFault, RecordingPolicy, RecordingState

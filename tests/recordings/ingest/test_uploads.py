@@ -18,11 +18,11 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from call_records.database import RecordsStore
 from call_records.recordings.ingest.intake import Intake, SpoolPlace
 from call_records.recordings.ingest.uploads import UploadDesk
 from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.types import BOTH_SIDES, RecordingFilter
+from call_records.store import RecordsStore
 from telephony.recordings import RecordingState
 from tests.call_facts_builder import MONDAY
 from tests.recordings.ingest.test_intake import store_audio

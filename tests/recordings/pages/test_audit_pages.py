@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from call_records.database import RecordsStore
 from call_records.recordings.types import AuditFilter
+from call_records.store import RecordsStore
 from telephony.recordings import AuditAction
 from tests.recordings.rights_fakes import Hall, open_hall
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from call_records.shapes import Account
+from call_records.types import Account
 from telephony.call_facts.facts import CallFacts
 from telephony.recordings import AuditAction, HearScope, RecordingPolicy, RecordingRight
 from telephony.staff import Directory, Person, PopPreference, Role

@@ -15,13 +15,13 @@ import aiohttp
 import av
 import pytest
 
-from call_records.database import RecordsStore, open_records
 from call_records.recordings.encoding.editing_audio import decoded
 from call_records.recordings.encoding.encoder import encode
 from call_records.recordings.encoding.sources import DECODED_RATE
 from call_records.recordings.encoding.types import Sources
 from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.types import AuditFilter, Processed
+from call_records.store import RecordsStore, open_records
 from telephony.call_facts.facts import CallFacts
 from telephony.recordings import AuditAction, RecordingRight
 from telephony.staff import PopPreference, Role

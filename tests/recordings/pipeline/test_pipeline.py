@@ -12,8 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from call_records.database import RecordsStore
-from call_records.notices import wake_on
+from call_records.db.listen import wake_on
 from call_records.recordings.catalogue.catalogue import Arrival
 from call_records.recordings.catalogue.filing import RECORDINGS_CHANNEL
 from call_records.recordings.encoding.types import Sources
@@ -23,6 +22,7 @@ from call_records.recordings.pipeline.pipeline import Encoder, Pipeline
 from call_records.recordings.storage.audio_store import AudioShelf
 from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.types import Processed, Recording, SourceFile, SourceRole
+from call_records.store import RecordsStore
 from telephony.call_facts.facts import CallFacts, Hold, Interval, PartyKind, Recorded
 from telephony.errors import NeedsPerson, OurMistake, TryLater
 from telephony.recordings import HealthFault, Layout, RecordingState

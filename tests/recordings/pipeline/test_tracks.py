@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from call_records.database import RecordsStore
 from call_records.recordings.catalogue.catalogue import Arrival
 from call_records.recordings.encoding.worker_process import AudioWorker
 from call_records.recordings.storage.audio_store import AudioShelf
 from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.types import RecordingFilter, SourceRole
+from call_records.store import RecordsStore
 from telephony.recordings import Layout, RecordingState
 from tests.call_facts_builder import CLIENT, MONDAY, change
 from tests.recordings.pipeline.test_pipeline import (

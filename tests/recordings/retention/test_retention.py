@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from call_records.database import RecordsStore, open_records
 from call_records.recordings.retention.retention import RetentionDesk
 from call_records.recordings.retention.rules import checked
 from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.tables import recordings
 from call_records.recordings.types import AuditFilter, Peaks, Processed, RetentionRule
+from call_records.store import RecordsStore, open_records
 from telephony.call_facts.facts import CallFacts, Direction, PartyKind
 from telephony.errors import PeerMistake, TryLater
 from telephony.recordings import AuditAction, Layout, Measures, RecordingPolicy, RecordingState

@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from call_records.database import RecordsStore
 from call_records.recordings.storage.audio_store import AudioShelf
 from call_records.recordings.storage.settings import AudioSettings
+from call_records.store import RecordsStore
 from telephony.errors import PeerMistake
 from telephony.recordings import RecordingState
 from tests.recordings.rows import OFFICE_KEY, a_recording, collected, keys, some_audio

@@ -12,7 +12,6 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import select, update
 
-from call_records.database import RecordsStore
 from call_records.recordings.storage import backends, integrity
 from call_records.recordings.storage.audio_store import AudioShelf
 from call_records.recordings.storage.backends import Missing
@@ -20,6 +19,7 @@ from call_records.recordings.storage.encryption import Locked, Tampered
 from call_records.recordings.storage.integrity import Fault, Finding
 from call_records.recordings.storage.settings import AudioSettings, S3Settings, StorageKey
 from call_records.recordings.tables import audio_objects
+from call_records.store import RecordsStore
 from telephony.errors import NeedsPerson, SwitchhookError, TryLater
 from tests.recordings.full_disk import no_file_longer_than
 from tests.recordings.rows import OFFICE_KEY, a_recording, keys, some_audio

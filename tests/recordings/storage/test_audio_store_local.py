@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from call_records.database import RecordsStore, open_records
 from call_records.recordings.storage.audio_store import AudioShelf
 from call_records.recordings.storage.settings import AudioSettings
+from call_records.store import RecordsStore, open_records
 from telephony.errors import NeedsPerson
 from tests.recordings.rows import OFFICE_KEY, a_recording, some_audio
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from call_records.database import open_records
 from call_records.recordings.storage.audio_store import PIECE_BYTES, AudioShelf
 from call_records.recordings.storage.settings import AudioSettings
+from call_records.store import open_records
 from tests.postgres_fixtures import TEMPLATE, own_database
 from tests.recordings.rows import OFFICE_KEY, a_recording
 

@@ -14,14 +14,14 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
-from call_records import schema
-from call_records.backup import make_backup
-from call_records.backup_archive import Archive
-from call_records.backup_restore import restore_backup
-from call_records.database import RecordsStore, open_records
+from call_records.backup.archive import Archive
+from call_records.backup.backup import make_backup
+from call_records.backup.restore import restore_backup
+from call_records.db import schema
 from call_records.recordings.storage.audio_store import AudioShelf
 from call_records.recordings.storage.backends import Missing
 from call_records.recordings.storage.settings import AudioSettings
+from call_records.store import RecordsStore, open_records
 from telephony.errors import NeedsPerson, PeerMistake, TryLater
 from telephony.recordings import AuditAction
 from tests.call_facts_builder import call, life

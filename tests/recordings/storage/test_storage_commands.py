@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from call_records.database import open_records
 from call_records.recordings.storage.settings import AudioSettings, StorageKey
+from call_records.store import open_records
 from switchhook.cli import run_command
 from tests.recordings.rows import a_recording, some_audio
 

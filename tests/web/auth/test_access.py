@@ -13,8 +13,8 @@ import pytest
 from fastapi import APIRouter
 from starlette.applications import Starlette
 
-from call_records.database import RecordsStore
 from call_records.recordings.ingest.uploads import UploadDesk
+from call_records.store import RecordsStore
 from telephony.errors import NeedsPerson
 from telephony.staff import Role
 from tests.call_facts_builder import change

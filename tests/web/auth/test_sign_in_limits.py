@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 from argon2 import PasswordHasher
 
-from call_records.database import RecordsStore, open_records
-from call_records.shapes import TryLimit
+from call_records.store import RecordsStore, open_records
+from call_records.types import TryLimit
 from telephony.errors import TryLater
 from tests.web.conftest import Office
 from web.auth.access import HASHINGS_AT_ONCE, HASHINGS_WAITING, Passwords

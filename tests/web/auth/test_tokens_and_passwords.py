@@ -11,8 +11,8 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from call_records.database import RecordsStore
 from call_records.recordings.types import AuditFilter
+from call_records.store import RecordsStore
 from telephony.recordings import AuditAction
 from telephony.staff import PopPreference, Role, TokenScope
 from tests.web.auth.test_access import MATRIX, NAUGHT

@@ -9,8 +9,8 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from call_records.database import RecordsStore
-from call_records.shapes import FormAnswer
+from call_records.store import RecordsStore
+from call_records.types import FormAnswer
 from telephony.staff import Role
 from tests.web.conftest import Office, Person
 from tests.web.fakes import FakeFormAnswers

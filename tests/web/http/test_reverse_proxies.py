@@ -19,8 +19,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from call_records.database import RecordsStore
 from call_records.recordings.ingest.uploads import UploadDesk
+from call_records.store import RecordsStore
 from switchhook.lab.proxy_binaries import APACHE, CADDY, NGINX, NoProxy, ProxyInstall, ProxyKind, find_proxy
 from telephony.staff import Role
 from tests.requirements import declare_unavailable, require_programs

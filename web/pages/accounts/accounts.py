@@ -11,7 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
-from call_records.shapes import Account
+from call_records.types import Account
 from telephony.errors import ChangedMeanwhile, PeerMistake
 from telephony.recordings import AuditAction, HearScope, RecordingRight
 from telephony.staff import PopPreference, Role

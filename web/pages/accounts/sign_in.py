@@ -8,7 +8,7 @@ import structlog
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from call_records.shapes import Account
+from call_records.types import Account
 from telephony.errors import ChangedMeanwhile, TryLater
 from telephony.recordings import AuditAction
 from web.auth.access import (

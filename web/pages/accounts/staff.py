@@ -18,7 +18,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response
 
-from call_records.shapes import StaffMember
+from call_records.types import StaffMember
 from telephony.errors import PeerMistake
 from telephony.numbers.extension_rule import ExtensionRule, rule_of
 from telephony.presence import together

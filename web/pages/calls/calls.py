@@ -13,7 +13,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from call_records.shapes import CallFilter
+from call_records.types import CallFilter
 from telephony.call_facts.facts import CallFacts, Direction, Disposition, PartyKind
 from telephony.errors import TryLater
 from web.auth.access import ANYONE_SIGNED_IN, SUPERVISORS, NotFound, Viewer, guard

@@ -20,7 +20,7 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from call_records.recordings.types import AuditFilter, Listed, RecordingFilter, RecordingPage
-from call_records.shapes import CallFilter
+from call_records.types import CallFilter
 from telephony.call_facts.facts import CallFacts, Direction
 from telephony.errors import PeerMistake
 from telephony.recordings import (

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from call_records.reviews.shapes import Grade, Told
+from call_records.reviews.types import Grade, Told
 from telephony.errors import PeerMistake
 from telephony.reviews import QuestionKind, Step, trend
 from web.auth.access import ANYONE_SIGNED_IN, Viewer, guard

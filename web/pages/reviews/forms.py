@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from call_records.reviews.shapes import FormVersion
+from call_records.reviews.types import FormVersion
 from telephony.errors import PeerMistake
 from telephony.reviews import QUESTIONS_MOST, Question, QuestionKind, check_questions
 from web.auth.access import SUPERVISORS, Viewer, guard

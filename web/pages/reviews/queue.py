@@ -17,7 +17,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
-from call_records.reviews.shapes import FormVersion, Grade, Picked, PickState, Scope
+from call_records.reviews.types import FormVersion, Grade, Picked, PickState, Scope
 from telephony.call_facts.facts import CallFacts
 from telephony.errors import PeerMistake
 from telephony.recordings import HearScope

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from call_records.reviews.shapes import FormVersion, Grade, GradedTwice, Picked, Scope
+from call_records.reviews.types import FormVersion, Grade, GradedTwice, Picked, Scope
 from telephony.reviews import Difference, Mark, Question, Step, TrendPoint, compare, points_of, trend
 from web.auth.access import SUPERVISORS, Viewer, guard
 from web.clients_of_calls import names_for
