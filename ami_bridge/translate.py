@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from ami_bridge.legacy_text import UNREADABLE
-from ami_bridge.message import Message
+from ami_bridge.wire.legacy_text import UNREADABLE
+from ami_bridge.wire.message import Message
 from telephony.call_facts.facts import CONSENTS, HIGHEST_RATING, LOWEST_RATING
 from telephony.state import signals as s
 

@@ -26,10 +26,10 @@ from cacofonisk.reporters import BaseReporter
 from panoramisk import Manager
 from panoramisk.ami_protocol import AMIProtocol
 
-from ami_bridge.framing import Framer
 from ami_bridge.interpreter import WANTED, WANTED_ONLY_WITH, Interpreter
-from ami_bridge.message import Message
 from ami_bridge.quarantine import LinkSession, judge
+from ami_bridge.wire.framing import Framer
+from ami_bridge.wire.message import Message
 from telephony.numbers.numbers import Numbering
 from telephony.state.tracker import Tracker
 from tests.telephony.captured import captured, names

@@ -25,9 +25,9 @@ from pathlib import Path
 import aiohttp
 from playwright.async_api import Browser, Page, async_playwright
 
-from ami_bridge.connection import PbxLink
 from ami_bridge.observer import Observer
 from ami_bridge.stream import Observed
+from ami_bridge.wire.connection import PbxLink
 from bench.machine import machine, percentiles
 from bench.service import switchhook
 from call_records.postgres.cluster import embedded_postgres

@@ -19,7 +19,7 @@ from pathlib import Path
 from call_records.postgres.cluster import EmbeddedPostgres
 from call_records.postgres.discovery import RunningCluster, find_running_clusters
 from call_records.postgres.locations import cluster_homes, existing_cluster
-from switchhook.settings import DEFAULT_FILES, Settings
+from switchhook.settings.settings import DEFAULT_FILES, Settings
 from telephony.errors import NeedsPerson
 
 SYSTEM_CONFIGURATION = DEFAULT_FILES[-1].parent

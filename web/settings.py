@@ -1,4 +1,4 @@
-"""What the pages need to be told: frozen, filled by `switchhook.settings`, which alone reads the
+"""What the pages need to be told: frozen, filled by `switchhook.settings.settings`, which alone reads the
 environment.
 """
 

@@ -12,7 +12,7 @@ from collections import Counter
 from html import escape
 from pathlib import Path
 
-from ami_bridge.capture import read_capture
+from ami_bridge.capture.capture import read_capture
 from ami_bridge.interpreter import Interpreter
 from ami_bridge.quarantine import LinkSession, judge
 from telephony.call_facts.facts import State

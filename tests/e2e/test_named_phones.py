@@ -13,7 +13,7 @@ from playwright.async_api import Browser, expect
 from call_records.crm.types import NewClient
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import AsteriskInstall
-from switchhook.setting_tables import HandsetSettings
+from switchhook.settings.tables import HandsetSettings
 from telephony.call_facts.facts import CallFacts, Direction, Disposition, LegState
 from telephony.contacts import ClientKind
 from telephony.staff import Role

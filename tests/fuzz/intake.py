@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 
-from ami_bridge.cel import CelReader, CelTranslator
-from ami_bridge.framing import Framer
+from ami_bridge.cel.signals import CelReader, CelTranslator
 from ami_bridge.interpreter import Interpreter
 from ami_bridge.quarantine import LinkSession, judge
+from ami_bridge.wire.framing import Framer
 from telephony.call_facts.facts import CallFacts, facts_from_json
 from telephony.numbers.numbers import Numbering
 from telephony.state.tracker import Tracker

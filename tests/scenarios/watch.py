@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
-from ami_bridge.connection import PbxLink
 from ami_bridge.interpreter import Interpreter
-from ami_bridge.message import Message
 from ami_bridge.observer import Observer
 from ami_bridge.stream import LinkDown, LinkUp, Observed, SnapshotEnd
+from ami_bridge.wire.connection import PbxLink
+from ami_bridge.wire.message import Message
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.ports import LOCALHOST
 from telephony.call_facts.facts import CallFacts

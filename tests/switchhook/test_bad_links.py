@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from ami_bridge.cel_file import CelFile
-from ami_bridge.connection import PbxLink, Timings
+from ami_bridge.cel.csv_file import CelFile
 from ami_bridge.observer import Observer
 from ami_bridge.stream import LinkUp, SnapshotEnd, StreamItem
+from ami_bridge.wire.connection import PbxLink, Timings
 from call_records.calls.live import LiveBoard
 from call_records.calls.spool import SpoolingJournal
 from call_records.store import RecordsStore
 from call_records.types import CallFilter
-from switchhook.bridge import Bridge
-from switchhook.cel_sources import CelFromFile
 from switchhook.lab.asterisk import PrivateAsterisk
+from switchhook.pbx.cel_sources import CelFromFile
+from switchhook.pbx.monitor import Bridge
 from telephony.call_facts.facts import CallFacts, Certainty, State
 from telephony.numbers.numbers import Numbering
 from telephony.ports import LinkState

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from switchhook.replay import replay
+from switchhook.commands.replay import replay
 from telephony.call_facts.facts import CallFacts, Certainty, State
 from tests.telephony.captured import CAPTURES
 

@@ -16,7 +16,7 @@ from call_records.postgres.discovery import find_running_clusters
 from call_records.store import open_records
 from switchhook import service_database
 from switchhook.cli import run_command
-from switchhook.settings import Settings, load
+from switchhook.settings.settings import Settings, load
 from telephony.errors import NeedsPerson
 from tests.service.running_service import RunningService
 

@@ -17,10 +17,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from ami_bridge.capture import read_capture
-from ami_bridge.cel import CelReader, CelRow
-from ami_bridge.message import Message
-from switchhook.replay import Replay
+from ami_bridge.capture.capture import read_capture
+from ami_bridge.cel.signals import CelReader, CelRow
+from ami_bridge.wire.message import Message
+from switchhook.commands.replay import Replay
 from telephony.call_facts.facts import CallFacts
 from telephony.numbers.numbers import Numbering
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from switchhook.replay import replay
+from switchhook.commands.replay import replay
 from telephony.call_facts.facts import CallFacts, Direction, PartyKind
 from telephony.endpoint_directory import (
     Endpoint,

@@ -11,9 +11,9 @@ from uuid import UUID
 
 import pytest
 
-from ami_bridge.capture import read_capture
+from ami_bridge.capture.capture import read_capture
 from call_records.types import Account
-from switchhook.replay import Replay
+from switchhook.commands.replay import Replay
 from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind, MatchRule
 from telephony.staff import PopPreference, Role

@@ -15,8 +15,8 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 
-from ami_bridge.kept_lines import as_capture
-from ami_bridge.redaction import Redactor
+from ami_bridge.capture.kept_lines import as_capture
+from ami_bridge.capture.redaction import Redactor
 from call_records.types import CallFilter
 from telephony.call_facts.facts import Direction, Disposition, iso
 from telephony.staff import TokenScope

@@ -1,4 +1,4 @@
-"""Where audio is kept and how, as `switchhook.settings` tells it: frozen, no environment read here."""
+"""Where audio is kept and how, as `switchhook.settings.settings` tells it: frozen, no environment read here."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ami_bridge.recording_loss import loses_one_side
+from ami_bridge.doctor.recording_loss import loses_one_side
 from switchhook.lab.asterisk_binary import AsteriskInstall
 from tests.recordings.capture.test_tracks import (
     ALL,

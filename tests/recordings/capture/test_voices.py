@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from switchhook.commands.replay import replay
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import AsteriskInstall
 from switchhook.lab.phone_media import Audio
-from switchhook.replay import replay
 from telephony.call_facts.facts import Disposition
 from tests.recordings.office import AGENT, CUSTOMER, Proof, Scene, Talk, ToneStage, moment, now, prove_all
 from tests.scenarios.office_teams import FIRST_TEAM, additions

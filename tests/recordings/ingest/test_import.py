@@ -12,11 +12,11 @@ from typing import TypeVar
 import pytest
 from sqlalchemy import text
 
-from ami_bridge.cdr_file import CdrReader
+from ami_bridge.cel.cdr_file import CdrReader
 from call_records.recordings.types import BOTH_SIDES, Listed, RecordingFilter
 from call_records.store import RecordsStore, open_records
 from switchhook.cli import run_command
-from switchhook.recordings_import import call_from_cdr
+from switchhook.imports.recordings import call_from_cdr
 from telephony.call_facts.facts import Certainty, Direction, Disposition
 from telephony.numbers.numbers import Numbering
 from telephony.recordings import HealthFault, RecordingState
@@ -225,7 +225,7 @@ def test_an_interrupted_import_is_started_again(
     """After some recordings somebody presses Ctrl-C: the second run passes over what is there and does the rest."""
     for place in range(6):
         leave(spool, f"160000000{place}.1")
-    from switchhook.recordings_import import Import
+    from switchhook.imports.recordings import Import
 
     whole, seen = Import._one, []
 

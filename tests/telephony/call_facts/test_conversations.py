@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ami_bridge.capture import read_capture
+from ami_bridge.capture.capture import read_capture
 from ami_bridge.interpreter import Interpreter
-from ami_bridge.message import Message
+from ami_bridge.wire.message import Message
 from telephony.call_facts.facts import CallFacts, Direction, LegState, PartyKind, State
 from telephony.call_facts.observations import Channel, HoldSpan
 from telephony.call_facts.waits import is_machinery

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ami_bridge.cel import CelTranslator, row_of
+from ami_bridge.cel.signals import CelTranslator, row_of
 from ami_bridge.interpreter import Interpreter
-from ami_bridge.message import Message, message_from_headers
 from ami_bridge.quarantine import ODD_VALUE, Judgement, LinkSession, judge
 from ami_bridge.snapshot_reading import SnapshotAssembler
+from ami_bridge.wire.message import Message, message_from_headers
 from telephony.call_facts.facts import (
     CallFacts,
     PartyKind,

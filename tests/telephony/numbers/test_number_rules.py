@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ami_bridge.message import message_from_headers
 from ami_bridge.translate import translate
+from ami_bridge.wire.message import message_from_headers
 from telephony.numbers import phone_text_parser
 from telephony.numbers.national_numbers import may_be_one_line
 from telephony.numbers.numbers import (

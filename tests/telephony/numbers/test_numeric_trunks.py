@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ami_bridge.message import Message
+from ami_bridge.wire.message import Message
 from telephony.call_facts.facts import CallFacts, Direction
 from tests.telephony.captured import replayed
 from tests.telephony.streams import rewritten

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ami_bridge.framing import Framer, message_or_fragment
 from ami_bridge.interpreter import Interpreter
-from ami_bridge.message import Message
 from ami_bridge.quarantine import LinkSession, judge
 from ami_bridge.translate import TRANSLATIONS
+from ami_bridge.wire.framing import Framer, message_or_fragment
+from ami_bridge.wire.message import Message
 from telephony.call_facts.facts import CallFacts, Certainty, facts_from_json
 from telephony.events import EventKind
 from telephony.state.tracker import Tracker

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ami_bridge.cel import COLUMNS, CelReader
+from ami_bridge.cel.signals import COLUMNS, CelReader
 from tests.fuzz.intake import take_in_cel
 from tests.telephony.captured import captured, cel_cells, cel_rows, cel_text, differences, names, replayed
 
@@ -26,7 +26,7 @@ def written(cells: list[list[str]]) -> str:
 @pytest.mark.parametrize("name", NAMES)
 def test_cel_beside_a_whole_stream_changes_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """AMI told everything; CEL tells it all again: the same calls, no second one."""
-    monkeypatch.setattr("switchhook.replay.OVERLAP_SECONDS", float("inf"))
+    monkeypatch.setattr("switchhook.commands.replay.OVERLAP_SECONDS", float("inf"))
     links = captured(name).links[:1]
     told = replayed(*links, cel=captured(name).cel)
     if "reconnect" not in name:

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from ami_bridge.capture import read_capture
-from ami_bridge.cel import CelRow
-from ami_bridge.message import Message
-from switchhook.teller import Teller
+from ami_bridge.capture.capture import read_capture
+from ami_bridge.cel.signals import CelRow
+from ami_bridge.wire.message import Message
+from switchhook.pbx.call_assembler import Teller
 from telephony.call_facts.facts import CallFacts, Certainty, Disposition
 from tests.switchhook.live_gaps import Told, swept, told_live
 from tests.telephony.captured import (

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ami_bridge.cel_reading import COLUMNS, CelReader, CelRow
+from ami_bridge.cel.rows import COLUMNS, CelReader, CelRow
 from telephony.call_facts.facts import CallFacts, Certainty, Disposition
 from telephony.errors import NeedsPerson
 from tests.telephony.captured import captured, cel_cells, cel_text, differences, names, replayed

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from ami_bridge.message import Message
+from ami_bridge.wire.message import Message
 from telephony.call_facts.caller_names import name_of_person
 from telephony.call_facts.facts import CallFacts, Direction, Disposition, Service
 from tests.telephony.captured import replayed

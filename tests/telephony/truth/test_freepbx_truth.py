@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from ami_bridge.capture import read_capture
-from ami_bridge.message import Message
+from ami_bridge.capture.capture import read_capture
+from ami_bridge.wire.message import Message
 from telephony.call_facts.facts import CallFacts, Direction, Disposition, Service
 from tests.telephony.captured import CAPTURES, cel_rows, player_of
 
