@@ -39,8 +39,8 @@ from call_records.postgres.cluster import EmbeddedPostgres
 from call_records.recordings.ingest.uploads import UploadDesk
 from call_records.store import RecordsStore, open_records
 from switchhook import __version__
-from switchhook.commands.opening import open_store
 from switchhook.doctor.doctor import link_to
+from switchhook.opening import open_store
 from switchhook.pbx.caller_lookup import BookLookup
 from switchhook.pbx.cel_sources import cel_source
 from switchhook.pbx.details import PbxInquiry

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from call_records.store import RecordsStore
 from call_records.types import Account
-from switchhook.commands.opening import open_store
+from switchhook.opening import open_store
 from switchhook.pbx.numbering import read_numberings
 from switchhook.settings.settings import Settings
 from telephony.errors import NeedsPerson

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from switchhook.commands.office_numbers import numbering_for
+from switchhook.settings.office_numbers import numbering_for
 from telephony.numbers.numbers import Numbering, is_certain, is_recognised, written
 
 

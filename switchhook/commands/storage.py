@@ -17,7 +17,7 @@ from call_records.backup.restore import restore_backup
 from call_records.recordings.storage import integrity
 from call_records.recordings.storage.audio_store import AudioShelf
 from call_records.store import RecordsStore
-from switchhook.commands.opening import open_store
+from switchhook.opening import open_store
 from switchhook.service_database import refuse_to_write_as_root, with_service_state
 from switchhook.settings.audio import audio_settings
 from switchhook.settings.settings import Settings

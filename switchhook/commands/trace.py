@@ -19,7 +19,7 @@ from ami_bridge.capture.redaction import Redactor
 from call_records.calls.journal import OpenCall
 from call_records.store import RecordsStore
 from switchhook.commands.call_differences import differences
-from switchhook.commands.opening import open_store
+from switchhook.opening import open_store
 from switchhook.pbx.call_assembler import Line, Teller
 from switchhook.pbx.numbering import read_numbering
 from switchhook.settings.settings import Settings

@@ -23,10 +23,10 @@ from uuid import UUID
 from ami_bridge.wire.connection import AmiConnection
 from call_records.store import RecordsStore
 from call_records.types import Account
-from switchhook.commands.opening import open_store
 from switchhook.doctor.findings import Finding, Level, stumbled
 from switchhook.doctor.live_stream import LiveStream, open_stream
 from switchhook.doctor.web import EVERYWHERE, answers_as_switchhook
+from switchhook.opening import open_store
 from switchhook.process import logs
 from switchhook.settings.settings import Settings
 from switchhook.settings.tables import HandsetSettings, PbxSettings, RecordingSettings

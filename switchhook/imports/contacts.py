@@ -23,8 +23,8 @@ from call_records.crm.imports.contact_files import guess_mapping, read_file
 from call_records.crm.imports.dry_run import Becoming, Decision, Plan, Reader
 from call_records.crm.imports.spreadsheets import DELIMITERS, FileForm, Sheet
 from call_records.crm.writes import Home
-from switchhook.commands.office_numbers import numbering_for
 from switchhook.process import logs
+from switchhook.settings.office_numbers import numbering_for
 from switchhook.settings.settings import Settings
 from telephony.contacts import ClientKind
 from telephony.errors import NeedsPerson, PeerMistake
@@ -248,7 +248,7 @@ async def _in_database(
     dry_run: bool,
 ) -> RegionDoubt | None:
     from call_records.crm.imports.jobs import ImportDesk
-    from switchhook.commands.opening import open_store
+    from switchhook.opening import open_store
 
     async with open_store(settings, migrate=not dry_run) as store:
         if dry_run:

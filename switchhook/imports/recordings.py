@@ -43,9 +43,9 @@ from call_records.recordings.ingest.intake import sum_of
 from call_records.recordings.ingest.wav_header import Look, examine
 from call_records.recordings.types import SourceFile
 from call_records.store import RecordsStore
-from switchhook.commands.opening import open_store
 from switchhook.commands.replay import read_cel, text_of_table
 from switchhook.imports.dialled_lines import DialledLines
+from switchhook.opening import open_store
 from switchhook.pbx.call_assembler import Teller, cel_lines
 from switchhook.pbx.cel_sources import CelFromTable
 from switchhook.settings.settings import Settings, machine_time_zone
