@@ -38,16 +38,7 @@ from call_records.crm.missed_calls.missed_calls import MissedBook
 from call_records.crm.notifications import BookNotices
 from call_records.crm.office_settings import OfficeValues
 from call_records.crm.timeline.timeline import TimelineBook
-from call_records.crm.types import (
-    Book,
-    BookNews,
-    Deals,
-    Matching,
-    Office,
-    Pipelines,
-    Tasks,
-    Timelines,
-)
+from call_records.crm.types import Book, BookNews, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.crm.web_forms.forms import WebForms
 from call_records.crm.writes import Home
 from call_records.db import schema

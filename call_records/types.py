@@ -12,16 +12,7 @@ from call_records.crm.exports.exports import ExportDesk
 from call_records.crm.imports.jobs import ImportDesk
 from call_records.crm.lead_rules.types import BlockedNumbers, CampaignBook, LeadRules
 from call_records.crm.missed_calls.types import Missed
-from call_records.crm.types import (
-    Book,
-    BookNews,
-    Deals,
-    Matching,
-    Office,
-    Pipelines,
-    Tasks,
-    Timelines,
-)
+from call_records.crm.types import Book, BookNews, Deals, Matching, Office, Pipelines, Tasks, Timelines
 from call_records.crm.web_forms.forms import WebForms
 from call_records.recordings.types import (
     Audit,

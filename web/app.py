@@ -32,50 +32,24 @@ from web.metrics import WebMetrics
 from web.pages import connections, exports, form_echo, imports, list_exports
 from web.pages.accounts import accounts, my_settings, new_password, session_state, sign_in, staff
 from web.pages.calls import calls, card, live
-from web.pages.contacts import (
-    actions as people_changes,
-)
-from web.pages.contacts import (
-    detail as people_one,
-)
-from web.pages.contacts import (
-    dialogs as people_forms,
-)
-from web.pages.contacts import (
-    list as people,
-)
+from web.pages.contacts import actions as people_changes
+from web.pages.contacts import detail as people_one
+from web.pages.contacts import dialogs as people_forms
+from web.pages.contacts import list as people
 from web.pages.deals import board as deals
 from web.pages.deals import detail as deal
 from web.pages.deals import pipelines
 from web.pages.lead_rules import rules as lead_rules
 from web.pages.lead_rules import sources, web_forms
 from web.pages.missed_calls import missed_calls, working_hours
-from web.pages.recordings import (
-    audit,
-    shared_link,
-)
-from web.pages.recordings import (
-    list as recordings,
-)
-from web.pages.recordings import (
-    player as recordings_player,
-)
-from web.pages.recordings import (
-    retention as recording_rules,
-)
-from web.pages.reviews import (
-    feedback,
-    scores,
-)
-from web.pages.reviews import (
-    forms as review_forms,
-)
-from web.pages.reviews import (
-    queue as review,
-)
-from web.pages.reviews import (
-    rules as review_rules,
-)
+from web.pages.recordings import audit, shared_link
+from web.pages.recordings import list as recordings
+from web.pages.recordings import player as recordings_player
+from web.pages.recordings import retention as recording_rules
+from web.pages.reviews import feedback, scores
+from web.pages.reviews import forms as review_forms
+from web.pages.reviews import queue as review
+from web.pages.reviews import rules as review_rules
 from web.problems import answer_problems
 from web.rendering import Renderer
 from web.settings import WebSettings

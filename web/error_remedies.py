@@ -6,13 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from telephony.staff import Role
-from web.auth.access import (
-    ADMINISTRATORS,
-    ANYONE_SIGNED_IN,
-    SUPERVISORS,
-    Viewer,
-    may_list_recordings,
-)
+from web.auth.access import ADMINISTRATORS, ANYONE_SIGNED_IN, SUPERVISORS, Viewer, may_list_recordings
 from web.presenters.labels import _
 
 

@@ -16,15 +16,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from telephony.errors import ChangedMeanwhile, NeedsPerson, PeerMistake, SwitchhookError, TryLater
-from web.auth.access import (
-    FormExpired,
-    NewPasswordNeeded,
-    NotAllowed,
-    NotFound,
-    NotSignedIn,
-    Viewer,
-    gate_of,
-)
+from web.auth.access import FormExpired, NewPasswordNeeded, NotAllowed, NotFound, NotSignedIn, Viewer, gate_of
 from web.auth.sign_in_limits import TooManyTries
 from web.error_remedies import find_way_on
 from web.http.request_limits import TooManyRequests

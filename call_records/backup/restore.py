@@ -21,14 +21,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records.backup.archive import (
-    AUDIO,
-    PIECE_BYTES,
-    Archive,
-    Manifest,
-    Member,
-    TableMember,
-)
+from call_records.backup.archive import AUDIO, PIECE_BYTES, Archive, Manifest, Member, TableMember
 from call_records.backup.backup import COPY_SECONDS, TELL_EVERY, Tell, driver_of
 from call_records.db import schema
 from call_records.db.errors import plain_errors

@@ -18,12 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from call_records.calls.relay import plain_address
 from call_records.crm.writes import BOOK_CHANNEL
 from call_records.db.errors import plain_errors
-from call_records.db.listen import (
-    CLOSE_SECONDS,
-    CONNECT_SECONDS,
-    LOOK_SECONDS,
-    RECONNECT_SECONDS,
-)
+from call_records.db.listen import CLOSE_SECONDS, CONNECT_SECONDS, LOOK_SECONDS, RECONNECT_SECONDS
 from telephony.errors import SwitchhookError
 
 log = structlog.get_logger(__name__)

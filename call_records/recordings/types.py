@@ -15,14 +15,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from telephony.call_facts.facts import CallFacts, Direction
-from telephony.recordings import (
-    AuditAction,
-    HealthFault,
-    Layout,
-    Measures,
-    RecordingPolicy,
-    RecordingState,
-)
+from telephony.recordings import AuditAction, HealthFault, Layout, Measures, RecordingPolicy, RecordingState
 
 PEAKS = 1200  # per side, whatever the length: one for each pixel of a wide player
 AUDIO_TYPE = "audio/mp4"

@@ -14,13 +14,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from call_records.crm.backfill.entries import (
-    PastClient,
-    PastDeal,
-    PastEntries,
-    PastNote,
-    PastTask,
-)
+from call_records.crm.backfill.entries import PastClient, PastDeal, PastEntries, PastNote, PastTask
 from call_records.crm.types import NewClient, NewDeal, NewTask, Stage
 from switchhook.demo.past_calls import CUSTOMERS
 from switchhook.lab.office import customer_number

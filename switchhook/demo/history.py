@@ -18,12 +18,7 @@ from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from call_records.crm.backfill.calls import enter_past_missed_calls, file_past_calls
-from call_records.crm.backfill.entries import (
-    PastCallNote,
-    PastClient,
-    PastEntries,
-    add_past_entries,
-)
+from call_records.crm.backfill.entries import PastCallNote, PastClient, PastEntries, add_past_entries
 from call_records.crm.types import ClientFilter, NewClient
 from call_records.recordings.encoding.types import Sources
 from call_records.recordings.encoding.worker_process import AudioWorker

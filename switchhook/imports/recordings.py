@@ -29,13 +29,7 @@ from ami_bridge.cel.backfill import groups_of
 from ami_bridge.cel.cdr_file import CdrReader, CdrRow, endpoint_of
 from ami_bridge.cel.signals import CelRow
 from call_records.pbx_logs.tables import CDR, CEL, open_log_table
-from call_records.recordings.catalogue.catalogue import (
-    Arrival,
-    CallState,
-    Known,
-    Taken,
-    endings_of,
-)
+from call_records.recordings.catalogue.catalogue import Arrival, CallState, Known, Taken, endings_of
 from call_records.recordings.catalogue.file_names import FileName, parts_of
 from call_records.recordings.catalogue.filing import Expected
 from call_records.recordings.ingest.decisions import LATE_SECONDS, CallIs, Fate, Piece, fate_of

@@ -10,12 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from switchhook.settings.mistakes import BadSettings
-from switchhook.settings.tables import (
-    DatabaseSettings,
-    PbxSettings,
-    RecordingSettings,
-    WebSettings,
-)
+from switchhook.settings.tables import DatabaseSettings, PbxSettings, RecordingSettings, WebSettings
 
 SECRET_FILE_BYTES = 4096  # a secret is a line; more than this is a wrong path (a key store, a log)
 

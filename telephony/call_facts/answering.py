@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from telephony.call_facts import facts as f
 from telephony.call_facts.parties import outside_number
-from telephony.call_facts.scene import (
-    Part,
-    Scene,
-    first_rung_at,
-    other_parts,
-    own_channels,
-    stopped_ringing,
-)
+from telephony.call_facts.scene import Part, Scene, first_rung_at, other_parts, own_channels, stopped_ringing
 from telephony.endpoints import ROUTINE, Kind
 
 FORWARD_MOMENT = 0.0005  # s; a forwarded call rings its new target at once (measured 1 ms)

@@ -14,13 +14,7 @@ from dataclasses import dataclass, field, replace
 from telephony.endpoint_directory import NO_DIRECTORY, Endpoint, EndpointDirectory
 from telephony.numbers.dialling import SHORTEST_OUTSIDE, e164, is_certain
 from telephony.numbers.national_numbers import may_be_one_line
-from telephony.numbers.phone_text_parser import (
-    WHOLE,
-    Written,
-    is_recognised,
-    without_extension,
-    written,
-)
+from telephony.numbers.phone_text_parser import WHOLE, Written, is_recognised, without_extension, written
 from telephony.numbers.withheld import is_row_of_one_digit, is_withheld
 
 __all__ = [

@@ -28,12 +28,7 @@ from telephony.recordings import file_title
 from telephony.state import signals as s
 from telephony.state.grouping import Grouping, is_rung
 from telephony.state.reconcile import lives_on, reconcile
-from telephony.state.transfers import (
-    attended_transferred,
-    blind_transferred,
-    note_redirect,
-    refer_seen,
-)
+from telephony.state.transfers import attended_transferred, blind_transferred, note_redirect, refer_seen
 
 WHOLE_SECOND = 1.0
 

@@ -29,15 +29,7 @@ from tests.call_facts_builder import change
 from tests.web.conftest import SETTINGS, Person
 from tests.web.fakes import FakeLive
 from tests.web.kept import add_everybody, serving, signed_in
-from tests.web.office import (
-    missed,
-    outgoing,
-    over,
-    picked_up,
-    ringing,
-    target_answers,
-    transferred,
-)
+from tests.web.office import missed, outgoing, over, picked_up, ringing, target_answers, transferred
 
 pytestmark = pytest.mark.postgres
 

@@ -12,12 +12,7 @@ from av.audio.resampler import AudioResampler
 
 from call_records.recordings.catalogue.file_names import recording_of
 from call_records.recordings.encoding.encoder import encode
-from call_records.recordings.pipeline.tracks import (
-    TrackStep,
-    joined_files,
-    joined_sources,
-    plan_track,
-)
+from call_records.recordings.pipeline.tracks import TrackStep, joined_files, joined_sources, plan_track
 from call_records.recordings.types import Recording, SourceFile, SourceRole
 from telephony.call_facts.facts import CallFacts, Recorded
 from telephony.recordings import PersonShare, RecordingState

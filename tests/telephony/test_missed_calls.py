@@ -10,14 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telephony.call_facts.facts import (
-    CallFacts,
-    Direction,
-    Disposition,
-    LegRole,
-    Parking,
-    QueueVisit,
-)
+from telephony.call_facts.facts import CallFacts, Direction, Disposition, LegRole, Parking, QueueVisit
 from telephony.missed_calls import (
     GaveUpReason,
     Kind,

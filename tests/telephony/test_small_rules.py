@@ -9,11 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telephony.call_facts.conversations import conversations, total, union, without
-from telephony.call_facts.dispositions import (
-    inbound_disposition,
-    outbound_disposition,
-    rung_outcome,
-)
+from telephony.call_facts.dispositions import inbound_disposition, outbound_disposition, rung_outcome
 from telephony.call_facts.facts import Disposition, LegOutcome
 from telephony.call_facts.observations import CallRecord, Channel, Stay
 from telephony.endpoints import Kind, dialled_number, kind_of, parse_name

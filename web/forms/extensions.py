@@ -5,12 +5,7 @@ from __future__ import annotations
 import re
 
 from telephony.endpoint_directory import directory_of
-from telephony.numbers.extension_rule import (
-    ExtensionFault,
-    ExtensionProblem,
-    ExtensionRule,
-    rule_of,
-)
+from telephony.numbers.extension_rule import ExtensionFault, ExtensionProblem, ExtensionRule, rule_of
 from web.presenters.labels import _
 from web.site import Site
 

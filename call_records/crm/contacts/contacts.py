@@ -19,14 +19,7 @@ from call_records.crm.contacts.queries import clients_of, one_client, survivor_o
 from call_records.crm.contacts.search import Question, mark_after, question
 from call_records.crm.last_contact import file_earlier_calls
 from call_records.crm.tables import clients
-from call_records.crm.types import (
-    Client,
-    ClientFilter,
-    ClientPage,
-    Conversion,
-    Converted,
-    NewClient,
-)
+from call_records.crm.types import Client, ClientFilter, ClientPage, Conversion, Converted, NewClient
 from call_records.crm.writes import (
     Home,
     Told,

@@ -22,28 +22,13 @@ from call_records.crm.contacts.merge_tree import (
     take_turns,
     traits_of,
 )
-from call_records.crm.contacts.queries import (
-    each_once,
-    one_client,
-    same_number,
-    survivor_of,
-    unknown,
-)
+from call_records.crm.contacts.queries import each_once, one_client, same_number, survivor_of, unknown
 from call_records.crm.deals.deals import insert_deal
 from call_records.crm.last_contact import tell_spoken
 from call_records.crm.tables import client_phones, clients
 from call_records.crm.transliteration import spelled
 from call_records.crm.types import Client, ClientPhone, Conversion, Converted, NewClient, NewDeal
-from call_records.crm.writes import (
-    Home,
-    Told,
-    insert_client,
-    lock_number,
-    notice,
-    put_phones,
-    tell,
-    touch,
-)
+from call_records.crm.writes import Home, Told, insert_client, lock_number, notice, put_phones, tell, touch
 from telephony.contacts import ClientKind, LeadState
 from telephony.errors import PeerMistake
 

@@ -11,13 +11,7 @@ from uuid import UUID
 from sqlalchemy import exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from call_records.crm.contacts.merge_tree import (
-    Traits,
-    family_of,
-    keep_family,
-    refresh_people_of,
-    take_turns,
-)
+from call_records.crm.contacts.merge_tree import Traits, family_of, keep_family, refresh_people_of, take_turns
 from call_records.crm.contacts.queries import one_client, same_number, unknown
 from call_records.crm.tables import client_phones, clients
 from call_records.crm.types import Client, ClientPhone

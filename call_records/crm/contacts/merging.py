@@ -16,13 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
-from call_records.crm.contacts.merge_tree import (
-    Member,
-    family_of,
-    keep_family,
-    refresh_people_of,
-    take_turns,
-)
+from call_records.crm.contacts.merge_tree import Member, family_of, keep_family, refresh_people_of, take_turns
 from call_records.crm.contacts.queries import clients_of, survivors_of, unknown
 from call_records.crm.last_contact import tell_spoken
 from call_records.crm.tables import client_merges, clients

@@ -26,16 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from call_records.crm.tables import clients, deals, pipelines, stages, tasks, timeline
 from call_records.crm.transliteration import spelled
-from call_records.crm.types import (
-    Column,
-    Deal,
-    DealFilter,
-    DealPage,
-    Money,
-    Pipeline,
-    Stage,
-    Task,
-)
+from call_records.crm.types import Column, Deal, DealFilter, DealPage, Money, Pipeline, Stage, Task
 from call_records.db import json_text
 from call_records.db.tables import people
 

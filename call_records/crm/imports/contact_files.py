@@ -7,13 +7,7 @@ from __future__ import annotations
 
 from call_records.crm.imports.column_mapping import Mapped, guess
 from call_records.crm.imports.file_types import FileKind, kind_of
-from call_records.crm.imports.spreadsheets import (
-    FileForm,
-    Sheet,
-    check_size,
-    read_book,
-    read_sheet,
-)
+from call_records.crm.imports.spreadsheets import FileForm, Sheet, check_size, read_book, read_sheet
 from call_records.crm.imports.vcard import read_cards
 
 

@@ -16,14 +16,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from call_records.crm.imports.code_pages import guess_encoding, page_of, read_text
-from call_records.crm.imports.spreadsheets import (
-    CELL_MOST,
-    ROWS_MOST,
-    FileForm,
-    Sheet,
-    SheetRow,
-    check_size,
-)
+from call_records.crm.imports.spreadsheets import CELL_MOST, ROWS_MOST, FileForm, Sheet, SheetRow, check_size
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 

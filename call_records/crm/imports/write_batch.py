@@ -20,15 +20,7 @@ from sqlalchemy.types import Text
 from call_records.crm.bulk_insert import copy_rows
 from call_records.crm.contacts.merge_tree import refresh_people_of, refresh_search
 from call_records.crm.contacts.queries import IDS
-from call_records.crm.imports.dry_run import (
-    Becoming,
-    Decision,
-    Known,
-    PhoneKey,
-    Plan,
-    Row,
-    by_name,
-)
+from call_records.crm.imports.dry_run import Becoming, Decision, Known, PhoneKey, Plan, Row, by_name
 from call_records.crm.last_contact import EARLIER_CALLS, tell_spoken
 from call_records.crm.tables import client_phones, clients, import_changes, timeline
 from call_records.crm.writes import BOOK_CHANNEL, NUMBER_LOCK, digits_of, search_text

@@ -12,15 +12,7 @@ from uuid import UUID
 from sqlalchemy import Row, delete, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from call_records.crm.lead_rules.apply import (
-    Asked,
-    Who,
-    decide,
-    person_at,
-    rule_from,
-    rule_row,
-    take_turn,
-)
+from call_records.crm.lead_rules.apply import Asked, Who, decide, person_at, rule_from, rule_row, take_turn
 from call_records.crm.lead_rules.types import Verdict
 from call_records.crm.tables import call_rulings, clients, deals, tasks, timeline
 from call_records.crm.types import NewTask

@@ -50,15 +50,7 @@ from telephony.contacts import ClientKind
 from telephony.edit_version import check_edit_version, edit_version
 from telephony.errors import PeerMistake, SwitchhookError
 from telephony.hours import WorkingHours, add_working_minutes, hours_as_json
-from telephony.missed_calls import (
-    OPEN,
-    GaveUpReason,
-    Kind,
-    MissedRules,
-    MissedState,
-    OwnerWhy,
-    rules_as_json,
-)
+from telephony.missed_calls import OPEN, GaveUpReason, Kind, MissedRules, MissedState, OwnerWhy, rules_as_json
 
 log = structlog.get_logger(__name__)
 

@@ -17,15 +17,7 @@ from sqlalchemy.types import LargeBinary, Uuid
 
 from call_records.crm.contacts.lookup import entry, find
 from call_records.crm.last_contact import file_earlier_calls
-from call_records.crm.lead_rules.apply import (
-    Asked,
-    Made,
-    Who,
-    carry_out,
-    decide,
-    follow,
-    rules_of,
-)
+from call_records.crm.lead_rules.apply import Asked, Made, Who, carry_out, decide, follow, rules_of
 from call_records.crm.lead_rules.types import Verdict
 from call_records.crm.types import ClientPhone
 from call_records.crm.writes import Home, Told, lock_number, notice, tell

@@ -12,14 +12,7 @@ from uuid import UUID, uuid5
 from sqlalchemy import Label, Row, select
 
 from call_records.recordings.tables import audio_objects, recordings
-from call_records.recordings.types import (
-    Hold,
-    Recording,
-    Redaction,
-    Removal,
-    SourceFile,
-    SourceRole,
-)
+from call_records.recordings.types import Hold, Recording, Redaction, Removal, SourceFile, SourceRole
 from telephony.recordings import HealthFault, Layout, Measures, PersonShare, RecordingState
 
 _HEAVY = frozenset({"peaks_left", "peaks_right"})  # 2.4 kB a row, read only for the player

@@ -40,13 +40,7 @@ from call_records.recordings.encoding.types import Covered
 from call_records.recordings.encoding.worker_process import AudioWorker
 from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.tables import audio_objects, recordings, share_links
-from call_records.recordings.types import (
-    Recording,
-    RecordingCatalogue,
-    Redaction,
-    Retention,
-    Shelf,
-)
+from call_records.recordings.types import Recording, RecordingCatalogue, Redaction, Retention, Shelf
 from telephony.call_facts.facts import iso
 from telephony.errors import NeedsPerson, PeerMistake
 from telephony.recordings import RecordingState

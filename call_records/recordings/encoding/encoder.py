@@ -21,27 +21,10 @@ from typing import Any, Protocol
 import av
 from av.audio.codeccontext import AudioCodecContext
 
-from call_records.recordings.encoding.measurement import (
-    SAMPLE_BYTES,
-    SideMeter,
-    audioop,
-    blanks,
-    judge,
-)
+from call_records.recordings.encoding.measurement import SAMPLE_BYTES, SideMeter, audioop, blanks, judge
 from call_records.recordings.encoding.sources import Sound, open_sound
-from call_records.recordings.encoding.tracks import (
-    Timeline,
-    TrackReader,
-    encoding_rate,
-    open_pieces,
-)
-from call_records.recordings.encoding.types import (
-    Encoded,
-    Soundless,
-    Sources,
-    TrackPiece,
-    Unreadable,
-)
+from call_records.recordings.encoding.tracks import Timeline, TrackReader, encoding_rate, open_pieces
+from call_records.recordings.encoding.types import Encoded, Soundless, Sources, TrackPiece, Unreadable
 from telephony.recordings import Layout
 
 STEREO_BITS = 24_000

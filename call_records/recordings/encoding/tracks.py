@@ -9,12 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from call_records.recordings.encoding.measurement import (
-    SAMPLE_BYTES,
-    SideMeter,
-    audioop,
-    talk_share,
-)
+from call_records.recordings.encoding.measurement import SAMPLE_BYTES, SideMeter, audioop, talk_share
 from call_records.recordings.encoding.sources import OPUS_RATES, Sound, open_sound
 from call_records.recordings.encoding.types import TrackPiece
 from telephony.recordings import PersonShare

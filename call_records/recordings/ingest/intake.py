@@ -34,21 +34,9 @@ from call_records.recordings.catalogue.catalogue import (
     endings_of,
 )
 from call_records.recordings.catalogue.file_names import parts_of
-from call_records.recordings.ingest.decisions import (
-    QUIET_SECONDS,
-    CallIs,
-    Fate,
-    Piece,
-    fate_of,
-    may_be_done,
-)
+from call_records.recordings.ingest.decisions import QUIET_SECONDS, CallIs, Fate, Piece, fate_of, may_be_done
 from call_records.recordings.ingest.spool_watch import Seen, SpoolWatch
-from call_records.recordings.ingest.wav_header import (
-    HEADER_BYTES,
-    Examined,
-    examine,
-    open_for_reading,
-)
+from call_records.recordings.ingest.wav_header import HEADER_BYTES, Examined, examine, open_for_reading
 from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.types import SourceFile
 from telephony.errors import SwitchhookError

@@ -18,17 +18,7 @@ from call_records.store import RecordsStore
 from telephony.contacts import MatchRule
 from telephony.errors import PeerMistake
 from tests.crm.conftest import Somebody
-from tests.crm.people import (
-    calls_with,
-    company,
-    contact,
-    happened,
-    lead,
-    names,
-    task_of,
-    told,
-    whole,
-)
+from tests.crm.people import calls_with, company, contact, happened, lead, names, task_of, told, whole
 
 pytestmark = [pytest.mark.postgres, pytest.mark.asyncio(loop_scope="module")]
 

@@ -13,15 +13,7 @@ from sqlalchemy import delete, insert, select, update
 
 from call_records.crm.deals.deals import insert_deal, open_deal_of
 from call_records.crm.tables import deals, stages, tasks, timeline
-from call_records.crm.types import (
-    Deal,
-    DealFilter,
-    Money,
-    MovedMeanwhile,
-    NewClient,
-    NewDeal,
-    NewTask,
-)
+from call_records.crm.types import Deal, DealFilter, Money, MovedMeanwhile, NewClient, NewDeal, NewTask
 from call_records.crm.writes import Home, insert_client
 from call_records.db.tables import people
 from call_records.store import RecordsStore

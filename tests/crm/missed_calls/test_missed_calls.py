@@ -25,14 +25,7 @@ from telephony.call_facts.facts import CallFacts, Disposition, QueueVisit, State
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from telephony.hours import WorkingHours, since_last_close
-from telephony.missed_calls import (
-    GaveUpReason,
-    MissedRules,
-    MissedState,
-    OwnerWhy,
-    Where,
-    wait_of,
-)
+from telephony.missed_calls import GaveUpReason, MissedRules, MissedState, OwnerWhy, Where, wait_of
 from telephony.staff import PopPreference, Role
 from tests.call_facts_builder import CLIENT, MONDAY, answered, call, change, ended, leg, outbound
 

@@ -20,14 +20,7 @@ from telephony.hours import WorkingHours
 from telephony.missed_calls import MissedRules, MissedState
 from telephony.staff import Role
 from tests.call_facts_builder import CLIENT, MONDAY
-from tests.crm.missed_calls.test_missed_calls import (
-    LATER,
-    Told,
-    called_back,
-    client,
-    missed_call,
-    tried,
-)
+from tests.crm.missed_calls.test_missed_calls import LATER, Told, called_back, client, missed_call, tried
 from tests.web.conftest import SETTINGS, Person
 from tests.web.kept import add_account, serving, signed_in
 from web.pages.missed_calls.missed_calls import ON_A_PAGE

@@ -10,13 +10,7 @@ from pathlib import Path
 import pytest
 
 from call_records.recordings.catalogue.file_names import bare, channel_in, parts_of, recording_of
-from call_records.recordings.ingest.decisions import (
-    LATE_SECONDS,
-    QUIET_SECONDS,
-    CallIs,
-    Piece,
-    fate_of,
-)
+from call_records.recordings.ingest.decisions import LATE_SECONDS, QUIET_SECONDS, CallIs, Piece, fate_of
 from call_records.recordings.ingest.spool_watch import LOOK_BACK_EVERY_SECONDS, SpoolWatch
 from call_records.recordings.ingest.wav_header import Look, examine
 from call_records.recordings.types import SourceRole

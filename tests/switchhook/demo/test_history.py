@@ -22,22 +22,10 @@ from switchhook.demo import history, past_calls
 from switchhook.demo.contacts import demo_entries, is_known
 from switchhook.demo.demo import DEMO_LOGINS, TEAMS
 from switchhook.demo.history import add_history, finish_history
-from switchhook.demo.past_calls import (
-    DAYS,
-    HOURS_OF_DAY,
-    SOUND_SECONDS,
-    TODAY_HOURS,
-    build_past_calls,
-)
+from switchhook.demo.past_calls import DAYS, HOURS_OF_DAY, SOUND_SECONDS, TODAY_HOURS, build_past_calls
 from switchhook.demo.sounds import Conversation, write_conversations
 from switchhook.lab.staff import STAFF
-from telephony.call_facts.facts import (
-    CallFacts,
-    Direction,
-    Disposition,
-    PartyKind,
-    facts_from_json,
-)
+from telephony.call_facts.facts import CallFacts, Direction, Disposition, PartyKind, facts_from_json
 from telephony.hours import is_open
 from telephony.recordings import RecordingState
 from telephony.staff import PopPreference

@@ -14,12 +14,7 @@ from call_records.store import RecordsStore
 from switchhook.assembly import serve_until
 from switchhook.pbx.caller_lookup import BookLookup
 from switchhook.settings.settings import Settings
-from switchhook.settings.tables import (
-    DatabaseSettings,
-    HandsetSettings,
-    PbxSettings,
-    WebSettings,
-)
+from switchhook.settings.tables import DatabaseSettings, HandsetSettings, PbxSettings, WebSettings
 from telephony.contacts import ClientKind
 from telephony.numbers.numbers import Numbering
 from telephony.ports import CallerAnswer, CallerQuestion

@@ -12,13 +12,7 @@ from ami_bridge.interpreter import Interpreter
 from ami_bridge.quarantine import ODD_VALUE, Judgement, LinkSession, judge
 from ami_bridge.snapshot_reading import SnapshotAssembler
 from ami_bridge.wire.message import Message, message_from_headers
-from telephony.call_facts.facts import (
-    CallFacts,
-    PartyKind,
-    Recorded,
-    RecordingPause,
-    facts_from_json,
-)
+from telephony.call_facts.facts import CallFacts, PartyKind, Recorded, RecordingPause, facts_from_json
 from telephony.numbers.numbers import Numbering
 from telephony.recordings import audio_began_at
 from telephony.state import signals as s

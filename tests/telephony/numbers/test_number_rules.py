@@ -10,13 +10,7 @@ from ami_bridge.translate import translate
 from ami_bridge.wire.message import message_from_headers
 from telephony.numbers import phone_text_parser
 from telephony.numbers.national_numbers import may_be_one_line
-from telephony.numbers.numbers import (
-    Numbering,
-    is_recognised,
-    is_withheld,
-    without_extension,
-    written,
-)
+from telephony.numbers.numbers import Numbering, is_recognised, is_withheld, without_extension, written
 from telephony.numbers.phone_text_parser import READINGS_MOST, RUNS_MOST
 from telephony.numbers.spreadsheet_numbers import is_shortened
 from telephony.numbers.withheld import SPELLINGS

@@ -13,13 +13,7 @@ from hypothesis import strategies as st
 from telephony.numbers.dialling import ANYWHERE, _valid_number
 from telephony.numbers.numbers import Numbering, Written, is_certain, without_extension, written
 from telephony.numbers.phone_labels import EXTENSION_WORDS
-from telephony.numbers.phone_text_parser import (
-    _LABEL,
-    _NO_NUMBERS,
-    _SCHEME,
-    _plain,
-    _plain_character,
-)
+from telephony.numbers.phone_text_parser import _LABEL, _NO_NUMBERS, _SCHEME, _plain, _plain_character
 from telephony.numbers.spreadsheet_numbers import restore_figures
 
 TABLE = Path(__file__).with_name("written_numbers.tsv")

@@ -7,14 +7,7 @@ from datetime import date, time
 import pytest
 
 from telephony.errors import PeerMistake
-from web.forms.date_fields import (
-    Toward,
-    date_presets,
-    date_style,
-    describe_date,
-    read_date,
-    read_hour,
-)
+from web.forms.date_fields import Toward, date_presets, date_style, describe_date, read_date, read_hour
 
 TODAY = date(2026, 11, 30)  # a Monday
 

@@ -14,14 +14,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from telephony.recordings import AuditAction
 from telephony.staff import PopPreference, RingAlert, TokenScope
-from web.auth.access import (
-    ANYONE_SIGNED_IN,
-    Viewer,
-    address_of,
-    guard,
-    new_token,
-    password_problem,
-)
+from web.auth.access import ANYONE_SIGNED_IN, Viewer, address_of, guard, new_token, password_problem
 from web.auth.access_log import log_access
 from web.forms.field_problems import FieldProblem
 from web.presenters.labels import _

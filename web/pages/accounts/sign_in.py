@@ -11,14 +11,7 @@ from fastapi.responses import RedirectResponse, Response
 from call_records.types import Account
 from telephony.errors import ChangedMeanwhile, TryLater
 from telephony.recordings import AuditAction
-from web.auth.access import (
-    ANYONE_SIGNED_IN,
-    NotAllowed,
-    Viewer,
-    address_of,
-    guard,
-    password_problem,
-)
+from web.auth.access import ANYONE_SIGNED_IN, NotAllowed, Viewer, address_of, guard, password_problem
 from web.auth.access_log import log_sign_in
 from web.auth.sign_in_limits import TooManyTries
 from web.forms.field_problems import FieldProblem

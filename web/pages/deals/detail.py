@@ -24,15 +24,7 @@ from web.forms.field_problems import FieldProblem, FieldReader, sentence_of
 from web.forms.recent_changes import describe_last_change, note_change
 from web.number_search import NO_NUMBER, text_to_search
 from web.pages.accounts.sign_in import local_path
-from web.pages.deals.board import (
-    after,
-    deal_or_404,
-    owners,
-    read_uuid,
-    refused,
-    undo_of,
-    wants_json,
-)
+from web.pages.deals.board import after, deal_or_404, owners, read_uuid, refused, undo_of, wants_json
 from web.pages.timeline import PAGE, moments
 from web.presenters.contacts import Shown, say, show_client, show_clients
 from web.presenters.deals import card_of, due_of, read_due, show_task, since_word

@@ -17,14 +17,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 
-from call_records.crm.missed_calls.types import (
-    Asker,
-    MissedEntry,
-    MissedFilter,
-    MissedPage,
-    Sort,
-    Whose,
-)
+from call_records.crm.missed_calls.types import Asker, MissedEntry, MissedFilter, MissedPage, Sort, Whose
 from telephony.errors import PeerMistake
 from telephony.hours import WorkingHours, since_last_close, stretch_at
 from telephony.missed_calls import GaveUpReason, MissedState, wait_of
