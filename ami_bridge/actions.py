@@ -20,8 +20,8 @@ from typing import Self
 
 from panoramisk.message import Message as PanoramiskMessage
 
-from ami_bridge.connection import PbxLink
 from ami_bridge.panoramisk_shell import LinkLost, ShellAction, ShellManager, ShellProtocol
+from ami_bridge.wire.connection import PbxLink
 from telephony.errors import NeedsPerson, OurMistake, SwitchhookError, TryLater
 
 ANSWER_SECONDS = 5.0  # Asterisk under 150 calls/s answered in 20 ms; a person will not wait longer than this

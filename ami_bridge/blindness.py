@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ami_bridge.message import Message
+from ami_bridge.wire.message import Message
 
 KNOWN_CHANNELS = (
     5_000  # as many as are remembered to live elsewhere; 900 calls at once were the most measured

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator
 
 from ami_bridge.endpoint_listing import LISTED_ENDPOINTS, EndpointLists
-from ami_bridge.message import Message
 from ami_bridge.snapshot_reading import LISTED, SnapshotAssembler
 from ami_bridge.translate import SERVICE_APPS, TRANSLATIONS, USER_EVENTS, VARIABLES, moment_of, translate
-from telephony import signals as s
+from ami_bridge.wire.message import Message
+from telephony.state import signals as s
 
 SNAPSHOT_REST = 0.5  # s of silence after the lists: a capture has no mark that says the snapshot is complete
 RESTART_SLACK = 2.0  # s; Uptime is whole seconds and the clocks of two hosts differ

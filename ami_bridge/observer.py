@@ -20,13 +20,13 @@ from datetime import UTC, datetime
 import structlog
 
 from ami_bridge.blindness import LOOKED_FOR, ChannelComparison, ChannelList, blindness_sentence
-from ami_bridge.connection import AmiConnection, PbxLink, Timings
-from ami_bridge.message import Message
-from ami_bridge.pbx_clock import AGREE_SECONDS, ClockGate, PbxClock, clock_sentence
 from ami_bridge.quarantine import LinkSession, Quarantine, Quarantined, Verdict, judge
 from ami_bridge.snapshot import Snapshot
 from ami_bridge.stream import ClockSet, LinkDown, LinkUp, Observed, SnapshotBegin, SnapshotEnd, StreamItem
 from ami_bridge.translate import moment_of
+from ami_bridge.wire.connection import AmiConnection, PbxLink, Timings
+from ami_bridge.wire.message import Message
+from ami_bridge.wire.pbx_clock import AGREE_SECONDS, ClockGate, PbxClock, clock_sentence
 from telephony.errors import NeedsPerson, OurMistake, PeerMistake, SwitchhookError, TryLater
 from telephony.ports import LinkState
 

@@ -9,7 +9,7 @@
 | a half-open peer is never noticed | `ami_bridge.actions` pings and wants the pong |
 | an action has no timeout | `ami_bridge.actions` waits so long and no longer, then forgets the action |
 | an unanswered Originate is sent again after a reconnect | what is unanswered when the link is lost fails,
-once | | CR LF in a value makes another action | `ami_bridge.wire` refuses it before a byte is written | |
+once | | CR LF in a value makes another action | `ami_bridge.wire.action_bytes` refuses it before a byte is written | |
 QueueAdd never ends, Originate without Async raises | whether more will follow is read from `EventList` | | a
 wrong secret is tried for ever | no reconnecting here; `ami_bridge.actions` connects when somebody asks | |
 `close()` while waiting reconnects anyway | the same |
@@ -28,8 +28,8 @@ from panoramisk.ami_protocol import AMIProtocol
 from panoramisk.manager import Manager
 from panoramisk.message import Message as PanoramiskMessage
 
-from ami_bridge.framing import Framer
-from ami_bridge.wire import action_bytes
+from ami_bridge.wire.action_bytes import action_bytes
+from ami_bridge.wire.framing import Framer
 from telephony.errors import TryLater
 
 # events in one answer; the longest real list has one per channel, 1,800 at the measured peak

@@ -23,9 +23,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ami_bridge.framing import FRAGMENT
-from ami_bridge.message import Message
 from ami_bridge.translate import is_odd_user_event
+from ami_bridge.wire.framing import FRAGMENT
+from ami_bridge.wire.message import Message
 
 MAY_REPEAT = frozenset({"ChanVariable", "Output"})  # several of a name are Asterisk's own way
 REPEATS_BY_KIND = {
@@ -166,7 +166,7 @@ class LinkSession:
     def fits_clock(self, stamp: float, arrived_at: float) -> bool:
         """Whether the time follows from the events before it; if so it becomes the link's newest time.
 
-        That a clock was set is found before, in `ami_bridge.pbx_clock`. Here it is enough that the event was sent as
+        That a clock was set is found before, in `ami_bridge.wire.pbx_clock`. Here it is enough that the event was sent as
         long before its arrival as the others, or that its time follows theirs.
         """
         newest, read_at = self.clock_seconds, self.clock_read_at

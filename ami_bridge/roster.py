@@ -15,7 +15,7 @@ from ami_bridge.actions import Action, ActionChannel
 from ami_bridge.endpoint_listing import QUESTIONS, EndpointLists
 from telephony.endpoint_directory import Endpoint, EndpointListing, read_device
 from telephony.errors import NeedsPerson
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 from telephony.presence import Phone, PhoneState, together
 
 MOST = 20_000  # devices; a PBX that names more has lost its mind, and the page could not show them

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ami_bridge.endpoint_listing import QUESTIONS as ENDPOINT_QUESTIONS
-from ami_bridge.message import Message
+from ami_bridge.wire.message import Message
 
 STATUS_VARIABLES = (
     "CDR(start)",  # when the call began, though we were not there

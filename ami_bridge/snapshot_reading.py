@@ -6,9 +6,9 @@ for); the bridge lists tell a conversation from a parking lot, the queue and par
 
 from __future__ import annotations
 
-from ami_bridge.message import Message
 from ami_bridge.translate import BRIDGE_KINDS, clean_name, look, with_presentation
-from telephony import signals as s
+from ami_bridge.wire.message import Message
+from telephony.state import signals as s
 
 _APP_KINDS = {"ConfBridge": "conference", "Park": "holding", "ParkedCall": "holding", "BridgeWait": "holding"}
 LISTED = frozenset(

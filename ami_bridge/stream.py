@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ami_bridge.message import Message
+from ami_bridge.wire.message import Message
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from ami_bridge.legacy_text import UNREADABLE
-from ami_bridge.message import Message
-from telephony import signals as s
-from telephony.facts import CONSENTS, HIGHEST_RATING, LOWEST_RATING
+from ami_bridge.wire.legacy_text import UNREADABLE
+from ami_bridge.wire.message import Message
+from telephony.call_facts.facts import CONSENTS, HIGHEST_RATING, LOWEST_RATING
+from telephony.state import signals as s
 
 NAME_LIMIT = 300  # characters; Asterisk cuts names at 79 bytes, so anything longer is somebody's joke
 BRIDGE_KINDS = {"basic": "basic", "parking": "holding", "holding": "holding", "base": "conference"}

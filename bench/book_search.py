@@ -19,8 +19,8 @@ from functools import partial
 from sqlalchemy import text
 
 from bench.store import FILL_SECONDS, ROUNDS, fresh_store, median_ms, server_cpu_ms, vacuum
-from call_records.book.shapes import ClientFilter, NewClient
-from call_records.database import RecordsStore
+from call_records.crm.types import ClientFilter, NewClient
+from call_records.store import RecordsStore
 from telephony.contacts import ClientKind
 
 TARGET_MS = 50.0

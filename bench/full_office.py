@@ -15,8 +15,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bench.store import FILL_SECONDS, vacuum
-from call_records.database import RecordsStore
-from telephony.facts import Direction, Disposition
+from call_records.store import RecordsStore
+from telephony.call_facts.facts import Direction, Disposition
 from tests.call_facts_builder import answered, call, ended, outbound
 
 SIZES = {"small": 20_000, "medium": 100_000, "full": 1_000_000}

@@ -14,8 +14,8 @@ import time
 from contextlib import suppress
 
 from bench.store import fresh_store
-from call_records.book.importing import State
-from call_records.database import RecordsStore
+from call_records.crm.imports.jobs import State
+from call_records.store import RecordsStore
 
 TARGET_ROWS_A_SECOND = 3_000
 TARGET_GAP_MS = 50.0

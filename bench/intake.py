@@ -26,12 +26,12 @@ from cacofonisk.reporters import BaseReporter
 from panoramisk import Manager
 from panoramisk.ami_protocol import AMIProtocol
 
-from ami_bridge.framing import Framer
 from ami_bridge.interpreter import WANTED, WANTED_ONLY_WITH, Interpreter
-from ami_bridge.message import Message
 from ami_bridge.quarantine import LinkSession, judge
-from telephony.numbers import Numbering
-from telephony.tracker import Tracker
+from ami_bridge.wire.framing import Framer
+from ami_bridge.wire.message import Message
+from telephony.numbers.numbers import Numbering
+from telephony.state.tracker import Tracker
 from tests.telephony.captured import captured, names
 from tests.telephony.streams import is_call_event, raw, renamed, shifted
 

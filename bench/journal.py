@@ -17,9 +17,9 @@ from datetime import timedelta
 from sqlalchemy import text
 
 from bench.store import fresh_store
-from call_records.database import RecordsStore
-from call_records.shapes import CallFilter
-from telephony.facts import Direction, Disposition
+from call_records.store import RecordsStore
+from call_records.types import CallFilter
+from telephony.call_facts.facts import Direction, Disposition
 from telephony.ports import CallChange
 from tests.call_facts_builder import CLIENT, MONDAY, call, life
 

@@ -25,20 +25,20 @@ from pathlib import Path
 import aiohttp
 from playwright.async_api import Browser, Page, async_playwright
 
-from ami_bridge.connection import PbxLink
 from ami_bridge.observer import Observer
 from ami_bridge.stream import Observed
+from ami_bridge.wire.connection import PbxLink
 from bench.machine import machine, percentiles
 from bench.service import switchhook
-from call_records.database import open_records
-from call_records.postgres import embedded_postgres
+from call_records.postgres.cluster import embedded_postgres
+from call_records.store import open_records
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import find_asterisk
 from switchhook.lab.call_progress import CallState
 from switchhook.lab.phones import Carrier, Phone
 from telephony.staff import PopPreference, Role
 from tests.browser_fixtures import FLAGS, find_chromium
-from web.access import Passwords
+from web.auth.access import Passwords
 
 CALLS = 300  # enough for a 99th percentile of three calls
 CALLS_PER_SECOND = 4.0  # 14 400 an hour: more than 500 extensions make

@@ -24,8 +24,8 @@ import asyncpg
 from sqlalchemy import text
 
 from bench.store import FILL_SECONDS, fresh_store, vacuum
-from call_records.book.matching import BOUNDS, CANDIDATES
-from call_records.database import RecordsStore
+from call_records.crm.contacts.number_matching import BOUNDS, CANDIDATES
+from call_records.store import RecordsStore
 
 EXPLAINED = 300  # of each kind, for the server's own time
 ROUNDS = 1_000  # of each kind: the p99 is the tenth slowest

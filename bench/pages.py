@@ -31,14 +31,14 @@ from sqlalchemy import text
 from bench.full_office import CALL, CLIENT, COMPANY, DEAL, PERSON, SHARED, SIZES, fill, made_id
 from bench.machine import machine, percentiles
 from bench.store import server_cpu_ms
-from call_records.database import RecordsStore, open_records
-from call_records.postgres import embedded_postgres
+from call_records.postgres.cluster import embedded_postgres
+from call_records.store import RecordsStore, open_records
 from telephony.staff import PopPreference, Role
 from tests.web.fakes import FakeLive
-from web.access import Passwords
 from web.app import create_app
-from web.request_limits import Allowance
-from web.server import serve
+from web.auth.access import Passwords
+from web.http.request_limits import Allowance
+from web.http.server import serve
 from web.settings import WebSettings
 
 TARGET_MS = 100.0

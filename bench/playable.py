@@ -15,9 +15,9 @@ from pathlib import Path
 
 from bench.machine import machine, percentiles
 from bench.service import switchhook
-from call_records.database import RecordsStore, open_records
-from call_records.postgres import embedded_postgres
-from call_records.recordings.shapes import Listed, RecordingFilter
+from call_records.postgres.cluster import embedded_postgres
+from call_records.recordings.types import Listed, RecordingFilter
+from call_records.store import RecordsStore, open_records
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import find_asterisk
 from switchhook.lab.office import Pace, SimulatedOffice

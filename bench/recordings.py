@@ -28,8 +28,8 @@ from pathlib import Path
 import psutil
 
 from bench.machine import machine
-from call_records.recordings.encode_shapes import Sources
-from call_records.recordings.worker_process import AudioWorker
+from call_records.recordings.encoding.types import Sources
+from call_records.recordings.encoding.worker_process import AudioWorker
 
 RATE = 8000
 TARGET_TIMES = 100.0  # real time, on one core

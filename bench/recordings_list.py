@@ -20,10 +20,10 @@ from sqlalchemy import Select, text
 from sqlalchemy.dialects import postgresql
 
 from bench.store import FILL_SECONDS, fresh_store, vacuum
-from call_records.database import RecordsStore
-from call_records.recordings.listing import FEW, exceptions_query, matches_query, page_query
-from call_records.recordings.shapes import RecordingFilter
-from telephony.facts import Direction
+from call_records.recordings.catalogue.listing import FEW, exceptions_query, matches_query, page_query
+from call_records.recordings.types import RecordingFilter
+from call_records.store import RecordsStore
+from telephony.call_facts.facts import Direction
 from telephony.recordings import HealthFault, RecordingState
 from tests.call_facts_builder import MONDAY, call, life
 

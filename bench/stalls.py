@@ -26,9 +26,9 @@ from bench.full_office import COMPANY, SIZES, fill, made_id
 from bench.importing import table
 from bench.machine import machine
 from bench.pages import opened, serving, sign_in
-from call_records.book.importing import State
-from call_records.database import RecordsStore
-from switchhook.process_memory import exempt_startup_objects
+from call_records.crm.imports.jobs import State
+from call_records.store import RecordsStore
+from switchhook.process.memory import exempt_startup_objects
 from telephony.staff import Role
 
 TARGET_MS = 50.0

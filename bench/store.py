@@ -14,8 +14,8 @@ import psutil
 from sqlalchemy import text
 
 from bench.machine import machine
-from call_records.database import RecordsStore, open_records
-from call_records.postgres import embedded_postgres
+from call_records.postgres.cluster import embedded_postgres
+from call_records.store import RecordsStore, open_records
 
 FILL_SECONDS = 1500  # a statement that fills may take minutes; the service's own bound is 10 s
 ROUNDS = 9  # enough for a median that a hiccup does not move

@@ -19,8 +19,8 @@ from uuid import UUID
 from sqlalchemy import text
 
 from bench.store import FILL_SECONDS, fresh_store, median_ms, server_cpu_ms, vacuum
-from call_records.book.shapes import ClientFilter
-from call_records.database import RecordsStore
+from call_records.crm.types import ClientFilter
+from call_records.store import RecordsStore
 from telephony.contacts import ClientKind
 
 TARGET_MS = 20.0

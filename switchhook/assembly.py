@@ -26,44 +26,44 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from ami_bridge.actions import ActionChannel
-from ami_bridge.agi import EVERYONE, GROUP_ONLY, FastAgiServer
+from ami_bridge.agi.server import EVERYONE, GROUP_ONLY, FastAgiServer
 from ami_bridge.interpreter import WANTED, WANTED_ONLY_WITH
 from ami_bridge.observer import Observer
-from call_records.book.rows import Home
-from call_records.book.steps import steps_for
-from call_records.book.worker import Bookkeeper
-from call_records.database import RecordsStore, open_records
-from call_records.live import LiveBoard
-from call_records.postgres import EmbeddedPostgres
-from call_records.recordings.arrivals import UploadDesk
-from call_records.setup_code import forget_setup_code, share_setup_code
-from call_records.spool import SpoolingJournal
+from call_records.accounts.setup_code import forget_setup_code, share_setup_code
+from call_records.calls.live import LiveBoard
+from call_records.calls.spool import SpoolingJournal
+from call_records.crm.call_worker import Bookkeeper
+from call_records.crm.steps import steps_for
+from call_records.crm.writes import Home
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.recordings.ingest.uploads import UploadDesk
+from call_records.store import RecordsStore, open_records
 from switchhook import __version__
-from switchhook.audio import audio_settings
-from switchhook.bridge import Bridge, RecordingDesk
-from switchhook.caller_lookup import BookLookup
-from switchhook.cel_sources import cel_source
-from switchhook.descriptors import raise_descriptor_limit, share_of_web
-from switchhook.doctor import link_to
-from switchhook.endpoint_keeper import EndpointKeeper
-from switchhook.meters import ServiceMeters
-from switchhook.numbering import numbering_of
+from switchhook.doctor.doctor import link_to
 from switchhook.opening import open_store
-from switchhook.pbx_details import PbxInquiry
-from switchhook.process_memory import exempt_startup_objects
-from switchhook.recording_line import RecordingLine
-from switchhook.reloading import Reloader
-from switchhook.roster_line import RosterLine
+from switchhook.pbx.caller_lookup import BookLookup
+from switchhook.pbx.cel_sources import cel_source
+from switchhook.pbx.details import PbxInquiry
+from switchhook.pbx.endpoint_keeper import EndpointKeeper
+from switchhook.pbx.meters import ServiceMeters
+from switchhook.pbx.monitor import Bridge, RecordingDesk
+from switchhook.pbx.numbering import numbering_of
+from switchhook.pbx.phone_sync import RosterLine
+from switchhook.pbx.recording_pipeline import RecordingLine
+from switchhook.process.descriptors import raise_descriptor_limit, share_of_web
+from switchhook.process.memory import exempt_startup_objects
+from switchhook.process.stopping import leave_at_once, stop_on_signals
 from switchhook.service_database import cluster_in
-from switchhook.setting_tables import KeepSettings, PbxSettings
-from switchhook.settings import Settings, machine_time_zone
-from switchhook.stopping import leave_at_once, stop_on_signals
+from switchhook.settings.audio import audio_settings
+from switchhook.settings.reloading import Reloader
+from switchhook.settings.settings import Settings, machine_time_zone
+from switchhook.settings.tables import KeepSettings, PbxSettings
 from telephony.errors import SwitchhookError, TryLater
 from telephony.staff import Role
-from web.access import Gate
 from web.app import create_app
+from web.auth.access import Gate
+from web.http.server import serve
 from web.monitor import create_monitor
-from web.server import serve
 from web.settings import WebSettings
 
 log = structlog.get_logger(__name__)

@@ -31,8 +31,10 @@ from uuid import UUID
 
 import typer
 
-from switchhook import __version__, contacts_commands, recordings_commands
-from switchhook.command_options import HELP_WORDS, Config
+from switchhook import __version__
+from switchhook.commands import contacts as contacts_commands
+from switchhook.commands import recordings as recordings_commands
+from switchhook.commands.options import HELP_WORDS, Config
 from telephony.errors import NeedsPerson, OurMistake, PeerMistake, SwitchhookError, TryLater
 
 INTERRUPTED = 130
@@ -148,7 +150,7 @@ def _usage_words(mistake: typer.TyperException) -> str:
 
 
 def _tell(mistake: SwitchhookError) -> int:
-    from switchhook.setting_mistakes import BadSettings
+    from switchhook.settings.mistakes import BadSettings
 
     print(f"switchhook: {mistake}", file=sys.stderr)
     if mistake.remedy:
@@ -184,7 +186,8 @@ def _finish(result: Any) -> None:
 
 
 def _settings(config: Path | None, *, observing: bool = False) -> Any:
-    from switchhook import logs, settings
+    from switchhook.process import logs
+    from switchhook.settings import settings
 
     loaded = settings.load_for_observing(config) if observing else settings.load(config)
     logs.set_up(level=loaded.logs.level, form=loaded.logs.format, mask_numbers=loaded.logs.mask_numbers)
@@ -242,7 +245,7 @@ def init(
 
     Prints the lines that Asterisk needs.
     """
-    from switchhook.init import Answers, write
+    from switchhook.commands.init import Answers, write
 
     given = Answers(
         pbx=pbx,
@@ -274,7 +277,7 @@ def doctor(
 
     Tries everything that can be reached.
     """
-    from switchhook.doctor import examine_and_print
+    from switchhook.doctor.doctor import examine_and_print
 
     _finish(examine_and_print(config, as_json=form is ReportForm.JSON, test_call=test_call))
 
@@ -308,7 +311,16 @@ def replay(
     for pattern in (extensions, trunks):
         _check_pattern(pattern or "")
     _finish(
-        _do("switchhook.replay", "main", files or [], form.value, extensions, trunks, cel or [], phones or [])
+        _do(
+            "switchhook.commands.replay",
+            "main",
+            files or [],
+            form.value,
+            extensions,
+            trunks,
+            cel or [],
+            phones or [],
+        )
     )
 
 
@@ -339,7 +351,7 @@ def capture(
     Numbers and names are replaced.
     """
     loaded = _settings(config, observing=True)
-    _finish(_do("switchhook.capture", "main", loaded, file, pbx, seconds, raw_numbers=raw_numbers))
+    _finish(_do("switchhook.commands.capture", "main", loaded, file, pbx, seconds, raw_numbers=raw_numbers))
 
 
 @app.command()
@@ -365,7 +377,13 @@ def trace(
     """
     _finish(
         _do(
-            "switchhook.trace", "main", _settings(config), call, raw=raw, capture=capture, numbers=raw_numbers
+            "switchhook.commands.trace",
+            "main",
+            _settings(config),
+            call,
+            raw=raw,
+            capture=capture,
+            numbers=raw_numbers,
         )
     )
 
@@ -386,7 +404,7 @@ def recompute(
     """
     if bool(calls) == bool(since):
         raise typer.BadParameter("name calls with --call, or a day with --since; one of them")
-    _finish(_do("switchhook.trace", "recompute", _settings(config), calls or [], since))
+    _finish(_do("switchhook.commands.trace", "recompute", _settings(config), calls or [], since))
 
 
 @app.command()
@@ -401,7 +419,7 @@ def token(
     ] = False,
 ) -> None:
     """Make a personal token for the API; it is printed once."""
-    _finish(_do("switchhook.accounts", "token", _settings(config), login, name, revoke=revoke))
+    _finish(_do("switchhook.commands.accounts", "token", _settings(config), login, name, revoke=revoke))
 
 
 @app.command()
@@ -420,7 +438,7 @@ def account(
     """Make an account, or change its role, extensions or password."""
     _finish(
         _do(
-            "switchhook.accounts",
+            "switchhook.commands.accounts",
             "account",
             _settings(config),
             login,
@@ -443,13 +461,13 @@ def demo(
     """
     if then_exit and calls is None:
         raise typer.BadParameter("--then-exit needs --calls N")
-    _do("switchhook.demo", "run", calls=calls, then_exit=then_exit)
+    _do("switchhook.demo.demo", "run", calls=calls, then_exit=then_exit)
 
 
 @app.command("settings-reference", hidden=True)
 def settings_reference() -> None:
     """Print docs/reference/settings.md."""
-    from switchhook.setting_reference import reference
+    from switchhook.settings.reference import reference
 
     print(reference(), end="")
 
@@ -477,7 +495,7 @@ def backup(
 
     The service may run meanwhile.
     """
-    _finish(_do("switchhook.storage_commands", "backup", _settings(config), directory, quick=quick))
+    _finish(_do("switchhook.commands.storage", "backup", _settings(config), directory, quick=quick))
 
 
 @app.command()
@@ -486,7 +504,7 @@ def restore(
     config: Config = None,
 ) -> None:
     """Put a backup back, into an empty database."""
-    _finish(_do("switchhook.storage_commands", "restore", _settings(config), directory))
+    _finish(_do("switchhook.commands.storage", "restore", _settings(config), directory))
 
 
 recordings = recordings_commands.app
@@ -500,7 +518,7 @@ def verify(
     ] = False,
 ) -> None:
     """Compare every stored recording with its checksum."""
-    _finish(_do("switchhook.storage_commands", "verify", _settings(config), sweep=sweep))
+    _finish(_do("switchhook.commands.storage", "verify", _settings(config), sweep=sweep))
 
 
 @recordings.command("rotate-keys")
@@ -509,7 +527,7 @@ def rotate_keys(config: Config = None) -> None:
 
     Older ones can be dropped afterwards.
     """
-    _finish(_do("switchhook.storage_commands", "rotate_keys", _settings(config)))
+    _finish(_do("switchhook.commands.storage", "rotate_keys", _settings(config)))
 
 
 @app.command("version")

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from call_records.database import RecordsStore, open_records
-from call_records.postgres import EmbeddedPostgres
-from call_records.recordings.settings import AudioSettings
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.recordings.storage.settings import AudioSettings
+from call_records.store import RecordsStore, open_records
 from switchhook.service_database import cluster_in, find_database
-from switchhook.settings import Settings
+from switchhook.settings.settings import Settings
 from telephony.errors import NeedsPerson
 
 

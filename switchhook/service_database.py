@@ -16,10 +16,10 @@ import pwd
 from collections.abc import Sequence
 from pathlib import Path
 
-from call_records.postgres import EmbeddedPostgres
-from call_records.postgres_discovery import RunningCluster, find_running_clusters
-from call_records.postgres_places import cluster_homes, existing_cluster
-from switchhook.settings import DEFAULT_FILES, Settings
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.postgres.discovery import RunningCluster, find_running_clusters
+from call_records.postgres.locations import cluster_homes, existing_cluster
+from switchhook.settings.settings import DEFAULT_FILES, Settings
 from telephony.errors import NeedsPerson
 
 SYSTEM_CONFIGURATION = DEFAULT_FILES[-1].parent

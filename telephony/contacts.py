@@ -1,6 +1,6 @@
 """Who an outside party is: contacts, companies and leads, their written numbers, and the policy that picks one of several.
 
-Pure decisions. The book (`call_records.book`) finds candidates by one indexed query; `decide` says which of them the call
+Pure decisions. The book (`call_records.crm`) finds candidates by one indexed query; `decide` says which of them the call
 is with and why, in an order that people can be told:
 
 1. Whoever a person chose for this number.

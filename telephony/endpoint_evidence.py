@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import re
 
+from telephony.call_facts.observations import CallRecord, Channel
 from telephony.endpoint_directory import TECHNOLOGIES, Endpoint
 from telephony.endpoints import ROUTINE, Name, parse_name
-from telephony.numbers import SHORTEST_OUTSIDE, Numbering
-from telephony.observations import CallRecord, Channel
+from telephony.numbers.numbers import SHORTEST_OUTSIDE, Numbering
 
 SAME_NUMBER = (
     7  # digits at the end of a number that are dialled as they were asked for, whatever is put before them

@@ -7,7 +7,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 
 
 class Kind(Enum):

@@ -1,7 +1,7 @@
 """Lead rules: what a call makes in the book. A table that can be read, and an answer that says which line decided.
 
 The first line that fits decides. Nothing is ever made of an internal call, of a withheld or short number, or of a number
-on the blocklist. Pure: `call_records.book.making` carries out what is decided here.
+on the blocklist. Pure: `call_records.crm.lead_rules.apply` carries out what is decided here.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from telephony.facts import CallFacts, Direction, Disposition, LegRole, PartyKind
-from telephony.numbers import SHORTEST_OUTSIDE
+from telephony.call_facts.facts import CallFacts, Direction, Disposition, LegRole, PartyKind
+from telephony.numbers.numbers import SHORTEST_OUTSIDE
 
 
 class Outcome(StrEnum):

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from telephony.call_facts.facts import CallFacts
 from telephony.events import CallEvent
-from telephony.facts import CallFacts
 from telephony.presence import Phone
 
 

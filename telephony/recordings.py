@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from telephony.facts import CallFacts, Recorded
+from telephony.call_facts.facts import CallFacts, Recorded
 from telephony.staff import Role
 
 

@@ -17,8 +17,8 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from enum import StrEnum
 from uuid import UUID
 
+from telephony.call_facts.facts import CallFacts, Direction, Disposition, PartyKind
 from telephony.errors import PeerMistake
-from telephony.facts import CallFacts, Direction, Disposition, PartyKind
 from telephony.recordings import HealthFault, Measures
 
 Because = Mapping[str, float]

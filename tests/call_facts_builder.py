@@ -8,8 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from telephony.events import CallEvent, EventKind
-from telephony.facts import (
+from telephony.call_facts.facts import (
     Caller,
     CallFacts,
     Certainty,
@@ -21,6 +20,7 @@ from telephony.facts import (
     PartyKind,
     State,
 )
+from telephony.events import CallEvent, EventKind
 from telephony.ports import CallChange
 
 MONDAY = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -13,8 +13,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from call_records.database import RecordsStore, open_records
-from call_records.postgres import EmbeddedPostgres
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.store import RecordsStore, open_records
 from telephony.errors import SwitchhookError
 from tests.requirements import declare_unavailable
 

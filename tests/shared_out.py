@@ -21,18 +21,18 @@ import pytest
 CHAINS = {
     "by the clock": (
         "tests/scenarios/test_scenarios.py",
-        "tests/recordings/test_capture_transfers.py",
-        "tests/recordings/test_capture_choices.py",
-        "tests/recordings/test_capture_voices.py",
+        "tests/recordings/capture/test_transfers.py",
+        "tests/recordings/capture/test_choices.py",
+        "tests/recordings/capture/test_voices.py",
         "tests/service/test_outage.py",
         "tests/service/test_running.py",
         "tests/service/test_restarts.py",
     ),
     "S3": (  # its server takes eight seconds to start
-        "tests/recordings/test_shelf_faults.py",
-        "tests/recordings/test_shelf.py",
-        "tests/recordings/test_shelf_ranges.py",
-        "tests/recordings/test_backup.py",
+        "tests/recordings/storage/test_audio_store_faults.py",
+        "tests/recordings/storage/test_audio_store.py",
+        "tests/recordings/storage/test_audio_store_ranges.py",
+        "tests/recordings/storage/test_backup.py",
     ),
 }
 CHAIN_OF = {file: name for name, files in CHAINS.items() for file in files}

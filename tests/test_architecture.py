@@ -29,6 +29,10 @@ SHELL_SCRIPTS = ("dev", ".ci/run", "asterisk-config/switchhook-upload")
 
 CHECK_SECONDS = 300  # mypy from a cold cache on a busy two-core machine takes about one minute
 
+PACKAGES = ("telephony", "ami_bridge", "call_records", "crm_sync", "web", "switchhook")
+
+MODULES_MOST = 20  # in one folder; what is more cannot be held in a head, and wants folders by feature
+
 OWN_NAMES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs")
 
 # Hosts of package registries and paths of somebody's machine: a clone must work anywhere. Spelled in parts, so that
@@ -113,7 +117,7 @@ def test_no_file_names_a_registry_or_somebodys_machine() -> None:
 
 def test_the_settings_reference_is_current() -> None:
     """docs/reference/settings.md is written from the fields; a changed field without a changed page is noticed."""
-    from switchhook.setting_reference import reference
+    from switchhook.settings.reference import reference
 
     page = ROOT / "docs" / "reference" / "settings.md"
     assert page.read_text(encoding="utf-8") == reference(), "run: ./dev run settings-reference > " + str(page)
@@ -131,9 +135,82 @@ def test_every_link_between_the_pages_leads_somewhere() -> None:
     assert dead == []
 
 
+def crowded_folders(root: Path) -> list[str]:
+    """Folders of a package with more modules side by side than are found at a glance."""
+    folders = [root, *(folder for folder in root.rglob("*") if folder.is_dir())]
+    counted = {
+        folder: sum(1 for file in folder.glob("*.py") if not file.stem.startswith("__"))
+        for folder in folders
+        if folder.name != "versions"  # one step of the database's tables each, in their order
+    }
+    return [f"{folder}: {number}" for folder, number in counted.items() if number > MODULES_MOST]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_folder_is_crowded(package: str) -> None:
+    """A folder is a feature; whoever looks for a thing reads a short list of names."""
+    assert crowded_folders(ROOT / package) == []
+
+
+def test_a_crowded_folder_is_noticed(tmp_path: Path) -> None:
+    """One module too many in a folder deep inside is one line; `__init__.py` is no module to look through."""
+    deep = tmp_path / "feature" / "part"
+    deep.mkdir(parents=True)
+    for name in ("__init__", *(f"module_{number}" for number in range(MODULES_MOST))):
+        (deep / f"{name}.py").touch()
+    assert crowded_folders(tmp_path) == []
+    (deep / "another.py").touch()
+    assert crowded_folders(tmp_path) == [f"{deep}: {MODULES_MOST + 1}"]
+
+
+NAMED_FILE = re.compile(r"(?<![\w/.-])((?:" + "|".join((*PACKAGES, "bench", "tests")) + r")/[\w./*-]*\w)")
+NAMED_MODULE = re.compile(r"`((?:" + "|".join((*PACKAGES, "bench", "tests")) + r")(?:\.[a-z_]\w*)+)`")
+NO_MODULES = frozenset({"switchhook.toml", "switchhook.service"})  # files of an installation
+ENDED = frozenset({"0001-layout-and-rings.md"})  # tells of a layout that was left
+
+
+def missing_modules(text: str) -> list[str]:
+    """Files and modules of ours that a text names and that do not exist. What follows a module may be a name in it."""
+    files = [found.group(1) for found in NAMED_FILE.finditer(text)]
+    modules = [found.group(1) for found in NAMED_MODULE.finditer(text) if found.group(1) not in NO_MODULES]
+    return [name for name in files if not any(ROOT.glob(name))] + [
+        name for name in modules if not (is_module(name) or is_module(name.rpartition(".")[0]))
+    ]
+
+
+def is_module(name: str) -> bool:
+    """Whether a module or a package of this name lies in the repository."""
+    path = ROOT.joinpath(*name.split("."))
+    return "." in name and (path.is_dir() or path.with_suffix(".py").is_file())
+
+
+def test_every_module_that_the_pages_name_exists() -> None:
+    """A reader who looks for the file that a page of the documentation names finds it."""
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    missing = [
+        f"{page.relative_to(ROOT)}: {name}"
+        for page in pages
+        if page.name not in ENDED
+        for name in missing_modules(page.read_text(encoding="utf-8"))
+    ]
+    assert missing == []
+
+
 @pytest.mark.parametrize(
-    "module", ["telephony", "ami_bridge", "call_records", "crm_sync", "web", "switchhook"]
+    ("text", "missing"),
+    [
+        ("`web/site.py` and `web.site.Site`, in `web/pages/`", []),
+        ("`web/sight.py`, or web/pages/nowhere/", ["web/sight.py", "web/pages/nowhere"]),
+        ("`web.sight` and `web.pages.nowhere.list`", ["web.sight", "web.pages.nowhere.list"]),
+        ("`switchhook.toml` lies beside /etc/switchhook/nothing", []),
+    ],
 )
+def test_a_module_that_is_gone_is_noticed(text: str, missing: list[str]) -> None:
+    """Paths and dotted names are looked up; a name within a module, and a file of an installation, are none."""
+    assert missing_modules(text) == missing
+
+
+@pytest.mark.parametrize("module", PACKAGES)
 def test_every_package_is_typed_for_its_users(module: str) -> None:
     """Each package carries py.typed, so that a user's type checker believes the hints."""
     found = importlib.util.find_spec(module)

@@ -12,65 +12,48 @@ from fastapi import FastAPI, Request
 from fastapi.responses import Response
 from prometheus_client import CollectorRegistry
 
-from call_records.recordings.arrivals import UploadDesk
-from call_records.shapes import Records
+from call_records.recordings.ingest.uploads import UploadDesk
+from call_records.types import Records
 from telephony.ports import LiveCalls, PbxDetails, RecordingControl
-from web.access import Gate, Passwords
 from web.api import forms as forms_api
 from web.api import recording_list, v1, watch
 from web.api import recordings as recordings_api
 from web.api import uploads as upload_api
-from web.assets import Assets
-from web.compression import Compression, takes_gzip
-from web.form_posts import FormPosts
-from web.host_names import HostNames
+from web.auth.access import Gate, Passwords
+from web.forms.form_posts import FormPosts
+from web.http.assets import Assets
+from web.http.compression import Compression, takes_gzip
+from web.http.host_names import HostNames
+from web.http.proxies import ForwardedFor, ProxyMemory
+from web.http.request_limits import RequestLimit
+from web.http.security_headers import Shield
 from web.live import Hub
 from web.metrics import WebMetrics
-from web.pages import (
-    Site,
-    accounts,
-    audit,
-    calls,
-    card,
-    connections,
-    deal,
-    deals,
-    exports,
-    feedback,
-    form_echo,
-    hours,
-    imports,
-    lead_rules,
-    list_exports,
-    listen,
-    live,
-    missed,
-    new_password,
-    people,
-    people_changes,
-    people_forms,
-    people_one,
-    pipelines,
-    recording_rules,
-    recordings,
-    recordings_player,
-    review,
-    review_forms,
-    review_people,
-    review_rules,
-    session_state,
-    settings,
-    sign_in,
-    sources,
-    staff,
-    web_forms,
-)
+from web.pages import connections, exports, form_echo, imports, list_exports
+from web.pages.accounts import accounts, my_settings, new_password, session_state, sign_in, staff
+from web.pages.calls import calls, card, live
+from web.pages.contacts import actions as people_changes
+from web.pages.contacts import detail as people_one
+from web.pages.contacts import dialogs as people_forms
+from web.pages.contacts import list as people
+from web.pages.deals import board as deals
+from web.pages.deals import detail as deal
+from web.pages.deals import pipelines
+from web.pages.lead_rules import rules as lead_rules
+from web.pages.lead_rules import sources, web_forms
+from web.pages.missed_calls import missed_calls, working_hours
+from web.pages.recordings import audit, shared_link
+from web.pages.recordings import list as recordings
+from web.pages.recordings import player as recordings_player
+from web.pages.recordings import retention as recording_rules
+from web.pages.reviews import feedback, scores
+from web.pages.reviews import forms as review_forms
+from web.pages.reviews import queue as review
+from web.pages.reviews import rules as review_rules
 from web.problems import answer_problems
-from web.proxies import ForwardedFor, ProxyMemory
 from web.rendering import Renderer
-from web.request_limits import RequestLimit
 from web.settings import WebSettings
-from web.shield import Shield
+from web.site import Site
 
 DESCRIPTION = """Calls of an Asterisk PBX, as they happen and as they happened.
 
@@ -96,22 +79,22 @@ PARTS = (
     pipelines,  # before /deals/{id}
     deals,
     deal,
-    missed,
+    missed_calls,
     staff,
     lead_rules,
     sources,
     web_forms,
-    hours,
+    working_hours,
     recording_rules,  # before /recordings/{id}, which would take its address for an id
     recordings,
     recordings_player,
-    listen,
+    shared_link,
     review_forms,  # named paths before /review/{id}
     review_rules,
-    review_people,
+    scores,
     review,
     feedback,
-    settings,
+    my_settings,
     accounts,
     connections,
     audit,

@@ -18,12 +18,12 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from call_records.book.shapes import CallPlace, Deal
-from call_records.outside import outside_of
-from call_records.shapes import Records
+from call_records.calls.external_number import outside_of
+from call_records.crm.types import CallPlace, Deal
+from call_records.types import Records
+from telephony.call_facts.facts import CallFacts, Direction
 from telephony.contacts import Candidate, ClientKind, Match, MatchRule
 from telephony.errors import SwitchhookError
-from telephony.facts import CallFacts, Direction
 
 ASKERS = 4  # questions at once: each takes milliseconds, and pages need connections too
 ASK_SECONDS = 3.0  # longer than any healthy answer; by then the call is being talked, and the number is there

@@ -6,13 +6,13 @@ import asyncio
 from collections.abc import Iterable
 from uuid import UUID
 
-from call_records.shapes import Records
+from call_records.types import Records
+from telephony.call_facts.facts import CallFacts
 from telephony.errors import SwitchhookError
-from telephony.facts import CallFacts
-from web.caller_words import named_client
 from web.callers import known_of
-from web.visibility import View
-from web.wording import ClientName, Names
+from web.presenters.callers import named_client
+from web.presenters.labels import ClientName, Names
+from web.presenters.masking import View
 
 ASK_SECONDS = 2.0  # a list without names is better than none
 

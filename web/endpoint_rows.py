@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from telephony.endpoint_directory import EndpointSource, KnownEndpoint
-from web.pages import Site
-from web.wording import _
+from web.presenters.labels import _
+from web.site import Site
 
 SHOWN_MOST = 500  # endpoints on the page; an office with more writes a pattern into `extensions`
 NAMES_SHOWN = 8  # in a sentence

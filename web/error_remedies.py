@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from telephony.staff import Role
-from web.access import ADMINISTRATORS, ANYONE_SIGNED_IN, SUPERVISORS, Viewer, may_list_recordings
-from web.wording import _
+from web.auth.access import ADMINISTRATORS, ANYONE_SIGNED_IN, SUPERVISORS, Viewer, may_list_recordings
+from web.presenters.labels import _
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,24 +15,24 @@ from urllib.parse import urlencode
 
 import structlog
 
-from call_records.book.shapes import Client, ClientFilter, DealFilter
-from call_records.book.spelling import spelled
-from call_records.shapes import CallFilter
+from call_records.crm.transliteration import spelled
+from call_records.crm.types import Client, ClientFilter, DealFilter
+from call_records.types import CallFilter
 from telephony.contacts import ClientKind
 from telephony.errors import SwitchhookError
 from telephony.staff import Directory
-from web.access import Viewer
+from web.auth.access import Viewer
 from web.clients_of_calls import names_for
 from web.number_search import text_to_search
-from web.people_words import deal_title, show_client
+from web.presenters.contacts import deal_title, show_client
+from web.presenters.labels import _, clock, day, outcome_label
+from web.presenters.masking import show
 from web.rendering import NAVIGATION, OFFICE_PAGES
-from web.visibility import show
-from web.wording import _, clock, day, outcome_label
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from web.pages import Site
+    from web.site import Site
 
 log = structlog.get_logger(__name__)
 

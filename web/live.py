@@ -17,20 +17,20 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from call_records.shapes import Account, Records
-from telephony.desk import Card, CardState, card_for, voicemail_since
+from call_records.types import Account, Records
+from telephony.call_facts.facts import CallFacts, Direction, PartyKind, State, iso
+from telephony.cards import Card, CardState, card_for, voicemail_since
 from telephony.errors import SwitchhookError
-from telephony.facts import CallFacts, Direction, PartyKind, State, iso
 from telephony.ports import LinkState, LiveCalls, PbxDetails
 from telephony.staff import PopPreference
-from web.access import Viewer
-from web.caller_words import client_name, display, show_identity, told_identity
+from web.auth.access import Viewer
 from web.callers import Callers, number_of
 from web.metrics import WebMetrics
-from web.player import taping
+from web.presenters.callers import client_name, display, show_identity, told_identity
+from web.presenters.labels import Names, _, display_number
+from web.presenters.masking import View, mask, show, show_party
+from web.presenters.player import taping
 from web.settings import WebSettings
-from web.visibility import View, mask, show, show_party
-from web.wording import Names, _, display_number
 
 # chunks; some ten seconds of a very busy office. A reader further behind is better off with a snapshot
 QUEUE_MOST = 256

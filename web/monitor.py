@@ -11,11 +11,11 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from web.api.watch import has_token, is_on_this_machine
-from web.host_names import HostNames
-from web.proxies import ForwardedFor, ProxyMemory
-from web.request_limits import RequestLimit
+from web.http.host_names import HostNames
+from web.http.proxies import ForwardedFor, ProxyMemory
+from web.http.request_limits import RequestLimit
+from web.presenters.labels import _
 from web.settings import WebSettings
-from web.wording import _
 
 
 def create_monitor(

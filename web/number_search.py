@@ -12,12 +12,12 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from call_records.shapes import Account
-from telephony.number_texts import written
-from web.access import Viewer
-from web.pages import Site
-from web.sign_in_limits import TooManyTries
-from web.wording import _
+from call_records.types import Account
+from telephony.numbers.phone_text_parser import written
+from web.auth.access import Viewer
+from web.auth.sign_in_limits import TooManyTries
+from web.presenters.labels import _
+from web.site import Site
 
 FEWEST_WHOLE = 7  # digits; the shortest numbers of whole countries
 ALWAYS_WHOLE = 10  # digits, which is as much as is compared anywhere

@@ -16,13 +16,13 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from telephony.errors import ChangedMeanwhile, NeedsPerson, PeerMistake, SwitchhookError, TryLater
-from web.access import FormExpired, NewPasswordNeeded, NotAllowed, NotFound, NotSignedIn, Viewer, gate_of
+from web.auth.access import FormExpired, NewPasswordNeeded, NotAllowed, NotFound, NotSignedIn, Viewer, gate_of
+from web.auth.sign_in_limits import TooManyTries
 from web.error_remedies import find_way_on
+from web.http.request_limits import TooManyRequests
 from web.live import TooManyStreams
+from web.presenters.labels import _
 from web.rendering import Renderer
-from web.request_limits import TooManyRequests
-from web.sign_in_limits import TooManyTries
-from web.wording import _
 
 API = "/api/"
 VIEWER_SECONDS = 2.0  # an error page comes without its navigation rather than late

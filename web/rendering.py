@@ -13,11 +13,10 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from call_records.shapes import Account
-from telephony.facts import CallFacts, Direction, LegState, PartyKind, State, iso
+from call_records.types import Account
+from telephony.call_facts.facts import CallFacts, Direction, LegState, PartyKind, State, iso
 from telephony.staff import PopPreference, Role
-from web import people_words, recording_words, wording
-from web.access import (
+from web.auth.access import (
     ADMINISTRATORS,
     ANYONE_SIGNED_IN,
     PASSWORD_LEAST,
@@ -26,13 +25,16 @@ from web.access import (
     Viewer,
     may_list_recordings,
 )
-from web.assets import Assets
 from web.compiled_templates import BYTECODE, compile_templates
-from web.date_fields import Toward, date_presets, date_style
+from web.forms.date_fields import Toward, date_presets, date_style
+from web.http.assets import Assets
 from web.live import section_of, waiting_since
-from web.money import money
+from web.presenters import contacts as people_words
+from web.presenters import labels
+from web.presenters import recordings as recording_words
+from web.presenters.labels import Named, Names, _
+from web.presenters.money import money
 from web.settings import WebSettings
-from web.wording import Named, Names, _
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -134,15 +136,15 @@ class Renderer:
             gets_cards=gets_cards,
             office_pages=OFFICE_PAGES,
             may_list_recordings=may_list_recordings,
-            wording=wording,
+            wording=labels,
             said_of=recording_words,
             said_of_people=people_words,
             can_pause=can_pause,
-            duration=wording.duration,
+            duration=labels.duration,
             iso=iso,
-            clock=lambda moment, seconds=False: wording.clock(moment, zone, seconds=seconds),
-            day=lambda moment: wording.day(moment, zone, datetime.now(UTC)),
-            day_in_sentence=lambda moment: wording.day_in_sentence(moment, zone, datetime.now(UTC)),
+            clock=lambda moment, seconds=False: labels.clock(moment, zone, seconds=seconds),
+            day=lambda moment: labels.day(moment, zone, datetime.now(UTC)),
+            day_in_sentence=lambda moment: labels.day_in_sentence(moment, zone, datetime.now(UTC)),
             money=lambda amount, currency: money(amount, currency, settings.region),
             told_money=lambda amount, currency: people_words.told_money(amount, currency, settings.region),
             date_hint=date_style(settings.region).hint,
@@ -152,7 +154,7 @@ class Renderer:
             password_least=PASSWORD_LEAST,
             password_most=PASSWORD_MOST,
             written_day=lambda moment: date_style(settings.region).write(moment),
-            number=lambda value: wording.display_number(value, settings.region),
+            number=lambda value: labels.display_number(value, settings.region),
         )
 
     async def compile_templates(self) -> None:
@@ -232,7 +234,7 @@ def live_row(facts: CallFacts, names: Names) -> LiveRow:
     parties = list(dict.fromkeys(leg.party for leg in in_it or ringing))
     via = [facts.queue.name] if facts.queue else []
     if facts.direction is Direction.INBOUND and facts.did:
-        via.append(wording.display_number(facts.did, names.region))
+        via.append(labels.display_number(facts.did, names.region))
     if facts.state is State.PARKED and facts.parked:
         via.append(_("slot {slot}").format(slot=facts.parked[-1].slot))
     return LiveRow(
@@ -240,7 +242,7 @@ def live_row(facts: CallFacts, names: Names) -> LiveRow:
         client=names.caller(facts),
         ours=tuple(names.party(party, facts) for party in parties),
         ours_word=_("with") if in_it else _("rings"),
-        state_word=wording.STATE_WORDS[facts.state],
+        state_word=labels.STATE_WORDS[facts.state],
         state_icon=_STATE_ICONS[facts.state],
         via=" · ".join(via) or None,
         since=waiting_since(facts),

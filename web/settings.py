@@ -1,4 +1,4 @@
-"""What the pages need to be told: frozen, filled by `switchhook.settings`, which alone reads the
+"""What the pages need to be told: frozen, filled by `switchhook.settings.settings`, which alone reads the
 environment.
 """
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, timedelta, tzinfo
 from urllib.parse import urlsplit
 
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 from telephony.staff import Role
-from web.proxies import ProxyTrust, is_local_name
-from web.request_limits import PER_ACCOUNT, PER_ADDRESS, Allowance
+from web.http.proxies import ProxyTrust, is_local_name
+from web.http.request_limits import PER_ACCOUNT, PER_ADDRESS, Allowance
 
 
 @dataclass(frozen=True, slots=True)

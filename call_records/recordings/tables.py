@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from call_records.models import MOMENT, metadata
+from call_records.db.tables import MOMENT, metadata
 
 _NOW = text("now()")
 _NONE = text("'{}'")

@@ -12,10 +12,10 @@ from sqlalchemy import Row, Select, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records import wire
-from call_records.reviews.shapes import FormVersion
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
 from call_records.reviews.tables import score_form_versions, score_forms
-from call_records.troubles import plain_errors
+from call_records.reviews.types import FormVersion
 from telephony.errors import PeerMistake
 from telephony.reviews import USUAL_FORM, USUAL_FORM_NAME, Question, QuestionKind, check_questions
 
@@ -56,7 +56,7 @@ class FormBook:
     ) -> FormVersion:
         """A new form, or a new version after version `after`. A new name alone makes no version."""
         check_questions(questions)
-        kept_name = wire.clean(name).strip()[:NAME_MOST]
+        kept_name = json_text.clean(name).strip()[:NAME_MOST]
         if not kept_name:
             raise PeerMistake("A form needs a name.", remedy="Give it one.")
         own_id = form_id or uuid4()
@@ -108,7 +108,7 @@ async def _add_version(
         form_id=form_id,
         version=version,
         questions=[_told(question) for question in questions],
-        made_by=wire.clean(by),
+        made_by=json_text.clean(by),
     )
     await connection.execute(adding.on_conflict_do_nothing())
 

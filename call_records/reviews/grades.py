@@ -16,16 +16,16 @@ from sqlalchemy import ColumnElement, Row, Select, exists, func, literal, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records import wire
-from call_records.journal import lock_calls, redirects_of
-from call_records.models import accounts, calls
+from call_records.calls.journal import lock_calls, redirects_of
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
+from call_records.db.tables import accounts, calls
 from call_records.recordings.tables import audit_log
 from call_records.reviews.forms import form_version, form_versions
-from call_records.reviews.shapes import Grade, GradedTwice, PickState, Reading, Scope, Told
 from call_records.reviews.tables import grade_readings, grades, review_picks
-from call_records.troubles import plain_errors
+from call_records.reviews.types import Grade, GradedTwice, PickState, Reading, Scope, Told
+from telephony.call_facts.facts import CallFacts, facts_from_json
 from telephony.errors import PeerMistake
-from telephony.facts import CallFacts, facts_from_json
 from telephony.recordings import AuditAction
 from telephony.reviews import Answer, Answers, agents_of, score
 
@@ -79,10 +79,10 @@ class GradeBook:
                     "form_id": form_id,
                     "version": version,
                     "grader_id": grader_id,
-                    "grader": wire.clean(grader),
+                    "grader": json_text.clean(grader),
                     "answers": _told(answers),
                     "score": score(form.questions, answers),
-                    "feedback": wire.clean(feedback).strip(),
+                    "feedback": json_text.clean(feedback).strip(),
                     "call_at": call.started_at,
                     "supersedes": await _present(connection, target, extension, form_id, grader_id),
                     "given_at": given_at or func.clock_timestamp(),
@@ -170,7 +170,7 @@ class GradeBook:
 
         Raises PeerMistake for another reply after that.
         """
-        reply = wire.clean(reply).strip()
+        reply = json_text.clean(reply).strip()
         reading = insert(grade_readings).values(grade_id=grade_id, account_id=account_id)
         row = grade_readings.c
         mine = row.grade_id == grade_id, row.account_id == account_id
@@ -314,11 +314,11 @@ async def _log(connection: AsyncConnection, grade: Grade, login: str, address: s
     await connection.execute(
         insert(audit_log).values(
             account_id=grade.grader_id,
-            who=wire.clean(login),
+            who=json_text.clean(login),
             action=AuditAction.GRADED.value,
             call_id=grade.call_id,
-            address=wire.clean(address),
-            browser=wire.clean(browser)[:200],
+            address=json_text.clean(address),
+            browser=json_text.clean(browser)[:200],
             details=details,
         )
     )

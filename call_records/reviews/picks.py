@@ -21,16 +21,16 @@ from sqlalchemy import Row, Select, Uuid, bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records import wire
-from call_records.journal import redirects_of
-from call_records.models import accounts, calls
+from call_records.calls.journal import redirects_of
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
+from call_records.db.tables import accounts, calls
 from call_records.recordings.tables import recordings
 from call_records.reviews.rules import rules_in_force
-from call_records.reviews.shapes import Pick, Picked, PickState, Preview, Scope
 from call_records.reviews.tables import review_picks, review_rounds
-from call_records.troubles import plain_errors
+from call_records.reviews.types import Pick, Picked, PickState, Preview, Scope
+from telephony.call_facts.facts import CallFacts, facts_from_json
 from telephony.errors import PeerMistake, SwitchhookError
-from telephony.facts import CallFacts, facts_from_json
 from telephony.recordings import HealthFault, Measures, RecordingState
 from telephony.reviews import (
     BY_HAND,
@@ -133,7 +133,7 @@ class PickList:
                     call_id=target,
                     extension=extension,
                     because={},
-                    picked_by=wire.clean(by),
+                    picked_by=json_text.clean(by),
                     call_at=call.started_at,
                 )
                 chosen: UUID | None = await connection.scalar(
@@ -151,7 +151,7 @@ class PickList:
             "state": PickState.SKIPPED,
             "done_by": by,
             "done_at": func.clock_timestamp(),
-            "why": wire.clean(why).strip()[:WHY_MOST] or None,
+            "why": json_text.clean(why).strip()[:WHY_MOST] or None,
         }
         await self._move(pick_id, PickState.OPEN, done)
 

@@ -8,9 +8,9 @@ from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records import wire
+from call_records.db import json_text
+from call_records.db.errors import plain_errors
 from call_records.reviews.tables import review_rules
-from call_records.troubles import plain_errors
 from telephony.edit_version import check_edit_version, edit_version
 from telephony.errors import PeerMistake
 from telephony.reviews import ReviewRule, usual_rules
@@ -34,7 +34,7 @@ class RuleBook:
             "kind": rule.kind.value,
             "active": rule.active,
             "choices": rule.shape.checked(rule.choices),
-            "changed_by": wire.clean(by),
+            "changed_by": json_text.clean(by),
         }
         keeping = insert(review_rules).values(values)
         with plain_errors():

@@ -21,7 +21,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from call_records.models import MOMENT, metadata
+from call_records.db.tables import MOMENT, metadata
 
 _NOW = text("now()")
 

@@ -2,7 +2,7 @@
 
     python -m docs.explanation.draw_states
 
-The meaning of each state is the table `STATES` in telephony/telling/states.py; an arrow is drawn for every move that a
+The meaning of each state is the table `STATES` in telephony/call_facts/states.py; an arrow is drawn for every move that a
 call in tests/captures made. A test draws it again and compares.
 """
 
@@ -12,14 +12,14 @@ from collections import Counter
 from html import escape
 from pathlib import Path
 
-from ami_bridge.capture import read_capture
+from ami_bridge.capture.capture import read_capture
 from ami_bridge.interpreter import Interpreter
 from ami_bridge.quarantine import LinkSession, judge
-from telephony.facts import State
-from telephony.numbers import Numbering
-from telephony.signals import LinkLost
-from telephony.telling.states import STATES
-from telephony.tracker import Tracker
+from telephony.call_facts.facts import State
+from telephony.call_facts.states import STATES
+from telephony.numbers.numbers import Numbering
+from telephony.state.signals import LinkLost
+from telephony.state.tracker import Tracker
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = Path(__file__).with_name("call-states.svg")

@@ -30,7 +30,7 @@ from switchhook.lab.hold_music import write_hold_music
 from switchhook.lab.ports import LOCALHOST, HeldPorts, LabPorts
 from switchhook.lab.probes import ami_accepts, sip_answers_as
 from switchhook.lab.staff import STAFF
-from switchhook.pbx_config import CONFIG_FILES, fill, render_manager_conf
+from switchhook.pbx.config import CONFIG_FILES, fill, render_manager_conf
 from telephony.errors import NeedsPerson, TryLater
 
 START_SECONDS = 30  # 0.6-1 s when nothing else runs; a loaded test machine may need ten times that

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from ami_bridge.agi import FastAgiServer
+from ami_bridge.agi.server import FastAgiServer
 
 
 @asynccontextmanager

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from ami_bridge.actions import ALLOWED, Action, ActionChannel, ChannelGone, OutcomeUnknown, checked
-from ami_bridge.connection import PbxLink, Timings
 from ami_bridge.panoramisk_shell import ShellManager
-from ami_bridge.wire import action_bytes
+from ami_bridge.wire.action_bytes import action_bytes
+from ami_bridge.wire.connection import PbxLink, Timings
 from telephony.errors import NeedsPerson, OurMistake, TryLater
 from tests.ami_bridge.fake_ami import SECRET, USER, FakeAmi, Peer, block, error, listing, serving, success
 

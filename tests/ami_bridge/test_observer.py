@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from ami_bridge.connection import PbxLink, Timings
 from ami_bridge.observer import Observer
 from ami_bridge.stream import LinkDown, LinkUp, Observed, SnapshotEnd, StreamItem
+from ami_bridge.wire.connection import PbxLink, Timings
 from tests.ami_bridge.fake_ami import (
     SECRET,
     USER,

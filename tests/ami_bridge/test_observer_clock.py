@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from ami_bridge.connection import PbxLink, Timings
 from ami_bridge.observer import UNCONFIRMED, Observer
 from ami_bridge.stream import ClockSet, LinkDown, LinkUp, Observed, SnapshotBegin, SnapshotEnd, StreamItem
+from ami_bridge.wire.connection import PbxLink, Timings
 from tests.ami_bridge.fake_ami import (
     SECRET,
     USER,

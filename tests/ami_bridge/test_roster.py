@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from ami_bridge.actions import ActionChannel
-from ami_bridge.connection import PbxLink
 from ami_bridge.roster import phones_in, read_roster
+from ami_bridge.wire.connection import PbxLink
 from switchhook.lab.asterisk import PrivateAsterisk
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 from telephony.presence import Phone, PhoneState, together
 from tests.asterisk_fixtures import PhoneRoom
 

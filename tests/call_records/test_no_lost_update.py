@@ -17,18 +17,18 @@ from uuid import uuid4
 
 import pytest
 
-from call_records.book.rules import line_version
-from call_records.book.shapes import NewClient, NewDeal, NewTask
-from call_records.database import RecordsStore, open_records
-from call_records.models import metadata
-from call_records.recordings.retention import retention_version
-from call_records.recordings.shapes import RetentionRule
-from call_records.shapes import Account, StaffMember
+from call_records.crm.lead_rules.rules import line_version
+from call_records.crm.types import NewClient, NewDeal, NewTask
+from call_records.db.tables import metadata
+from call_records.recordings.retention.retention import retention_version
+from call_records.recordings.types import RetentionRule
+from call_records.store import RecordsStore, open_records
+from call_records.types import Account, StaffMember
+from telephony.call_facts.facts import Direction
 from telephony.contacts import ClientKind
 from telephony.edit_version import edit_version
 from telephony.endpoint_directory import EndpointSource
 from telephony.errors import PeerMistake
-from telephony.facts import Direction
 from telephony.lead_rules import Known, LeadRule, Making, Outcome
 from telephony.staff import PopPreference, Role
 

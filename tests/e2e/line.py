@@ -17,12 +17,12 @@ from pydantic import SecretStr
 from switchhook.assembly import Service, serve_until
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.staff import STAFF
-from switchhook.setting_tables import DatabaseSettings, HandsetSettings, PbxSettings
-from switchhook.setting_tables import WebSettings as WebSection
-from switchhook.settings import Settings
-from telephony.facts import CallFacts, facts_from_json
+from switchhook.settings.settings import Settings
+from switchhook.settings.tables import DatabaseSettings, HandsetSettings, PbxSettings
+from switchhook.settings.tables import WebSettings as WebSection
+from telephony.call_facts.facts import CallFacts, facts_from_json
 from telephony.staff import PopPreference, Role
-from web.access import Passwords
+from web.auth.access import Passwords
 from web.settings import WebSettings
 
 PASSWORD = "a password for tests"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import AsteriskInstall
-from switchhook.pbx_config import CONFIG_FILES
+from switchhook.pbx.config import CONFIG_FILES
 
 ALICE, BOB, BOB_SOFT, WORKSHOP = "alice", "bob", "bob-soft", "001122334455"
 EXTENSION_OF = {ALICE: "171", BOB: "172", BOB_SOFT: "172", WORKSHOP: "173"}

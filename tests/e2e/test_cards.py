@@ -10,7 +10,7 @@ from playwright.async_api import Browser, expect
 
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.phones import answers
-from telephony.facts import Direction
+from telephony.call_facts.facts import Direction
 from tests.asterisk_fixtures import PhoneRoom
 from tests.e2e.line import Cable, Line, card_times, until
 

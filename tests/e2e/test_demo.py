@@ -19,10 +19,10 @@ import psutil
 import pytest
 
 from ami_bridge.stream import Observed
-from switchhook.demo import DEMO_PASSWORD, FORCE_CAPTURES
-from switchhook.demo_captures import NoCaptures, RecordedPbx, recorded_calls
+from switchhook.demo.captures import NoCaptures, RecordedPbx, recorded_calls
+from switchhook.demo.demo import DEMO_PASSWORD, FORCE_CAPTURES
 from switchhook.lab.asterisk_binary import AsteriskInstall
-from telephony.facts import CallFacts, facts_from_json
+from telephony.call_facts.facts import CallFacts, facts_from_json
 from tests.e2e.line import until
 from tests.postgres_fixtures import short_dir
 

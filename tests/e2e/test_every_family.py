@@ -13,7 +13,7 @@ import pytest
 
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import AsteriskInstall
-from telephony.facts import CallFacts
+from telephony.call_facts.facts import CallFacts
 from telephony.staff import Role
 from tests.e2e.line import straight_line
 from tests.scenarios.catalogue import CATALOGUE

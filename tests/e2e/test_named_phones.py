@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Browser, expect
 
-from call_records.book.shapes import NewClient
+from call_records.crm.types import NewClient
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import AsteriskInstall
-from switchhook.setting_tables import HandsetSettings
+from switchhook.settings.tables import HandsetSettings
+from telephony.call_facts.facts import CallFacts, Direction, Disposition, LegState
 from telephony.contacts import ClientKind
-from telephony.facts import CallFacts, Direction, Disposition, LegState
 from telephony.staff import Role
 from tests.asterisk_fixtures import PhoneRoom
 from tests.e2e.line import Api, Line, straight_line, until

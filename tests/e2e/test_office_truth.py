@@ -10,7 +10,7 @@ import pytest
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.office import BRISK, SimulatedOffice
 from switchhook.lab.scenarios import CallTruth
-from telephony.facts import CallFacts, Direction
+from telephony.call_facts.facts import CallFacts, Direction
 from tests.e2e.line import Line
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.postgres]

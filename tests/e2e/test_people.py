@@ -13,16 +13,16 @@ from uuid import UUID
 import pytest
 from playwright.async_api import Browser, expect
 
-from call_records.book.shapes import Client, ClientFilter, Deal, NewClient, NewDeal
+from call_records.crm.types import Client, ClientFilter, Deal, NewClient, NewDeal
 from switchhook.lab.phone_media import tone
+from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind
-from telephony.facts import CallFacts
 from tests.asterisk_fixtures import PhoneRoom
 from tests.call_facts_builder import change
 from tests.e2e.line import Line, card_times, until
 from tests.e2e.test_recordings import ready
 from tests.web.office import over, picked_up, ringing
-from web.wording import duration
+from web.presenters.labels import duration
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.postgres, pytest.mark.browser]
 

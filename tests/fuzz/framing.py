@@ -17,8 +17,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from ami_bridge.framing import FRAGMENT, MESSAGE_CAP_BYTES, Framer
 from ami_bridge.quarantine import LinkSession, Quarantine, judge
+from ami_bridge.wire.framing import FRAGMENT, MESSAGE_CAP_BYTES, Framer
 
 ROUND_EXAMPLES = 2_000  # the clock is looked at between rounds; a round takes some seconds
 SEEDS = (

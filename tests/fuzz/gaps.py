@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from tests.telephony.test_event_log_gaps import TELLERS, mistakes, sampled
+from tests.telephony.truth.test_event_log_gaps import TELLERS, mistakes, sampled
 
 
 def main() -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 
-from ami_bridge.cel import CelReader, CelTranslator
-from ami_bridge.framing import Framer
+from ami_bridge.cel.signals import CelReader, CelTranslator
 from ami_bridge.interpreter import Interpreter
 from ami_bridge.quarantine import LinkSession, judge
-from telephony.facts import CallFacts, facts_from_json
-from telephony.numbers import Numbering
-from telephony.tracker import Tracker
+from ami_bridge.wire.framing import Framer
+from telephony.call_facts.facts import CallFacts, facts_from_json
+from telephony.numbers.numbers import Numbering
+from telephony.state.tracker import Tracker
 
 ARRIVED_AT = 1_795_313_512.0  # the time of the captures, so that their stamps are plausible
 

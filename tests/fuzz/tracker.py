@@ -15,7 +15,7 @@ import atheris
 with atheris.instrument_imports(include=["ami_bridge", "telephony"]):
     from tests.fuzz.intake import take_in, take_in_cel
 
-from ami_bridge.capture import read_capture
+from ami_bridge.capture.capture import read_capture
 from tests.telephony.captured import CAPTURES, allowed
 from tests.telephony.streams import raw
 

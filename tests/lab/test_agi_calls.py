@@ -17,15 +17,15 @@ from pathlib import Path
 
 import pytest
 
-from ami_bridge.agi import FastAgiServer
-from ami_bridge.agi_doctor import examine_dialplan
-from ami_bridge.connection import PbxLink
-from ami_bridge.doctor import Level
+from ami_bridge.agi.server import FastAgiServer
+from ami_bridge.doctor.agi import examine_dialplan
+from ami_bridge.doctor.doctor import Level
+from ami_bridge.wire.connection import PbxLink
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import AsteriskInstall
 from switchhook.lab.phone_call import Call
 from switchhook.lab.phones import Carrier, Phone, refuses
-from switchhook.pbx_config import CONFIG_FILES
+from switchhook.pbx.config import CONFIG_FILES
 from telephony.ports import CallerAnswer, CallerQuestion
 from tests.ami_bridge.agi_running import running
 from tests.scenarios.watch import Watch
@@ -363,7 +363,7 @@ async def test_the_call_is_told_as_one_call_of_real_phones(desk: Desk, office: P
 async def frozen_service(path: Path) -> AsyncIterator[int]:
     """A service in a process of its own that is stopped (SIGSTOP): the kernel goes on taking connections for it."""
     program = (
-        "import asyncio, sys; from pathlib import Path; from ami_bridge.agi import FastAgiServer\n"
+        "import asyncio, sys; from pathlib import Path; from ami_bridge.agi.server import FastAgiServer\n"
         "async def main():\n"
         "    server = FastAgiServer({}, port=0, unix_socket=Path(sys.argv[1]))\n"
         "    task = asyncio.create_task(server.run())\n"

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from ami_bridge.connection import FIELD_TIMINGS, PbxLink
-from ami_bridge.doctor import Level
-from ami_bridge.doctor_sight import examine_clock, examine_sight
+from ami_bridge.doctor.doctor import Level
+from ami_bridge.doctor.sight import examine_clock, examine_sight
 from ami_bridge.observer import Observer
 from ami_bridge.stream import SnapshotEnd
+from ami_bridge.wire.connection import FIELD_TIMINGS, PbxLink
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.ports import LOCALHOST
 from tests.asterisk_fixtures import PhoneRoom

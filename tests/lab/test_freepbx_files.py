@@ -14,7 +14,7 @@ import pytest
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import AsteriskInstall
 from switchhook.lab.phones import Carrier
-from switchhook.pbx_config import CONFIG_FILES
+from switchhook.pbx.config import CONFIG_FILES
 
 pytestmark = pytest.mark.asterisk
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from switchhook.pbx_config import CONFIG_FILES, fill, render_manager_conf
+from switchhook.pbx.config import CONFIG_FILES, fill, render_manager_conf
 from telephony.errors import OurMistake, PeerMistake
 
 

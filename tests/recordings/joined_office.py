@@ -10,11 +10,11 @@ from uuid import uuid4
 import av
 from av.audio.resampler import AudioResampler
 
-from call_records.recordings.encode import encode
-from call_records.recordings.naming import recording_of
-from call_records.recordings.pipeline_tracks import TrackStep, joined_files, joined_sources, plan_track
-from call_records.recordings.shapes import Recording, SourceFile, SourceRole
-from telephony.facts import CallFacts, Recorded
+from call_records.recordings.catalogue.file_names import recording_of
+from call_records.recordings.encoding.encoder import encode
+from call_records.recordings.pipeline.tracks import TrackStep, joined_files, joined_sources, plan_track
+from call_records.recordings.types import Recording, SourceFile, SourceRole
+from telephony.call_facts.facts import CallFacts, Recorded
 from telephony.recordings import PersonShare, RecordingState
 from tests.recordings.tones import Side
 

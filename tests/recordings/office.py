@@ -16,13 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
+from switchhook.commands.replay import replay
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import AsteriskInstall
 from switchhook.lab.phone_call import Call
 from switchhook.lab.phone_media import tone
-from switchhook.replay import replay
-from telephony.conversations import total, union, without
-from telephony.facts import CallFacts, PartyKind, Recorded
+from telephony.call_facts.conversations import total, union, without
+from telephony.call_facts.facts import CallFacts, PartyKind, Recorded
 from telephony.recordings import audio_began_at
 from tests.recordings.tones import Side
 from tests.scenarios.office_teams import FIRST_TEAM, additions

@@ -18,7 +18,7 @@ from uuid import UUID, uuid4
 
 import av
 
-from call_records.recordings.shapes import (
+from call_records.recordings.types import (
     AuditEntry,
     AuditFilter,
     Comment,
@@ -31,8 +31,8 @@ from call_records.recordings.shapes import (
     RetentionRule,
     ShareLink,
 )
+from telephony.call_facts.facts import CallFacts
 from telephony.errors import PeerMistake
-from telephony.facts import CallFacts
 from telephony.recordings import AuditAction, Layout, RecordingPolicy, RecordingState
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, tzinfo=UTC)

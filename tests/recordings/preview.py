@@ -12,8 +12,8 @@ from uuid import UUID
 
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright
 
-from call_records.recordings.shapes import Redaction, Removal
-from telephony.facts import CallFacts, PartyKind, Recorded, RecordingPause
+from call_records.recordings.types import Redaction, Removal
+from telephony.call_facts.facts import CallFacts, PartyKind, Recorded, RecordingPause
 from telephony.recordings import HealthFault, RecordingRight, RecordingState
 from tests.recordings.player_fakes import recording, sound, talk
 from tests.web.fakes import FakeLive, FakeRecords, cheap_passwords

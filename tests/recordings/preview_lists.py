@@ -19,12 +19,12 @@ from uuid import UUID, uuid4
 from playwright.async_api import Browser, Page, async_playwright
 from sqlalchemy import update
 
-from call_records.database import RecordsStore, open_records
-from call_records.postgres import EmbeddedPostgres
-from call_records.recordings.settings import AudioSettings
-from call_records.recordings.shapes import RetentionRule
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.tables import recordings
-from telephony.facts import CallFacts, Direction
+from call_records.recordings.types import RetentionRule
+from call_records.store import RecordsStore, open_records
+from telephony.call_facts.facts import CallFacts, Direction
 from telephony.recordings import AuditAction, HealthFault, HearScope, RecordingState
 from telephony.staff import PopPreference, Role
 from tests.call_facts_builder import change
@@ -32,9 +32,9 @@ from tests.recordings.recording_builder import arrival, outcome
 from tests.web import office
 from tests.web.fakes import CHEAP, FakeLive, cheap_passwords
 from tests.web.preview import CHROMIUM, FLAGS, SIZES
-from web.access import token_hash
 from web.app import create_app
-from web.server import serve
+from web.auth.access import token_hash
+from web.http.server import serve
 from web.settings import WebSettings
 
 LOOKS = (("light", "ltr"), ("dark", "ltr"), ("light", "rtl"))

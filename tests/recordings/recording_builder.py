@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from call_records.recordings.catalogue import Arrival
-from call_records.recordings.shapes import PEAKS, Peaks, Processed, SourceFile, SourceRole
+from call_records.recordings.catalogue.catalogue import Arrival
+from call_records.recordings.types import PEAKS, Peaks, Processed, SourceFile, SourceRole
 from telephony.recordings import Layout, Measures
 from tests.call_facts_builder import MONDAY
 

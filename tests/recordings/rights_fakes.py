@@ -16,13 +16,13 @@ from uuid import UUID
 import aiohttp
 from sqlalchemy import update
 
-from call_records.database import RecordsStore, open_records
-from call_records.recordings.arrivals import UploadDesk
-from call_records.recordings.settings import AudioSettings
-from call_records.recordings.shapes import AuditEntry, AuditFilter, Removal
+from call_records.recordings.ingest.uploads import UploadDesk
+from call_records.recordings.storage.settings import AudioSettings
 from call_records.recordings.tables import recordings
-from call_records.shapes import Account
-from telephony.facts import CallFacts
+from call_records.recordings.types import AuditEntry, AuditFilter, Removal
+from call_records.store import RecordsStore, open_records
+from call_records.types import Account
+from telephony.call_facts.facts import CallFacts
 from telephony.recordings import HearScope, RecordingRight, RecordingState
 from telephony.staff import PopPreference, Role
 from tests.call_facts_builder import change
@@ -31,9 +31,9 @@ from tests.recordings.recording_builder import arrival, outcome
 from tests.web import office
 from tests.web.conftest import Person
 from tests.web.fakes import CHEAP, FakeLive, cheap_passwords
-from web.access import token_hash
 from web.app import create_app
-from web.server import serve
+from web.auth.access import token_hash
+from web.http.server import serve
 from web.settings import WebSettings
 
 SETTINGS = WebSettings(region="RU", setup_code="blue-heron", heartbeat_seconds=0.2, session_check_seconds=0.1)

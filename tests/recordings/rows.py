@@ -10,11 +10,11 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import insert
 
-from call_records.database import RecordsStore
-from call_records.recordings.settings import StorageKey
-from call_records.recordings.shelf import AudioShelf
+from call_records.recordings.storage.audio_store import AudioShelf
+from call_records.recordings.storage.settings import StorageKey
 from call_records.recordings.tables import recordings
-from call_records.shapes import Account
+from call_records.store import RecordsStore
+from call_records.types import Account
 from telephony.recordings import RecordingState
 from telephony.staff import PopPreference, Role
 

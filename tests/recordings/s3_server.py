@@ -21,7 +21,7 @@ import pytest
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from call_records.recordings.settings import S3Settings
+from call_records.recordings.storage.settings import S3Settings
 from tests.requirements import declare_unavailable
 
 START_SECONDS = 90  # measured 8 s on two busy cores

@@ -8,7 +8,7 @@ import struct
 import wave
 from pathlib import Path
 
-from call_records.recordings.measure import audioop
+from call_records.recordings.encoding.measurement import audioop
 
 RATE = 8000
 

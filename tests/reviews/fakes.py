@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from call_records.reviews.shapes import FormVersion, Grade, GradedTwice, Picked, Preview, Reading, Scope, Told
+from call_records.reviews.types import FormVersion, Grade, GradedTwice, Picked, Preview, Reading, Scope, Told
 from telephony.errors import PeerMistake
 from telephony.reviews import Question, ReviewRule, usual_rules
 

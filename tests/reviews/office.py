@@ -11,12 +11,12 @@ from uuid import UUID, uuid4
 from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 
-from call_records.database import RecordsStore
-from call_records.models import accounts, calls
+from call_records.db.tables import accounts, calls
 from call_records.recordings.tables import recordings
-from call_records.reviews.shapes import FormVersion, Grade
-from call_records.shapes import Account
-from telephony.facts import CallFacts
+from call_records.reviews.types import FormVersion, Grade
+from call_records.store import RecordsStore
+from call_records.types import Account
+from telephony.call_facts.facts import CallFacts
 from telephony.recordings import Measures
 from telephony.reviews import Answer, Answers, Question, QuestionKind
 from telephony.staff import PopPreference, Role

@@ -13,9 +13,9 @@ from uuid import UUID
 
 from playwright.async_api import Browser, Page, async_playwright
 
-from call_records.database import RecordsStore, open_records
-from call_records.postgres import EmbeddedPostgres
-from call_records.shapes import Account
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.store import RecordsStore, open_records
+from call_records.types import Account
 from telephony.reviews import USUAL_FORM, Answer, Answers, Question, QuestionKind
 from telephony.staff import Role
 from tests.browser_fixtures import FLAGS, find_chromium

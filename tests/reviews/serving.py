@@ -8,7 +8,7 @@ from typing import cast
 
 import aiohttp
 
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from tests.web.conftest import Person
 from tests.web.fakes import FakeLive, FakeRecords, cheap_passwords
 from tests.web.serving import running

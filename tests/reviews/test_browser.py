@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.staff import Role
 from tests.axe_findings import find_violations
 from tests.browser_fixtures import chromium

@@ -9,10 +9,10 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from call_records.database import RecordsStore
-from call_records.recordings.shapes import AuditFilter
+from call_records.db.errors import plain_errors
+from call_records.recordings.types import AuditFilter
 from call_records.reviews.forms import USUAL_FORM_ID
-from call_records.troubles import plain_errors
+from call_records.store import RecordsStore
 from telephony.errors import NeedsPerson, PeerMistake
 from telephony.recordings import AuditAction
 from telephony.reviews import USUAL_FORM, Question, QuestionKind

@@ -9,18 +9,18 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from call_records.database import RecordsStore
-from call_records.recordings.shapes import AuditFilter
-from call_records.reviews.shapes import PickState
-from telephony.facts import CallFacts
+from call_records.recordings.types import AuditFilter
+from call_records.reviews.types import PickState
+from call_records.store import RecordsStore
+from telephony.call_facts.facts import CallFacts
 from telephony.recordings import AuditAction, HearScope
 from telephony.reviews import Question, QuestionKind, ReviewRuleKind
 from telephony.staff import Role
 from tests.reviews.office import SHORT_FORM, answers, grade, hire, keep, short_form, talk
 from tests.reviews.serving import serving, signed_in
 from tests.web.conftest import Person
-from web.pages.review_forms import changes
-from web.pages.review_words import long_time
+from web.pages.reviews.forms import changes
+from web.presenters.reviews import long_time
 
 pytestmark = pytest.mark.postgres
 

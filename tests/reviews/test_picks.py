@@ -9,9 +9,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import text
 
-from call_records.database import RecordsStore, open_records
 from call_records.reviews import picks
-from call_records.reviews.shapes import Picked, PickState
+from call_records.reviews.types import Picked, PickState
+from call_records.store import RecordsStore, open_records
 from telephony.errors import PeerMistake
 from telephony.reviews import BY_HAND, RULES, ReviewRule, ReviewRuleKind, random_chance
 from telephony.staff import Role

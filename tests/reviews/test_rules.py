@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from telephony.call_facts.facts import Direction
 from telephony.errors import PeerMistake
-from telephony.facts import Direction
 from telephony.recordings import HealthFault, Measures
 from telephony.reviews import (
     RULES,

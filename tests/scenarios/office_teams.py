@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from switchhook.lab.asterisk import PrivateAsterisk
-from switchhook.pbx_config import fill
+from switchhook.pbx.config import fill
 
 OFFICE = Path(__file__).parent / "office"
 FIRST_TEAM = 200

@@ -20,11 +20,11 @@ from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 
+from switchhook.commands.replay import replay
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import DEFAULT_SUITE, AsteriskInstall, find_asterisk
 from switchhook.lab.phones import PbxSilent
-from switchhook.replay import replay
-from telephony.facts import CallFacts
+from telephony.call_facts.facts import CallFacts
 from tests.scenarios.office_teams import FIRST_TEAM, additions
 from tests.scenarios.stage import Outside, Stage
 from tests.scenarios.truth import Truth

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ami_bridge.capture import read_capture
-from switchhook.replay import replay
+from ami_bridge.capture.capture import read_capture
+from switchhook.commands.replay import replay
 from tests.scenarios.truth import Handover, Truth, differences, differences_from_cel
 from tests.telephony.captured import allowed, player_of
 

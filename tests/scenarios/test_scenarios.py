@@ -17,7 +17,7 @@ import pytest
 
 from switchhook.lab.asterisk_binary import AsteriskInstall
 from switchhook.lab.phones import PbxSilent
-from telephony.facts import CallFacts
+from telephony.call_facts.facts import CallFacts
 from tests.scenarios.catalogue import CATALOGUE
 from tests.scenarios.play import Evening, Played, Scenario, play_all
 from tests.scenarios.truth import Truth, differences, differences_from_cel

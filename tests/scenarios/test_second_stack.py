@@ -17,7 +17,7 @@ import pytest
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.sipp_binary import NoSipp, find_sipp
 from switchhook.lab.sipp_phone import SippCall
-from telephony.facts import CallFacts, Direction, Disposition
+from telephony.call_facts.facts import CallFacts, Direction, Disposition
 from tests.requirements import declare_unavailable
 from tests.scenarios.watch import Watch
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from telephony.facts import CallFacts, Certainty, Leg, TransferVia
+from telephony.call_facts.facts import CallFacts, Certainty, Leg, TransferVia
 
 TALK_TOLERANCE = 0.3  # s; one process plays a hundred phones: its clock readings come late under load
 RING_TOLERANCE = 0.4  # s; as above, and ringing is told over two hops

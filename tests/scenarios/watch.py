@@ -8,17 +8,17 @@ from __future__ import annotations
 import asyncio
 from uuid import UUID
 
-from ami_bridge.connection import PbxLink
 from ami_bridge.interpreter import Interpreter
-from ami_bridge.message import Message
 from ami_bridge.observer import Observer
 from ami_bridge.stream import LinkDown, LinkUp, Observed, SnapshotEnd
+from ami_bridge.wire.connection import PbxLink
+from ami_bridge.wire.message import Message
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.ports import LOCALHOST
+from telephony.call_facts.facts import CallFacts
 from telephony.events import EventKind
-from telephony.facts import CallFacts
-from telephony.numbers import Numbering
-from telephony.tracker import Tracker
+from telephony.numbers.numbers import Numbering
+from telephony.state.tracker import Tracker
 
 SILENCE_SECONDS = 15.0  # for the last hang-ups to arrive after the last phone is put away
 LOOK_SECONDS = 0.1  # between two looks whether all calls have ended

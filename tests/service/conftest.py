@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from call_records.database import RecordsStore, open_records
-from call_records.postgres import EmbeddedPostgres
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.store import RecordsStore, open_records
 from switchhook.lab.asterisk import PrivateAsterisk
 from tests.service.running_service import RunningService
 

@@ -12,22 +12,22 @@ import pytest
 from pydantic import SecretStr
 
 from ami_bridge.actions import ActionChannel
-from ami_bridge.agi import FastAgiServer
+from ami_bridge.agi.server import FastAgiServer
 from ami_bridge.observer import Observer
-from call_records.book.steps import steps_for
-from call_records.book.worker import Bookkeeper
-from call_records.database import RecordsStore
-from call_records.live import LiveBoard
-from call_records.spool import SpoolingJournal
+from call_records.calls.live import LiveBoard
+from call_records.calls.spool import SpoolingJournal
+from call_records.crm.call_worker import Bookkeeper
+from call_records.crm.steps import steps_for
+from call_records.store import RecordsStore
 from switchhook.assembly import serve_until
-from switchhook.bridge import Bridge
-from switchhook.recording_line import RecordingLine
-from switchhook.roster_line import RosterLine
-from switchhook.setting_tables import DatabaseSettings, PbxSettings
-from switchhook.setting_tables import WebSettings as WebSection
-from switchhook.settings import Settings
+from switchhook.pbx.monitor import Bridge
+from switchhook.pbx.phone_sync import RosterLine
+from switchhook.pbx.recording_pipeline import RecordingLine
+from switchhook.settings.settings import Settings
+from switchhook.settings.tables import DatabaseSettings, PbxSettings
+from switchhook.settings.tables import WebSettings as WebSection
 from telephony.errors import TryLater
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 from telephony.ports import CallChange
 from tests.ami_bridge.fake_ami import SECRET, USER, FakeAmi, serving
 from tests.ami_bridge.test_observer import link_to

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.phones import answers
 from tests.asterisk_fixtures import PhoneRoom

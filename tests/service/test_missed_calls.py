@@ -7,11 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from call_records.book.missed_shapes import Asker, MissedEntry, MissedFilter
-from call_records.database import RecordsStore
+from call_records.crm.missed_calls.types import Asker, MissedEntry, MissedFilter
+from call_records.store import RecordsStore
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.phones import Carrier, Phone
-from telephony.missed import TALK_SECONDS, MissedState, Where, wait_of
+from telephony.missed_calls import TALK_SECONDS, MissedState, Where, wait_of
 from tests.asterisk_fixtures import PhoneRoom
 from tests.service.conftest import MakeService, configuration, database_at
 from tests.service.running_service import eventually

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 import pytest
 from sqlalchemy import text
 
-from call_records.database import RecordsStore
-from call_records.postgres import EmbeddedPostgres
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.store import RecordsStore
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.phone_call import Call
 from switchhook.lab.phones import Carrier, Phone, answers, let_it_ring
-from telephony.facts import CallFacts, Disposition
+from telephony.call_facts.facts import CallFacts, Disposition
 from tests.asterisk_fixtures import PhoneRoom
 from tests.service.conftest import MakeService, configuration, own_database
 from tests.service.running_service import RunningService, eventually

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from call_records.database import RecordsStore
-from call_records.postgres import EmbeddedPostgres
-from call_records.shapes import CallFilter
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.store import RecordsStore
+from call_records.types import CallFilter
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.phone_call import Call
 from switchhook.lab.phones import Phone
-from telephony.facts import CallFacts, Certainty, Disposition, State
+from telephony.call_facts.facts import CallFacts, Certainty, Disposition, State
 from tests.asterisk_fixtures import PhoneRoom
 from tests.service.conftest import MakeService, configuration, database_at, own_database, rotated
 from tests.service.running_service import eventually

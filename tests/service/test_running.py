@@ -15,15 +15,15 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from call_records.database import RecordsStore
-from call_records.postgres import EmbeddedPostgres
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.store import RecordsStore
 from switchhook.lab.asterisk import PrivateAsterisk
 from telephony.staff import PopPreference, Role
 from tests.asterisk_fixtures import PhoneRoom
 from tests.service.conftest import MakeService, configuration, database_at, own_database
 from tests.service.running_service import STOP_SECONDS, RunningService, eventually
 from tests.service.test_restarts import ANNA, PATIENCE_SECONDS, PETER, talking
-from web.access import new_token
+from web.auth.access import new_token
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.postgres]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from call_records.database import open_records
-from call_records.postgres import Binaries, DiskFull, EmbeddedPostgres
+from call_records.postgres.cluster import Binaries, DiskFull, EmbeddedPostgres
+from call_records.store import open_records
 from tests.service.conftest import MakeService, database_at
 from tests.service.running_service import eventually
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from call_records.database import open_records
-from call_records.postgres import EmbeddedPostgres
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.store import open_records
 from tests.ami_bridge.fake_ami import SECRET, USER, FakeAmi, Peer, block, newchannel, serving
 from tests.service.conftest import MakeService, own_database
 from tests.service.running_service import RunningService, eventually

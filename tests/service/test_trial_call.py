@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from call_records.database import open_records
+from call_records.store import open_records
+from switchhook.doctor.trial_call import TOKEN_NAME, count_channels
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.phone_media import tone
-from switchhook.setting_tables import PbxSettings
-from switchhook.trial_call import TOKEN_NAME, count_channels
+from switchhook.settings.tables import PbxSettings
 from telephony.staff import PopPreference, Role
 from tests.asterisk_fixtures import PhoneRoom
 from tests.service.conftest import MakeService, configuration, database_at

@@ -8,19 +8,19 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-from ami_bridge.cel import CelRow, CelTranslator
-from ami_bridge.message import Message, message_from_headers
+from ami_bridge.cel.signals import CelRow, CelTranslator
 from ami_bridge.quarantine import LinkSession, judge
 from ami_bridge.stream import LinkDown, LinkUp, Observed, SnapshotEnd
 from ami_bridge.translate import moment_of, translate
-from call_records.journal import OpenCall
-from switchhook.event_log_gaps import ObservedEvents, is_moment_of
-from switchhook.teller import Line, Teller, tell_with_log
-from telephony.facts import CallFacts, Certainty
-from telephony.numbers import Numbering
-from telephony.observations import Channel
+from ami_bridge.wire.message import Message, message_from_headers
+from call_records.calls.journal import OpenCall
+from switchhook.pbx.call_assembler import Line, Teller, tell_with_log
+from switchhook.pbx.event_log_gaps import ObservedEvents, is_moment_of
+from telephony.call_facts.facts import CallFacts, Certainty
+from telephony.call_facts.observations import Channel
+from telephony.numbers.numbers import Numbering
 from telephony.ports import CallChange
-from telephony.tracker import Tracker
+from telephony.state.tracker import Tracker
 
 A_MOMENT = 1e-5  # s; whatever happens after a login comes over the new link
 UPTIME_SECONDS = 100_000.0

@@ -11,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from ami_bridge.cel_file import CelFile
-from ami_bridge.connection import PbxLink, Timings
+from ami_bridge.cel.csv_file import CelFile
 from ami_bridge.observer import Observer
 from ami_bridge.stream import LinkUp, SnapshotEnd, StreamItem
-from call_records.database import RecordsStore
-from call_records.live import LiveBoard
-from call_records.shapes import CallFilter
-from call_records.spool import SpoolingJournal
-from switchhook.bridge import Bridge
-from switchhook.cel_sources import CelFromFile
+from ami_bridge.wire.connection import PbxLink, Timings
+from call_records.calls.live import LiveBoard
+from call_records.calls.spool import SpoolingJournal
+from call_records.store import RecordsStore
+from call_records.types import CallFilter
 from switchhook.lab.asterisk import PrivateAsterisk
-from telephony.facts import CallFacts, Certainty, State
-from telephony.numbers import Numbering
+from switchhook.pbx.cel_sources import CelFromFile
+from switchhook.pbx.monitor import Bridge
+from telephony.call_facts.facts import CallFacts, Certainty, State
+from telephony.numbers.numbers import Numbering
 from telephony.ports import LinkState
 from tests.asterisk_fixtures import PhoneRoom
 from tests.call_facts_builder import call, change

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from ami_bridge import doctor
-from ami_bridge.connection import PbxLink
+from ami_bridge.doctor import doctor
+from ami_bridge.wire.connection import PbxLink
 from switchhook import cli
-from switchhook.doctor_findings import Level
-from switchhook.settings import load
-from switchhook.trial_call import try_call
+from switchhook.doctor.findings import Level
+from switchhook.doctor.trial_call import try_call
+from switchhook.settings.settings import load
 from telephony.errors import NeedsPerson, OurMistake, PeerMistake, SwitchhookError, TryLater
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,7 +85,7 @@ def test_an_error_becomes_a_sentence_a_remedy_and_a_code(
     def stumble(**_: object) -> None:
         raise mistake("It rains.", remedy="Take an umbrella.")
 
-    stand_in(monkeypatch, "switchhook.demo", run=stumble)
+    stand_in(monkeypatch, "switchhook.demo.demo", run=stumble)
     assert cli.run_command(["demo"]) == code
     told = capsys.readouterr().err
     assert "It rains." in told
@@ -101,7 +101,7 @@ def test_an_unforeseen_exception_is_told_without_a_traceback(
     async def stumble(**_: object) -> None:
         raise KeyError("uniqueid")
 
-    stand_in(monkeypatch, "switchhook.demo", run=stumble)
+    stand_in(monkeypatch, "switchhook.demo.demo", run=stumble)
     assert cli.run_command(["demo"]) == 70
     told = capsys.readouterr().err
     assert "KeyError" in told
@@ -161,7 +161,7 @@ def test_a_body_may_be_a_coroutine_and_its_number_is_the_exit_code(monkeypatch: 
         seen.extend(given)
         return 1
 
-    stand_in(monkeypatch, "switchhook.replay", main=main)
+    stand_in(monkeypatch, "switchhook.commands.replay", main=main)
     words = ["replay", "a.jsonl", "b.jsonl", "--format", "json", "--trunks", "^gw", "--phones", "alice=101"]
     assert cli.run_command(words) == 1
     assert seen == [[Path("a.jsonl"), Path("b.jsonl")], "json", None, "^gw", [], ["alice=101"]]
@@ -177,7 +177,7 @@ def test_init_writes_what_run_can_read(
         )
         == 0
     )
-    from switchhook.settings import load_for_observing
+    from switchhook.settings.settings import load_for_observing
 
     [pbx] = load_for_observing(Path("switchhook.toml")).pbx
     assert pbx.id == "branch"

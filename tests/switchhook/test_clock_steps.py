@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from switchhook.replay import replay
-from telephony.facts import CallFacts, Certainty, State
+from switchhook.commands.replay import replay
+from telephony.call_facts.facts import CallFacts, Certainty, State
 from tests.telephony.captured import CAPTURES
 
 SET_BACK = CAPTURES / "clock" / "set_back.jsonl"

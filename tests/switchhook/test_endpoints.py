@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from ami_bridge.doctor import Level
-from switchhook.call_differences import differences
-from switchhook.doctor_endpoints import endpoint_findings
-from switchhook.replay import read_phones
+from ami_bridge.doctor.doctor import Level
+from switchhook.commands.call_differences import differences
+from switchhook.commands.replay import read_phones
+from switchhook.doctor.endpoints import endpoint_findings
 from telephony.endpoint_directory import Endpoint, EndpointDirectory
 from telephony.errors import NeedsPerson
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 
 DEVICES = [Endpoint("PJSIP", name) for name in ("alice", "bob", "001122334455")]
 

@@ -8,14 +8,14 @@ import pytest
 from pydantic import SecretStr
 
 from ami_bridge.actions import ActionChannel
-from switchhook import endpoint_keeper
-from switchhook.doctor import link_to
-from switchhook.doctor_endpoints import examine_endpoints
-from switchhook.endpoint_keeper import EndpointKeeper
+from switchhook.doctor.doctor import link_to
+from switchhook.doctor.endpoints import examine_endpoints
 from switchhook.lab.asterisk import PrivateAsterisk
 from switchhook.lab.asterisk_binary import AsteriskInstall
-from switchhook.numbering import numbering_of
-from switchhook.setting_tables import PbxSettings
+from switchhook.pbx import endpoint_keeper
+from switchhook.pbx.endpoint_keeper import EndpointKeeper
+from switchhook.pbx.numbering import numbering_of
+from switchhook.settings.tables import PbxSettings
 from telephony.endpoint_directory import EndpointSource, KnownEndpoint
 from tests.e2e.named_office import ALICE, EXTENSION_OF, named_office
 

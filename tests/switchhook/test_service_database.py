@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from call_records.database import open_records
-from call_records.postgres import EmbeddedPostgres
-from call_records.postgres_discovery import find_running_clusters
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.postgres.discovery import find_running_clusters
+from call_records.store import open_records
 from switchhook import service_database
 from switchhook.cli import run_command
-from switchhook.settings import Settings, load
+from switchhook.settings.settings import Settings, load
 from telephony.errors import NeedsPerson
 from tests.service.running_service import RunningService
 

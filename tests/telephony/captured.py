@@ -17,12 +17,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from ami_bridge.capture import read_capture
-from ami_bridge.cel import CelReader, CelRow
-from ami_bridge.message import Message
-from switchhook.replay import Replay
-from telephony.facts import CallFacts
-from telephony.numbers import Numbering
+from ami_bridge.capture.capture import read_capture
+from ami_bridge.cel.signals import CelReader, CelRow
+from ami_bridge.wire.message import Message
+from switchhook.commands.replay import Replay
+from telephony.call_facts.facts import CallFacts
+from telephony.numbers.numbers import Numbering
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 MANAGER_CONF = Path(__file__).parents[2] / "asterisk-config" / "plain" / "manager_switchhook.conf"

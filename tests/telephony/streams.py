@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from ami_bridge.message import Message
 from ami_bridge.translate import TRANSLATIONS, moment_of
+from ami_bridge.wire.message import Message
 from tests.telephony.captured import Link
 
 _UID = re.compile(r"(?<![\w.])((?:[a-z]\w*-)?)(1795\d{6})\.(\d+)")  # every uniqueid in the captures begins so

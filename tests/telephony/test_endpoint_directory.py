@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from switchhook.replay import replay
-from telephony import signals as s
+from switchhook.commands.replay import replay
+from telephony.call_facts.facts import CallFacts, Direction, PartyKind
 from telephony.endpoint_directory import (
     Endpoint,
     EndpointDirectory,
@@ -23,10 +23,10 @@ from telephony.endpoint_directory import (
 )
 from telephony.endpoint_evidence import is_mac
 from telephony.endpoints import dialled_number, parse_name
-from telephony.extension_rule import ExtensionFault, rule_of
-from telephony.facts import CallFacts, Direction, PartyKind
-from telephony.numbers import Numbering
-from telephony.tracker import Tracker
+from telephony.numbers.extension_rule import ExtensionFault, rule_of
+from telephony.numbers.numbers import Numbering
+from telephony.state import signals as s
+from telephony.state.tracker import Tracker
 
 CAPTURES = Path(__file__).parent / "endpoint_captures"
 CLIENT, DID = "79161110001", "74951000001"

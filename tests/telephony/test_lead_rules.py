@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from telephony.facts import CallFacts, Direction, Disposition, LegRole, PartyKind
+from telephony.call_facts.facts import CallFacts, Direction, Disposition, LegRole, PartyKind
 from telephony.lead_rules import (
     Known,
     LeadRule,

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telephony.conversations import conversations, total, union, without
-from telephony.dispositions import inbound_disposition, outbound_disposition, rung_outcome
+from telephony.call_facts.conversations import conversations, total, union, without
+from telephony.call_facts.dispositions import inbound_disposition, outbound_disposition, rung_outcome
+from telephony.call_facts.facts import Disposition, LegOutcome
+from telephony.call_facts.observations import CallRecord, Channel, Stay
 from telephony.endpoints import Kind, dialled_number, kind_of, parse_name
-from telephony.facts import Disposition, LegOutcome
 from telephony.ids import call_id, uid_order
-from telephony.numbers import Numbering, e164, is_withheld
-from telephony.observations import CallRecord, Channel, Stay
+from telephony.numbers.numbers import Numbering, e164, is_withheld
 
 HQ = Numbering(pbx="hq")
 

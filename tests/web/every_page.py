@@ -10,17 +10,17 @@ from html import unescape
 
 import aiohttp
 
-from call_records.book.rows import Home
-from call_records.book.steps import steps_for
-from call_records.book.worker import Bookkeeper
-from call_records.database import RecordsStore
+from call_records.crm.call_worker import Bookkeeper
+from call_records.crm.steps import steps_for
+from call_records.crm.writes import Home
+from call_records.store import RecordsStore
 from telephony.staff import Role
-from tests.book import people_office
+from tests.crm import people_office
 from tests.reviews.office import answers, grade, keep, missed, short_form, talk
 from tests.web.conftest import Person
 from tests.web.kept import add_account, signed_in
 from tests.web.routes import list_routes, make_app
-from web.access import new_token
+from web.auth.access import new_token
 
 EXTENSIONS = {"manager": "101", "supervisor": "103", "boss": "104"}
 """Who walks, and the phone that rings on their desk."""

@@ -14,8 +14,8 @@ from uuid import UUID, uuid4
 
 from argon2 import PasswordHasher
 
-from call_records.book.shapes import CallPlace, ClientPage
-from call_records.shapes import (
+from call_records.crm.types import CallPlace, ClientPage
+from call_records.types import (
     Account,
     ApiToken,
     CallFilter,
@@ -28,15 +28,15 @@ from call_records.shapes import (
     StaffMember,
     TryLimit,
 )
+from telephony.call_facts.facts import CallFacts
 from telephony.contacts import Match
 from telephony.endpoint_directory import EndpointSource, KnownEndpoint
 from telephony.errors import ChangedMeanwhile, PeerMistake
-from telephony.facts import CallFacts
 from telephony.ports import LinkState
 from telephony.presence import Phone
 from telephony.staff import Directory, Person, PopPreference, RingAlert, Role, TokenScope
-from tests.book.deal_fakes import FakeDeals, FakePipelines, FakeTasks
-from tests.book.fakes import FakeMissed
+from tests.crm.deal_fakes import FakeDeals, FakePipelines, FakeTasks
+from tests.crm.fakes import FakeMissed
 from tests.recordings.player_fakes import (
     FakeAudit,
     FakeCatalogue,
@@ -47,7 +47,7 @@ from tests.recordings.player_fakes import (
     FakeShelf,
 )
 from tests.reviews.fakes import FakeReviews
-from web.access import Passwords
+from web.auth.access import Passwords
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 """Argon2 as weak as it goes: tests check who gets in, not how long it takes."""

@@ -8,9 +8,9 @@ from typing import cast
 
 import aiohttp
 
-from call_records.database import RecordsStore
-from call_records.recordings.arrivals import UploadDesk
-from call_records.shapes import Account
+from call_records.recordings.ingest.uploads import UploadDesk
+from call_records.store import RecordsStore
+from call_records.types import Account
 from telephony.staff import PopPreference, Role
 from tests.web.conftest import SETTINGS, Person
 from tests.web.fakes import CHEAP, FakeLive, FakeRecords, cheap_passwords

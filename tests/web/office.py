@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
-from telephony.facts import (
+from telephony.call_facts.facts import (
     Caller,
     CallFacts,
     Certainty,

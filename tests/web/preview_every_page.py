@@ -14,8 +14,8 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page, async_playwright
 
-from call_records.database import open_records
-from call_records.postgres import EmbeddedPostgres
+from call_records.postgres.cluster import EmbeddedPostgres
+from call_records.store import open_records
 from tests.browser_fixtures import FLAGS, find_chromium
 from tests.web.every_page import EXTENSIONS, fill_office, walk_pages
 from tests.web.fakes import FakeLive

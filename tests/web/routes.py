@@ -7,7 +7,7 @@ from unittest.mock import Mock
 
 from fastapi import FastAPI
 
-from call_records.recordings.arrivals import UploadDesk
+from call_records.recordings.ingest.uploads import UploadDesk
 from tests.web.conftest import SETTINGS
 from tests.web.fakes import FakeLive, FakeRecords, cheap_passwords
 from web.app import create_app

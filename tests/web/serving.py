@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from call_records.recordings.arrivals import UploadDesk
+from call_records.recordings.ingest.uploads import UploadDesk
 from telephony.ports import RecordingControl
 from tests.web.fakes import FakeLive, FakeRecords
-from web.access import Passwords
 from web.app import create_app
-from web.server import serve
+from web.auth.access import Passwords
+from web.http.server import serve
 from web.settings import WebSettings
 
 

@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 
 import aiohttp
 
-from ami_bridge.capture import read_capture
-from switchhook.replay import replay
-from telephony.facts import facts_from_json
+from ami_bridge.capture.capture import read_capture
+from switchhook.commands.replay import replay
+from telephony.call_facts.facts import facts_from_json
 from tests.web import office as scenes
 from tests.web.conftest import Office, Person
 

@@ -14,7 +14,7 @@ from tests.web.conftest import SETTINGS, Office
 from tests.web.fakes import FakeLive, FakeRecords, cheap_passwords
 from tests.web.office import held, over, picked_up, ringing, target_answers, transferred
 from web.app import create_app
-from web.server import serve
+from web.http.server import serve
 
 __all__ = ["chromium"]
 pytestmark = pytest.mark.browser

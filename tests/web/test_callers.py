@@ -12,10 +12,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from call_records.book.shapes import CallPlace
+from call_records.crm.types import CallPlace
+from telephony.call_facts.facts import Direction, LegRole
 from telephony.contacts import Candidate, ClientKind, Match, MatchRule
 from telephony.errors import TryLater
-from telephony.facts import Direction, LegRole
 from telephony.staff import Role
 from tests.web.conftest import SETTINGS, Office
 from tests.web.fakes import FakeLive, FakeRecords, cheap_passwords
@@ -23,9 +23,9 @@ from tests.web.office import CLIENT, ours, over, picked_up, ringing, transferred
 from tests.web.serving import running
 from tests.web.test_live import Events, stream
 from web import callers
-from web.caller_words import client_name, told_identity, why
 from web.callers import Callers, Identity, Known, identify
-from web.visibility import View
+from web.presenters.callers import client_name, told_identity, why
+from web.presenters.masking import View
 
 ANNA = Candidate(
     UUID(int=1), ClientKind.CONTACT, "Anna Oak", "Garden Ltd", None, "mobile", "8 916 000-00-12", exact=True

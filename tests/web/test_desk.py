@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from telephony.desk import CardState, card_for
-from telephony.facts import CallFacts, Interval, LegState, State
+from telephony.call_facts.facts import CallFacts, Interval, LegState, State
+from telephony.cards import CardState, card_for
 from telephony.staff import PopPreference
 from tests.web.office import (
     CLIENT,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from call_records.database import RecordsStore
-from telephony.facts import CallFacts
+from call_records.store import RecordsStore
+from telephony.call_facts.facts import CallFacts
 from tests.axe_findings import SETTLED, find_violations
 from tests.browser_fixtures import chromium
 from tests.web.every_page import EXTENSIONS, fill_office, page_routes, walk_pages

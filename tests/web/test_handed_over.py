@@ -11,20 +11,20 @@ from uuid import UUID
 
 import pytest
 
-from ami_bridge.capture import read_capture
-from call_records.shapes import Account
-from switchhook.replay import Replay
+from ami_bridge.capture.capture import read_capture
+from call_records.types import Account
+from switchhook.commands.replay import Replay
+from telephony.call_facts.facts import CallFacts
 from telephony.contacts import ClientKind, MatchRule
-from telephony.facts import CallFacts
 from telephony.staff import PopPreference, Role
 from tests.telephony.captured import CAPTURES, NUMBERING
 from tests.web.conftest import SETTINGS
 from tests.web.fakes import FakeLive, FakeRecords
-from web.access import Viewer
+from web.auth.access import Viewer
 from web.callers import Identity, Known, number_of
 from web.live import Flavour, Hub
 from web.metrics import WebMetrics
-from web.visibility import View
+from web.presenters.masking import View
 
 BORIS = Known(UUID(int=1), "Boris Oak", ClientKind.CONTACT)
 

@@ -13,7 +13,7 @@ from tests.browser_fixtures import chromium
 from tests.web.conftest import SETTINGS, Office
 from tests.web.office import outgoing, over, picked_up, ringing
 from tests.web.test_browser import enter
-from web.date_fields import date_style
+from web.forms.date_fields import date_style
 
 __all__ = ["chromium"]
 pytestmark = pytest.mark.browser

@@ -15,10 +15,10 @@ from telephony.staff import PopPreference, Role
 from tests.web.conftest import SETTINGS, Office, Person
 from tests.web.fakes import FakeLive, FakeRecords
 from tests.web.office import CLIENT, missed, over, picked_up, ringing, transferred
-from web.access import Viewer
+from web.auth.access import Viewer
 from web.live import QUEUE_MOST, Flavour, Hub
 from web.metrics import WebMetrics
-from web.visibility import View
+from web.presenters.masking import View
 
 NASTY = [
     "<script>alert(1)</script>",

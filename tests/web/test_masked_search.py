@@ -9,8 +9,8 @@ from uuid import UUID
 
 import pytest
 
-from call_records.book.shapes import NewClient, NewDeal
-from call_records.database import RecordsStore
+from call_records.crm.types import NewClient, NewDeal
+from call_records.store import RecordsStore
 from telephony.contacts import ClientKind
 from telephony.staff import Role
 from tests.call_facts_builder import change
@@ -18,7 +18,7 @@ from tests.web.conftest import SETTINGS, Person
 from tests.web.kept import add_everybody, serving, signed_in
 from tests.web.office import over, picked_up, ringing
 from web.number_search import WHOLE_SEARCHES, is_whole_number
-from web.visibility import View, show_party
+from web.presenters.masking import View, show_party
 
 pytestmark = pytest.mark.postgres
 

@@ -10,8 +10,8 @@ import aiohttp
 from prometheus_client import CollectorRegistry, Gauge
 
 from tests.web.conftest import SETTINGS
+from web.http.server import serve
 from web.monitor import create_monitor
-from web.server import serve
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 

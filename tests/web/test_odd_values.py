@@ -7,13 +7,13 @@ import re
 import aiohttp
 import pytest
 
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.staff import Role
 from tests.call_facts_builder import change
+from tests.web.auth.test_access import MATRIX, NAUGHT
 from tests.web.conftest import SETTINGS, Person
 from tests.web.kept import add_everybody, serving
 from tests.web.office import over, picked_up, ringing
-from tests.web.test_access import MATRIX, NAUGHT
 
 pytestmark = pytest.mark.postgres
 

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from call_records.database import RecordsStore
+from call_records.store import RecordsStore
 from telephony.endpoint_directory import EndpointSource, KnownEndpoint
-from telephony.numbers import Numbering
+from telephony.numbers.numbers import Numbering
 from telephony.presence import Phone, PhoneState
 from telephony.staff import Role
 from tests.web.fakes import FakeLive
 from tests.web.kept import add_account, serving, signed_in
-from web.pages.staff import read_list
+from web.pages.accounts.staff import read_list
 from web.settings import WebSettings
 
 pytestmark = pytest.mark.postgres

@@ -18,12 +18,12 @@ import pytest
 from playwright.async_api import Browser, ElementHandle, Page, Route, expect
 from playwright.async_api import Error as BrowserError
 
-from call_records.book.shapes import ClientFilter
-from call_records.database import RecordsStore
-from call_records.shapes import CallFilter
+from call_records.crm.types import ClientFilter
+from call_records.store import RecordsStore
+from call_records.types import CallFilter
 from telephony.contacts import ClientKind
-from tests.book.people_office import fill
 from tests.browser_fixtures import chromium
+from tests.crm.people_office import fill
 from tests.web.conftest import Office
 from tests.web.every_page import Found, fill_office, walk_pages
 from tests.web.kept import serving

@@ -13,7 +13,7 @@ from selenium.webdriver.support.expected_conditions import presence_of_element_l
 from selenium.webdriver.support.wait import WebDriverWait
 
 from telephony.staff import Role
-from tests.recordings.test_player_browser import LENGTH, kept
+from tests.recordings.pages.test_player_browser import LENGTH, kept
 from tests.web.conftest import SETTINGS, Office, _office
 from tests.web.office import ringing
 from tests.webkit_fixtures import webkit

@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl
 
-from call_records.book.code_pages import guess_encoding, page_of, read_text
-from call_records.book.headings import HEADINGS, field_of, plain_heading
-from telephony.numbers import is_certain, written
+from call_records.crm.imports.code_pages import guess_encoding, page_of, read_text
+from call_records.crm.imports.column_headings import HEADINGS, field_of, plain_heading
+from telephony.numbers.numbers import is_certain, written
 
 PAIRS_MOST = 200
 CHARSET = "_charset_"

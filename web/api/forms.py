@@ -28,15 +28,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request as Bare
 from starlette.types import Message
 
-from call_records import wire
-from call_records.book.form_filing import Submission
-from call_records.book.forms import TAKEN, WebForm
+from call_records.crm.web_forms.forms import TAKEN, WebForm
+from call_records.crm.web_forms.submissions import Submission
+from call_records.db import json_text
 from telephony.errors import SwitchhookError, TryLater
-from web.access import address_of, token_hash
 from web.api.form_fields import CHARSET, in_letters, is_test, meaning_of, pairs_of, read_by_value
-from web.pages import Site, site_of
-from web.request_limits import address_key
-from web.wording import _
+from web.auth.access import address_of, token_hash
+from web.http.request_limits import address_key
+from web.presenters.labels import _
+from web.site import Site, site_of
 
 BODY_MOST = 32 * 1024  # bytes; a message of 10 000 letters and the fields around it
 FIELDS_MOST = 40
@@ -228,7 +228,8 @@ async def _fields(request: Request, body: bytes) -> dict[str, str]:
         raise Refused(400, "unreadable", _("That cannot be read as a form.")) from wrong
     kept = list(told.items())[: FIELDS_MOST + 3]
     return {
-        wire.clean(name.replace("\0", ""))[:100]: wire.clean(value.replace("\0", "")) for name, value in kept
+        json_text.clean(name.replace("\0", ""))[:100]: json_text.clean(value.replace("\0", ""))
+        for name, value in kept
     }
 
 
@@ -296,7 +297,7 @@ def _understood(request: Request, form: WebForm, fields: Mapping[str, str], body
         raise Refused(422, "nobody", _("There is neither a number nor an e-mail address to answer to."))
     sent_id = request.headers.get("webhook-id") if form.secret else fields.get(SENT_ID)
     what_was_sent = sorted(ours.items()) + sorted(rest.items()) if sent_id is None else []
-    told = f"id:{sent_id}" if sent_id else f"text:{wire.dumps(what_was_sent)}"
+    told = f"id:{sent_id}" if sent_id else f"text:{json_text.dumps(what_was_sent)}"
     del body
     return Submission(
         form_id=form.id,

@@ -13,17 +13,17 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from pydantic import BaseModel, Field
 
-from call_records.recordings.shapes import Listed, RecordingFilter, RecordingPage
-from telephony.facts import Direction
+from call_records.recordings.types import Listed, RecordingFilter, RecordingPage
+from telephony.call_facts.facts import Direction
 from telephony.recordings import HealthFault, RecordingState
 from telephony.staff import TokenScope
-from web.access import ANYONE_SIGNED_IN, Viewer, guard
-from web.date_bounds import Moment
-from web.hearing import extensions_heard, may_hear, took_part, within
+from web.auth.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.forms.date_bounds import Moment
 from web.number_search import WHOLE_ONLY, number_to_search
-from web.pages import site_of
-from web.visibility import View, show_name
-from web.wording import _
+from web.presenters.labels import _
+from web.presenters.masking import View, show_name
+from web.recordings.permissions import extensions_heard, may_hear, took_part, within
+from web.site import site_of
 
 router = APIRouter(prefix="/api/v1", tags=["recordings"])
 Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, scope=TokenScope.READ_RECORDINGS))]

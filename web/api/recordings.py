@@ -1,6 +1,6 @@
 """API version 1, recordings: what there is of a call, its sound, comments, links, and covering a part.
 
-Our own player uses it too. The same rights and the same log as on the pages: `web.hearing` decides.
+Our own player uses it too. The same rights and the same log as on the pages: `web.recordings.permissions` decides.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from call_records.recordings.shapes import Comment, Recording, ShareLink
+from call_records.recordings.types import Comment, Recording, ShareLink
+from telephony.call_facts.facts import CallFacts, iso
 from telephony.errors import NeedsPerson, PeerMistake, TryLater
-from telephony.facts import CallFacts, iso
 from telephony.recordings import AuditAction, RecordingRight
 from telephony.staff import TokenScope
-from web.access import ANYONE_SIGNED_IN, NotAllowed, Viewer, guard, new_token
-from web.hearing import Heard, heard, may_hear, note_use
-from web.listening import listening_of, take_reason
-from web.pages import Site, site_of
-from web.pages.recordings_player import answer_sound, may_pause, name_of_thing, nothing_to_hear
-from web.player import playable
-from web.uncovering import EDIT_SECONDS, uncover
-from web.visibility import show
-from web.wording import _
+from web.auth.access import ANYONE_SIGNED_IN, NotAllowed, Viewer, guard, new_token
+from web.pages.recordings.player import answer_sound, may_pause, name_of_thing, nothing_to_hear
+from web.presenters.labels import _
+from web.presenters.masking import show
+from web.presenters.player import playable
+from web.recordings.listening_audit import listening_of, take_reason
+from web.recordings.permissions import Heard, heard, may_hear, note_use
+from web.recordings.uncovering import EDIT_SECONDS, uncover
+from web.site import Site, site_of
 
 router = APIRouter(prefix="/api/v1", tags=["recordings"])
 Asking = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, scope=TokenScope.READ_RECORDINGS))]

@@ -25,7 +25,7 @@ from fastapi import APIRouter, Header, Path, Request
 from fastapi.responses import JSONResponse, Response
 from starlette.requests import ClientDisconnect
 
-from call_records.recordings.arrivals import (
+from call_records.recordings.ingest.uploads import (
     Announced,
     BadChecksum,
     BadName,
@@ -37,8 +37,8 @@ from call_records.recordings.arrivals import (
     UploadDesk,
 )
 from telephony.errors import SwitchhookError, TryLater
+from web.presenters.labels import _
 from web.problems import problem
-from web.wording import _
 
 PREFIX = "/api/v1/recordings/uploads/"
 STATUS: dict[type[SwitchhookError], int] = {

@@ -15,22 +15,22 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 
-from ami_bridge.kept_lines import as_capture
-from ami_bridge.redaction import Redactor
-from call_records.shapes import CallFilter
-from telephony.facts import Direction, Disposition, iso
+from ami_bridge.capture.kept_lines import as_capture
+from ami_bridge.capture.redaction import Redactor
+from call_records.types import CallFilter
+from telephony.call_facts.facts import Direction, Disposition, iso
 from telephony.staff import TokenScope
-from web.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
 from web.api.recordings import recording_list
+from web.auth.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
 from web.clients_of_calls import names_for
-from web.date_bounds import Moment
+from web.forms.date_bounds import Moment
 from web.live import Flavour
 from web.number_search import WHOLE_ONLY, number_to_search
-from web.pages import site_of
-from web.pages.calls import find_call, last_conversation
-from web.story import tell
-from web.visibility import show
-from web.wording import _
+from web.pages.calls.calls import find_call, last_conversation
+from web.presenters.call_story import tell
+from web.presenters.labels import _
+from web.presenters.masking import show
+from web.site import site_of
 
 NOTE_MOST = 10_000  # characters; about three pages
 

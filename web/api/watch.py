@@ -8,10 +8,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from web.access import NotAllowed, address_of
-from web.pages import site_of
-from web.proxies import came_through_proxy, host_name, is_local_name, is_loopback
-from web.wording import _
+from web.auth.access import NotAllowed, address_of
+from web.http.proxies import came_through_proxy, host_name, is_local_name, is_loopback
+from web.presenters.labels import _
+from web.site import site_of
 
 router = APIRouter(include_in_schema=False)
 

@@ -14,11 +14,11 @@ from fastapi.responses import Response
 from telephony.endpoint_directory import pattern_of, toml_key
 from telephony.errors import SwitchhookError
 from telephony.ports import PbxDetails
-from web.access import ADMINISTRATORS, Viewer, guard
+from web.auth.access import ADMINISTRATORS, Viewer, guard
 from web.endpoint_rows import list_names, undecided_names
 from web.live import STALE_AFTER
-from web.pages import Site, site_of
-from web.wording import _, display_number, duration
+from web.presenters.labels import _, display_number, duration
+from web.site import Site, site_of
 
 router = APIRouter(include_in_schema=False)
 

@@ -19,19 +19,19 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.background import BackgroundTask
 
-from call_records import wire
-from call_records.book.exporting import KINDS, TABLES, WHOLE, Rows, as_csv, write_xlsx
-from call_records.recordings.shapes import Recording, RecordingFilter
+from call_records.crm.exports.exports import KINDS, TABLES, WHOLE, Rows, as_csv, write_xlsx
+from call_records.db import json_text
+from call_records.recordings.types import Recording, RecordingFilter
 from telephony.errors import TryLater
 from telephony.recordings import AuditAction, RecordingRight, RecordingState
-from web.access import ADMINISTRATORS, SUPERVISORS, NotAllowed, Viewer, guard
-from web.audio import PIECE, PIECE_SECONDS
-from web.hearing import may_hear, note_use, reason_needed
-from web.listening import REASON_LEAST
-from web.pages import Site, fields, site_of
-from web.pages.recordings_player import file_name
-from web.player import playable
-from web.wording import _
+from web.auth.access import ADMINISTRATORS, SUPERVISORS, NotAllowed, Viewer, guard
+from web.http.audio import PIECE, PIECE_SECONDS
+from web.pages.recordings.player import file_name
+from web.presenters.labels import _
+from web.presenters.player import playable
+from web.recordings.listening_audit import REASON_LEAST
+from web.recordings.permissions import may_hear, note_use, reason_needed
+from web.site import Site, fields, site_of
 
 router = APIRouter(include_in_schema=False)
 Supervisor = Annotated[Viewer, Depends(guard(SUPERVISORS))]
@@ -59,7 +59,7 @@ async def page(request: Request, viewer: Supervisor) -> Response:
     return site.renderer.page(
         request,
         viewer,
-        "imports_export.html",
+        "imports/export.html",
         what_words=WHAT_WORDS,
         masked=viewer.view.numbers_masked,
         reason_needed=policy.reason_required,
@@ -211,7 +211,7 @@ async def _packed(
                         entry.write(piece)
                         at += len(piece)
                         yield outlet.take()
-        archive.writestr("recordings.jsonl", "".join(f"{wire.dumps(one)}\n" for one in told))
+        archive.writestr("recordings.jsonl", "".join(f"{json_text.dumps(one)}\n" for one in told))
     yield outlet.take()
 
 

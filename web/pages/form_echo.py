@@ -10,11 +10,11 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import JSONResponse
 
 from telephony.errors import PeerMistake
-from web.access import ANYONE_SIGNED_IN, Viewer, guard
-from web.date_fields import Toward, describe_date, read_date
-from web.field_problems import sentence_of
-from web.money import money, read_amount
-from web.pages import site_of
+from web.auth.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.forms.date_fields import Toward, describe_date, read_date
+from web.forms.field_problems import sentence_of
+from web.presenters.money import money, read_amount
+from web.site import site_of
 
 router = APIRouter(include_in_schema=False)
 

@@ -17,20 +17,20 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from starlette.datastructures import UploadFile
 
-from call_records.book.code_pages import CODE_PAGES, ENCODINGS
-from call_records.book.exporting import BOM
-from call_records.book.headings import FACT, LEFT_OUT
-from call_records.book.importing import UNFINISHED, WORKING, Import, State
-from call_records.book.mapping import PRESETS
-from call_records.book.sheets import DELIMITERS, FILE_MOST, FileForm, Sheet
+from call_records.crm.exports.exports import BOM
+from call_records.crm.imports.code_pages import CODE_PAGES, ENCODINGS
+from call_records.crm.imports.column_headings import FACT, LEFT_OUT
+from call_records.crm.imports.column_mapping import PRESETS
+from call_records.crm.imports.jobs import UNFINISHED, WORKING, Import, State
+from call_records.crm.imports.spreadsheets import DELIMITERS, FILE_MOST, FileForm, Sheet
 from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
-from telephony.number_regions import COUNTRIES
+from telephony.numbers.regions import COUNTRIES
 from telephony.spreadsheet_cells import safe_cell
-from web.access import SUPERVISORS, Viewer, guard
-from web.pages import Site, fields, site_of
-from web.people_words import say
-from web.wording import _, display_number
+from web.auth.access import SUPERVISORS, Viewer, guard
+from web.presenters.contacts import say
+from web.presenters.labels import _, display_number
+from web.site import Site, fields, site_of
 
 router = APIRouter(include_in_schema=False)
 Supervisor = Annotated[Viewer, Depends(guard(SUPERVISORS))]
@@ -123,7 +123,7 @@ async def _first_page(
     return site.renderer.page(
         request,
         viewer,
-        "imports.html",
+        "imports/list.html",
         status=status,
         problem=problem,
         recent=await site.records.imports.recent(),
@@ -171,7 +171,7 @@ async def _page(
     return site.renderer.page(
         request,
         viewer,
-        "imports_one.html",
+        "imports/detail.html",
         status=status,
         found=found,
         columns=columns,

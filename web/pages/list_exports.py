@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response, StreamingResponse
 
-from call_records.book.exporting import (
+from call_records.crm.exports.exports import (
     CLIENT_COLUMNS,
     KINDS,
     Rows,
@@ -27,21 +27,25 @@ from call_records.book.exporting import (
     facts_of,
     phone_texts,
 )
-from call_records.book.missed_shapes import MissedEntry
-from call_records.book.shapes import Client, ClientFilter, Deal
-from call_records.shapes import CallFilter
-from telephony.facts import CallFacts
+from call_records.crm.missed_calls.types import MissedEntry
+from call_records.crm.types import Client, ClientFilter, Deal
+from call_records.types import CallFilter
+from telephony.call_facts.facts import CallFacts
 from telephony.recordings import AuditAction
-from web.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.auth.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.callers import number_of
 from web.clients_of_calls import known_names
-from web.deal_words import show_deal
-from web.hearing import note_use
-from web.pages import Site, calls, deals, missed, people, read_dates, site_of
+from web.pages.calls import calls
+from web.pages.contacts import list as people
+from web.pages.deals import board as deals
 from web.pages.exports import download_headers
-from web.people_words import show_client
-from web.visibility import View, mask, show
-from web.wording import DIRECTION_WORDS, Names, outcome_label
+from web.pages.missed_calls import missed_calls
+from web.presenters.contacts import show_client
+from web.presenters.deals import show_deal
+from web.presenters.labels import DIRECTION_WORDS, Names, outcome_label
+from web.presenters.masking import View, mask, show
+from web.recordings.permissions import note_use
+from web.site import Site, read_dates, site_of
 
 router = APIRouter(include_in_schema=False)
 Anyone = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
@@ -96,7 +100,7 @@ async def export_deals(request: Request, viewer: Anyone) -> Response:
 @router.get("/missed/export.csv")
 async def export_missed(request: Request, viewer: Anyone) -> Response:
     """The list of missed calls, owed or settled."""
-    asked = missed.read_asked(request)
+    asked = missed_calls.read_asked(request)
     rows = _missed_rows(site_of(request), viewer, asked)
     return await _answer(request, viewer, "missed", asked, MISSED_COLUMNS, rows)
 
@@ -240,16 +244,16 @@ def _deal_row(deal: Deal, site: Site) -> tuple[str, ...]:
 
 async def _missed_rows(site: Site, viewer: Viewer, asked: dict[str, str]) -> Rows:
     now, hours = datetime.now(UTC), await site.records.missed.hours()
-    wanted, _period = missed.wanted_of(asked, hours, now)
-    ids = await site.records.missed.list_ids(wanted, missed.asker_of(viewer))
+    wanted, _period = missed_calls.wanted_of(asked, hours, now)
+    ids = await site.records.missed.list_ids(wanted, missed_calls.asker_of(viewer))
     zone = ZoneInfo(hours.zone)
     for piece in _pieces(ids):
         entries = await site.records.missed.several(piece)
-        lines = [missed.line_of(site, viewer, one, hours, now) for one in entries]
+        lines = [missed_calls.line_of(site, viewer, one, hours, now) for one in entries]
         yield [_missed_row(line, viewer.view, zone) for line in lines]
 
 
-def _missed_row(line: missed.Line, view: View, zone: tzinfo) -> tuple[str, ...]:
+def _missed_row(line: missed_calls.Line, view: View, zone: tzinfo) -> tuple[str, ...]:
     entry = line.entry
     values = (
         line.who.name,

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Sends a form without leaving the page. The server answers with where to go on instead of a redirect (`web/form_posts.py`),
+ * Sends a form without leaving the page. The server answers with where to go on instead of a redirect (`web/forms/form_posts.py`),
  * so a page is asked for once and an answer that was lost on its way can be asked for again.
  *
  * @typedef {{outcome: "saved", to: string} | {outcome: "page"|"refused"|"conflict", html: Document, status: number} |
@@ -25,7 +25,7 @@ export async function sendForm(action, entries, id, files = false) {
   return post(action, entries, id, files);
 }
 
-/** The token under its mask, which is another in each answer (`web/csrf_mask.py`). @param {string} shown */
+/** The token under its mask, which is another in each answer (`web/auth/csrf_mask.py`). @param {string} shown */
 function unmaskToken(shown) {
   const bytes = (shown.match(/../g) ?? []).map((pair) => parseInt(pair, 16));
   const half = bytes.length / 2;

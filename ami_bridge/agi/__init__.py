@@ -1,0 +1,1 @@
+"""Who calls? Asterisk asks before the phones ring (AGI)."""

@@ -1,0 +1,1 @@
+"""What is wrong between Switchhook and a PBX, with the line that mends it."""

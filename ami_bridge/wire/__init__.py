@@ -1,0 +1,1 @@
+"""Bytes to whole AMI messages and back, over one connection, in our time."""

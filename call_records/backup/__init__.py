@@ -1,0 +1,1 @@
+"""Backups: database and audio into one directory, and back."""

@@ -1,0 +1,1 @@
+"""Calls as they are kept: journal, spool, live calls, outbox, notes."""

@@ -1,0 +1,1 @@
+"""Contacts, companies and leads: found by number or name, edited, merged, converted."""

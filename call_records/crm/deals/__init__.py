@@ -1,0 +1,1 @@
+"""Deals, the pipelines they go through, and tasks."""

@@ -1,0 +1,1 @@
+"""Everything out again, in open formats."""

@@ -1,0 +1,1 @@
+"""What happened with a contact or a deal, and how a call gets there."""

@@ -1,0 +1,1 @@
+"""Forms of the customer's web site, and what visitors sent by them."""

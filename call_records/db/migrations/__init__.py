@@ -1,0 +1,1 @@
+"""How the tables came to be, step by step. Run by `call_records.db.schema.upgrade`, never by hand."""

@@ -1,1 +1,0 @@
-"""Reading: one file per page."""

@@ -1,0 +1,1 @@
+"""Files in, files out, in a process of its own: encoding, measuring, cutting, redacting."""

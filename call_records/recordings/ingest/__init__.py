@@ -1,0 +1,1 @@
+"""How recordings get here from the PBX: watched folders and uploads, names, what becomes of each file."""

@@ -1,0 +1,1 @@
+"""From "the files are here" to "it can be played"."""

@@ -1,0 +1,1 @@
+"""The demonstration: a private PBX with a simulated office, and an office's past."""

@@ -1,0 +1,1 @@
+"""Recordings and contacts of the past, brought in on the command line."""

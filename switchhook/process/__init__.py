@@ -1,0 +1,1 @@
+"""The process itself: logs, its end, memory, file descriptors."""

@@ -1,0 +1,1 @@
+"""What an administrator sets: the tables of settings, read, checked, explained."""

@@ -1,8 +1,0 @@
-"""From observations to call facts: one pure fold, the same every time it is told.
-
-The client is the outside party, or in an internal call the extension that called; everybody else's talk is the time they
-and the client could hear each other. What a consultation said before its transfer completed is not the client's talk.
-
-`call` sets the `scene` from `parties` and `talk`; each other room reads the scene and tells one part: `who` called and
-answered, the `states` of now, `legs`, `transfers`, `waits`, what was `recorded`, and the `ending`.
-"""

@@ -1,0 +1,1 @@
+"""Accounts, staff, the first administrator's code."""

@@ -1,0 +1,1 @@
+"""Deals, pipelines and tasks."""

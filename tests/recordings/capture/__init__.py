@@ -1,0 +1,1 @@
+"""Recordings of calls played on a private Asterisk."""

@@ -1,0 +1,1 @@
+"""The audio worker and what it makes."""

@@ -1,0 +1,1 @@
+"""How long sound is kept."""

@@ -1,0 +1,1 @@
+"""What runs for each observed PBX."""

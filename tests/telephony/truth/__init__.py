@@ -1,0 +1,1 @@
+"""Captures told again, compared with what the phones know."""

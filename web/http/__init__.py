@@ -1,0 +1,1 @@
+"""What every request and every answer passes: connections, proxies, headers, limits, files."""

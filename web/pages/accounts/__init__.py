@@ -1,0 +1,1 @@
+"""Accounts and staff; signing in, and one's own settings."""

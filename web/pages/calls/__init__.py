@@ -1,0 +1,1 @@
+"""Calls: what is going on, what happened, the card."""

@@ -1,0 +1,1 @@
+"""Deals: the board, one deal, pipelines."""

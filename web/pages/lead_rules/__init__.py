@@ -1,0 +1,1 @@
+"""Lead rules, and where callers come from: campaigns and web forms."""

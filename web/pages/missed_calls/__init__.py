@@ -1,0 +1,1 @@
+"""Missed calls, and the working hours that say until when a call is owed."""

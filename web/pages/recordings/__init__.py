@@ -1,0 +1,1 @@
+"""Recordings: the list, the player, retention, shared links, the audit log."""

@@ -1,0 +1,1 @@
+"""Reviews: the queue, score forms, scores, rules, feedback."""
