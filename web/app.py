@@ -67,16 +67,16 @@ PARTS = (
     form_echo,
     new_password,
     live,
-    list_exports,  # named paths before /calls/{id}, /people/{id} and /deals/{id}
+    list_exports,
     calls,
     card,
-    imports,  # named paths before /people/{id}
+    imports,
     exports,
     people_changes,
     people,
-    people_forms,  # named paths before /people/{id}
+    people_forms,
     people_one,
-    pipelines,  # before /deals/{id}
+    pipelines,
     deals,
     deal,
     missed_calls,
@@ -85,11 +85,11 @@ PARTS = (
     sources,
     web_forms,
     working_hours,
-    recording_rules,  # before /recordings/{id}, which would take its address for an id
+    recording_rules,
     recordings,
     recordings_player,
     shared_link,
-    review_forms,  # named paths before /review/{id}
+    review_forms,
     review_rules,
     scores,
     review,
@@ -104,7 +104,7 @@ PARTS = (
     watch,
     forms_api,
 )
-"""Every page and address, in the order in which they are tried."""
+"""Every page and address. Their order means nothing: no two of them match the same address."""
 
 
 def create_app(

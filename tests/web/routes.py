@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from unittest.mock import Mock
 
@@ -21,8 +22,16 @@ def make_app() -> FastAPI:
 
 
 def list_routes(app: FastAPI) -> set[tuple[str, str]]:
-    """Method and address pattern of everything that the application answers."""
-    return set(_walk(app.routes))
+    """Method and address of everything that the application answers, its parameters by name alone."""
+    return {(method, _TYPE.sub("}", pattern)) for method, pattern in list_patterns(app)}
+
+
+def list_patterns(app: FastAPI) -> list[tuple[str, str]]:
+    """The same, once for each route, as it is written: a parameter carries its type."""
+    return list(_walk(app.routes))
+
+
+_TYPE = re.compile(r":(?!path)\w+\}")
 
 
 def _walk(routes: Iterable[object]) -> Iterator[tuple[str, str]]:

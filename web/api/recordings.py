@@ -116,7 +116,7 @@ async def recording_list(site: Site, viewer: Viewer, facts: CallFacts) -> list[d
     return [told_recording(one) for one in await site.records.recordings.of_call(facts.id)]
 
 
-@router.get("/recordings/{recording_id}", summary="One recording")
+@router.get("/recordings/{recording_id:uuid}", summary="One recording")
 async def one(request: Request, recording_id: UUID, viewer: Asking) -> JSONResponse:
     """Its state, length and sides; `audio` is null until there is something to hear."""
     found = await heard(site_of(request), request, viewer, recording_id)
@@ -125,7 +125,7 @@ async def one(request: Request, recording_id: UUID, viewer: Asking) -> JSONRespo
 
 
 @router.api_route(
-    "/recordings/{recording_id}/audio",
+    "/recordings/{recording_id:uuid}/audio",
     methods=["GET"],
     summary="The sound of a recording",
     response_class=Response,
@@ -155,7 +155,7 @@ async def sound(
     return await answer_sound(request, viewer, recording_id, as_, original=original, listening=listening)
 
 
-@router.post("/recordings/{recording_id}/reason", status_code=204, include_in_schema=False)
+@router.post("/recordings/{recording_id:uuid}/reason", status_code=204, include_in_schema=False)
 async def reason(request: Request, recording_id: UUID, told: Reason, viewer: Asking) -> Response:
     """Say why, before the first sound."""
     site = site_of(request)
@@ -178,7 +178,7 @@ def _told_comment(comment: Comment) -> dict[str, Any]:
     }
 
 
-@router.get("/recordings/{recording_id}/comments", summary="What was said about a recording")
+@router.get("/recordings/{recording_id:uuid}/comments", summary="What was said about a recording")
 async def comments(request: Request, recording_id: UUID, viewer: Asking) -> JSONResponse:
     """In order of the moments they belong to."""
     site = site_of(request)
@@ -187,7 +187,9 @@ async def comments(request: Request, recording_id: UUID, viewer: Asking) -> JSON
     return JSONResponse({"comments": [_told_comment(comment) for comment in kept]})
 
 
-@router.post("/recordings/{recording_id}/comments", summary="Say something about a moment", status_code=201)
+@router.post(
+    "/recordings/{recording_id:uuid}/comments", summary="Say something about a moment", status_code=201
+)
 async def comment(request: Request, recording_id: UUID, new: NewComment, viewer: Writing) -> JSONResponse:
     """Everybody who may hear the recording may read it."""
     site = site_of(request)
@@ -205,7 +207,7 @@ async def comment(request: Request, recording_id: UUID, new: NewComment, viewer:
     return JSONResponse(_told_comment(kept), 201)
 
 
-@router.put("/recordings/{recording_id}/comments/{comment_id}", summary="Change what I said")
+@router.put("/recordings/{recording_id:uuid}/comments/{comment_id:uuid}", summary="Change what I said")
 async def change_comment(
     request: Request, recording_id: UUID, comment_id: UUID, new: CommentText, viewer: Writing
 ) -> JSONResponse:
@@ -240,7 +242,7 @@ def _told_link(link: ShareLink) -> dict[str, Any]:
     }
 
 
-@router.get("/recordings/{recording_id}/links", summary="The links that lead to a recording")
+@router.get("/recordings/{recording_id:uuid}/links", summary="The links that lead to a recording")
 async def links(request: Request, recording_id: UUID, viewer: Asking) -> JSONResponse:
     """Also those that have expired or were ended."""
     site = site_of(request)
@@ -249,7 +251,9 @@ async def links(request: Request, recording_id: UUID, viewer: Asking) -> JSONRes
     return JSONResponse({"links": [_told_link(link) for link in kept]})
 
 
-@router.post("/recordings/{recording_id}/links", summary="Share a recording or a part of it", status_code=201)
+@router.post(
+    "/recordings/{recording_id:uuid}/links", summary="Share a recording or a part of it", status_code=201
+)
 async def share(request: Request, recording_id: UUID, new: NewLink, viewer: Writing) -> JSONResponse:
     """An address that whoever has it can listen at until it expires. It is told once: only its hash is kept."""
     site = site_of(request)
@@ -295,7 +299,7 @@ def _too_long() -> TryLater:
     )
 
 
-@router.delete("/recordings/{recording_id}/links/{link_id}", summary="End a link", status_code=204)
+@router.delete("/recordings/{recording_id:uuid}/links/{link_id:uuid}", summary="End a link", status_code=204)
 async def revoke(request: Request, recording_id: UUID, link_id: UUID, viewer: Writing) -> Response:
     """From now on it leads nowhere."""
     site = site_of(request)
@@ -311,7 +315,9 @@ async def revoke(request: Request, recording_id: UUID, link_id: UUID, viewer: Wr
 # -- covering --
 
 
-@router.post("/recordings/{recording_id}/redactions", summary="Cover a part with a tone", status_code=201)
+@router.post(
+    "/recordings/{recording_id:uuid}/redactions", summary="Cover a part with a tone", status_code=201
+)
 async def redact(request: Request, recording_id: UUID, new: NewRedaction, viewer: Writing) -> JSONResponse:
     """Both sides: the policy says whether the original is kept for those with the right or destroyed for good.
 
@@ -353,7 +359,9 @@ async def _newest_redaction(
 
 
 @router.delete(
-    "/recordings/{recording_id}/redactions/{redaction_id}", summary="Uncover a part", status_code=204
+    "/recordings/{recording_id:uuid}/redactions/{redaction_id:uuid}",
+    summary="Uncover a part",
+    status_code=204,
 )
 async def lift_redaction(
     request: Request, recording_id: UUID, redaction_id: UUID, viewer: Writing
@@ -375,13 +383,13 @@ async def _require_typed(site: Site, viewer: Viewer, found: Heard, typed: str) -
 # -- while the call lasts --
 
 
-@router.post("/calls/{call_id}/recording/pause", summary="Stop recording for a moment", status_code=204)
+@router.post("/calls/{call_id:uuid}/recording/pause", summary="Stop recording for a moment", status_code=204)
 async def pause(request: Request, call_id: UUID, viewer: Steering) -> Response:
     """For card data: exact silence in the recording until it goes on. For those in the call, and supervisors."""
     return await _steer(request, call_id, viewer, AuditAction.PAUSED)
 
 
-@router.post("/calls/{call_id}/recording/resume", summary="Go on recording", status_code=204)
+@router.post("/calls/{call_id:uuid}/recording/resume", summary="Go on recording", status_code=204)
 async def resume(request: Request, call_id: UUID, viewer: Steering) -> Response:
     """The end of a pause."""
     return await _steer(request, call_id, viewer, AuditAction.RESUMED)

@@ -95,7 +95,7 @@ async def calls(
     return CallList(calls=[show(facts, viewer.view).as_json() for facts in page.calls], older=page.older)
 
 
-@router.get("/calls/{call_id}", summary="One call")
+@router.get("/calls/{call_id:uuid}", summary="One call")
 async def call(request: Request, call_id: UUID, viewer: Asking) -> JSONResponse:
     """Call facts, version 1, and `story`: the same in sentences, as the call's page tells them (`at`, `text`).
     `recording_list` has its recordings, for who may hear them.
@@ -113,7 +113,7 @@ async def call(request: Request, call_id: UUID, viewer: Asking) -> JSONResponse:
     return JSONResponse(shown.as_json() | more)
 
 
-@router.put("/calls/{call_id}/note", summary="Write my note on a call", response_model=StoredNote)
+@router.put("/calls/{call_id:uuid}/note", summary="Write my note on a call", response_model=StoredNote)
 async def write_note(request: Request, call_id: UUID, note: NoteText, viewer: Writing) -> StoredNote:
     """Store the note of the token's owner. One note per call and author; repeating it changes nothing."""
     site = site_of(request)
@@ -125,7 +125,7 @@ async def write_note(request: Request, call_id: UUID, note: NoteText, viewer: Wr
 
 
 @router.get(
-    "/calls/{call_id}/capture",
+    "/calls/{call_id:uuid}/capture",
     dependencies=[Depends(guard(SUPERVISORS, scope=TokenScope.READ_CALLS))],
     summary="What the PBX said of a call, to go with a report",
     response_class=Response,
@@ -150,7 +150,7 @@ async def capture(request: Request, call_id: UUID) -> Response:
     return Response(text, media_type="application/jsonl", headers=headers)
 
 
-@router.get("/calls/{call_id}/card", include_in_schema=False)
+@router.get("/calls/{call_id:uuid}/card", include_in_schema=False)
 async def card(request: Request, call_id: UUID, viewer: Asking) -> dict[str, Any]:
     """What a card fills in after it opened: the last conversation and my note. Ours; may change any time."""
     site = site_of(request)

@@ -80,21 +80,30 @@ async def cards(request: Request, version: str, viewer: Supervisor) -> Response:
     )
 
 
-@router.get("/people/export/{what}.{kind}")
-async def table(request: Request, what: str, kind: str, viewer: Supervisor) -> Response:
-    """One table as CSV or as a spreadsheet."""
-    if what not in {*KINDS, *TABLES} or kind not in ("csv", "xlsx"):
+@router.get("/people/export/{what}.csv")
+async def csv_table(request: Request, what: str, viewer: Supervisor) -> Response:
+    """One table as CSV."""
+    columns, rows = await _table(request, viewer, what, "csv")
+    return StreamingResponse(
+        as_csv(columns, rows),
+        media_type="text/csv; charset=utf-8",
+        headers=download_headers(what, "csv"),
+    )
+
+
+@router.get("/people/export/{what}.xlsx")
+async def xlsx_table(request: Request, what: str, viewer: Supervisor) -> Response:
+    """One table as a spreadsheet."""
+    return await _spreadsheet(what, *await _table(request, viewer, what, "xlsx"))
+
+
+async def _table(request: Request, viewer: Viewer, what: str, kind: str) -> tuple[Sequence[str], Rows]:
+    if what not in {*KINDS, *TABLES}:
         raise HTTPException(404)
     site = await _allowed(request, viewer, what, kind)
-    desk = site.records.exports
-    columns = await desk.columns(what)
-    rows = desk.rows(what, columns, site.settings.time_zone)
-    if kind == "csv":
-        media_type = "text/csv; charset=utf-8"
-        return StreamingResponse(
-            as_csv(columns, rows), media_type=media_type, headers=download_headers(what, kind)
-        )
-    return await _spreadsheet(what, columns, rows)
+    exports = site.records.exports
+    columns = await exports.columns(what)
+    return columns, exports.rows(what, columns, site.settings.time_zone)
 
 
 async def _spreadsheet(what: str, columns: Sequence[str], rows: Rows) -> Response:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -151,7 +151,7 @@ def _said(mistake: PeerMistake) -> str:
     return f"{mistake} {mistake.remedy or ''}".strip()
 
 
-@router.get("/people/import/{import_id}")
+@router.get("/people/import/{import_id:uuid}")
 async def one(request: Request, import_id: UUID, viewer: Supervisor) -> Response:
     """Where the import stands, and what to do next."""
     return await _page(request, viewer, import_id)
@@ -261,7 +261,7 @@ async def _found(site: Site, import_id: UUID) -> Import:
     return found
 
 
-@router.post("/people/import/{import_id}/read")
+@router.post("/people/import/{import_id:uuid}/read")
 async def read_again(request: Request, import_id: UUID, viewer: Supervisor) -> Response:
     """The file is written otherwise than was guessed."""
     told, site = await fields(request), site_of(request)
@@ -284,7 +284,7 @@ async def read_again(request: Request, import_id: UUID, viewer: Supervisor) -> R
     return _there(import_id)
 
 
-@router.post("/people/import/{import_id}/columns")
+@router.post("/people/import/{import_id:uuid}/columns")
 async def choose(request: Request, import_id: UUID, viewer: Supervisor) -> Response:
     """These columns are these fields: try the whole file out."""
     site = site_of(request)
@@ -304,7 +304,7 @@ async def choose(request: Request, import_id: UUID, viewer: Supervisor) -> Respo
     return _there(import_id)
 
 
-@router.post("/people/import/{import_id}/country")
+@router.post("/people/import/{import_id:uuid}/country")
 async def read_in_country(request: Request, import_id: UUID, viewer: Supervisor) -> Response:
     """The numbers were written in that country: try the whole file out again."""
     told, site = await fields(request), site_of(request)
@@ -317,30 +317,56 @@ async def read_in_country(request: Request, import_id: UUID, viewer: Supervisor)
     return _there(import_id)
 
 
-@router.post("/people/import/{import_id}/{act}")
-async def act(request: Request, import_id: UUID, act: str, viewer: Supervisor) -> Response:
-    """Back to the columns, begin, go on, take it back, or delete what was never begun."""
+@router.post("/people/import/{import_id:uuid}/back")
+async def go_back(request: Request, import_id: UUID, viewer: Supervisor) -> Response:
+    """Back to the columns."""
+    return await _step(request, import_id, viewer, site_of(request).records.imports.back)
+
+
+@router.post("/people/import/{import_id:uuid}/begin")
+async def begin_writing(request: Request, import_id: UUID, viewer: Supervisor) -> Response:
+    """Write what was tried out."""
+    return await _step(request, import_id, viewer, site_of(request).records.imports.begin)
+
+
+@router.post("/people/import/{import_id:uuid}/go")
+async def go_on(request: Request, import_id: UUID, viewer: Supervisor) -> Response:
+    """Go on where it stopped."""
+    return await _step(request, import_id, viewer, None)
+
+
+@router.post("/people/import/{import_id:uuid}/undo")
+async def undo(request: Request, import_id: UUID, viewer: Supervisor) -> Response:
+    """Take back what it wrote."""
+    return await _step(request, import_id, viewer, site_of(request).records.imports.begin_undo)
+
+
+@router.post("/people/import/{import_id:uuid}/delete")
+async def delete(request: Request, import_id: UUID, viewer: Supervisor) -> Response:
+    """Forget what was never begun."""
+    forget = site_of(request).records.imports.forget
+    return await _step(request, import_id, viewer, forget, follow=False)
+
+
+async def _step(
+    request: Request,
+    import_id: UUID,
+    viewer: Viewer,
+    step: Callable[[UUID], Awaitable[object]] | None,
+    *,
+    follow: bool = True,
+) -> Response:
+    """One step of an import, then the import goes on by itself; without `follow` there is none any more."""
     site = site_of(request)
-    desk = site.records.imports
     await _acting(site, import_id, viewer)
-    steps = {
-        "back": desk.back,
-        "begin": desk.begin,
-        "undo": desk.begin_undo,
-        "delete": desk.forget,
-        "go": None,
-    }
-    if act not in steps:
-        raise HTTPException(404)
-    step = steps[act]
     try:
         if step is not None:
             await step(import_id)
     except PeerMistake as mistake:
         return await _page(request, viewer, import_id, problem=_said(mistake), status=409)
-    if act == "delete":
+    if not follow:
         return RedirectResponse("/people/import", 303)
-    desk.go(import_id)
+    site.records.imports.go(import_id)
     return _there(import_id)
 
 
@@ -348,7 +374,7 @@ def _there(import_id: UUID) -> Response:
     return RedirectResponse(f"/people/import/{import_id}", 303)
 
 
-@router.get("/people/import/{import_id}/problems.csv")
+@router.get("/people/import/{import_id:uuid}/problems.csv")
 async def problems(request: Request, import_id: UUID, viewer: Supervisor) -> Response:
     """What was wrong with which row, to be put right in the file."""
     found = await _found(site_of(request), import_id)

@@ -108,7 +108,7 @@ def routes() -> set[tuple[str, str]]:
             if inner is not None:
                 walk(inner.routes)
                 continue
-            path = getattr(route, "path", "")
+            path = getattr(route, "path_format", "")
             if "recording" in path or "listen" in path:
                 methods = set(route.methods)
                 found.update((method, path) for method in methods - ({"HEAD"} if "GET" in methods else set()))

@@ -94,14 +94,14 @@ async def _read_extensions(
     return extensions, [FieldProblem("extensions", wrong)] if wrong else []
 
 
-@router.get("/accounts/{account_id}")
+@router.get("/accounts/{account_id:uuid}")
 async def account(request: Request, account_id: UUID, viewer: Administrator) -> Response:
     """One account's form."""
     found = await _found(site_of(request), account_id)
     return await _one(request, viewer, found, said=SAVED.get(request.query_params.get("saved", "")))
 
 
-@router.post("/accounts/{account_id}")
+@router.post("/accounts/{account_id:uuid}")
 async def change(request: Request, account_id: UUID, viewer: Administrator) -> Response:
     """Change role, extensions, name, or switch it off."""
     site = site_of(request)
@@ -138,7 +138,7 @@ async def change(request: Request, account_id: UUID, viewer: Administrator) -> R
     return RedirectResponse("/accounts?saved=changed", 303)
 
 
-@router.post("/accounts/{account_id}/password")
+@router.post("/accounts/{account_id:uuid}/password")
 async def reset(request: Request, account_id: UUID, viewer: Administrator) -> Response:
     """A new password, made here and shown once; sign-ins and tokens of that account end. Whoever signs in with it
     chooses another one first: the administrator has seen this one.
@@ -159,7 +159,7 @@ async def reset(request: Request, account_id: UUID, viewer: Administrator) -> Re
     return await _one(request, viewer, changed, new_password=password)
 
 
-@router.post("/accounts/{account_id}/tokens/{token_id}/end")
+@router.post("/accounts/{account_id:uuid}/tokens/{token_id:uuid}/end")
 async def end_token(request: Request, account_id: UUID, token_id: UUID, viewer: Administrator) -> Response:
     """End somebody's token: the program that used it can no longer sign in."""
     site = site_of(request)

@@ -111,7 +111,7 @@ async def _wrong_password(request: Request, site: Site, viewer: Viewer, told: st
     return None
 
 
-@router.post("/settings/sessions/{session_id}/end")
+@router.post("/settings/sessions/{session_id:uuid}/end")
 async def end_session(request: Request, session_id: UUID, viewer: SignedIn) -> Response:
     """Sign one of my browsers out."""
     site = site_of(request)
@@ -168,7 +168,7 @@ def _days_of(told: str) -> int | None:
     return next((days for days in TOKEN_DAYS if told == str(days)), None)
 
 
-@router.post("/settings/tokens/{token_id}/remove")
+@router.post("/settings/tokens/{token_id:uuid}/remove")
 async def remove_token(request: Request, token_id: UUID, viewer: SignedIn) -> Response:
     """Remove one of my tokens."""
     site = site_of(request)

@@ -123,7 +123,7 @@ async def decide_endpoint(request: Request, viewer: Administrator) -> Response:
     return RedirectResponse("/staff?saved=endpoint", 303)
 
 
-@router.get("/staff/{person_id}")
+@router.get("/staff/{person_id:uuid}")
 async def one(request: Request, person_id: UUID, viewer: Administrator) -> Response:
     """One person's form."""
     site = site_of(request)
@@ -131,7 +131,7 @@ async def one(request: Request, person_id: UUID, viewer: Administrator) -> Respo
     return site.renderer.page(request, viewer, "accounts/staff_one.html", member=member)
 
 
-@router.post("/staff/{person_id}/left")
+@router.post("/staff/{person_id:uuid}/left")
 async def left(request: Request, person_id: UUID, viewer: Administrator) -> Response:
     """They work here no more, or again."""
     site, told = site_of(request), await fields(request)

@@ -131,7 +131,7 @@ def ours_of(facts: CallFacts, names: Names) -> tuple[Named, ...]:
     return tuple(names.party(party, facts) for party in chosen)
 
 
-@router.get("/calls/{call_id}")
+@router.get("/calls/{call_id:uuid}")
 async def call(
     request: Request, call_id: UUID, viewer: Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
 ) -> Response:

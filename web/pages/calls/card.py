@@ -56,14 +56,14 @@ class Made(BaseModel):
     contact_id: UUID
 
 
-@router.get("/api/v1/calls/{call_id}/who")
+@router.get("/api/v1/calls/{call_id:uuid}/who")
 async def who(request: Request, call_id: UUID, viewer: Asking) -> dict[str, Any]:
     """The card's part about the client, as it is now."""
     site = site_of(request)
     return await told_of(site, await _call(site, call_id), viewer)
 
 
-@router.put("/api/v1/calls/{call_id}/who")
+@router.put("/api/v1/calls/{call_id:uuid}/who")
 async def choose(request: Request, call_id: UUID, whose: Whose, viewer: Asking) -> dict[str, Any]:
     """It is this client's, or nobody's. Who it was taken for is not it the next time either."""
     site = site_of(request)
@@ -72,7 +72,7 @@ async def choose(request: Request, call_id: UUID, whose: Whose, viewer: Asking) 
     return await told_of(site, facts, viewer)
 
 
-@router.post("/calls/{call_id}/who")
+@router.post("/calls/{call_id:uuid}/who")
 async def choose_by_form(request: Request, call_id: UUID, viewer: Asking) -> RedirectResponse:
     """The same from the call's page."""
     site = site_of(request)
@@ -85,7 +85,7 @@ async def choose_by_form(request: Request, call_id: UUID, viewer: Asking) -> Red
     return RedirectResponse(f"/calls/{facts.id}", 303)
 
 
-@router.post("/api/v1/calls/{call_id}/contact")
+@router.post("/api/v1/calls/{call_id:uuid}/contact")
 async def save(request: Request, call_id: UUID, typed: NewName, viewer: Asking) -> dict[str, Any]:
     """A name for an unknown number: a new contact, or the lead that the rules made of this call is called so."""
     site = site_of(request)
@@ -94,7 +94,7 @@ async def save(request: Request, call_id: UUID, typed: NewName, viewer: Asking) 
     return {**await told_of(site, facts, viewer), "made": str(made) if made else None}
 
 
-@router.post("/api/v1/calls/{call_id}/contact/undo")
+@router.post("/api/v1/calls/{call_id:uuid}/contact/undo")
 async def undo_save(request: Request, call_id: UUID, made: Made, viewer: Asking) -> dict[str, Any]:
     """The contact that was just made of this call is out of the book again; a lead is a lead again."""
     site = site_of(request)
@@ -103,7 +103,7 @@ async def undo_save(request: Request, call_id: UUID, made: Made, viewer: Asking)
     return await told_of(site, facts, viewer)
 
 
-@router.post("/calls/{call_id}/save/undo")
+@router.post("/calls/{call_id:uuid}/save/undo")
 async def undo_save_by_form(request: Request, call_id: UUID, viewer: Asking) -> RedirectResponse:
     """The same from the call's page."""
     site = site_of(request)
@@ -114,7 +114,7 @@ async def undo_save_by_form(request: Request, call_id: UUID, viewer: Asking) -> 
     return RedirectResponse(f"/calls/{facts.id}", 303)
 
 
-@router.post("/calls/{call_id}/save")
+@router.post("/calls/{call_id:uuid}/save")
 async def save_by_form(request: Request, call_id: UUID, viewer: Asking) -> RedirectResponse:
     """The same from the call's page."""
     site = site_of(request)
@@ -125,7 +125,7 @@ async def save_by_form(request: Request, call_id: UUID, viewer: Asking) -> Redir
     return RedirectResponse(f"/calls/{facts.id}" + (f"?made={made}" if made else ""), 303)
 
 
-@router.get("/api/v1/calls/{call_id}/people")
+@router.get("/api/v1/calls/{call_id:uuid}/people")
 async def people(
     request: Request, call_id: UUID, viewer: Asking, q: Annotated[str, Query(max_length=200)] = ""
 ) -> dict[str, Any]:

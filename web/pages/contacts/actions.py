@@ -106,7 +106,7 @@ async def _company(site: Site, viewer: Viewer, typed: Typed) -> UUID | None:
     return known.id
 
 
-@router.post("/people/{client_id}")
+@router.post("/people/{client_id:uuid}")
 async def change(request: Request, client_id: UUID, viewer: Asking) -> Response:
     """Store the form. Who was slower than somebody else sees what changed and keeps what they typed."""
     site, client = await found_client(request, client_id)
@@ -155,7 +155,7 @@ async def _conflict(request: Request, viewer: Viewer, now: Client, typed: Typed,
     )
 
 
-@router.post("/people/{client_id}/remove")
+@router.post("/people/{client_id:uuid}/remove")
 async def remove(request: Request, client_id: UUID, viewer: Asking) -> Response:
     """Out of the book, until somebody says undo."""
     site, client = await found_client(request, client_id)
@@ -163,7 +163,7 @@ async def remove(request: Request, client_id: UUID, viewer: Asking) -> Response:
     return RedirectResponse(f"/people?removed={client.id}", 303)
 
 
-@router.post("/people/{client_id}/restore")
+@router.post("/people/{client_id:uuid}/restore")
 async def restore(request: Request, client_id: UUID, viewer: Asking) -> Response:
     """In the book again."""
     site, client = await found_client(request, client_id)
@@ -174,7 +174,7 @@ async def restore(request: Request, client_id: UUID, viewer: Asking) -> Response
 # -- two that are one --
 
 
-@router.post("/people/{client_id}/merge")
+@router.post("/people/{client_id:uuid}/merge")
 async def merge(request: Request, client_id: UUID, viewer: Asking) -> Response:
     """Two entries become one; `stays` is which of them."""
     site, client = await found_client(request, client_id)
@@ -189,7 +189,7 @@ async def merge(request: Request, client_id: UUID, viewer: Asking) -> Response:
     return _to(stays, merged=str(merged))
 
 
-@router.post("/people/{client_id}/merges/{merge_id}/undo")
+@router.post("/people/{client_id:uuid}/merges/{merge_id:uuid}/undo")
 async def undo_merge(request: Request, client_id: UUID, merge_id: UUID, viewer: Asking) -> Response:
     """Two entries again."""
     site, client = await found_client(request, client_id)
@@ -197,7 +197,7 @@ async def undo_merge(request: Request, client_id: UUID, merge_id: UUID, viewer: 
     return _to(client.id, said="unmerged")
 
 
-@router.post("/people/{client_id}/apart/{other_id}")
+@router.post("/people/{client_id:uuid}/apart/{other_id:uuid}")
 async def keep_apart(request: Request, client_id: UUID, other_id: UUID, viewer: Asking) -> Response:
     """They are two, and not suggested as one again."""
     site, client = await found_client(request, client_id)
@@ -205,7 +205,7 @@ async def keep_apart(request: Request, client_id: UUID, other_id: UUID, viewer: 
     return _to(client.id, apart=str(other_id))
 
 
-@router.post("/people/{client_id}/apart/{other_id}/undo")
+@router.post("/people/{client_id:uuid}/apart/{other_id:uuid}/undo")
 async def allow_again(request: Request, client_id: UUID, other_id: UUID, viewer: Asking) -> Response:  # noqa: ARG001
     """They may be one after all."""
     site, client = await found_client(request, client_id)
@@ -216,7 +216,7 @@ async def allow_again(request: Request, client_id: UUID, other_id: UUID, viewer:
 # -- a lead --
 
 
-@router.post("/people/{client_id}/convert")
+@router.post("/people/{client_id:uuid}/convert")
 async def convert(request: Request, client_id: UUID, viewer: Asking) -> Response:
     """A contact, and a company and a deal where they are named, in one step."""
     site, client = await found_client(request, client_id)
@@ -249,7 +249,7 @@ async def convert(request: Request, client_id: UUID, viewer: Asking) -> Response
     return _to(converted.contact_id, said="converted")
 
 
-@router.post("/people/{client_id}/reject")
+@router.post("/people/{client_id:uuid}/reject")
 async def reject(request: Request, client_id: UUID, viewer: Asking) -> Response:
     """Not worth going on with, and why."""
     site, client = await found_client(request, client_id)
@@ -258,7 +258,7 @@ async def reject(request: Request, client_id: UUID, viewer: Asking) -> Response:
     return _to(client.id, said="rejected")
 
 
-@router.post("/people/{client_id}/reopen")
+@router.post("/people/{client_id:uuid}/reopen")
 async def reopen(request: Request, client_id: UUID, viewer: Asking) -> Response:
     """Worth it after all."""
     site, client = await found_client(request, client_id)
@@ -269,7 +269,7 @@ async def reopen(request: Request, client_id: UUID, viewer: Asking) -> Response:
 # -- what is written and done --
 
 
-@router.post("/people/{client_id}/notes")
+@router.post("/people/{client_id:uuid}/notes")
 async def note(request: Request, client_id: UUID, viewer: Asking) -> Response:
     """A note on the timeline."""
     site, client = await found_client(request, client_id)
@@ -281,7 +281,7 @@ async def note(request: Request, client_id: UUID, viewer: Asking) -> Response:
     return _to(client.id)
 
 
-@router.post("/people/{client_id}/notes/{entry_id}")
+@router.post("/people/{client_id:uuid}/notes/{entry_id:uuid}")
 async def change_note(request: Request, client_id: UUID, entry_id: UUID, viewer: Asking) -> Response:
     """One's own note, in other words; an empty one goes."""
     site, client = await found_client(request, client_id)
@@ -291,7 +291,7 @@ async def change_note(request: Request, client_id: UUID, entry_id: UUID, viewer:
     return _back(told, client.id)
 
 
-@router.post("/people/{client_id}/tasks")
+@router.post("/people/{client_id:uuid}/tasks")
 async def task(request: Request, client_id: UUID, viewer: Asking) -> Response:
     """Something to do about them."""
     site, client = await found_client(request, client_id)
@@ -326,7 +326,7 @@ def read_due(site: Site, text: str) -> datetime | None:
     return datetime.combine(day, time(DAY_ENDS_AT), zone).astimezone(UTC)
 
 
-@router.post("/people/{client_id}/tasks/{task_id}")
+@router.post("/people/{client_id:uuid}/tasks/{task_id:uuid}")
 async def tick(request: Request, client_id: UUID, task_id: UUID, viewer: Asking) -> Response:
     """Done, or open again."""
     site, client = await found_client(request, client_id)
@@ -338,7 +338,7 @@ async def tick(request: Request, client_id: UUID, task_id: UUID, viewer: Asking)
 # -- a call that stands with the wrong one --
 
 
-@router.post("/people/{client_id}/calls/{call_id}/move")
+@router.post("/people/{client_id:uuid}/calls/{call_id:uuid}/move")
 async def move(request: Request, client_id: UUID, call_id: UUID, viewer: Asking) -> Response:
     """To another person, to one of their deals, or to nobody. What it teaches about the number is remembered."""
     site, client = await found_client(request, client_id)

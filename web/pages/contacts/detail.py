@@ -48,7 +48,7 @@ SAID = {
 """What a page says after a change, by the word its address carries."""
 
 
-@router.get("/people/{client_id}")
+@router.get("/people/{client_id:uuid}")
 async def person(request: Request, client_id: UUID, viewer: Asking) -> Response:
     """The timeline beside the facts. Who became somebody else leads there."""
     site = site_of(request)

@@ -113,7 +113,7 @@ async def new_page(
     )
 
 
-@router.get("/people/{client_id}/convert")
+@router.get("/people/{client_id:uuid}/convert")
 async def convert(request: Request, client_id: UUID, viewer: Asking) -> Response:
     """Who or what a lead becomes, in one step."""
     site, client = await found_client(request, client_id)
@@ -157,7 +157,7 @@ def _worth_keeping(name: str) -> str:
     return name if any(char.isalpha() for char in name) else ""
 
 
-@router.get("/people/{client_id}/reject")
+@router.get("/people/{client_id:uuid}/reject")
 async def reject(request: Request, client_id: UUID, viewer: Asking) -> Response:
     """Why a lead is not worth going on with."""
     site, client = await found_client(request, client_id)
@@ -165,7 +165,7 @@ async def reject(request: Request, client_id: UUID, viewer: Asking) -> Response:
     return site.renderer.page(request, viewer, "contacts/reject.html", shown=shown, client=shown.client)
 
 
-@router.get("/people/{client_id}/merge")
+@router.get("/people/{client_id:uuid}/merge")
 async def merge(request: Request, client_id: UUID, viewer: Asking) -> Response:
     """Two entries of one person: with whom, and which of them stays."""
     site, client = await found_client(request, client_id)
@@ -224,7 +224,7 @@ def _weight(client: Client) -> tuple[bool, float, float]:
     return client.open_deals > 0, spoken, -client.created_at.timestamp()
 
 
-@router.get("/people/{client_id}/calls/{call_id}/move")
+@router.get("/people/{client_id:uuid}/calls/{call_id:uuid}/move")
 async def move(request: Request, client_id: UUID, call_id: UUID, viewer: Asking) -> Response:
     """A call that stands with the wrong person or deal: where it belongs."""
     site, client = await found_client(request, client_id)

@@ -192,7 +192,7 @@ async def _list(request: Request, viewer: Viewer, asked: Asked, context: Mapping
     )
 
 
-@router.get("/deals/column/{stage_id}")
+@router.get("/deals/column/{stage_id:uuid}")
 async def more(request: Request, stage_id: UUID, viewer: Anyone) -> Response:
     """What lies below the cards that are shown, for `board.js`."""
     site = site_of(request)

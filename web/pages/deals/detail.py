@@ -123,14 +123,14 @@ async def _fitting(site: Site, viewer: Viewer, text: str) -> list[Shown]:
     return show_clients(page.clients, viewer.view, site.settings.region)
 
 
-@router.get("/deals/{deal_id}")
+@router.get("/deals/{deal_id:uuid}")
 async def deal_page(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
     """Everything about it."""
     deal = await deal_or_404(site_of(request), deal_id)
     return await _page(request, viewer, deal)
 
 
-@router.post("/deals/{deal_id}")
+@router.post("/deals/{deal_id:uuid}")
 async def change(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
     """Title, amount, owner, tags and whose it is."""
     site, given = site_of(request), await fields(request)
@@ -192,7 +192,7 @@ async def _with_client(site: Site, deal: Deal, chosen: str) -> Deal:
     return replace(deal, contact_id=client.id, company_id=client.company_id)
 
 
-@router.post("/deals/{deal_id}/move")
+@router.post("/deals/{deal_id:uuid}/move")
 async def move(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
     """To another stage or another place in it."""
     site, given = site_of(request), await fields(request)
@@ -222,7 +222,7 @@ async def _moved(site: Site, deal_id: UUID, given: Mapping[str, str], viewer: Vi
     )
 
 
-@router.post("/deals/{deal_id}/lost")
+@router.post("/deals/{deal_id:uuid}/lost")
 async def explain_loss(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
     """Why it was lost."""
     site = site_of(request)
@@ -238,7 +238,7 @@ async def explain_loss(request: Request, deal_id: UUID, viewer: Anyone) -> Respo
     return RedirectResponse(f"/deals/{deal_id}", 303)
 
 
-@router.post("/deals/{deal_id}/remove")
+@router.post("/deals/{deal_id:uuid}/remove")
 async def remove(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
     """Off every board; the line that says so brings it back."""
     site = site_of(request)
@@ -249,14 +249,14 @@ async def remove(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
     return RedirectResponse("/deals?" + urlencode({"removed": str(deal_id)}), 303)
 
 
-@router.post("/deals/{deal_id}/restore")
+@router.post("/deals/{deal_id:uuid}/restore")
 async def restore(request: Request, deal_id: UUID, _viewer: Anyone) -> Response:
     """As if it had never been removed."""
     await site_of(request).records.deals.restore(deal_id)
     return RedirectResponse(f"/deals/{deal_id}", 303)
 
 
-@router.post("/deals/{deal_id}/tasks")
+@router.post("/deals/{deal_id:uuid}/tasks")
 async def add_task(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
     """Something to do, mine unless it says whose."""
     site, given = site_of(request), await fields(request)
@@ -289,7 +289,7 @@ def _read_due(given: Mapping[str, str], reader: FieldReader, settings: WebSettin
     return datetime.combine(on.date(), at, tzinfo=zone) if on and at else on
 
 
-@router.post("/deals/{deal_id}/notes")
+@router.post("/deals/{deal_id:uuid}/notes")
 async def add_note(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
     """A note on its timeline, and on its client's."""
     site, given = site_of(request), await fields(request)
@@ -304,7 +304,7 @@ async def add_note(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
     return RedirectResponse(f"/deals/{deal_id}", 303)
 
 
-@router.post("/tasks/{task_id}")
+@router.post("/tasks/{task_id:uuid}")
 async def change_task(request: Request, task_id: UUID, viewer: Anyone) -> Response:
     """Another text, date or owner; what is not sent along stays as it is."""
     site, given = site_of(request), await fields(request)
@@ -330,7 +330,7 @@ async def change_task(request: Request, task_id: UUID, viewer: Anyone) -> Respon
     return RedirectResponse(_back(given, task), 303)
 
 
-@router.post("/tasks/{task_id}/done")
+@router.post("/tasks/{task_id:uuid}/done")
 async def tick(request: Request, task_id: UUID, viewer: Anyone) -> Response:
     """Done, or not done after all. The page it was ticked on says so with a way back."""
     site, given = site_of(request), await fields(request)

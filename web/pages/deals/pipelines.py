@@ -56,7 +56,7 @@ async def currency(request: Request, viewer: Administrator) -> Response:
     return await _after(request, viewer, put())
 
 
-@router.post("/pipelines/{pipeline_id}")
+@router.post("/pipelines/{pipeline_id:uuid}")
 async def change(request: Request, pipeline_id: UUID, viewer: Administrator) -> Response:
     """Another name, another place in the order, out of use, or a further stage: the button says which."""
     site, given = site_of(request), await fields(request)
@@ -67,7 +67,7 @@ async def change(request: Request, pipeline_id: UUID, viewer: Administrator) -> 
     return await _after(request, viewer, act(site, viewer, pipeline, given))
 
 
-@router.post("/pipelines/stages/{stage_id}")
+@router.post("/pipelines/stages/{stage_id:uuid}")
 async def change_stage(request: Request, stage_id: UUID, viewer: Administrator) -> Response:
     """Another name or meaning, another place, or away: the button says which."""
     site, given = site_of(request), await fields(request)

@@ -59,7 +59,7 @@ async def put_line(request: Request, viewer: Administrator) -> Response:
     return await _changed(request, viewer, put(), given)
 
 
-@router.post("/rules/lines/{line_id}")
+@router.post("/rules/lines/{line_id:uuid}")
 async def change_line(request: Request, line_id: UUID, viewer: Administrator) -> Response:
     """Up, down or out: the button says which."""
     site, given = site_of(request), await fields(request)

@@ -40,7 +40,7 @@ async def add(request: Request, viewer: Administrator) -> Response:
     return await _after(request, viewer, site_of(request).records.campaigns.add(name=name, dids=dids))
 
 
-@router.post("/sources/campaigns/{campaign_id}")
+@router.post("/sources/campaigns/{campaign_id:uuid}")
 async def change(request: Request, campaign_id: UUID, viewer: Administrator) -> Response:
     """Another name or other numbers."""
     name, dids = await _told(request)
@@ -49,7 +49,7 @@ async def change(request: Request, campaign_id: UUID, viewer: Administrator) -> 
     return await _after(request, viewer, changing)
 
 
-@router.post("/sources/campaigns/{campaign_id}/end")
+@router.post("/sources/campaigns/{campaign_id:uuid}/end")
 async def end(request: Request, campaign_id: UUID, viewer: Administrator) -> Response:
     """It is over, or runs again; what came by it stays with it."""
     ended = (await fields(request)).get("ended") == "yes"

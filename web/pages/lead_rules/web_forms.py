@@ -77,14 +77,14 @@ async def new(request: Request, viewer: Administrator) -> Response:
     return await _page(request, viewer, None)
 
 
-@router.get("/sources/forms/{form_id}")
+@router.get("/sources/forms/{form_id:uuid}")
 async def one(request: Request, form_id: UUID, viewer: Administrator) -> Response:
     """A form: what came by it, how it is sent, what can be changed."""
     said = SAID.get(request.query_params.get("saved", ""))
     return await _page(request, viewer, await _found(site_of(request), form_id), said=said)
 
 
-@router.post("/sources/forms/{form_id}")
+@router.post("/sources/forms/{form_id:uuid}")
 async def change(request: Request, form_id: UUID, viewer: Administrator) -> Response:
     """Another name, other sites, other fields, another campaign."""
     site, told = site_of(request), await fields(request)
@@ -110,7 +110,7 @@ def _in_words(form: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
-@router.post("/sources/forms/{form_id}/active")
+@router.post("/sources/forms/{form_id:uuid}/active")
 async def switch(request: Request, form_id: UUID, viewer: Administrator) -> Response:
     """Off, or on again."""
     site, told = site_of(request), await fields(request)

@@ -94,7 +94,7 @@ async def count(request: Request, viewer: Anyone) -> Response:
     )
 
 
-@router.post("/missed/{entry_id}/claim")
+@router.post("/missed/{entry_id:uuid}/claim")
 async def claim(request: Request, entry_id: UUID, viewer: Anyone) -> Response:
     """I will call; also what happens when somebody clicks the number."""
     given = await fields(request)
@@ -104,7 +104,7 @@ async def claim(request: Request, entry_id: UUID, viewer: Anyone) -> Response:
     return await _done(request, viewer, given, doing, "claimed", entry_id)
 
 
-@router.post("/missed/{entry_id}/release")
+@router.post("/missed/{entry_id:uuid}/release")
 async def release(request: Request, entry_id: UUID, viewer: Anyone) -> Response:
     """I will not, after all. A supervisor may say so for somebody else."""
     given = await fields(request)
@@ -117,7 +117,7 @@ async def release(request: Request, entry_id: UUID, viewer: Anyone) -> Response:
     )
 
 
-@router.post("/missed/{entry_id}/give")
+@router.post("/missed/{entry_id:uuid}/give")
 async def give(
     request: Request, entry_id: UUID, viewer: Annotated[Viewer, Depends(guard(SUPERVISORS))]
 ) -> Response:
@@ -134,7 +134,7 @@ async def _give(site: Site, entry_id: UUID, person: str, viewer: Viewer) -> None
     await site.records.missed.give(entry_id, person_id=known[person], by=viewer.account.id)
 
 
-@router.post("/missed/{entry_id}/give-up")
+@router.post("/missed/{entry_id:uuid}/give-up")
 async def give_up(request: Request, entry_id: UUID, viewer: Anyone) -> Response:
     """No call is owed, and why."""
     given = await fields(request)
@@ -151,7 +151,7 @@ async def _give_up(site: Site, entry_id: UUID, given: dict[str, str], viewer: Vi
     )
 
 
-@router.post("/missed/{entry_id}/reopen")
+@router.post("/missed/{entry_id:uuid}/reopen")
 async def reopen(request: Request, entry_id: UUID, viewer: Anyone) -> Response:
     """A call is owed all the same; also what takes a giving-up back."""
     given = await fields(request)

@@ -301,7 +301,7 @@ def undoable_ids(text: str | None) -> list[UUID]:
 # -- one recording --
 
 
-@router.get("/recordings/{recording_id}")
+@router.get("/recordings/{recording_id:uuid}")
 async def recording(request: Request, recording_id: UUID, viewer: Asking) -> Response:
     """What is known of it, and what can be done besides hearing it."""
     found = await known(site_of(request), request, viewer, recording_id)
@@ -378,7 +378,7 @@ def _done(recording_id: UUID, said: str, told: dict[str, str]) -> RedirectRespon
     return RedirectResponse(f"/recordings/{recording_id}?said={said}", 303)
 
 
-@router.post("/recordings/{recording_id}/hold")
+@router.post("/recordings/{recording_id:uuid}/hold")
 async def hold(request: Request, recording_id: UUID, viewer: Supervising) -> Response:
     """Place a legal hold."""
     site, told = site_of(request), await fields(request)
@@ -393,7 +393,7 @@ async def hold(request: Request, recording_id: UUID, viewer: Supervising) -> Res
     return _done(recording_id, "held", told)
 
 
-@router.post("/recordings/{recording_id}/lift")
+@router.post("/recordings/{recording_id:uuid}/lift")
 async def lift(request: Request, recording_id: UUID, viewer: Supervising) -> Response:
     """Lift the legal hold."""
     site, told = site_of(request), await fields(request)
@@ -407,7 +407,7 @@ async def lift(request: Request, recording_id: UUID, viewer: Supervising) -> Res
     return _done(recording_id, "lifted", told)
 
 
-@router.post("/recordings/{recording_id}/delete")
+@router.post("/recordings/{recording_id:uuid}/delete")
 async def delete(request: Request, recording_id: UUID, viewer: Asking) -> Response:
     """Destroy the sound for good; its name was typed to say so."""
     site, told = site_of(request), await fields(request)
@@ -431,7 +431,7 @@ def _require_sound(found: Heard) -> None:
         raise PeerMistake(_("This recording was removed already."))
 
 
-@router.post("/recordings/{recording_id}/redactions/{redaction_id}/lift")
+@router.post("/recordings/{recording_id:uuid}/redactions/{redaction_id:uuid}/lift")
 async def uncover_part(request: Request, recording_id: UUID, redaction_id: UUID, viewer: Asking) -> Response:
     """What was covered there is heard again."""
     site = site_of(request)
@@ -443,7 +443,7 @@ async def uncover_part(request: Request, recording_id: UUID, redaction_id: UUID,
     return _done(recording_id, "uncovered", await fields(request))
 
 
-@router.post("/recordings/{recording_id}/again")
+@router.post("/recordings/{recording_id:uuid}/again")
 async def again(request: Request, recording_id: UUID, viewer: Supervising) -> Response:
     """Process a failed one again, or wait again for a lost one."""
     site, told = site_of(request), await fields(request)
@@ -458,13 +458,13 @@ async def again(request: Request, recording_id: UUID, viewer: Supervising) -> Re
 # -- to another call --
 
 
-@router.get("/recordings/{recording_id}/refile")
+@router.get("/recordings/{recording_id:uuid}/refile")
 async def refile_form(request: Request, recording_id: UUID, viewer: Supervising) -> Response:
     """The calls it may belong to: those around its own time, or found by number and day."""
     return await _refile_page(request, viewer, await _refilable(request, viewer, recording_id))
 
 
-@router.post("/recordings/{recording_id}/refile")
+@router.post("/recordings/{recording_id:uuid}/refile")
 async def refile(request: Request, recording_id: UUID, viewer: Supervising) -> Response:
     """Give it to the chosen call, or to the one whose address was pasted."""
     site, told = site_of(request), await fields(request)
@@ -538,7 +538,7 @@ async def _refile_page(
 # -- links and tags --
 
 
-@router.post("/recordings/{recording_id}/links/{link_id}/end")
+@router.post("/recordings/{recording_id:uuid}/links/{link_id:uuid}/end")
 async def end_link(request: Request, recording_id: UUID, link_id: UUID, viewer: Asking) -> Response:
     """From now on the link leads nowhere. An administrator may end every link, also without hearing."""
     site, told = site_of(request), await fields(request)
@@ -561,7 +561,7 @@ def read_tags(text: str) -> list[str]:
     return tags
 
 
-@router.post("/calls/{call_id}/tags")
+@router.post("/calls/{call_id:uuid}/tags")
 async def tag(request: Request, call_id: UUID, viewer: Supervising) -> Response:
     """Change a call's tags. For supervisors: a tag can decide how long the recordings are kept, so it is logged."""
     site, told = site_of(request), await fields(request)

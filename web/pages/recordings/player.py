@@ -152,7 +152,7 @@ def may_pause(viewer: Viewer, facts: CallFacts) -> bool:
 # -- the drawer --
 
 
-@router.get("/recordings/{recording_id}/player")
+@router.get("/recordings/{recording_id:uuid}/player")
 async def drawer(request: Request, recording_id: UUID, viewer: Asking) -> HTMLResponse:
     """The player of a recording and the others of its call, to be put into a list's page."""
     site = site_of(request)
@@ -176,7 +176,7 @@ async def drawer(request: Request, recording_id: UUID, viewer: Asking) -> HTMLRe
     return HTMLResponse(html)
 
 
-@router.get("/recordings/{recording_id}/links")
+@router.get("/recordings/{recording_id:uuid}/links")
 async def links(request: Request, recording_id: UUID, viewer: Asking) -> HTMLResponse:
     """The links that lead to a recording, each with a way to end it."""
     site = site_of(request)
@@ -192,7 +192,7 @@ async def links(request: Request, recording_id: UUID, viewer: Asking) -> HTMLRes
 # -- the sound --
 
 
-@router.api_route("/recordings/{recording_id}/audio", methods=["GET", "HEAD"])
+@router.api_route("/recordings/{recording_id:uuid}/audio", methods=["GET", "HEAD"])
 async def sound(
     request: Request,
     recording_id: UUID,
@@ -300,7 +300,7 @@ def file_name(recording: Recording) -> str:
 # -- what was heard --
 
 
-@router.post("/recordings/{recording_id}/heard")
+@router.post("/recordings/{recording_id:uuid}/heard")
 async def was_heard(request: Request, recording_id: UUID, viewer: Asking) -> Response:
     """So many seconds were played; sent by the player, by a page that is closing too."""
     site = site_of(request)

@@ -72,7 +72,7 @@ def _client(names: Names, viewer: Viewer, told: Told) -> Named | None:
     return names.party(target, seen) if target else names.caller(seen)
 
 
-@router.get("/feedback/{grade_id}")
+@router.get("/feedback/{grade_id:uuid}")
 async def one(request: Request, grade_id: UUID, viewer: SignedIn) -> Response:
     """One grade with its questions. Opening it is reading it."""
     grade = await _own_grade(request, viewer, grade_id)
@@ -83,7 +83,7 @@ async def one(request: Request, grade_id: UUID, viewer: SignedIn) -> Response:
     return await _one(request, viewer, grade)
 
 
-@router.post("/feedback/{grade_id}")
+@router.post("/feedback/{grade_id:uuid}")
 async def acknowledge(request: Request, grade_id: UUID, viewer: SignedIn) -> Response:
     """I have read it and understood; a reply goes to whoever graded, once."""
     grade = await _own_grade(request, viewer, grade_id)

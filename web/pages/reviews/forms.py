@@ -63,20 +63,20 @@ async def make(request: Request, viewer: Supervisor) -> Response:
     return await _handle(request, viewer, None)
 
 
-@router.get("/review/forms/{form_id}")
+@router.get("/review/forms/{form_id:uuid}")
 async def edit(request: Request, form_id: UUID, viewer: Supervisor) -> Response:
     """The newest version in the editor."""
     present = await _found(request, form_id)
     return _editor(request, viewer, present, Draft(present.name, present.questions, present.version))
 
 
-@router.post("/review/forms/{form_id}")
+@router.post("/review/forms/{form_id:uuid}")
 async def change(request: Request, form_id: UUID, viewer: Supervisor) -> Response:
     """Look at the new version, or keep it."""
     return await _handle(request, viewer, await _found(request, form_id))
 
 
-@router.post("/review/forms/{form_id}/retire")
+@router.post("/review/forms/{form_id:uuid}/retire")
 async def retire(request: Request, form_id: UUID, _viewer: Supervisor) -> Response:
     """No longer offer it, or offer it again; its grades stay either way."""
     retired = (await told(request)).get("retired") == "yes"

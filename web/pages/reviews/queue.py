@@ -171,14 +171,14 @@ def reviewable(site: Site, viewer: Viewer, facts: CallFacts) -> list[tuple[str, 
     return [(one, site.hub.names.extension(one)) for one in agents]
 
 
-@router.get("/review/{pick_id}")
+@router.get("/review/{pick_id:uuid}")
 async def one(request: Request, pick_id: UUID, viewer: Supervisor) -> Response:
     """One call: hear it, read what happened, answer the form."""
     site = site_of(request)
     return await _page(request, site, viewer, await _found(site, viewer, pick_id))
 
 
-@router.post("/review/{pick_id}")
+@router.post("/review/{pick_id:uuid}")
 async def grade(request: Request, pick_id: UUID, viewer: Supervisor) -> Response:
     """Keep the grade and go to the next call."""
     site = site_of(request)
@@ -211,7 +211,7 @@ async def grade(request: Request, pick_id: UUID, viewer: Supervisor) -> Response
     return RedirectResponse(f"/review/{following}?{done}" if following else f"/review?{done}", 303)
 
 
-@router.post("/review/{pick_id}/skip")
+@router.post("/review/{pick_id:uuid}/skip")
 async def skip(request: Request, pick_id: UUID, viewer: Supervisor) -> Response:
     """Take it out of the queue with a reason; can be undone."""
     site = site_of(request)
@@ -221,7 +221,7 @@ async def skip(request: Request, pick_id: UUID, viewer: Supervisor) -> Response:
     return RedirectResponse(f"/review?skipped={picked.id}", 303)
 
 
-@router.post("/review/{pick_id}/undo")
+@router.post("/review/{pick_id:uuid}/undo")
 async def undo(request: Request, pick_id: UUID, viewer: Supervisor) -> Response:
     """Back into the queue."""
     site = site_of(request)
