@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records.accounts.staff import give_phones, person_for_account, rename_person
-from call_records.db import json_text
+from call_records.db import json_text, locks
 from call_records.db.errors import plain_errors
 from call_records.db.tables import accounts, sessions, tokens
 from call_records.types import Account, ApiToken, Session
@@ -26,7 +26,6 @@ from telephony.errors import ChangedMeanwhile, PeerMistake
 from telephony.recordings import HearScope, RecordingRight
 from telephony.staff import PopPreference, RingAlert, Role, TokenScope
 
-FIRST_ACCOUNT_LOCK = 0x4669_7273_74  # "First"; two browsers at the first-run page take turns by it
 SEEN_EVERY = "60 seconds"  # how exactly "last seen" is kept; without it every request would write a row
 BROWSER_LENGTH = 200  # characters of the User-Agent that are kept
 
@@ -67,7 +66,7 @@ class AccountBook:
         with plain_errors():
             async with self._engine.begin() as connection:
                 await connection.execute(
-                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": FIRST_ACCOUNT_LOCK}
+                    text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": locks.FIRST_ACCOUNT}
                 )
                 if await connection.scalar(select(exists().select_from(accounts))):
                     return None
@@ -330,7 +329,7 @@ async def _make(connection: AsyncConnection, values: dict[str, Any]) -> Account:
 
 async def _administrators_take_turns(connection: AsyncConnection) -> None:
     """Two administrators who demote each other at the same moment: the second finds that nobody else is left."""
-    await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": FIRST_ACCOUNT_LOCK})
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": locks.FIRST_ACCOUNT})
 
 
 async def _has_administrator(connection: AsyncConnection) -> bool:

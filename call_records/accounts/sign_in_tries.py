@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from call_records.db import locks
 from call_records.db.errors import plain_errors
 from call_records.db.tables import sign_in_tries
 from call_records.types import TryLimit
@@ -32,7 +33,7 @@ class SignInTriesBook:
         with plain_errors():
             async with self._engine.begin() as connection:
                 for bucket, limit in counted:
-                    await connection.execute(_TURN, {"bucket": bucket.hex()})
+                    await connection.execute(_TURN, {"bucket": bucket.hex(), "seed": locks.SIGN_IN_TRIES})
                     if await _tried(connection, bucket, limit.seconds) >= limit.most:
                         return None
                 await connection.execute(_SWEEP)
@@ -57,5 +58,5 @@ def _bucket(name: str) -> bytes:
     return hashlib.sha256(name.encode("utf-8", "replace")).digest()
 
 
-_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(:bucket, 5369676))")
+_TURN = text("SELECT pg_advisory_xact_lock(hashtextextended(:bucket, :seed))")
 _SWEEP = text(f"DELETE FROM sign_in_tries WHERE at < clock_timestamp() - interval '{REMEMBERED}'")  # noqa: S608

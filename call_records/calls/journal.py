@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records.calls.external_number import digits_of, last_ten, outside_of
 from call_records.crm.writes import MOVES_WITH_THE_CALL as BOOK_MOVES
-from call_records.db import json_text
+from call_records.db import json_text, locks
 from call_records.db.errors import plain_errors
 from call_records.db.tables import call_aliases, call_redirects, call_trace, calls, notes, outbox
 from call_records.recordings.catalogue.filing import (
@@ -210,21 +210,21 @@ async def lock_calls(connection: AsyncConnection, ids: Iterable[UUID]) -> None:
     """The rows may not exist yet, so the ids themselves are locked; in order, so that nobody waits in a circle."""
     wanted = sorted(str(one) for one in ids)
     if wanted:
-        await connection.execute(_LOCK, {"ids": wanted})
+        await connection.execute(_LOCK, {"ids": wanted, "seed": locks.CALLS})
 
 
 _LOCK = text("""
     SELECT pg_advisory_xact_lock(key)
-    FROM (SELECT DISTINCT hashtextextended(id, 7) AS key FROM unnest(CAST(:ids AS text[])) AS id ORDER BY 1) AS keys
+    FROM (SELECT DISTINCT hashtextextended(id, :seed) AS key FROM unnest(CAST(:ids AS text[])) AS id ORDER BY 1) AS keys
 """)
 
 
 async def try_lock_call(connection: AsyncConnection, call_id: UUID) -> bool:
     """The same lock for one call, without waiting: whether we have it until the transaction ends."""
-    return bool(await connection.scalar(_TRY_LOCK, {"id": str(call_id)}))
+    return bool(await connection.scalar(_TRY_LOCK, {"id": str(call_id), "seed": locks.CALLS}))
 
 
-_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:id, 7))")
+_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(hashtextextended(:id, :seed))")
 
 
 async def redirects_of(connection: AsyncConnection, ids: Iterable[UUID]) -> dict[UUID, UUID]:

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from call_records.crm.tables import client_phones, clients, tasks, timeline
 from call_records.crm.transliteration import spelled
 from call_records.crm.types import NewClient, NewTask
-from call_records.db import json_text
+from call_records.db import json_text, locks
 from telephony.contacts import ClientKind, LeadState
 from telephony.errors import PeerMistake
 from telephony.numbers.numbers import Written, is_recognised, is_withheld, written
@@ -260,12 +260,10 @@ async def notice(connection: AsyncConnection, what: str, which: UUID) -> None:
 
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 
-NUMBER_LOCK = 11  # seed of the advisory locks on numbers; the journal's locks on calls have 7
-
 
 async def lock_number(connection: AsyncConnection, key: str) -> None:
     """Whoever makes something for this number takes turns, over all processes, until the transaction ends."""
-    await connection.execute(_LOCK, {"key": key, "seed": NUMBER_LOCK})
+    await connection.execute(_LOCK, {"key": key, "seed": locks.NUMBERS})
 
 
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, :seed))")

@@ -13,11 +13,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from call_records.db import locks
 from telephony.errors import NeedsPerson, OurMistake
 
 log = structlog.get_logger(__name__)
 
-UPGRADE_LOCK = 0x5377_6974_6368  # "Switch"; any number nobody else on this database takes
 UPGRADE_STATEMENT = "300s"  # an index on a million calls takes seconds; this is for slow disks
 
 
@@ -40,7 +40,7 @@ async def upgrade(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await connection.execute(text(f"SET LOCAL statement_timeout = '{UPGRADE_STATEMENT}'"))
         await connection.execute(text(f"SET LOCAL lock_timeout = '{UPGRADE_STATEMENT}'"))
-        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": UPGRADE_LOCK})
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": locks.UPGRADE})
         await connection.run_sync(_upgrade_to_head)
 
 

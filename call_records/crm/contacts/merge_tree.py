@@ -24,10 +24,8 @@ from sqlalchemy.types import Text
 from call_records.crm.contacts.queries import IDS
 from call_records.crm.tables import client_merges, clients
 from call_records.crm.writes import search_text
+from call_records.db import locks
 
-_FAMILIES = (
-    17  # the advisory lock of all merges: they take turns, a person's click each, some milliseconds long
-)
 _T = TypeVar("_T")
 REFRESH_AT_ONCE = 1000  # entries whose search text is written by one statement, about 100 ms
 
@@ -171,7 +169,7 @@ def _without(own: Traits, before: Traits, wanted: Traits) -> Traits:
 
 async def take_turns(connection: AsyncConnection) -> None:
     """No family changes until the transaction ends but by the caller."""
-    await connection.execute(text("SELECT pg_advisory_xact_lock(:seed, 0)"), {"seed": _FAMILIES})
+    await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": locks.MERGES})
 
 
 async def family_of(connection: AsyncConnection, survivor_id: UUID) -> Member:

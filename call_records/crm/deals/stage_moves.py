@@ -20,18 +20,15 @@ from call_records.crm.deals.queries import one_deal
 from call_records.crm.tables import deals, pipelines, stages
 from call_records.crm.types import Deal, MovedMeanwhile, Stage
 from call_records.crm.writes import Told, notice, tell
+from call_records.db import locks
 from telephony.errors import NeedsPerson, PeerMistake
-
-MOVE_LOCK = (
-    23  # the advisory lock of moves, one bigint: the 23 of imports is of two numbers, which is another lock
-)
 
 _NO_DEAL = "There is no such deal any more."
 
 
 async def lock_moves(connection: AsyncConnection) -> None:
     """Whoever gives deals their places takes turns, over all processes, until the transaction ends."""
-    await connection.execute(_LOCK_MOVES, {"lock": MOVE_LOCK})
+    await connection.execute(_LOCK_MOVES, {"lock": locks.STAGE_MOVES})
 
 
 async def stage_of(connection: AsyncConnection, stage_id: UUID) -> Stage:

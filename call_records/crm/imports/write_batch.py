@@ -23,12 +23,11 @@ from call_records.crm.contacts.queries import IDS
 from call_records.crm.imports.dry_run import Becoming, Decision, Known, PhoneKey, Plan, Row, by_name
 from call_records.crm.last_contact import EARLIER_CALLS, tell_spoken
 from call_records.crm.tables import client_phones, clients, import_changes, timeline
-from call_records.crm.writes import BOOK_CHANNEL, NUMBER_LOCK, digits_of, search_text
-from call_records.db import json_text
+from call_records.crm.writes import BOOK_CHANNEL, digits_of, search_text
+from call_records.db import json_text, locks
 from telephony.contacts import ClientKind, LeadState, MatchRule
 from telephony.numbers.numbers import Written
 
-IMPORTS_LOCK = 23  # seed of the advisory lock by which imports take turns; numbers have 11, our lines 19
 _TEXTS = ARRAY(Text)
 
 
@@ -45,12 +44,12 @@ class Writing:
 
 async def hold(connection: AsyncConnection, rows: Sequence[Row]) -> None:
     """Take turns with every other import, and with whoever makes something for one of these numbers."""
-    await connection.execute(_TURN, {"seed": IMPORTS_LOCK})
+    await connection.execute(_TURN, {"lock": locks.IMPORTS})
     keys = sorted({phone.key for row in rows for phone in row.phones if phone.key})
-    await connection.execute(_HOLD, {"keys": keys, "seed": NUMBER_LOCK})
+    await connection.execute(_HOLD, {"keys": keys, "seed": locks.NUMBERS})
 
 
-_TURN = text("SELECT pg_advisory_xact_lock(:seed, 0)")
+_TURN = text("SELECT pg_advisory_xact_lock(:lock)")
 _HOLD = text("""
     SELECT count(pg_advisory_xact_lock(hashtextextended(key, :seed)))
     FROM (SELECT key FROM unnest(:keys) WITH ORDINALITY AS asked (key, place) ORDER BY place) AS in_order

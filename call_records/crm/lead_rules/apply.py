@@ -24,7 +24,7 @@ from call_records.crm.lead_rules.types import Verdict
 from call_records.crm.tables import lead_rules, office, pipelines, stages
 from call_records.crm.types import NewClient, NewDeal, NewTask
 from call_records.crm.writes import Home, insert_client, insert_task
-from call_records.db import json_text
+from call_records.db import json_text, locks
 from call_records.db.tables import extensions, people
 from telephony.contacts import ClientKind
 from telephony.hours import add_working_minutes, hours_from_json
@@ -48,7 +48,6 @@ LIMITS_KEY = "lead_rules"
 ROTA_KEY = "rota:{team}"
 """In the office's values: whose turn it was last, {"last": person's id}."""
 HOURS_KEY = "working_hours"
-FLOOD_LOCK = 19  # seed of the advisory locks on our lines; calls have 7, numbers 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +223,7 @@ async def flood_most(connection: AsyncConnection) -> int:
 async def _flooded(connection: AsyncConnection, asked: Asked, hold: bool) -> bool:
     """Counted by when calls began, so that an hour's calls told at once after an outage are no flood."""
     if hold:
-        await connection.execute(_LOCK_LINE, {"did": asked.did or "", "seed": FLOOD_LOCK})
+        await connection.execute(_LOCK_LINE, {"did": asked.did or "", "seed": locks.FLOOD})
     since = asked.began_at - timedelta(minutes=FLOOD_MINUTES)
     within = {"did": asked.did, "since": since, "until": asked.began_at, "call": asked.call_id}
     made = await connection.scalar(_MADE, within)

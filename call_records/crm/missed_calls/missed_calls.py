@@ -41,7 +41,7 @@ from call_records.crm.missed_calls.types import (
 )
 from call_records.crm.tables import missed, missed_acts, missed_calls, office, timeline
 from call_records.crm.writes import Home, lock_number
-from call_records.db import json_text
+from call_records.db import json_text, locks
 from call_records.db.errors import plain_errors
 from call_records.db.listen import wake_on
 from call_records.db.tables import accounts, calls, people
@@ -58,7 +58,6 @@ ENTRIES_MOST = 200  # on a page; whoever owes more needs other help than a longe
 LIST_MOST = 1_000_000  # ids of one list, 100 bytes each while it is exported
 LOOK_SECONDS = 60.0  # deadlines are minutes; nobody can tell one
 GATHER_SECONDS = 0.3  # a call changes its entry some times within moments; pages look once
-CLOCK_LOCK = 0x6D69_7373  # "miss": of several processes one looks at the clock at a time
 TEXT_MOST = 500  # characters of a reason
 _AFTER = timedelta(milliseconds=1)
 _IS_OPEN = missed.c.state.in_(sorted(OPEN))
@@ -244,7 +243,7 @@ class MissedBook:
         """Both, or neither. Raises ChangedMeanwhile unless the edit version of both together is still `seen`."""
         with plain_errors():
             async with self._engine.begin() as connection:
-                await connection.execute(_HOURS_TURNS)
+                await connection.execute(_HOURS_TURNS, {"lock": locks.WORKING_HOURS})
                 kept = await working_hours(connection, self._home.zone), await missed_rules(connection)
                 check_edit_version(edit_version(kept), seen)
                 await _put(connection, HOURS_KEY, hours_as_json(hours), by)
@@ -266,7 +265,7 @@ class MissedBook:
         """Mark what is due soon and what was due; returns how many entries. All of it is read from the rows."""
         with plain_errors():
             async with self._engine.begin() as connection:
-                if not await connection.scalar(_TRY_LOCK, {"lock": CLOCK_LOCK}):
+                if not await connection.scalar(_TRY_LOCK, {"lock": locks.MISSED_CLOCK}):
                     return 0
                 rules = await missed_rules(connection)
                 hours = await working_hours(connection, self._home.zone)
@@ -540,7 +539,7 @@ def _entry(row: Row[Any], known: dict[UUID, Row[Any]]) -> MissedEntry:
     )
 
 
-_HOURS_TURNS = text("SELECT pg_advisory_xact_lock(hashtextextended('working hours', 5369676))")
+_HOURS_TURNS = text("SELECT pg_advisory_xact_lock(:lock)")
 
 
 async def _put(connection: AsyncConnection, key: str, value: dict[str, object], by: UUID) -> None:
