@@ -143,7 +143,7 @@ class RecordsStore:
         try:
             await self.refuse_other_tables()
         except SwitchhookError as trouble:
-            return f"{trouble} {trouble.remedy or ''}".strip()
+            return trouble.sentence
         return None
 
     async def refuse_other_tables(self) -> None:

@@ -18,6 +18,11 @@ class SwitchhookError(Exception):
         self.remedy = remedy
         """What the person on duty can do about it, in one sentence; shown wherever the error is shown."""
 
+    @property
+    def sentence(self) -> str:
+        """What went wrong and, where there is one, the remedy: for places that show one text."""
+        return f"{self} {self.remedy or ''}".strip()
+
 
 class TryLater(SwitchhookError):
     """The other side cannot answer just now; the same request may succeed later."""

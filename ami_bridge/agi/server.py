@@ -97,7 +97,7 @@ class FastAgiServer:
             except NeedsPerson as mistake:
                 if self.problem is None:
                     log.error("handsets_not_served", problem=str(mistake), remedy=mistake.remedy)
-                self.problem = f"{mistake} {mistake.remedy}"
+                self.problem = mistake.sentence
             await asyncio.sleep(retry_seconds)
 
     async def run(self) -> None:

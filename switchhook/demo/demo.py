@@ -194,7 +194,7 @@ async def _find_show(room: AsyncExitStack, calls: int | None) -> Show:
     try:
         asterisk, office = await room.enter_async_context(demo_office())
     except (NoAsterisk, AsteriskDidNotStart) as nothing:
-        return recorded_show(recorded_calls(), calls, because=f"{nothing} {nothing.remedy or ''}")
+        return recorded_show(recorded_calls(), calls, because=nothing.sentence)
     return live_show(asterisk, office, calls)
 
 

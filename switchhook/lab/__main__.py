@@ -44,7 +44,7 @@ def main() -> int:
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(_run(parser.parse_args()))
     except SwitchhookError as fault:
-        print(f"{fault} {fault.remedy or ''}", file=sys.stderr)
+        print(fault.sentence, file=sys.stderr)
         return 1
     return 0
 

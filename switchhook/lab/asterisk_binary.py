@@ -310,7 +310,7 @@ def main(arguments: list[str]) -> int:
     try:
         print(find_asterisk(arguments[0] if arguments else DEFAULT_SUITE).program)
     except NoAsterisk as nothing:
-        print(f"{nothing} {nothing.remedy}", file=sys.stderr)
+        print(nothing.sentence, file=sys.stderr)
         return 1
     return 0
 

@@ -167,7 +167,7 @@ def main() -> int:
     try:
         print(find_mariadb().server)
     except NoMariaDb as nothing:
-        print(f"{nothing} {nothing.remedy}", file=sys.stderr)
+        print(nothing.sentence, file=sys.stderr)
         return 1
     return 0
 

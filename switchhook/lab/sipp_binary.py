@@ -85,7 +85,7 @@ def main() -> int:
     try:
         print(find_sipp())
     except NoSipp as nothing:
-        print(f"{nothing} {nothing.remedy}", file=sys.stderr)
+        print(nothing.sentence, file=sys.stderr)
         return 1
     return 0
 

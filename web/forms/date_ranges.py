@@ -13,7 +13,6 @@ from enum import StrEnum
 
 from telephony.errors import PeerMistake
 from web.forms.date_fields import date_style, read_date
-from web.forms.field_problems import sentence_of
 from web.presenters.labels import _
 
 
@@ -78,7 +77,7 @@ def _read_span(asked: Mapping[str, str], zone: tzinfo, today: date, region: str 
         try:
             days[name] = _read_day(text, region, today)
         except PeerMistake as mistake:
-            problems[name] = sentence_of(mistake)
+            problems[name] = mistake.sentence
     if problems:
         told = " ".join(dict.fromkeys(problems.values()))
         return DateRange(Period.RANGE, problem=told, typed=typed, wrong=frozenset(problems))

@@ -35,7 +35,7 @@ class FieldReader:
         try:
             return parse()
         except PeerMistake as mistake:
-            self.add(name, sentence_of(mistake))
+            self.add(name, mistake.sentence)
             return otherwise
 
     def add(self, name: str, message: str) -> None:
@@ -46,10 +46,5 @@ class FieldReader:
 def refusal_of(mistake: PeerMistake) -> tuple[str | None, list[FieldProblem]]:
     """What is wrong with the whole, and what at which field."""
     mistakes = (mistake, *mistake.others)
-    said = " ".join(sentence_of(one) for one in mistakes if one.field is None)
-    return said or None, [FieldProblem(one.field, sentence_of(one)) for one in mistakes if one.field]
-
-
-def sentence_of(mistake: PeerMistake) -> str:
-    """What is wrong, and the remedy."""
-    return f"{mistake} {mistake.remedy or ''}".strip()
+    said = " ".join(one.sentence for one in mistakes if one.field is None)
+    return said or None, [FieldProblem(one.field, one.sentence) for one in mistakes if one.field]

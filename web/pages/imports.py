@@ -143,12 +143,8 @@ async def upload(request: Request, viewer: Supervisor) -> Response:
     try:
         import_id = await site_of(request).records.imports.take(name, data, by=viewer.account.id)
     except PeerMistake as mistake:
-        return await _first_page(request, viewer, problem=_said(mistake), status=400)
+        return await _first_page(request, viewer, problem=mistake.sentence, status=400)
     return RedirectResponse(f"/people/import/{import_id}", 303)
-
-
-def _said(mistake: PeerMistake) -> str:
-    return f"{mistake} {mistake.remedy or ''}".strip()
 
 
 @router.get("/people/import/{import_id:uuid}")
@@ -280,7 +276,7 @@ async def read_again(request: Request, import_id: UUID, viewer: Supervisor) -> R
         )
         await site.records.imports.read_again(import_id, how)
     except PeerMistake as mistake:
-        return await _page(request, viewer, import_id, problem=_said(mistake), status=400)
+        return await _page(request, viewer, import_id, problem=mistake.sentence, status=400)
     return _there(import_id)
 
 
@@ -299,7 +295,7 @@ async def choose(request: Request, import_id: UUID, viewer: Supervisor) -> Respo
             import_id, columns=columns, kind=ClientKind(kind), region=str(form.get("region", "")) or None
         )
     except PeerMistake as mistake:
-        return await _page(request, viewer, import_id, problem=_said(mistake), status=400)
+        return await _page(request, viewer, import_id, problem=mistake.sentence, status=400)
     site.records.imports.go(import_id)
     return _there(import_id)
 
@@ -312,7 +308,7 @@ async def read_in_country(request: Request, import_id: UUID, viewer: Supervisor)
     try:
         await site.records.imports.read_in_country(import_id, told.get("region", ""))
     except PeerMistake as mistake:
-        return await _page(request, viewer, import_id, problem=_said(mistake), status=400)
+        return await _page(request, viewer, import_id, problem=mistake.sentence, status=400)
     site.records.imports.go(import_id)
     return _there(import_id)
 
@@ -363,7 +359,7 @@ async def _step(
         if step is not None:
             await step(import_id)
     except PeerMistake as mistake:
-        return await _page(request, viewer, import_id, problem=_said(mistake), status=409)
+        return await _page(request, viewer, import_id, problem=mistake.sentence, status=409)
     if not follow:
         return RedirectResponse("/people/import", 303)
     site.records.imports.go(import_id)

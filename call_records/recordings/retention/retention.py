@@ -292,7 +292,7 @@ class RetentionDesk:
                 if done.removed or done.finished:
                     log.info("recordings_removed", removed=done.removed, finished=done.finished)
             except SwitchhookError as trouble:
-                problem = f"{trouble} {trouble.remedy or ''}".strip()
+                problem = trouble.sentence
             if problem is not None and problem != told:
                 log.warning("retention_waits", problem=problem)
             told = problem
@@ -359,9 +359,9 @@ class RetentionDesk:
                     await self._finish(row.id, row.files)
                     finished += 1
                 except NeedsPerson as trouble:
-                    problem = f"{trouble} {trouble.remedy or ''}".strip()
+                    problem = trouble.sentence
                 except TryLater as trouble:
-                    return finished, f"{trouble} {trouble.remedy or ''}".strip()
+                    return finished, trouble.sentence
             if len(rows) < BATCH:
                 return finished, problem
             after = rows[-1].id

@@ -18,7 +18,7 @@ from telephony.staff import PopPreference, Role
 from web.auth.access import ADMINISTRATORS, Viewer, guard, password_problem
 from web.auth.access_log import log_access
 from web.forms.extensions import extension_rule, read_extensions
-from web.forms.field_problems import FieldProblem, refusal_of, sentence_of
+from web.forms.field_problems import FieldProblem, refusal_of
 from web.presenters.labels import _
 from web.presenters.recordings import RIGHT_WORDS, SCOPE_WORDS, role_says_rights, role_says_scope
 from web.presenters.tokens import scopes_of
@@ -130,7 +130,7 @@ async def change(request: Request, account_id: UUID, viewer: Administrator) -> R
             await site.hub.account_changed(await site.records.accounts.update(changed))
         except ChangedMeanwhile as error:
             found = await _found(site, account_id)
-            return await _one(request, viewer, found, problem=sentence_of(error), status=400)
+            return await _one(request, viewer, found, problem=error.sentence, status=400)
         except PeerMistake as error:
             problem, problems = refusal_of(error)
     if problem or problems:

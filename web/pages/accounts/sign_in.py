@@ -63,7 +63,7 @@ async def sign_in(request: Request) -> Response:
         site.metrics.sign_ins.labels("limited").inc()
         return _form(request, site, status=429, problem=str(error), login=login)
     except TryLater as busy:
-        return _form(request, site, status=503, problem=f"{busy} {busy.remedy}", login=login)
+        return _form(request, site, status=503, problem=busy.sentence, login=login)
     if account is None:
         site.metrics.sign_ins.labels("refused").inc()
         named = await site.records.accounts.by_login(login)
@@ -76,7 +76,7 @@ async def sign_in(request: Request) -> Response:
     try:
         response = await _let_in(request, site, account, password, local_path(told.get("next", "")))
     except ChangedMeanwhile as changed:
-        return _form(request, site, status=401, problem=f"{changed} {changed.remedy}", login=login)
+        return _form(request, site, status=401, problem=changed.sentence, login=login)
     site.metrics.sign_ins.labels("ok").inc()
     if site.settings.https:
         response.set_cookie(

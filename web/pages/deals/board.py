@@ -217,7 +217,7 @@ def wants_json(request: Request) -> bool:
 
 async def refused(request: Request, viewer: Viewer, mistake: PeerMistake) -> Response:
     """The answer to the board when a move was not done; where the deal is by now."""
-    said = f"{mistake} {mistake.remedy or ''}".strip()
+    said = mistake.sentence
     if isinstance(mistake, MovedMeanwhile):
         return JSONResponse(await after(request, viewer, mistake.deal, said), 409)
     return JSONResponse({"said": said}, 400)

@@ -20,7 +20,7 @@ from telephony.contacts import ClientKind
 from telephony.errors import PeerMistake
 from web.auth.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.forms.date_fields import read_hour
-from web.forms.field_problems import FieldProblem, FieldReader, sentence_of
+from web.forms.field_problems import FieldProblem, FieldReader
 from web.forms.recent_changes import describe_last_change, note_change
 from web.number_search import NO_NUMBER, text_to_search
 from web.pages.accounts.sign_in import local_path
@@ -61,7 +61,7 @@ async def make(request: Request, viewer: Anyone) -> Response:
     try:
         deal = await site.records.deals.add(new, by=viewer.account.id)
     except PeerMistake as mistake:
-        return await _new_form(request, viewer, given, problem=sentence_of(mistake))
+        return await _new_form(request, viewer, given, problem=mistake.sentence)
     if wants_json(request):
         said = _("“{title}” was added.").format(title=say(deal.title, viewer.view))
         return JSONResponse(await after(request, viewer, deal, said))
@@ -148,7 +148,7 @@ async def change(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
         now = await deal_or_404(site, deal_id)
         if now.version != wanted.version:
             return await _conflict(request, viewer, now, given)
-        return await _page(request, viewer, now, problem=sentence_of(mistake), typed=given)
+        return await _page(request, viewer, now, problem=mistake.sentence, typed=given)
     await note_change(site.records.recent_changes, deal_id, viewer)
     return RedirectResponse(f"/deals/{deal_id}", 303)
 
@@ -201,7 +201,7 @@ async def move(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
     except PeerMistake as mistake:
         if wants_json(request):
             return await refused(request, viewer, mistake)
-        said = f"{mistake} {mistake.remedy or ''}".strip()
+        said = mistake.sentence
         return await _page(request, viewer, await deal_or_404(site, deal_id), problem=said)
     if not wants_json(request):
         return RedirectResponse(f"/deals/{deal_id}", 303)
@@ -233,7 +233,7 @@ async def explain_loss(request: Request, deal_id: UUID, viewer: Anyone) -> Respo
             reason = now  # the numbers in it are hidden from this viewer
         await site.records.deals.set_loss_reason(deal.id, reason)
     except PeerMistake as mistake:
-        said = f"{mistake} {mistake.remedy or ''}".strip()
+        said = mistake.sentence
         return await _page(request, viewer, deal, problem=said, typed=given)
     return RedirectResponse(f"/deals/{deal_id}", 303)
 
@@ -274,7 +274,7 @@ async def add_task(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
         await site.records.tasks.add(task, by=viewer.account.id)
     except PeerMistake as mistake:
         deal = await deal_or_404(site, deal_id)
-        return await _page(request, viewer, deal, problem=sentence_of(mistake), typed=given)
+        return await _page(request, viewer, deal, problem=mistake.sentence, typed=given)
     return RedirectResponse(f"/deals/{deal_id}#tasks", 303)
 
 

@@ -25,7 +25,7 @@ from telephony.lead_rules import Known, LeadRule, Making, Outcome, OwnerRule, un
 from telephony.recordings import AuditAction
 from telephony.staff import Directory
 from web.auth.access import ADMINISTRATORS, Viewer, guard
-from web.forms.field_problems import FieldProblem, refusal_of, sentence_of
+from web.forms.field_problems import FieldProblem, refusal_of
 from web.presenters import lead_rules as said_of
 from web.presenters.labels import _, clock, day
 from web.presenters.lead_rules import RuleNames
@@ -314,7 +314,7 @@ async def _tried(
             phone=asked.get("phone") or None,
         )
     except PeerMistake as mistake:
-        return None, [], sentence_of(mistake)
+        return None, [], mistake.sentence
     due_at, zone = told.verdict.due_at, site.settings.time_zone
     due = f"{day(due_at, zone, now)} {clock(due_at, zone)}" if due_at else None
     return told, _sentences(told, viewer, table, due), None

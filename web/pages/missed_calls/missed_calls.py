@@ -167,7 +167,7 @@ async def _done(
     try:
         await doing
     except PeerMistake as mistake:
-        problem = f"{mistake} {mistake.remedy or ''}".strip()
+        problem = mistake.sentence
         return await _page(request, viewer, asked=asked, problem=problem)
     return RedirectResponse(f"/missed?{urlencode({**asked, 'done': what, 'entry': str(entry_id)})}", 303)
 

@@ -23,7 +23,7 @@ from telephony.missed_calls import MissedRules
 from web.auth.access import ADMINISTRATORS, Viewer, guard
 from web.auth.access_log import note_rules
 from web.forms.date_fields import DAY, ISO, DateStyle, date_style, read_date
-from web.forms.field_problems import FieldProblem, FieldReader, sentence_of
+from web.forms.field_problems import FieldProblem, FieldReader
 from web.presenters import missed_calls
 from web.presenters.labels import _
 from web.site import fields, site_of
@@ -60,7 +60,7 @@ async def change(request: Request, viewer: Administrator) -> Response:
     try:
         await book.set_hours_and_rules(told, rules, by=viewer.account.id, seen=given.get("seen"))
     except ChangedMeanwhile as changed:
-        return await _page(request, viewer, given, problem=sentence_of(changed))
+        return await _page(request, viewer, given, problem=changed.sentence)
     await note_rules(request, viewer, "working hours", _as_typed(*before), _as_typed(told, rules))
     return RedirectResponse("/hours?saved=yes", 303)
 

@@ -42,7 +42,6 @@ from web.auth.access import (
 from web.clients_of_calls import names_for
 from web.forms.date_fields import read_date
 from web.forms.date_ranges import PARAMETERS, PERIOD_WORDS, DateRange
-from web.forms.field_problems import sentence_of
 from web.number_search import NO_NUMBER, WHOLE_ONLY, number_to_search
 from web.pages.calls.calls import client_of, ours_of, read_ids
 from web.presenters.labels import Named, Names, _
@@ -509,7 +508,7 @@ async def _refile_page(
         try:
             since, until = _whole_day(site, asked["day"])
         except PeerMistake as mistake:
-            problem, day_wrong = sentence_of(mistake), True
+            problem, day_wrong = mistake.sentence, True
     if number and sum(char.isdigit() for char in number) < 3:
         problem, number = _("Search needs at least three digits of a number."), ""
     elif number and number_to_search(site, viewer, number) is None:

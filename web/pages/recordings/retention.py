@@ -26,7 +26,7 @@ from telephony.numbers.extension_rule import ExtensionRule
 from telephony.recordings import AuditAction, RecordingPolicy
 from web.auth.access import ADMINISTRATORS, Viewer, guard
 from web.forms.extensions import extension_rule, problem_sentence
-from web.forms.field_problems import FieldProblem, sentence_of
+from web.forms.field_problems import FieldProblem
 from web.presenters.labels import DIRECTION_WORDS, _
 from web.presenters.recordings import days_words
 from web.recordings.permissions import note_use
@@ -92,7 +92,7 @@ async def change(request: Request, viewer: Administrator) -> Response:
         try:
             await _save(site, request, viewer, draft, seen or None)
         except ChangedMeanwhile as changed:
-            said = sentence_of(changed)
+            said = changed.sentence
             return _page(request, viewer, policy_row, rows, problem=said, status=409, seen=seen)
         return RedirectResponse("/recordings/rules?saved=yes", 303)
     unsure = FieldProblem("typed", _("Please type the number of recordings that will be removed."))

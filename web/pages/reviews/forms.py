@@ -103,7 +103,7 @@ async def _handle(request: Request, viewer: Viewer, present: FormVersion | None)
             form_id, draft.name, draft.questions, after=draft.after, by=viewer.account.name
         )
     except PeerMistake as mistake:
-        problem = f"{mistake} {mistake.remedy or ''}".strip()
+        problem = mistake.sentence
         return _editor(request, viewer, present, draft, problem=problem)
     return RedirectResponse("/review/forms?saved=yes", 303)
 

@@ -37,9 +37,7 @@ async def change(request: Request, kind: ReviewRuleKind, viewer: Supervisor) -> 
     try:
         rule = ReviewRule(kind, rule.active, rule.shape.checked(given))
     except PeerMistake as mistake:
-        return await _page(
-            request, viewer, problem=f"{mistake} {mistake.remedy or ''}".strip(), wrong=(kind, given)
-        )
+        return await _page(request, viewer, problem=mistake.sentence, wrong=(kind, given))
     await site.records.audit.write(
         AuditAction.RULES_CHANGED,
         who=viewer.account.login,
@@ -51,7 +49,7 @@ async def change(request: Request, kind: ReviewRuleKind, viewer: Supervisor) -> 
     try:
         await site.records.reviews.rules.change(rule, by=viewer.account.login, seen=given.get("seen"))
     except ChangedMeanwhile as changed:
-        return await _page(request, viewer, problem=f"{changed} {changed.remedy}")
+        return await _page(request, viewer, problem=changed.sentence)
     return RedirectResponse(f"/review/rules?saved={kind}", 303)
 
 
@@ -62,7 +60,7 @@ async def preview(request: Request, kind: ReviewRuleKind, _viewer: Supervisor) -
     try:
         rule = ReviewRule(kind, True, rule.shape.checked(request.query_params))
     except PeerMistake as mistake:
-        return PlainTextResponse(f"{mistake} {mistake.remedy or ''}".strip())
+        return PlainTextResponse(mistake.sentence)
     seen = await site_of(request).records.reviews.picks.would_pick(rule)
     if not seen.conversations:
         return PlainTextResponse(_("There were no conversations in the last seven days."))
