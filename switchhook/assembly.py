@@ -19,7 +19,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -52,6 +51,7 @@ from switchhook.pbx.phone_sync import RosterLine
 from switchhook.pbx.recording_pipeline import RecordingLine
 from switchhook.process.descriptors import raise_descriptor_limit, share_of_web
 from switchhook.process.memory import exempt_startup_objects
+from switchhook.process.service_parts import Part
 from switchhook.process.stopping import leave_at_once, stop_on_signals
 from switchhook.service_database import cluster_in
 from switchhook.settings.audio import audio_settings
@@ -68,7 +68,6 @@ from web.settings import WebSettings
 
 log = structlog.get_logger(__name__)
 
-Part = Literal["bridge", "web"]
 STORE_WATCH_SECONDS = 1.0  # how soon a database of our own that died is started again
 STORE_RETRY_SECONDS = 2.0  # how soon one that was away at the start is asked again
 DRAIN_SECONDS = 1.0  # for the journal at a stop; a healthy database needs a tenth of it
@@ -198,10 +197,10 @@ async def open_service(settings: Settings, only: Part | None) -> AsyncIterator[S
         store = await stack.enter_async_context(open_records(url, migrate=False, audio=audio, home=home))
         board = LiveBoard()
         spool = None
-        if only != "web":
+        if only is not Part.WEB:
             spool = SpoolingJournal(store.journal, _state_dir(settings) / "spool")
             stack.callback(spool.close)
-        line = RecordingLine(settings, store) if only != "web" else None
+        line = RecordingLine(settings, store) if only is not Part.WEB else None
         service = Service(settings, store, board, spool, line)
         await _try_upgrade(service)
         yield service
@@ -298,7 +297,7 @@ def _start_parts(
     def once_stored(part: Callable[[], Awaitable[None]], name: str) -> None:
         running.append(tasks.create_task(_once_stored(service, part), name=name))
 
-    if only == "web":
+    if only is Part.WEB:
         once_stored(lambda: service.store.relay.follow(service.board), "relay")
     elif service.spool is not None:
         once_stored(service.spool.run, "spool")
@@ -321,9 +320,9 @@ def _start_parts(
             once_stored(roster.run, f"phones {pbx.id}")
             inquiry = _inquiry(service, pbx, bridge, actions)
             running.append(tasks.create_task(inquiry.run(), name=f"details {pbx.id}"))
-            work = bridge.run(service.store_ready, tell_link_elsewhere=only == "bridge")
+            work = bridge.run(service.store_ready, tell_link_elsewhere=only is Part.BRIDGE)
             running.append(tasks.create_task(work, name=f"bridge {pbx.id}"))
-    if only == "bridge":
+    if only is Part.BRIDGE:
         if service.settings.web.monitor_port is not None:
             tasks.create_task(_serve_monitor(service, stop), name="monitor")
         _started(service, started)

@@ -34,8 +34,10 @@ import typer
 from switchhook import __version__
 from switchhook.commands import contacts as contacts_commands
 from switchhook.commands import recordings as recordings_commands
-from switchhook.commands.options import HELP_WORDS, Config
+from switchhook.commands.options import HELP_WORDS, Config, ReportForm
+from switchhook.process.service_parts import Part
 from telephony.errors import NeedsPerson, OurMistake, PeerMistake, SwitchhookError, TryLater
+from telephony.staff import Role
 
 INTERRUPTED = 130
 MISUSED = 2
@@ -59,20 +61,6 @@ app = typer.Typer(
 )
 
 
-class Part(StrEnum):
-    """A part of the service that can run alone, over one shared database."""
-
-    BRIDGE = "bridge"
-    WEB = "web"
-
-
-class ReportForm(StrEnum):
-    """How the doctor's report is printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
 class CallForm(StrEnum):
     """How replayed calls are printed."""
 
@@ -85,14 +73,6 @@ class Variant(StrEnum):
 
     PLAIN = "plain"
     FREEPBX = "freepbx"
-
-
-class Role(StrEnum):
-    """What an account may see and do (as `telephony.staff.Role`)."""
-
-    MANAGER = "manager"
-    SUPERVISOR = "supervisor"
-    ADMINISTRATOR = "administrator"
 
 
 def _print_version(wanted: bool) -> None:
@@ -203,7 +183,7 @@ def run(
 ) -> None:
     """Observe the configured PBXes and serve the pages."""
     loaded = _settings(config, observing=only is not Part.WEB)
-    _finish(_do("switchhook.assembly", "run", loaded, only=only and only.value))
+    _finish(_do("switchhook.assembly", "run", loaded, only=only))
 
 
 @app.command()

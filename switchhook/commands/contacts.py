@@ -5,13 +5,13 @@ What they do is in `number_report` and `contacts_import`, imported when asked fo
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from switchhook.commands.options import HELP_WORDS, Config
+from switchhook.commands.options import HELP_WORDS, Config, ReportForm
+from telephony.contacts import ClientKind
 
 contacts = typer.Typer(
     name="contacts",
@@ -21,21 +21,6 @@ contacts = typer.Typer(
 )
 
 
-class Form(StrEnum):
-    """How results are printed."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-class RowKind(StrEnum):
-    """What the rows of a file are (as `telephony.contacts.ClientKind`)."""
-
-    CONTACT = "contact"
-    COMPANY = "company"
-    LEAD = "lead"
-
-
 Region = Annotated[
     str | None,
     typer.Option(
@@ -43,7 +28,7 @@ Region = Annotated[
         help="Country of numbers without a country code, two letters (default: the first PBX's).",
     ),
 ]
-Format = Annotated[Form, typer.Option("--format", help="text, or one JSON object a line.")]
+Format = Annotated[ReportForm, typer.Option("--format", help="text, or one JSON object a line.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -61,7 +46,7 @@ def read_numbers(
     outside_prefix: Annotated[
         str | None, typer.Option(metavar="DIGITS", help="Dialled here to get a line.")
     ] = None,
-    form: Format = Form.TEXT,
+    form: Format = ReportForm.TEXT,
     config: Config = None,
 ) -> None:
     """Say which telephone numbers are in a text.
@@ -77,7 +62,7 @@ def read_numbers(
         region=region,
         area_code=area_code,
         outside_prefix=outside_prefix,
-        as_json=form is Form.JSON,
+        as_json=form is ReportForm.JSON,
         config=config,
     )
 
@@ -90,10 +75,10 @@ def import_contacts(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Change nothing; print what would become of each row.")
     ] = False,
-    form: Format = Form.TEXT,
+    form: Format = ReportForm.TEXT,
     region: Region = None,
     kind: Annotated[
-        RowKind | None, typer.Option(help="What the rows are (default: guessed by the headings).")
+        ClientKind | None, typer.Option(help="What the rows are (default: guessed by the headings).")
     ] = None,
     encoding: Annotated[
         str | None, typer.Option(metavar="NAME", help="Code page, as cp1250 or gbk (default: guessed).")
@@ -127,7 +112,7 @@ def import_contacts(
             "main",
             file,
             dry_run=dry_run,
-            as_json=form is Form.JSON,
+            as_json=form is ReportForm.JSON,
             region=region,
             kind=kind and kind.value,
             encoding=encoding,

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 HELP_WORDS = {"help_option_names": ["-h", "--help"]}
+
+
+class ReportForm(StrEnum):
+    """How results are printed."""
+
+    TEXT = "text"
+    JSON = "json"
+
 
 Config = Annotated[
     Path | None,

@@ -48,6 +48,7 @@ LIMITS_KEY = "lead_rules"
 ROTA_KEY = "rota:{team}"
 """In the office's values: whose turn it was last, {"last": person's id}."""
 HOURS_KEY = "working_hours"
+"""In the office's values: when it answers (`telephony.hours`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,9 @@ from sqlalchemy import ColumnElement, Row, and_, case, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from call_records.crm.lead_rules.apply import HOURS_KEY
 from call_records.crm.missed_calls.flood_limit import recent_floods
 from call_records.crm.missed_calls.recompute import (
-    HOURS_KEY,
     MISSED_CHANNEL,
     RULES_KEY,
     is_withheld,

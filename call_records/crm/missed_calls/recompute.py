@@ -19,6 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from call_records.calls.external_number import last_ten, outside_of
+from call_records.crm.lead_rules.apply import HOURS_KEY
 from call_records.crm.missed_calls.flood_limit import count_left_out, is_flooded
 from call_records.crm.tables import (
     blocklist,
@@ -54,7 +55,7 @@ from telephony.missed_calls import (
 
 MISSED_CHANNEL = "switchhook_missed"
 """NOTIFY channel: something owed has changed; no payload."""
-HOURS_KEY, RULES_KEY = "working_hours", "missed_rules"
+RULES_KEY = "missed_rules"
 READ_AT_ONCE = 50  # calls of one number; most numbers have fewer in all
 READ_MOST = (
     500  # of a number that is never talked with: an autodialler; what is older is not counted any more
