@@ -334,7 +334,6 @@ def _names(dial: str, endpoint: str) -> bool:
 
 _STATUS_OF_CAUSE = {
     0: "NOANSWER",
-    16: "CANCEL",  # had it been answered, a row of its own would say so
     17: "BUSY",
     26: "CANCEL",
     127: "CANCEL",

@@ -95,10 +95,11 @@ def _rung_outcome(scene: Scene, part: Part) -> f.LegOutcome | None:
     )
     if consulted:
         return f.LegOutcome.ANSWERED
+    status = last.dial.status if last.dial else ""
+    outcome = rung_outcome(status, last.cause, taken_elsewhere=taken, forwarded=forwarded)
     # A phone that the PBX rings by itself (Originate) has no attempt that could be told to end.
     sure = last.cause is not None and (last.dial is None or was_watched(scene))
-    status = (last.dial.status if last.dial else "") or ("CANCEL" if sure else "")
-    return rung_outcome(status, last.cause, taken_elsewhere=taken, forwarded=forwarded)
+    return f.LegOutcome.CANCELLED if outcome is None and sure else outcome
 
 
 def _picked_up(part: Part) -> list[float]:
