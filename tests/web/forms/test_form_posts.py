@@ -96,7 +96,7 @@ async def test_a_script_is_told_in_its_own_language_that_it_is_signed_out(office
                 assert answer.content_type == "application/problem+json"
                 assert (await answer.json(content_type=None))["status"] == 401
                 assert "Location" not in answer.headers
-        async with http.post("/people/new", headers=wanted, data={}, allow_redirects=False) as answer:
+        async with http.post("/people", headers=wanted, data={}, allow_redirects=False) as answer:
             assert (answer.status, answer.content_type) == (401, "application/problem+json")
         async with http.get(
             "/missed/count", headers={"Accept": "text/html"}, allow_redirects=False
