@@ -26,7 +26,7 @@ EXTENSIONS = {"manager": "101", "supervisor": "103", "boss": "104"}
 """Who walks, and the phone that rings on their desk."""
 NO_PAGES = re.compile(
     r"^/$|^/(api/|static/|healthz|readyz|metrics|listen/|sign-in|welcome|new-password|deals/column/|form-echo/)"
-    r"|/(audio|player|count|find|same|links|preview|suggestions)$|\.(\{kind\}|csv|jsonl|vcf)$"
+    r"|/(audio|player|count|find|same|links|preview|suggestions)$|\.(\{kind\}|csv|xlsx|jsonl|vcf)$"
 )
 """Read by programs and by scripts of a page, or open to strangers."""
 PARAMETER = re.compile(r"\{[^}]*\}")
