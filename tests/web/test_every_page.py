@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, ViewportSize, expect
 
 from call_records.store import RecordsStore
 from telephony.call_facts.facts import CallFacts
@@ -22,7 +22,9 @@ __all__ = ["chromium"]
 pytestmark = [pytest.mark.browser, pytest.mark.postgres, pytest.mark.timeout(540)]
 
 SHIFT_MOST = 0.05  # of the screen; 0.1 is what search engines call good
-TABLET, TELEPHONE, WIDE = ({"width": w, "height": h} for w, h in ((1024, 768), (390, 844), (1600, 900)))
+TABLET: ViewportSize = {"width": 1024, "height": 768}
+TELEPHONE: ViewportSize = {"width": 390, "height": 844}
+WIDE: ViewportSize = {"width": 1600, "height": 900}
 SHIFTS = """
 window.shifted = [];
 const told = ({ node }) => (node?.outerHTML ?? node?.textContent ?? "").slice(0, 90);
@@ -145,3 +147,23 @@ async def test_every_page_with_a_ringing_card(chromium: Browser, office: Look) -
     assert page_routes() == office.paths.keys()
     assert set(office.edges.values()) == {0}
     assert len({tuple(box.values()) for box in office.tabs.values()}) == 1, office.tabs
+
+
+PLACES = "['h-talking', 'h-free'].map((id) => document.getElementById(id).getBoundingClientRect().top)"
+
+
+@pytest.mark.parametrize("size", (WIDE, TABLET, TELEPHONE), ids=("wide", "tablet", "telephone"))
+async def test_first_call_moves_nothing_below_it(chromium: Browser, office: Look, size: ViewportSize) -> None:
+    """On the Live page the sentence that nobody waits is as high as the row that takes its place, and back."""
+    page = await enter(chromium, office.address, "manager")
+    await page.set_viewport_size(size)
+    await page.goto(office.address + "/live")
+    call = ringing(EXTENSIONS["manager"])
+    empty = await page.evaluate(PLACES)
+    office.live.publish(call)
+    await expect(page.locator("#waiting .live-row")).to_have_count(1)
+    assert await page.evaluate(PLACES) == pytest.approx(empty, abs=0.5)
+    office.live.publish(missed(call))
+    await expect(page.locator("#waiting .live-row")).to_have_count(0)
+    assert await page.evaluate(PLACES) == pytest.approx(empty, abs=0.5)
+    await page.context.close()
