@@ -152,7 +152,7 @@ async def test_every_page_with_a_ringing_card(chromium: Browser, office: Look) -
 PLACES = "['h-talking', 'h-free'].map((id) => document.getElementById(id).getBoundingClientRect().top)"
 
 
-@pytest.mark.parametrize("size", (WIDE, TABLET, TELEPHONE), ids=("wide", "tablet", "telephone"))
+@pytest.mark.parametrize("size", [WIDE, TABLET, TELEPHONE], ids=("wide", "tablet", "telephone"))
 async def test_first_call_moves_nothing_below_it(chromium: Browser, office: Look, size: ViewportSize) -> None:
     """On the Live page the sentence that nobody waits is as high as the row that takes its place, and back."""
     page = await enter(chromium, office.address, "manager")
