@@ -18,8 +18,8 @@ from __future__ import annotations
 import re
 
 from telephony.call_facts.observations import CallRecord, Channel
-from telephony.endpoint_directory import TECHNOLOGIES, Endpoint
-from telephony.endpoints import ROUTINE, Name, parse_name
+from telephony.endpoint_directory import Endpoint
+from telephony.endpoints import ROUTINE, endpoint_of
 from telephony.numbers.numbers import SHORTEST_OUTSIDE, Numbering
 
 SAME_NUMBER = (
@@ -56,7 +56,7 @@ def is_mac(name: str) -> bool:
 
 def learn_from_beginning(numbering: Numbering, channel: Channel) -> Numbering:
     """What the first message of a channel shows of its endpoint. The same numbering when it shows nothing new."""
-    endpoint, number = _endpoint_of(channel), channel.number
+    endpoint, number = endpoint_of(channel.name), channel.number
     if endpoint is None:
         return numbering
     if _came_in_from_outside(numbering, endpoint, channel):
@@ -79,7 +79,7 @@ def learn_from_beginning(numbering: Numbering, channel: Channel) -> Numbering:
 
 def learn_from_dial(numbering: Numbering, dest: Channel, dial_string: str) -> Numbering:
     """What the way in which an endpoint is rung shows of it."""
-    endpoint = _endpoint_of(dest)
+    endpoint = endpoint_of(dest.name)
     if endpoint is None or not dial_string:
         return numbering
     number = _number_through(dial_string, endpoint)
@@ -104,19 +104,12 @@ def learn_from_service(numbering: Numbering, call: CallRecord) -> Numbering:
     first = call.channels.get(call.linked)
     if first is None or not first.real or not _like_a_carrier(first):
         return numbering
-    endpoint = _endpoint_of(first)
+    endpoint = endpoint_of(first.name)
     if endpoint is None or not _only_by_name(numbering, endpoint) or numbering.is_known_line(endpoint):
         return numbering
     if _dialled_out(call, first):
         return numbering
     return numbering.with_directory(numbering.directory.with_line(endpoint, dialled=False))
-
-
-def _endpoint_of(channel: Channel) -> Endpoint | None:
-    name: Name = parse_name(channel.name)
-    if name.tech not in TECHNOLOGIES or not name.endpoint:
-        return None
-    return Endpoint(name.tech, name.endpoint)
 
 
 def _number_through(dial_string: str, endpoint: Endpoint) -> str | None:

@@ -7,6 +7,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
+from telephony.endpoint_directory import TECHNOLOGIES, Endpoint
 from telephony.numbers.numbers import Numbering
 
 
@@ -68,7 +69,10 @@ _SPAN = re.compile(r"(i[0-9]{1,3})/.*", re.DOTALL)
 """An ISDN channel names the number as well, `DAHDI/i1/89161234567-a`: the span is the endpoint."""
 
 
-@lru_cache(maxsize=8_192)
+NAMES_REMEMBERED = 8_192  # of channels; several messages follow each other about the same one
+
+
+@lru_cache(maxsize=NAMES_REMEMBERED)
 def parse_name(name: str) -> Name:
     """Take a channel name such as `PJSIP/101-0000003a` or `Local/105@ctx-0000000a;2` apart. Never raises."""
     tech, _, rest = name.partition("/")
@@ -78,6 +82,15 @@ def parse_name(name: str) -> Name:
     if tech == "DAHDI" and (span := _SPAN.fullmatch(endpoint)):
         endpoint = span[1]
     return Name(tech, endpoint, "")
+
+
+@lru_cache(maxsize=NAMES_REMEMBERED)
+def endpoint_of(channel_name: str) -> Endpoint | None:
+    """The endpoint behind a channel of that name; None for the PBX's own channels and Local ones. Never raises."""
+    name = parse_name(channel_name)
+    if name.tech not in TECHNOLOGIES or not name.endpoint:
+        return None
+    return Endpoint(name.tech, name.endpoint)
 
 
 def kind_and_extension(name: Name, numbering: Numbering) -> tuple[Kind, str]:

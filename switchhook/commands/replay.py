@@ -18,6 +18,7 @@ from ami_bridge.capture.capture import CaptureCounters, read_capture
 from ami_bridge.capture.order import CaptureOrder, InOrder
 from ami_bridge.cel.backfill import groups_of, tells_no_bridges
 from ami_bridge.cel.csv_dialects import decoded
+from ami_bridge.cel.rows import row_of
 from ami_bridge.cel.signals import CelReader, CelRow
 from ami_bridge.interpreter import Interpreter
 from ami_bridge.quarantine import LinkSession, judge
@@ -27,12 +28,16 @@ from ami_bridge.wire.message import Message
 from ami_bridge.wire.pbx_clock import ClockGate, PbxClock
 from switchhook.pbx.gap_filler import AFTER_ALL, BEFORE_ANY, OVERLAP_SECONDS, GapFiller
 from telephony.call_facts.facts import CallFacts
-from telephony.endpoint_directory import directory_of
+from telephony.endpoint_directory import directory_of, pattern_of
+from telephony.endpoints import endpoint_of
 from telephony.errors import NeedsPerson
 from telephony.local_times import zone_named
 from telephony.numbers.numbers import DEFAULT_EXTENSIONS, Numbering
 from telephony.state.signals import ClockSet, LinkLost, Signal
 from telephony.state.tracker import Tracker
+
+NAMES_SHOWN = 8  # in a sentence
+LISTS_A_CHANNEL = frozenset({"Newchannel", "CoreShowChannel"})
 
 
 class Replay:
@@ -46,6 +51,8 @@ class Replay:
         self.tracker = Tracker(numbering)
         self.told: dict[UUID, CallFacts] = {}
         """Every call told so far, by id; absorbed ones are gone."""
+        self.channel_names: set[str] = set()
+        """Of every channel that was seen."""
         self._interpreter = Interpreter()
         self._cel = cel
         self._cel_from = 0
@@ -77,6 +84,8 @@ class Replay:
     def _take(self, arrival: _Arrival) -> None:
         match arrival:
             case Message():
+                if arrival.kind in LISTS_A_CHANNEL:
+                    self.channel_names.add(arrival.get("Channel"))
                 self._feed(self._interpreter.message(arrival))
             case _LinkBegan():
                 self._begin_link(arrival.at)
@@ -115,6 +124,7 @@ class Replay:
             if row.at >= until:
                 break
             self._cel_from += 1
+            self.channel_names.add(row.look.name)
             if self._filler.tell(row):
                 self._collect()
 
@@ -224,7 +234,26 @@ def replay(
     player = Replay(numbering, rows if files else _told_whole(rows))
     for file in files:
         player.link(_messages(file))
-    return player.finish()
+    calls = player.finish()
+    _name_undecided(player.channel_names, player.tracker.numbering)
+    return calls
+
+
+def _name_undecided(channel_names: Iterable[str], numbering: Numbering) -> None:
+    """Say which endpoints counted as trunks only because nothing says whose phones they are: wrong is worse than unknown."""
+    devices = sorted(filter(None, map(endpoint_of, channel_names)))
+    if undecided := numbering.undecided(devices):
+        names = [one.name for one in undecided]
+        _note(
+            f"Counted as trunks, because neither --extensions nor the capture says whose phones they are: {listed(names)}. "
+            f"If they are phones: --phones {names[0]}=101. If they are trunks: --trunks '{pattern_of(names[:NAMES_SHOWN])}'."
+        )
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of them, and how many more."""
+    more = len(names) - NAMES_SHOWN
+    return ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _told_whole(rows: Sequence[CelRow]) -> list[CelRow]:
@@ -269,8 +298,18 @@ def _told_from_kept(lines: Sequence[dict[str, Any]], numbering: Numbering) -> li
         Teller,  # it brings the database's library, which an ordinary replay does without
     )
 
-    told = Teller(numbering).retell(lines)
+    teller = Teller(numbering)
+    told = teller.retell(lines)
+    _name_undecided(_channel_names(lines), teller.tracker.numbering)
     return sorted(told.values(), key=lambda facts: (facts.started_at, facts.id))
+
+
+def _channel_names(lines: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Of what was kept with a call."""
+    for line in lines:
+        yield from (value for name, value in line.get("h", ()) if name == "Channel")
+        if "cel" in line and (row := row_of(dict(line["cel"]))) is not None:
+            yield row.look.name
 
 
 def _messages(file: Path) -> Iterator[Message]:

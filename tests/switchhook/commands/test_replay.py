@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,6 +94,28 @@ def test_other_endpoints(capsys: pytest.CaptureFixture[str]) -> None:
     file = str(CAPTURES / "22" / "internal" / "ami.jsonl.gz")
     assert run_command(["replay", file, "--trunks", "^102$"]) == 0
     assert json.loads(capsys.readouterr().out)["direction"] == "outbound"
+
+
+@pytest.mark.parametrize("source", ["ami", "cel"])
+def test_endpoints_that_nothing_places_are_named(
+    source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever replays a stranger's capture learns why its calls look wrong, and what to write."""
+    folder = CAPTURES / "22" / "internal"
+    name = {"ami": "ami.jsonl", "cel": "cel.csv"}[source]
+    text = gzip.decompress((folder / f"{name}.gz").read_bytes()).decode()
+    strangers = tmp_path / name
+    strangers.write_text(re.sub(r"PJSIP/(10[12])-", r"PJSIP/desk\1-", text))
+    arguments = ["replay", str(strangers)] if source == "ami" else ["replay", "--cel", str(strangers)]
+
+    assert run_command(arguments) == 0
+    told = capsys.readouterr().err
+    assert "Counted as trunks" in told
+    assert "desk101" in told
+    assert "--phones desk101=101" in told
+
+    assert run_command([*arguments, "--phones", "desk101=101,desk102=102"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
