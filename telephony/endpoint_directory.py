@@ -253,6 +253,13 @@ class EndpointDirectory:
             return replace(self, dialled_lines=self.dialled_lines | {str(endpoint)})
         return replace(self, seen_lines=self.seen_lines | {str(endpoint)})
 
+    def without_seen_line(self, endpoint: Endpoint) -> EndpointDirectory:
+        """Without what calls seemed to show: that it is a trunk."""
+        return replace(
+            self,
+            seen_lines=frozenset(one for one in self.seen_lines if not _has(frozenset({one}), endpoint)),
+        )
+
     def with_said(self, phones: Mapping[str, str], lines: Iterable[str] = ()) -> EndpointDirectory:
         """With what administrators said in place of what they said before."""
         return replace(self, phones=dict(phones), lines=frozenset(lines))

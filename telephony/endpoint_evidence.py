@@ -91,6 +91,9 @@ def learn_from_dial(numbering: Numbering, dest: Channel, dial_string: str) -> Nu
         if directory.is_said(endpoint) or numbering.says_trunk(endpoint):
             return numbering
         return numbering.with_directory(directory.with_line(endpoint, dialled=True))
+    if directory.was_line(endpoint) and numbering.looks_like_extension(endpoint.name):
+        # Nobody rings a trunk by its name alone: what was supposed of it, by an older release too, was wrong.
+        return numbering.with_directory(directory.without_seen_line(endpoint))
     if (known is None and numbering.says_trunk(endpoint)) or known not in (None, endpoint.name):
         return numbering
     own = dest.number if dest.number and numbering.is_extension(dest.number) else endpoint.name
@@ -103,6 +106,10 @@ def learn_from_service(numbering: Numbering, call: CallRecord) -> Numbering:
     """The call rings a phone, joins a queue or is answered by the PBX: whoever began it did not dial out."""
     first = call.channels.get(call.linked)
     if first is None or not first.real or not _like_a_carrier(first):
+        return numbering
+    if not first.begun or call.unconfirmed:
+        # Seen first in the middle of a call, a phone that dials out wears the outside number that the dialplan gave it
+        # and stands at `s` of a routine; what was dialled may be among what nobody saw.
         return numbering
     endpoint = endpoint_of(first.name)
     if endpoint is None or not _only_by_name(numbering, endpoint) or numbering.is_known_line(endpoint):
@@ -144,7 +151,8 @@ def _only_by_name(numbering: Numbering, endpoint: Endpoint) -> bool:
 def _came_in_from_outside(numbering: Numbering, endpoint: Endpoint, channel: Channel) -> bool:
     """An endpoint that only its name makes a phone begins a call as a carrier does, where carriers come in."""
     return (
-        _like_a_carrier(channel)
+        channel.begun
+        and _like_a_carrier(channel)
         and _is_for_carriers(channel.context)
         and _only_by_name(numbering, endpoint)
         and not numbering.is_known_line(endpoint)

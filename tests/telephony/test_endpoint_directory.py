@@ -27,6 +27,7 @@ from telephony.numbers.extension_rule import ExtensionFault, rule_of
 from telephony.numbers.numbers import Numbering
 from telephony.state import signals as s
 from telephony.state.tracker import Tracker
+from tests.telephony.captured import captured, player_of
 
 CAPTURES = Path(__file__).parent / "endpoint_captures"
 CLIENT, DID = "79161110001", "74951000001"
@@ -333,3 +334,27 @@ def test_one_rule_for_what_people_write() -> None:
     }
     named = rule_of([Numbering(extensions="alice|bob")])
     assert named.problem_with("bob") is None
+
+
+@pytest.mark.parametrize("name", ["16/out_answered", "22/out_answered", "16/out_busy", "22/out_busy"])
+def test_wherever_the_link_comes_up_no_phone_becomes_a_trunk(name: str) -> None:
+    """A phone that dials out is seen first with the outside number that the dialplan gave it, at `s` of a routine."""
+    for link in captured(name).links:
+        for first in range(len(link)):
+            directory = player_of(link[first:])[0].tracker.numbering.directory
+            assert not {one for one in directory.seen_lines if one.startswith("PJSIP/1")}, first
+
+
+def test_a_phone_taken_for_a_trunk_is_a_phone_again_when_it_is_rung() -> None:
+    """By an older release, say: nobody rings a trunk by its name alone."""
+    mistaken = KnownEndpoint("PJSIP/102", EndpointSource.CALLS, None)
+    tracker = Tracker(Numbering(directory=directory_of([mistaken])))
+    for signal in call(
+        look(1, "PJSIP/trunk-0000000a", "Ring", CLIENT, DID),
+        look(2, "PJSIP/102-0000000b", "Down", "102"),
+        "PJSIP/102/sip:102@10.0.0.5:5060",
+    ):
+        tracker.feed(signal)
+    (change,) = tracker.drain()
+    assert (change.facts.direction, change.facts.answered_by) == (Direction.INBOUND, "102")
+    assert "PJSIP/102" not in tracker.numbering.directory.seen_lines
