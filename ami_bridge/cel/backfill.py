@@ -93,16 +93,21 @@ class Sweep:
 
     def __init__(self) -> None:
         self._held: list[CelRow] = []
+        self.unsettled = False
+        """Whether more may still come of a group that nothing living belongs to: look again in `SETTLE_SECONDS`."""
 
     def settled(self, rows: Iterable[CelRow], now: float, is_live: Callable[[str], bool]) -> list[CelGroup]:
         """Groups without a live channel whose last row is some time ago (`now` is the PBX's, Unix seconds)."""
         ready: list[CelGroup] = []
         held: list[CelRow] = []
+        self.unsettled = False
         for group in groups_of(sorted([*self._held, *rows], key=lambda row: row.at)):
-            if group.last_at < now - SETTLE_SECONDS and not any(map(is_live, group.uids)):
+            lives = any(map(is_live, group.uids))
+            if group.last_at < now - SETTLE_SECONDS and not lives:
                 ready.append(group)
             elif group.last_at > now - WINDOW_SECONDS:
                 held += group.rows
+                self.unsettled |= not lives
         self._held = sorted(held, key=lambda row: row.at)
         return ready
 

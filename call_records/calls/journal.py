@@ -138,6 +138,15 @@ class CallJournal:
             async with self._engine.connect() as connection:
                 return (await connection.scalars(wanted)).all()
 
+    async def unended(self, pbx: str, call_ids: Iterable[UUID]) -> Sequence[UUID]:
+        """Which of these have not ended as far as the journal has been told."""
+        wanted = select(calls.c.id).where(
+            calls.c.pbx == pbx, calls.c.id.in_(list(call_ids)), calls.c.state != "ended"
+        )
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                return (await connection.scalars(wanted)).all()
+
     async def known(self, pbx: str, uniqueids: Iterable[str]) -> dict[str, UUID]:
         """Which of these channels belong to which call; those never seen are left out."""
         wanted = select(call_aliases.c.uniqueid, call_aliases.c.call_id).where(

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from dataclasses import replace
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from ami_bridge.capture.kept_lines import in_order
@@ -23,7 +24,7 @@ from ami_bridge.interpreter import RESTART_SLACK, Interpreter
 from ami_bridge.snapshot_reading import LISTED
 from ami_bridge.stream import ClockSet, LinkDown, LinkUp, Observed, SnapshotBegin, SnapshotEnd, StreamItem
 from ami_bridge.wire.message import Message, message_from_headers
-from call_records.calls.journal import fold
+from call_records.calls.journal import OpenCall, fold
 from switchhook.pbx.gap_filler import AFTER_ALL, BEFORE_ANY, OVERLAP_SECONDS, GapFiller
 from telephony.call_facts.facts import CallFacts
 from telephony.numbers.numbers import Numbering
@@ -45,17 +46,6 @@ CHANNELS_REMEMBERED = (
     256  # beyond those of the calls of this moment, before what AMI told of others is forgotten
 )
 WHOLE_SECONDS = 1.0  # Uptime is told in whole seconds, rounded down
-
-
-class OpenCall(Protocol):
-    """A call the journal knows as not ended."""
-
-    @property
-    def aliases(self) -> tuple[str, ...]: ...
-    @property
-    def id(self) -> UUID: ...
-    @property
-    def trace(self) -> tuple[Line, ...]: ...
 
 
 class _Stop(NamedTuple):
@@ -207,12 +197,16 @@ class Teller:
         lost = [float(line["alive_until"]) for line in lines if "alive_until" in line]
         self._filler.lost_at = max(lost, default=_last_heard(lines))
         news_from = min(lost, default=_last_heard(lines)) - OVERLAP_SECONDS
+        first_heard = _first_heard(lines)
         found: list[Line] = []
         any_news = False
         for index in range(len(rows)):
             row = self._filler.place(rows, index)
             unheard = [place for place, _ in self._filler.unheard(row)]
-            news = unheard if row.at + row.slack >= news_from else []
+            # A beginning that was not heard is news whenever it was: AMI may have been heard from the next event on.
+            is_before = row.at + row.slack < first_heard or row.kind == "CHAN_START"
+            is_news = row.at + row.slack >= news_from or is_before
+            news = unheard if is_news else []
             any_news = any_news or bool(news)
             if news or row.at > self._log_kept.get(row.look.uid, BEFORE_ANY):
                 found.append(line_of(row, news))
@@ -446,19 +440,81 @@ class Teller:
         )
 
 
-def tell_with_log(
-    call: OpenCall, rows: Iterable[CelRow], numbering: Numbering
-) -> tuple[list[Line], CallChange | None]:
-    """A kept call with what the log has to add to it: the rows to keep with it, and the call; None when nothing."""
-    if any(line.get("mark") == CLOCK_SET for line in call.trace):
-        return [], None  # the log's times before and after do not go together
-    own_rows = [row for row in rows if row.look.uid in call.aliases]
-    fresh = Teller(numbering).unheard_lines(call.trace, own_rows)
-    if not fresh:
-        return [], None
-    told = Teller(numbering, dict.fromkeys(call.aliases, call.id)).tell_again([*call.trace, *fresh])
-    whole = len(told) == 1 and told[0].facts.id == call.id  # one that falls apart was told better by AMI
-    return (fresh, told[0]) if whole else ([], None)
+def complete_from_log(
+    calls: Sequence[OpenCall], rows: Sequence[CelRow], numbering: Numbering, *, at: float
+) -> list[CallChange]:
+    """What the log changes of ended calls that were seen in part. Empty when nothing.
+
+    `rows` are those of one group, without the rows of channels that belong to other calls; `at` is the moment of the look
+    (Unix seconds). A link that comes back while people hang up shows each channel by itself and nothing that joins them:
+    calls that the log says are one are told as one, which absorbs the others. Where AMI heard nothing of the beginning, the
+    log also tells of those who had left by then.
+    """
+    own_uids = {alias for call in calls for alias in call.aliases}
+    own_rows = [row for row in rows if row.look.uid in own_uids]
+    attempts = [([call], own_rows) for call in calls]
+    if len(calls) > 1:
+        attempts.insert(0, (list(calls), own_rows))
+    if len(rows) > len(own_rows) and _is_beginning_unheard(calls, rows):
+        attempts.insert(0, (list(calls), list(rows)))
+    changes: list[CallChange] = []
+    for some, of_log in attempts:
+        changes += _tell_with_log(some, of_log, numbering, at)
+        if changes and len(some) == len(calls):
+            break
+    return changes
+
+
+def _is_beginning_unheard(calls: Sequence[OpenCall], rows: Sequence[CelRow]) -> bool:
+    first = rows[0]
+    heard_from = min(_first_heard(call.trace) for call in calls)
+    return first.kind == "CHAN_START" and first.at + first.slack < heard_from
+
+
+def _tell_with_log(
+    calls: Sequence[OpenCall], rows: Sequence[CelRow], numbering: Numbering, at: float
+) -> list[CallChange]:
+    """These calls told from what was kept with them and these rows; empty where AMI told them better, or the same."""
+    lines = [line for call in calls for line in call.trace]
+    if any(line.get("mark") == CLOCK_SET for line in lines):
+        return []  # the log's times before and after do not go together
+    fresh = Teller(numbering).unheard_lines(lines, rows)
+    owners = {alias: call.id for call in calls for alias in call.aliases}
+    told = Teller(numbering, owners).tell_again([*lines, *fresh]) if fresh else []
+    homes = {alias: change.facts.id for change in told for alias in change.aliases}
+    joined: dict[UUID, UUID] = {}
+    for call in calls:
+        home = homes.get(call.aliases[0]) if call.aliases else None
+        if home is None:
+            return []
+        joined[call.id] = home
+    before = {call.id: call.facts for call in calls}
+    falls_apart = len(told) > len(calls) and all(row.look.uid in owners for row in rows)
+    if (
+        falls_apart
+        or not all(change.facts.ended for change in told)
+        or not before.keys() >= set(joined.values())
+    ):
+        return []  # AMI told it better
+    if len(told) == 1 and len(calls) == 1 and told[0].facts == calls[0].facts:
+        return []
+    return [
+        replace(
+            change,
+            events=() if change.facts.id in before else change.events,
+            absorbed=tuple(gone for gone, home in joined.items() if home == change.facts.id != gone),
+            trace=(*_lines_of(change, fresh), {"t": at, "mark": "cel"}),
+        )
+        for change in told
+    ]
+
+
+def _lines_of(change: CallChange, fresh: Sequence[Line]) -> Iterator[Line]:
+    """Those of the call's own channels."""
+    for line in fresh:
+        row = row_of(dict(line["cel"]))
+        if row is not None and row.look.uid in change.aliases:
+            yield line
 
 
 def cel_lines(rows: Iterable[CelRow]) -> list[Line]:
@@ -469,6 +525,11 @@ def cel_lines(rows: Iterable[CelRow]) -> list[Line]:
 def _last_heard(lines: Iterable[Line]) -> float:
     """When the newest event of AMI arrived; an answer of a snapshot says nothing of when something happened."""
     return max((float(line["t"]) for line in lines if "h" in line and not _is_answer(line)), default=0.0)
+
+
+def _first_heard(lines: Iterable[Line]) -> float:
+    """When the oldest event of AMI arrived: of what was before it only the log can tell."""
+    return min((float(line["t"]) for line in lines if "h" in line and not _is_answer(line)), default=0.0)
 
 
 def _is_answer(line: Line) -> bool:

@@ -19,7 +19,13 @@ from uuid import UUID
 import structlog
 
 from ami_bridge.actions import Action, ActionChannel, ChannelGone
-from ami_bridge.cel.backfill import WINDOW_SECONDS, CelGroup, Sweep, tells_no_bridges
+from ami_bridge.cel.backfill import (
+    SETTLE_SECONDS,
+    WINDOW_SECONDS,
+    CelGroup,
+    Sweep,
+    tells_no_bridges,
+)
 from ami_bridge.cel.clock import CelInOurTime
 from ami_bridge.cel.signals import CelRow
 from ami_bridge.stream import LinkUp, Observed, SnapshotEnd, StreamItem
@@ -27,7 +33,7 @@ from call_records.calls.journal import OpenCall
 from call_records.calls.live import LiveBoard
 from call_records.calls.spool import SpoolingJournal
 from call_records.store import RecordsStore
-from switchhook.pbx.call_assembler import Teller, cel_lines, tell_with_log
+from switchhook.pbx.call_assembler import Teller, cel_lines, complete_from_log
 from switchhook.pbx.endpoint_keeper import EndpointKeeper
 from telephony.call_facts.facts import Certainty, State
 from telephony.errors import NeedsPerson, SwitchhookError, TryLater
@@ -313,10 +319,10 @@ class Bridge:
     # -- the sweep -------------------------------------------------------------------------------------------------
 
     async def _sweep_for_ever(self, cel: CelSource) -> None:
-        """At the start, after each gap, and every ten minutes."""
+        """At the start, after each gap, and every ten minutes; again soon where rows were too new to be the last ones."""
         while True:
             try:
-                async with asyncio.timeout(SWEEP_SECONDS):
+                async with asyncio.timeout(SETTLE_SECONDS if self._sweep.unsettled else SWEEP_SECONDS):
                     await self._sweep_now.wait()
                 self._sweep_now.clear()
                 await asyncio.sleep(self._sweep_after_gap_seconds)
@@ -365,9 +371,10 @@ class Bridge:
         uids = {uid for group in groups for uid in group.uids}
         known = await self._known(uids)
         changes: list[CallChange] = []
-        refine: dict[object, CelGroup] = {}
+        refine: dict[UUID, CelGroup] = {}
         ids = await self._store.journal.known(self.pbx, known) if known else {}
         in_part = set(await self._store.journal.seen_in_part(self.pbx, set(ids.values()))) if ids else set()
+        unended = set(await self._store.journal.unended(self.pbx, set(ids.values()))) if ids else set()
         for group in groups:
             of_group = {ids[uid] for uid in group.uids if uid in ids}
             is_unseen = not of_group and group.whole and not any(map(self._told, group.uids))
@@ -375,24 +382,21 @@ class Bridge:
                 self._untellable += is_unseen  # an answered call would be told as missed
             elif is_unseen:
                 changes += self._tell_from_cel(group, now)
+            elif of_group & unended:
+                self._sweep.put_back([group])  # its end waits in the spool; the next look finds it
             elif of_group & in_part:
                 refine |= dict.fromkeys(of_group & in_part, group)
-        for call_id in sorted(in_part & refine.keys(), key=str):
-            for kept in await self._store.journal.kept([call_id]):
-                changes += self._refined(kept, refine[call_id], now)
+        for group in {id(group): group for group in refine.values()}.values():
+            members = sorted((call_id for call_id, its in refine.items() if its is group), key=str)
+            kept = await self._store.journal.kept(members)
+            rows = [row for row in group.rows if ids.get(row.look.uid) in (None, *members)]
+            changes += complete_from_log(kept, rows, self.numbering, at=now)
         return changes
 
     def _tell_from_cel(self, group: CelGroup, now: float) -> list[CallChange]:
         lines = [*cel_lines(group.rows), {"t": group.last_at, "mark": "gone"}]
         told = Teller(self.numbering).tell_again(lines)
         return [_with_trace_of(change, [*lines, {"t": now, "mark": "cel"}]) for change in told]
-
-    def _refined(self, call: OpenCall, group: CelGroup, now: float) -> list[CallChange]:
-        """The call told again with what the log has to add to it."""
-        fresh, change = tell_with_log(call, group.rows, self.numbering)
-        if change is None or not change.facts.ended or change.facts == call.facts:
-            return []
-        return [replace(change, events=(), absorbed=(), trace=(*fresh, {"t": now, "mark": "cel"}))]
 
     def _cel_trouble(self, trouble: Exception) -> None:
         self.cel_failures += 1

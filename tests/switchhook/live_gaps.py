@@ -8,13 +8,14 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
+from ami_bridge.cel.backfill import groups_of
 from ami_bridge.cel.signals import CelRow, CelTranslator
 from ami_bridge.quarantine import LinkSession, judge
 from ami_bridge.stream import LinkDown, LinkUp, Observed, SnapshotEnd
 from ami_bridge.translate import moment_of, translate
 from ami_bridge.wire.message import Message, message_from_headers
 from call_records.calls.journal import OpenCall
-from switchhook.pbx.call_assembler import Line, Teller, tell_with_log
+from switchhook.pbx.call_assembler import Line, Teller, cel_lines, complete_from_log
 from switchhook.pbx.event_log_gaps import ObservedEvents, is_moment_of
 from telephony.call_facts.facts import CallFacts, Certainty
 from telephony.call_facts.observations import Channel
@@ -78,6 +79,18 @@ def told_live(
     return line.finish()
 
 
+def told_before_the_snapshot(
+    link: Sequence[Message], since: int, cel: Sequence[CelRow], *, numbering: Numbering
+) -> Told:
+    """The calls when the link came up at message `since`, no row could be read, and all ended while the PBX still listed."""
+    line = _Line(link, cel, numbering)
+    at = link[since].arrived_at - A_MOMENT
+    line.told.take(line.teller.resume(LinkUp("hq", moment(at), UPTIME_SECONDS + at - line.began), [], ()))
+    line.hear(since, len(link))
+    line.told.take(line.teller.take(SnapshotEnd("hq", moment(link[-1].arrived_at + A_MOMENT), True)))
+    return line.finish()
+
+
 def _gaps(
     first: tuple[int, int], second: tuple[int, int] | None, size: int
 ) -> Iterator[tuple[int, int, int]]:
@@ -132,13 +145,25 @@ class _Line:
 
 def swept(told: Told, cel: Sequence[CelRow], numbering: Numbering) -> list[CallFacts]:
     """The calls after the sweep that follows every gap."""
-    calls: list[CallFacts] = []
-    for call_id, facts in told.facts.items():
-        kept = OpenCall(call_id, told.aliases[call_id], tuple(told.lines[call_id]), facts)
-        in_part = facts.ended and facts.certainty is not Certainty.OBSERVED
-        _, change = tell_with_log(kept, cel, numbering) if in_part else ([], None)
-        calls.append(change.facts if change is not None and change.facts.ended else facts)
-    return sorted(calls, key=lambda facts: (facts.started_at, facts.id))
+    told_anew = Told()
+    told_anew.facts = dict(told.facts)
+    in_part = {
+        call_id: OpenCall(call_id, told.aliases[call_id], tuple(told.lines[call_id]), facts)
+        for call_id, facts in told.facts.items()
+        if facts.ended and facts.certainty is not Certainty.OBSERVED
+    }
+    owners = {alias: call_id for call_id in told.facts for alias in told.aliases[call_id]}
+    for group in groups_of(cel):
+        calls = [in_part.pop(one.id) for one in list(in_part.values()) if group.uids & set(one.aliases)]
+        if calls:
+            ids = {call.id for call in calls}
+            rows = [row for row in group.rows if owners.get(row.look.uid) in {None, *ids}]
+            told_anew.take(complete_from_log(calls, rows, numbering, at=cel[-1].at))
+        elif group.whole and not group.uids & owners.keys():
+            told_anew.take(
+                Teller(numbering).tell_again([*cel_lines(group.rows), {"t": group.last_at, "mark": "gone"}])
+            )
+    return told_anew.calls
 
 
 def rows_until(cel: Sequence[CelRow], written: Sequence[float], at: float) -> list[CelRow]:

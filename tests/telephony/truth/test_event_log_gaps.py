@@ -19,7 +19,7 @@ from ami_bridge.cel.signals import CelRow
 from ami_bridge.wire.message import Message
 from switchhook.pbx.call_assembler import Teller
 from telephony.call_facts.facts import CallFacts, Certainty, Disposition
-from tests.switchhook.live_gaps import Told, swept, told_live
+from tests.switchhook.live_gaps import Told, swept, told_before_the_snapshot, told_live
 from tests.telephony.captured import (
     CAPTURES,
     NUMBERING,
@@ -372,3 +372,23 @@ def test_the_log_does_not_say_by_what_means_a_call_was_handed_on() -> None:
     """A handset's key, a feature code and a program leave the same row."""
     _, (facts,) = player_of(cel=captured("22/blind_feature").cel)
     assert [transfer.via for transfer in facts.transfers] == [None]
+
+
+ENDINGS = ("out_answered", "in_answered", "internal", "blind_refer", "att_refer", "queue_answered")
+
+
+@pytest.mark.parametrize("name", [f"{version}/{one}" for version in ("16", "22") for one in ENDINGS])
+def test_a_link_that_comes_up_while_people_hang_up(name: str) -> None:
+    """Each channel's end is heard, nothing that joins them: the log says whose they were, and that they were one call."""
+    link, cel = played(name)
+    mistaken = {
+        since: found
+        for since in range(len(link))
+        if (
+            found := wrong(
+                whole(name),
+                swept(told_before_the_snapshot(link, since, cel, numbering=NUMBERING), cel, NUMBERING),
+            )
+        )
+    }
+    assert mistaken == {}
