@@ -85,7 +85,11 @@ def direction_of(caller: Channel, parts: dict[str, Part], call: CallRecord) -> f
         return f.Direction.OUTBOUND if own[0].kind is Kind.TRUNK else f.Direction.INTERNAL
     dialled = call.requested or caller.exten
     digits = dialled.lstrip("+")
-    return f.Direction.OUTBOUND if digits.isdigit() and len(digits) >= 7 else f.Direction.INTERNAL
+    if digits.isdigit() and len(digits) >= 7:
+        return f.Direction.OUTBOUND
+    # Nobody was seen to be rung (the link came up later): with somebody behind a trunk in it, it is not internal.
+    through_trunk = any(c.kind is Kind.TRUNK for part in parts.values() for c in part.channels)
+    return f.Direction.OUTBOUND if through_trunk else f.Direction.INTERNAL
 
 
 def client_of(direction: f.Direction, caller: Part, parts: dict[str, Part]) -> Part:
