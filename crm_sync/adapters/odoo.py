@@ -37,7 +37,7 @@ from crm_sync.exchange import (
     get_text,
     get_value,
 )
-from crm_sync.operations import CallLog, DeliveryContext, Operation, OperationKind, Ref, RefKind
+from crm_sync.operations import CallLog, DeliveryContext, Operation, OperationKind, Recording, Ref, RefKind
 from crm_sync.outcomes import Outcome, Presence, ProbeResult, WriteResult
 from telephony.call_facts.facts import Direction
 
@@ -276,18 +276,25 @@ def classify_exception(name: str, message: str) -> Verdict:
 def attach_recording(operation: Operation, context: DeliveryContext) -> Plan[WriteResult]:
     """Beside the note."""
     recording, entity = operation.recording, context.find_ref(*MODELS)
-    if recording is None or not recording.content:
+    if recording is None or not (recording.content or recording.link):
         return WriteResult(Outcome.SKIPPED, "There is no recording")
     if entity is None:
         return WriteResult(Outcome.SKIPPED, "The call was not logged in Odoo")
     values = {
         "name": build_file_name(operation),
-        "datas": base64.b64encode(recording.content).decode(),
+        **build_content(recording),
         "res_model": MODELS[entity.kind],
         "res_id": int(entity.id),
     }
     answer = yield build_request("ir.attachment", "create", Effect.WRITE, vals_list=[values])
     return WriteResult(Outcome.DONE, refs=(Ref(RefKind.FILE, read_id(answer.data)),))
+
+
+def build_content(recording: Recording) -> dict[str, str]:
+    """The file itself, or a link to where it can be heard."""
+    if recording.content:
+        return {"datas": base64.b64encode(recording.content).decode()}
+    return {"type": "url", "url": recording.link or ""}
 
 
 def read_person(row: Any, phone: str, kind: RefKind = RefKind.CONTACT) -> Person:

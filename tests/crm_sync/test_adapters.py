@@ -28,6 +28,32 @@ from tests.crm_sync.peers.bitrix24 import FakeBitrix24
 K = OperationKind
 
 
+async def test_amocrm_makes_no_incoming_lead_that_nobody_wants() -> None:
+    """An unknown caller is then not logged there, and that is said."""
+    bench = make_bench("amocrm")
+    settings = replace(bench.peer.settings, options={"create_leads": "no"})
+    bench.client.adapter = ADAPTERS["amocrm"](settings)
+    result = await bench.client.deliver(make_operation(K.CLOSE_CALL), DeliveryContext())
+    assert (result.outcome, bench.peer.writes) == (Outcome.SKIPPED, 0)
+
+
+async def test_odoo_attaches_a_link_where_there_is_no_file() -> None:
+    """An attachment of type url, on whom the call was logged."""
+    bench = make_bench("odoo_17")
+    operation = make_operation(K.ATTACH_RECORDING)
+    assert operation.recording is not None
+    linked = replace(operation, recording=replace(operation.recording, content=b""))
+    context = DeliveryContext(refs=(Ref(RefKind.LEAD, "7"),))
+    assert (await bench.client.deliver(linked, context)).outcome is Outcome.DONE
+    (attachment,) = bench.peer.records["ir.attachment"]  # type: ignore[attr-defined]
+    assert (attachment["type"], attachment["url"], attachment["res_id"]) == (
+        "url",
+        operation.recording.link,
+        7,
+    )
+    assert bench.peer.violations == []
+
+
 async def test_bitrix24_shows_the_card_and_names_missing_scopes() -> None:
     """To whom it rings; a scope that nobody ticked is named."""
     bench = make_bench("bitrix24")

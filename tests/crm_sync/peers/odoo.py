@@ -21,7 +21,7 @@ FIELDS = {
 }
 VALUES = {
     "crm.lead": "type name phone description user_id",
-    "ir.attachment": "name datas res_model res_id",
+    "ir.attachment": "name type datas url res_model res_id",
 }
 
 
