@@ -33,6 +33,7 @@ import typer
 
 from switchhook import __version__
 from switchhook.commands import contacts as contacts_commands
+from switchhook.commands import crm as crm_commands
 from switchhook.commands import recordings as recordings_commands
 from switchhook.commands.options import HELP_WORDS, Config, ReportForm
 from switchhook.process.service_parts import Part
@@ -517,4 +518,5 @@ def version_command() -> None:
 
 
 app.add_typer(recordings_commands.app)
+app.add_typer(crm_commands.app)
 contacts_commands.register(app)

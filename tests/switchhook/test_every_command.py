@@ -38,6 +38,7 @@ ARGUMENTS = {
     "recordings rotate-keys": "",
     "number": "101",
     "contacts import": "list.csv",
+    "crm check": "sales",
 }
 """Commands that read a configuration → words with which each would do something."""
 WITHOUT_CONFIGURATION = {"init", "replay", "demo", "version", "settings-reference"}
