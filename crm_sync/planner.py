@@ -80,6 +80,13 @@ def plan_recording(facts: CallFacts, rules: PlanningRules, now: datetime) -> tup
     return (_deliver(operation, rules, now),)
 
 
+def plan_note(facts: CallFacts, rules: PlanningRules, text: str, now: datetime) -> tuple[Delivery, ...]:
+    """What people typed about a call, as it stood some minutes after it."""
+    if not is_wanted(facts, rules) or not rules.capabilities.can_execute(OperationKind.ADD_NOTE):
+        return ()
+    return (_deliver(Operation(OperationKind.ADD_NOTE, build_log(facts, rules, now), text=text), rules, now),)
+
+
 def wants_recording(facts: CallFacts, rules: PlanningRules) -> bool:
     """Whether the connection is to be told when the call's recording can be heard."""
     can_attach = rules.capabilities.can_execute(OperationKind.ATTACH_RECORDING)

@@ -10,7 +10,7 @@ its lane goes and the survivor is delivered; where something was, the CRM has th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -20,7 +20,7 @@ import structlog
 from sqlalchemy import bindparam, func, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.types import Uuid
+from sqlalchemy.types import Text, Uuid
 
 from call_records.db.errors import plain_errors
 from call_records.db.tables import calls, crm_lanes, outbox
@@ -30,6 +30,8 @@ from telephony.call_facts.facts import CallFacts, facts_from_json
 log = structlog.get_logger(__name__)
 
 AT_ONCE = 20  # calls in one transaction
+NOTE_QUIET = timedelta(minutes=3)  # after the call and after the last key: whoever typed has gone on
+NOTE_WITHIN = timedelta(days=1)  # a note on an older call stays here
 TRY_AGAIN = timedelta(minutes=10)  # a call that could not be planned: a mistake of ours, mended by an update
 
 
@@ -61,8 +63,19 @@ class RecordedCall:
     """The name of its longest recording."""
 
 
+@dataclass(frozen=True, slots=True)
+class NotedCall:
+    """A delivered call about which somebody typed something, and has stopped typing."""
+
+    connection: str
+    facts: CallFacts
+    text: str
+    """Of all authors, oldest first, each with their name."""
+
+
 PlanCall = Callable[[CallToPlan], PlannedCall]
 PlanRecording = Callable[[RecordedCall], Iterable[DeliveryRow]]
+PlanNote = Callable[[NotedCall], Iterable[DeliveryRow]]
 
 
 class PlanningTable:
@@ -82,10 +95,11 @@ class PlanningTable:
                 elsewhere = await _settle_absorbed(connection, list(ended))
                 facts = await _read_facts(connection, list(ended))
                 for call_id, duty_id in ended.items():
-                    call = facts.get(call_id)
-                    where = elsewhere.get(call_id, ())
                     values: dict[str, Any] = {"state": "done"}
-                    if call is not None and not await self._plan(connection, CallToPlan(call, where), plan):
+                    planned = self._plan(call_id, facts.get(call_id), elsewhere.get(call_id, ()), plan)
+                    if planned is not None:
+                        await _add(connection, call_id, planned)
+                    else:
                         values = {"due_at": func.now() + TRY_AGAIN, "reason": "It could not be planned."}
                     settled = (outbox.c.call_id == call_id) & (outbox.c.id <= duty_id)
                     await connection.execute(update(outbox).where(settled).values(values))
@@ -99,29 +113,50 @@ class PlanningTable:
                 facts = await _read_facts(connection, {row.call_id for row in rows})
                 for row in rows:
                     if row.name is not None and row.call_id in facts:
-                        recorded = RecordedCall(row.connection, facts[row.call_id], row.name)
-                        await insert_deliveries(connection, list(plan(recorded)))
+                        call = facts_from_json(facts[row.call_id])  # it was planned before
+                        rows_of_call = list(plan(RecordedCall(row.connection, call, row.name)))
+                        await insert_deliveries(connection, rows_of_call)
                     own = (crm_lanes.c.connection == row.connection) & (crm_lanes.c.call_id == row.call_id)
                     await connection.execute(update(crm_lanes).where(own).values(awaits_recording=False))
                 return len(rows)
 
-    async def _plan(self, connection: AsyncConnection, call: CallToPlan, plan: PlanCall) -> bool:
+    async def plan_notes(self, names: Collection[str], plan: PlanNote) -> int:
+        """Calls of these connections whose notes are to be delivered now; returns how many. Raises TryLater."""
+        values = {"names": list(names), "most": AT_ONCE, "quiet": NOTE_QUIET, "within": NOTE_WITHIN}
+        with plain_errors():
+            async with self._engine.begin() as connection:
+                rows = (await connection.execute(_NOTED, values)).all()
+                facts = await _read_facts(connection, {row.call_id for row in rows})
+                for row in rows:
+                    call = facts_from_json(facts[row.call_id])  # it was planned before
+                    rows_of_call = list(plan(NotedCall(row.connection, call, row.text)))
+                    await insert_deliveries(connection, rows_of_call)
+                return len(rows)
+
+    def _plan(
+        self, call_id: UUID, facts: Mapping[str, Any] | None, elsewhere: Collection[str], plan: PlanCall
+    ) -> PlannedCall | None:
+        """None for a call that we cannot digest: it keeps no other from being delivered."""
+        if facts is None:
+            return PlannedCall(())
         try:
-            planned = plan(call)
-        except Exception as fault:  # a call that we cannot digest keeps no other from being delivered
+            return plan(CallToPlan(facts_from_json(dict(facts)), elsewhere))
+        except Exception as fault:
             self.failures += 1
-            log.exception("call_not_planned", call_id=str(call.facts.id), problem=str(fault))
-            return False
-        await insert_deliveries(connection, planned.deliveries)
-        for name in planned.awaiting_recording:
-            own = (crm_lanes.c.connection == name) & (crm_lanes.c.call_id == call.facts.id)
-            await connection.execute(update(crm_lanes).where(own).values(awaits_recording=True))
-        return True
+            log.exception("call_not_planned", call_id=str(call_id), problem=str(fault))
+            return None
 
 
-async def _read_facts(connection: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, CallFacts]:
+async def _add(connection: AsyncConnection, call_id: UUID, planned: PlannedCall) -> None:
+    await insert_deliveries(connection, planned.deliveries)
+    for name in planned.awaiting_recording:
+        own = (crm_lanes.c.connection == name) & (crm_lanes.c.call_id == call_id)
+        await connection.execute(update(crm_lanes).where(own).values(awaits_recording=True))
+
+
+async def _read_facts(connection: AsyncConnection, ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
     wanted = select(calls.c.id, calls.c.facts).where(calls.c.id.in_(list(ids)))
-    return {row.id: facts_from_json(row.facts) for row in await connection.execute(wanted)}
+    return {row.id: row.facts for row in await connection.execute(wanted)}
 
 
 async def _settle_absorbed(connection: AsyncConnection, ids: list[UUID]) -> dict[UUID, set[str]]:
@@ -154,6 +189,22 @@ _ELSEWHERE = (
     .bindparams(_IDS)
     .columns(call_id=Uuid)
 )
+_NOTED = text("""
+    SELECT l.connection, l.call_id, (
+        SELECT string_agg(a.name || ': ' || n.text, E'\\n' ORDER BY n.updated_at, n.account_id)
+        FROM notes n JOIN accounts a ON a.id = n.account_id WHERE n.call_id = l.call_id) AS text
+    FROM crm_lanes l
+    WHERE l.connection = ANY(:names) AND l.created_at > clock_timestamp() - :within
+        AND l.created_at < clock_timestamp() - :quiet
+        AND EXISTS (SELECT 1 FROM notes n WHERE n.call_id = l.call_id)
+        AND EXISTS (SELECT 1 FROM calls c WHERE c.id = l.call_id)
+        AND NOT EXISTS (
+            SELECT 1 FROM notes n WHERE n.call_id = l.call_id AND n.updated_at > clock_timestamp() - :quiet)
+        AND NOT EXISTS (
+            SELECT 1 FROM crm_deliveries d
+            WHERE d.connection = l.connection AND d.call_id = l.call_id AND d.kind = 'add_note')
+    ORDER BY l.created_at LIMIT :most FOR UPDATE OF l SKIP LOCKED
+""").bindparams(bindparam("names", type_=ARRAY(Text)))
 _RECORDED = text("""
     SELECT l.connection, l.call_id, (
         SELECT r.name FROM recordings r WHERE r.call_id = l.call_id AND r.state = 'ready'

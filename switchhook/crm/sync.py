@@ -21,11 +21,12 @@ from call_records.calls.journal import OUTBOX_CHANNEL
 from call_records.db.listen import wake_on
 from call_records.deliveries.connections import ConnectionStatus
 from call_records.deliveries.lanes import DeliveryRow
-from call_records.deliveries.planning import CallToPlan, PlannedCall, RecordedCall
+from call_records.deliveries.planning import CallToPlan, NotedCall, PlannedCall, RecordedCall
 from call_records.deliveries.sealing import SecretBox, read_or_make_key
 from call_records.store import RecordsStore
 from crm_sync.breaker import BreakerState
-from crm_sync.planner import plan_call, plan_recording, wants_recording
+from crm_sync.operations import OperationKind
+from crm_sync.planner import plan_call, plan_note, plan_recording, wants_recording
 from crm_sync.ports import Clock
 from switchhook.crm.connections import (
     LiveConnection,
@@ -42,7 +43,7 @@ from telephony.errors import SwitchhookError, TryLater
 log = structlog.get_logger(__name__)
 
 LOOK_SECONDS = 5.0  # a notice that was missed, and a recording that is ready, wait so long
-STATUS_SECONDS = 2.0  # how soon the page knows that a CRM is away, and a worker that a person wants it tried
+STATUS_SECONDS = 5.0  # how soon the page knows that a CRM is away, and a worker that a person wants it tried
 RESTART_SECONDS = 30.0  # after a mistake of ours
 CLOSE_SECONDS = 1.5  # for renewals and sockets; the whole service stops within 5 s
 
@@ -91,8 +92,15 @@ class CrmSync:
     async def plan_once(self) -> int:
         """Plan what is there now; returns how many calls were looked at. Raises TryLater."""
         planning = self.store.deliveries.planning
-        return await planning.plan_ended_calls(self._plan) + await planning.plan_recordings(
-            self._plan_recording
+        noting = [
+            connection.name
+            for connection in self.connections
+            if connection.rules.capabilities.can_execute(OperationKind.ADD_NOTE)
+        ]
+        return (
+            await planning.plan_ended_calls(self._plan)
+            + await planning.plan_recordings(self._plan_recording)
+            + await planning.plan_notes(noting, self._plan_note)
         )
 
     async def report_once(self) -> None:
@@ -202,6 +210,10 @@ class CrmSync:
         if connection is None:
             return ()
         return map(build_row, plan_recording(call.facts, connection.rules, self.clock.now()))
+
+    def _plan_note(self, call: NotedCall) -> Iterable[DeliveryRow]:
+        connection = next(one for one in self.connections if one.name == call.connection)
+        return map(build_row, plan_note(call.facts, connection.rules, call.text, self.clock.now()))
 
     def _log_state(self, name: str, before: State | None, state: State) -> None:
         if state.state != WORKING:

@@ -10,7 +10,7 @@ import pytest
 
 from crm_sync.adapters import ADAPTERS
 from crm_sync.operations import OperationKind
-from crm_sync.planner import PlanningRules, plan_call, plan_recording
+from crm_sync.planner import PlanningRules, plan_call, plan_note, plan_recording
 from telephony.call_facts.facts import (
     CallFacts,
     Direction,
@@ -158,6 +158,14 @@ def test_a_recording_link() -> None:
         assert attached.sequence > plan_call(facts, make_rules(peer), LATER)[-1].sequence
     assert plan_recording(facts, make_rules(), LATER) == ()
     assert plan_recording(TALKED, make_rules(public_url=ADDRESS), LATER) == ()
+
+
+def test_a_note_for_those_that_can_take_one() -> None:
+    """Below the call, in the lane after it."""
+    (note,) = plan_note(TALKED, make_rules(), "Anna: Wants roses", LATER)
+    assert (note.kind, note.operation.text) == (OperationKind.ADD_NOTE, "Anna: Wants roses")
+    assert note.sequence > plan_call(TALKED, make_rules(), LATER)[-1].sequence
+    assert plan_note(TALKED, make_rules("amocrm"), "Anna: Wants roses", LATER) == ()
 
 
 def test_a_late_call_is_history() -> None:

@@ -63,6 +63,7 @@ class FakeOdoo(FakePeer):
         return [
             (note["message_id"].strip("<").rpartition(".")[0], read_start(note["body"]))
             for note in self.records.get("mail.message", [])
+            if "close_call" in note["message_id"]
         ]
 
     def list_recordings(self) -> list[str]:

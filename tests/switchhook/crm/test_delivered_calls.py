@@ -14,9 +14,11 @@ from crm_sync.operations import OperationKind
 from crm_sync.states import DeliveryState
 from telephony.call_facts.facts import CallFacts, Direction, outside_of
 from telephony.events import EventKind
+from telephony.staff import Role
 from tests.call_facts_builder import answered, call, change, ended, life
 from tests.crm_sync.faults import Fault
 from tests.switchhook.crm.crm_line import CrmLine, crm_line
+from tests.web.kept import add_account
 
 pytestmark = pytest.mark.postgres
 
@@ -196,6 +198,33 @@ async def test_a_recording_follows_when_it_can_be_heard(records: RecordsStore, t
         assert line.peer.list_recordings() == [f"{facts.id}.0"]
         kinds = [delivery.kind for delivery in await line.list_deliveries()]
         assert kinds == [OperationKind.CREATE_LEAD, OperationKind.CLOSE_CALL, OperationKind.ATTACH_RECORDING]
+    assert line.peer.violations == []
+
+
+async def test_a_note_follows_when_its_author_has_stopped_typing(
+    records: RecordsStore, tmp_path: Path
+) -> None:
+    """Once, as it stood then."""
+    author = await add_account(records, "anna", Role.MANAGER, "101", name="Anna")
+    async with crm_line(records, "odoo_17", tmp_path) as line:
+        facts = call()
+        await records.journal.record(life(facts))
+        await line.plan()
+        await records.notes.save(call_id=facts.id, account_id=author.id, text="Wants roses")
+        await line.plan()
+        await line.drain()
+        assert OperationKind.ADD_NOTE not in {delivery.kind for delivery in await line.list_deliveries()}
+        async with records.engine.begin() as connection:
+            await connection.execute(text("UPDATE notes SET updated_at = updated_at - interval '4 min'"))
+            await connection.execute(text("UPDATE crm_lanes SET created_at = created_at - interval '4 min'"))
+        await line.plan()
+        await line.drain()
+        notes = [
+            delivery for delivery in await line.list_deliveries() if delivery.kind is OperationKind.ADD_NOTE
+        ]
+        assert [(note.operation.text, note.state) for note in notes] == [
+            ("Anna: Wants roses", DeliveryState.SENT)
+        ]
     assert line.peer.violations == []
 
 
