@@ -194,12 +194,13 @@ _NOTED = text("""
         SELECT string_agg(a.name || ': ' || n.text, E'\\n' ORDER BY n.updated_at, n.account_id)
         FROM notes n JOIN accounts a ON a.id = n.account_id WHERE n.call_id = l.call_id) AS text
     FROM crm_lanes l
-    WHERE l.connection = ANY(:names) AND l.created_at > clock_timestamp() - :within
-        AND l.created_at < clock_timestamp() - :quiet
+    WHERE l.connection = ANY(:names) AND l.created_at > clock_timestamp() - CAST(:within AS interval)
+        AND l.created_at < clock_timestamp() - CAST(:quiet AS interval)
         AND EXISTS (SELECT 1 FROM notes n WHERE n.call_id = l.call_id)
         AND EXISTS (SELECT 1 FROM calls c WHERE c.id = l.call_id)
         AND NOT EXISTS (
-            SELECT 1 FROM notes n WHERE n.call_id = l.call_id AND n.updated_at > clock_timestamp() - :quiet)
+            SELECT 1 FROM notes n
+            WHERE n.call_id = l.call_id AND n.updated_at > clock_timestamp() - CAST(:quiet AS interval))
         AND NOT EXISTS (
             SELECT 1 FROM crm_deliveries d
             WHERE d.connection = l.connection AND d.call_id = l.call_id AND d.kind = 'add_note')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -101,11 +102,17 @@ async def test_a_crm_that_was_away_gets_everything_in_order(
         await line.drain()
         await line.sync.report_once()
         check_delivered(line, list_expected(calls))
+        arrived = await line.list_deliveries()  # by call and order
+        for before, after in pairwise(arrived):
+            if before.key.call_id == after.key.call_id:
+                assert before.settled_at is not None
+                assert after.settled_at is not None
+                assert before.settled_at < after.settled_at
         (status,) = await records.deliveries.connections.list_connections()
         assert (status.state, status.waiting, status.last_success_at) == (
             "working",
             0,
-            max(delivery.settled_at for delivery in await line.list_deliveries() if delivery.settled_at),
+            max(delivery.settled_at for delivery in arrived if delivery.settled_at),
         )
 
 

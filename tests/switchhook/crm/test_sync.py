@@ -57,7 +57,7 @@ async def test_two_crms_over_http_while_a_third_is_away(records: RecordsStore, t
                     await asyncio.sleep(0.05)
         finally:
             running.cancel()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 await asyncio.gather(running, return_exceptions=True)
     for bench in benches:
         assert [key for key, _ in bench.peer.list_logged_calls()] == [f"{facts.id}.0"]
