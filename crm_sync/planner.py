@@ -29,7 +29,7 @@ from telephony.call_facts.facts import (
 )
 
 LATE = timedelta(minutes=15)  # such a call is history: no chat message, and calls of now go first
-LEAST_LEAD_DIGITS = 7  # a shorter number is a service's, not a customer's
+LEAD_DIGITS = range(7, 16)  # a shorter number is a service's, a longer one is no number (E.164)
 RECORDING_NAME = "recording"
 
 SEQUENCE: Mapping[OperationKind, int] = MappingProxyType(
@@ -151,7 +151,8 @@ def build_summary(facts: CallFacts, rules: PlanningRules) -> str:
         waited = f", waited {describe_seconds(facts.queue.wait_seconds or 0)}"
         sentences.append(f"Queue {facts.queue.name}{waited if facts.queue.wait_seconds else ''}")
     sentences += [_describe_transfer(facts, transfer) for transfer in facts.transfers]
-    if facts.final_party and facts.final_party != facts.answered_by and facts.transfers:
+    first = facts.caller.number if facts.direction is Direction.OUTBOUND else facts.answered_by
+    if facts.final_party and first and facts.final_party != first:
         sentences.append(f"Ended with {_name_party(facts, facts.final_party)}")
     if facts.hold_seconds >= 1:
         sentences.append(f"On hold {describe_seconds(facts.hold_seconds)}")
@@ -218,7 +219,8 @@ def _needs_lead(log: CallLog, rules: PlanningRules) -> bool:
     can_create = (
         capabilities.can_execute(OperationKind.CREATE_LEAD) and not capabilities.creates_lead_with_call
     )
-    is_number = (log.phone or "").startswith("+") and len(log.phone or "") > LEAST_LEAD_DIGITS
+    phone = log.phone or ""
+    is_number = phone.startswith("+") and len(phone) - 1 in LEAD_DIGITS
     return rules.creates_leads and can_create and is_number and log.direction is Direction.INBOUND
 
 

@@ -6,7 +6,7 @@ keep another part's command from running. Whatever goes wrong is told as one sen
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | the doctor, a backup or `recordings verify` found a fault |
+| 1 | the doctor, a backup, `recordings verify` or `crm check` found a fault |
 | 2 | the command line or the configuration cannot be used |
 | 3 | cannot start or go on until a person changes something |
 | 4 | the other side cannot answer just now; try again later |

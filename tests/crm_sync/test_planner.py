@@ -66,6 +66,7 @@ def test_an_outbound_call_creates_nobody() -> None:
     assert kinds(ended(answered(outbound(CLIENT))), make_rules()) == [CLOSE]
     assert kinds(TALKED, make_rules(creates_leads=False)) == [CLOSE]
     assert kinds(ended(call("0611")), make_rules()) == [CLOSE]
+    assert kinds(ended(call("+7" + "1" * 70)), make_rules()) == [CLOSE]
 
 
 @pytest.mark.parametrize(
@@ -116,6 +117,17 @@ def test_a_call_passed_on_outside_stays_with_who_talked_last() -> None:
     facts = replace(TALKED, legs=legs, final_party="+79160000009")
     log = plan_call(facts, make_rules(user_ids={"101": "7"}), LATER)[-1].operation.call
     assert (log.extension, log.user_id) == ("101", "7")
+
+
+def test_a_call_that_a_colleague_took_over_says_so() -> None:
+    """From a parking slot there is no transfer; an outbound call's first is who called."""
+    parked = replace(TALKED, final_party="103", legs=(*TALKED.legs, leg("103")))
+    assert (
+        plan_call(parked, make_rules(), LATER)[-1].operation.call.summary
+        == "Answered by 101. Ended with 103."
+    )
+    ours = replace(ended(answered(outbound(CLIENT), by=CLIENT)), final_party="101")
+    assert plan_call(ours, make_rules(), LATER)[-1].operation.call.summary == "Answered. Called by 101."
 
 
 def test_a_missed_call_belongs_to_who_should_have_taken_it() -> None:
