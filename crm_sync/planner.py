@@ -71,9 +71,9 @@ def plan_call(facts: CallFacts, rules: PlanningRules, now: datetime) -> tuple[De
 
 
 def plan_recording(facts: CallFacts, rules: PlanningRules, now: datetime) -> tuple[Delivery, ...]:
-    """What follows once the recording can be heard."""
+    """What follows, once the recording can be heard, for a call that was planned before."""
     link = build_call_link(facts, rules)
-    if not is_wanted(facts, rules) or not wants_recording(facts, rules) or link is None:
+    if not wants_recording(facts, rules) or link is None:
         return ()
     recording = Recording(RECORDING_NAME, link=link)
     operation = Operation(OperationKind.ATTACH_RECORDING, build_log(facts, rules, now), recording)
@@ -81,8 +81,8 @@ def plan_recording(facts: CallFacts, rules: PlanningRules, now: datetime) -> tup
 
 
 def plan_note(facts: CallFacts, rules: PlanningRules, text: str, now: datetime) -> tuple[Delivery, ...]:
-    """What people typed about a call, as it stood some minutes after it."""
-    if not is_wanted(facts, rules) or not rules.capabilities.can_execute(OperationKind.ADD_NOTE):
+    """What people typed about a call that was planned before, as it stood some minutes after it."""
+    if not rules.capabilities.can_execute(OperationKind.ADD_NOTE):
         return ()
     return (_deliver(Operation(OperationKind.ADD_NOTE, build_log(facts, rules, now), text=text), rules, now),)
 

@@ -127,11 +127,13 @@ class PlanningTable:
             async with self._engine.begin() as connection:
                 rows = (await connection.execute(_NOTED, values)).all()
                 facts = await _read_facts(connection, {row.call_id for row in rows})
+                planned = 0
                 for row in rows:
                     call = facts_from_json(facts[row.call_id])  # it was planned before
                     rows_of_call = list(plan(NotedCall(row.connection, call, row.text)))
                     await insert_deliveries(connection, rows_of_call)
-                return len(rows)
+                    planned += bool(rows_of_call)
+                return planned
 
     def _plan(
         self, call_id: UUID, facts: Mapping[str, Any] | None, elsewhere: Collection[str], plan: PlanCall
