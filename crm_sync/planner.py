@@ -48,6 +48,8 @@ class PlanningRules:
     """Calls that ended before are left alone."""
     user_ids: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Extension to user in the CRM."""
+    staff_user_ids: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """The same by the Staff page, below what the connection itself says."""
     fallback_user_id: str | None = None
     own_numbers: frozenset[str] = frozenset()
     """Tails of our numbers; empty: all. Outbound calls then count by their extension, which must be mapped."""
@@ -118,7 +120,7 @@ def build_log(facts: CallFacts, rules: PlanningRules, now: datetime) -> CallLog:
         started_at=facts.started_at,
         did=facts.did,
         extension=extension,
-        user_id=rules.user_ids.get(extension or "", rules.fallback_user_id),
+        user_id=find_user(extension, rules),
         answered_at=facts.answered_at,
         duration_seconds=round(facts.talk_seconds),
         disposition=facts.disposition,
@@ -142,6 +144,12 @@ def find_extension(facts: CallFacts) -> str | None:
     if facts.missed_by:
         return facts.missed_by[0]
     return facts.requested if facts.requested in parties else None
+
+
+def find_user(extension: str | None, rules: PlanningRules) -> str | None:
+    """Whose user in the CRM an extension is."""
+    mapped = {**rules.staff_user_ids, **rules.user_ids}
+    return mapped.get(extension or "", rules.fallback_user_id)
 
 
 def build_summary(facts: CallFacts, rules: PlanningRules) -> str:

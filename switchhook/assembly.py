@@ -545,7 +545,7 @@ CRM_EVENTS_DONE = timedelta(
 )  # what a CRM has taken is kept so long for whoever looks into what went out
 
 
-CRM_DELIVERIES_KNOWN = timedelta(
+CRM_DELIVERIES_REMEMBERED = timedelta(
     days=60
 )  # beyond the events of a call: told again, it must still be known as delivered
 
@@ -561,7 +561,7 @@ async def prune_once(store: RecordsStore, keep: KeepSettings, now: datetime) -> 
     if events:
         log.info("crm_events_pruned", events=events)
     lanes = await store.deliveries.connections.prune_lanes(
-        now - timedelta(days=keep.crm_event_days) - CRM_DELIVERIES_KNOWN
+        now - timedelta(days=keep.crm_event_days) - CRM_DELIVERIES_REMEMBERED
     )
     if lanes:
         log.info("crm_deliveries_pruned", calls=lanes)

@@ -105,6 +105,12 @@ class PlanningTable:
                     await connection.execute(update(outbox).where(settled).values(values))
                 return len(ended)
 
+    async def list_staff_users(self) -> dict[str, str]:
+        """Extension to user in the CRM, as the Staff page has them. Raises TryLater."""
+        with plain_errors():
+            async with self._engine.connect() as connection:
+                return {row.extension: row.crm_user for row in await connection.execute(_STAFF_USERS)}
+
     async def plan_recordings(self, plan: PlanRecording) -> int:
         """Calls whose recordings are settled now; returns how many were looked at. Raises TryLater."""
         with plain_errors():
@@ -191,6 +197,10 @@ _ELSEWHERE = (
     .bindparams(_IDS)
     .columns(call_id=Uuid)
 )
+_STAFF_USERS = text("""
+    SELECT e.extension, p.crm_user FROM extensions e JOIN people p ON p.id = e.person_id
+    WHERE p.crm_user IS NOT NULL AND p.left_at IS NULL AND e.gone_at IS NULL
+""")
 _NOTED = text("""
     SELECT l.connection, l.call_id, (
         SELECT string_agg(a.name || ': ' || n.text, E'\\n' ORDER BY n.updated_at, n.account_id)

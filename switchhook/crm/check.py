@@ -125,7 +125,10 @@ def _describe_users(report: Report, configured: CrmConnectionSettings, users: Se
         else:
             report.add(f"Everybody else's calls go to {found.name} ({found.id}).")
     elif not configured.users:
-        report.add("No extension is mapped, so the CRM decides whose the entries are.")
+        report.add(
+            "No extension is mapped here. Where this is the only CRM, the CRM users of the Staff page count; else the CRM "
+            "decides whose the entries are."
+        )
     mapped = set(configured.users.values())
     for user in users:
         if user.is_active and user.id not in mapped:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 import structlog
@@ -103,8 +104,16 @@ class CrmSync:
             + await planning.plan_notes(noting, self._plan_note)
         )
 
+    async def read_staff(self) -> None:
+        """Whose users the Staff page says the extensions are: its one id per person is of the one CRM that there is."""
+        users = await self.store.deliveries.planning.list_staff_users()
+        having = [one for one in self.connections if not one.rules.capabilities.is_write_only]
+        if len(having) == 1:
+            having[0].rules = replace(having[0].rules, staff_user_ids=MappingProxyType(users))
+
     async def report_once(self) -> None:
         """Save how each connection is where that changed, and try again what a person asked for."""
+        await self.read_staff()
         table = self.store.deliveries.connections
         self.statuses = tuple(await table.list_connections())
         by_name = {status.name: status for status in self.statuses}
@@ -139,6 +148,7 @@ class CrmSync:
                 opened.append(await self._until_database(opening))
             self.connections = tuple(opened)
             statuses = await self._until_database(self.store.deliveries.connections.list_connections)
+            await self._until_database(self.read_staff)
             self._retries = {status.name: status.retry_asked_at for status in statuses}
             yield
         finally:
@@ -156,11 +166,11 @@ class CrmSync:
                 log.debug("crm_waits_for_database", problem=str(away))
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def _guard(self, part: Callable[[], Awaitable[None]], name: str) -> None:
+    async def _guard(self, work: Callable[[], Awaitable[None]], name: str) -> None:
         """A mistake of ours in one part stops no other."""
         while True:
             try:
-                await part()
+                await work()
             except SwitchhookError as trouble:
                 log.warning("crm_part_waits", name=name, problem=str(trouble), remedy=trouble.remedy)
             except Exception as mistake:  # said loudly, and tried again: other CRMs go on

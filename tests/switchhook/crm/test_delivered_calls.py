@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from call_records.store import RecordsStore
+from call_records.types import StaffMember
 from crm_sync.exchange import Effect, Request
 from crm_sync.operations import OperationKind
 from crm_sync.states import DeliveryState
@@ -119,16 +120,16 @@ async def test_a_crm_that_was_away_gets_everything_in_order(
 async def test_facts_told_again_deliver_nothing_again(records: RecordsStore, tmp_path: Path) -> None:
     """Also when the duty was forgotten meanwhile, and the facts have changed."""
     async with crm_line(records, "odoo_17", tmp_path) as line:
-        (told,) = {facts.id: facts for facts in await line.record("in_answered")}.values()
+        (delivered,) = await line.record("in_answered")
         await line.drain()
         async with records.engine.begin() as connection:
             await connection.execute(text("DELETE FROM outbox"))
-        assert told.ended_at
-        seconds = (told.ended_at - told.started_at).total_seconds()
-        await records.journal.record([change(told, EventKind.ENDED, at_seconds=seconds)])
+        assert delivered.ended_at
+        seconds = (delivered.ended_at - delivered.started_at).total_seconds()
+        await records.journal.record([change(delivered, EventKind.ENDED, at_seconds=seconds)])
         assert await line.sync.plan_once() == 1
         await line.drain()
-        check_delivered(line, list_expected([told]))
+        check_delivered(line, list_expected([delivered]))
 
 
 async def test_a_call_that_turned_out_to_be_another_one_is_delivered_once(
@@ -206,6 +207,22 @@ async def test_a_recording_follows_when_it_can_be_heard(records: RecordsStore, t
         kinds = [delivery.kind for delivery in await line.list_deliveries()]
         assert kinds == [OperationKind.CREATE_LEAD, OperationKind.CLOSE_CALL, OperationKind.ATTACH_RECORDING]
     assert line.peer.violations == []
+
+
+async def test_the_staff_page_says_whose_a_call_is(records: RecordsStore, tmp_path: Path) -> None:
+    """Below what the connection itself maps (101), and as it is at that moment."""
+    async with crm_line(records, "odoo_17", tmp_path) as line:
+        for extension, user in (("101", "8"), ("102", "9")):
+            member = StaffMember(None, f"Person {extension}", (extension,), crm_user=user)
+            await records.staff.put_member(member)
+        await line.sync.report_once()
+        for extension in ("101", "102", "103"):
+            await records.journal.record(
+                [change(ended(answered(call(to=extension), by=extension)), EventKind.ENDED, at_seconds=65)]
+            )
+        await line.plan()
+        logs = [one.operation.call for one in await line.list_deliveries() if one.kind.value == "close_call"]
+        assert {log.extension: log.user_id for log in logs} == {"101": "1", "102": "9", "103": None}
 
 
 async def test_a_note_follows_when_its_author_has_stopped_typing(

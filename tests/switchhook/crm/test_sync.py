@@ -97,9 +97,9 @@ async def test_states_of_a_connection_and_a_person_who_wants_it_tried(
         assert states[-1] == WORKING
         registry = CollectorRegistry()
         registry.register(CrmMeters(line.sync))
-        told = generate_latest(registry).decode()
-        assert 'switchhook_crm_working{connection="crm"} 1.0' in told
-        assert 'switchhook_crm_waiting{connection="crm"} 0.0' in told
+        metrics = generate_latest(registry).decode()
+        assert 'switchhook_crm_working{connection="crm"} 1.0' in metrics
+        assert 'switchhook_crm_waiting{connection="crm"} 0.0' in metrics
 
 
 async def test_old_lanes_are_forgotten_unless_somebody_must_decide(records: RecordsStore) -> None:
