@@ -55,7 +55,7 @@ async def check(settings: Settings, name: str, *, transport_of: MakeTransport = 
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             health = await _ask(client, client.adapter.check())
-            users = await _ask(client, client.adapter.list_users())
+            users = await _ask_users(client)
     except TimeoutError as late:
         raise TryLater("The CRM does not answer.", remedy="Try again later.") from late
     finally:
@@ -82,7 +82,7 @@ def describe(
     configured: CrmConnectionSettings,
     client: CrmClient,
     health: Health,
-    users: Sequence[CrmUser],
+    users: Sequence[CrmUser] | NeedsPerson,
     public_url: str | None,
 ) -> Report:
     """In words."""
@@ -99,7 +99,9 @@ def describe(
         report.add(f"With this kind of access: {limitation[:1].lower()}{limitation[1:]}.")
     if public_url is None:
         report.add("[web] public_url is not set, so entries have no link to the call and its recording.")
-    if not capabilities.is_write_only:
+    if isinstance(users, NeedsPerson):
+        report.add_fault(f"Its users cannot be listed. {users}")
+    elif not capabilities.is_write_only:
         _describe_users(report, configured, users)
     return report
 
@@ -134,6 +136,14 @@ def _describe_users(report: Report, configured: CrmConnectionSettings, users: Se
         if user.is_active and user.id not in mapped:
             proposed = "".join(f' Add: {extension} = "{user.id}"' for extension in user.extensions)
             report.add(f"Without an extension: {user.name} ({user.id}).{proposed}")
+
+
+async def _ask_users(client: CrmClient) -> Sequence[CrmUser] | NeedsPerson:
+    """Calls can be delivered by somebody who may not see who works there."""
+    try:
+        return await _ask(client, client.adapter.list_users())
+    except NeedsPerson as refused:
+        return refused
 
 
 async def _ask(client: CrmClient, plan: Plan[T]) -> T:

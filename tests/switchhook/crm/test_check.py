@@ -7,12 +7,15 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from crm_sync.exchange import Request, Response
 from switchhook.crm.check import check
 from switchhook.settings.settings import Settings
 from switchhook.settings.tables import CrmConnectionSettings, CrmSettings, WebSettings
 from telephony.errors import NeedsPerson, TryLater
 from tests.crm_sync.memory import VirtualClock
 from tests.crm_sync.peers import PEERS
+from tests.crm_sync.peers.base import answer
+from tests.crm_sync.peers.bitrix24 import FakeBitrix24Webhook
 from tests.switchhook.crm.crm_line import PeerTransport, configure
 
 NAMES = ("odoo_17", "bitrix24_webhook", "amocrm", "webhook")
@@ -58,6 +61,33 @@ async def test_users_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     assert "Without an extension: Agent (2)." in said
     assert "[web] public_url is not set" in said
+
+
+async def test_a_right_that_nobody_gave_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """A scope of the webhook that was not ticked."""
+    checked = Checked("bitrix24_webhook", users={})
+    peer = checked.peer
+    assert isinstance(peer, FakeBitrix24Webhook)
+    peer.scopes.remove("crm")
+    assert await checked.run() == 1
+    assert "! Missing there: scope crm." in capsys.readouterr().out
+
+
+async def test_users_that_cannot_be_listed_are_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest of the report is there all the same."""
+    checked = Checked("bitrix24_webhook", users={})
+    handle = checked.peer.handle
+
+    def refuse_users(request: Request) -> Response:
+        return answer({"error": "insufficient_scope"}, 403) if "user.get" in request.url else handle(request)
+
+    monkeypatch.setattr(checked.peer, "handle", refuse_users)
+    assert await checked.run() == 1
+    said = capsys.readouterr().out
+    assert "let in as" in said
+    assert "! Its users cannot be listed. The CRM refuses: insufficient_scope." in said
 
 
 @pytest.mark.parametrize("name", ["odoo_17", "bitrix24_webhook", "amocrm"])
