@@ -129,6 +129,7 @@ class Service:
         told += [problem for inquiry in self.inquiries.values() if (problem := inquiry.problem())]
         told += self.line.troubles() if self.line else ()
         told += [self.names.problem] if self.names and self.names.problem else []
+        told += [self.crm.problem] if self.crm and self.crm.problem else []
         return told
 
 

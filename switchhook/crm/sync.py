@@ -39,7 +39,7 @@ from switchhook.crm.connections import (
 )
 from switchhook.crm.stores import build_row
 from switchhook.settings.settings import Settings
-from telephony.errors import SwitchhookError, TryLater
+from telephony.errors import NeedsPerson, SwitchhookError, TryLater
 
 log = structlog.get_logger(__name__)
 
@@ -76,13 +76,23 @@ class CrmSync:
     connections: tuple[LiveConnection, ...] = ()
     statuses: tuple[ConnectionStatus, ...] = ()
     """As they were read last; for the metrics."""
+    problem: str | None = None
+    """Why nothing is delivered at all, with the remedy; for the Connections page."""
     mistakes: int = 0
     """How often a part had to be started again; for the metrics."""
     _states: dict[str, State] = field(default_factory=dict)
     _retries: dict[str, datetime | None] = field(default_factory=dict)
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Until cancelled. What only a person can change stops the deliveries and nothing else of the service."""
+        try:
+            await self._run_opened()
+        except NeedsPerson as refused:
+            self.problem = f"Calls are not delivered to CRMs. {refused.sentence}"
+            log.error("crm_not_started", problem=str(refused), remedy=refused.remedy)
+            await asyncio.Event().wait()
+
+    async def _run_opened(self) -> None:
         async with self.opened(), asyncio.TaskGroup() as tasks:
             tasks.create_task(self._guard(self._plan_forever, "planner"), name="crm planner")
             tasks.create_task(self._guard(self._report_forever, "status"), name="crm status")

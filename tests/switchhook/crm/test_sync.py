@@ -66,6 +66,24 @@ async def test_two_crms_over_http_while_a_third_is_away(records: RecordsStore, t
     assert {row.state for row in lane} == {"queued"}
 
 
+async def test_a_key_file_that_cannot_be_used_stops_nothing_else(
+    records: RecordsStore, tmp_path: Path
+) -> None:
+    """The service goes on; Connections says what to do."""
+    (tmp_path / "crm-credentials.key").write_text("no key")
+    bench = make_bench("odoo_17")
+    configured = configure(bench.peer.settings, "x")
+    sync = CrmSync(Settings(crm=CrmSettings(connections=(configured,))), records, tmp_path)
+    running = asyncio.create_task(sync.run())
+    async with asyncio.timeout(60):
+        while sync.problem is None:
+            await asyncio.sleep(0)
+    assert not running.done()
+    assert "crm-credentials.key" in sync.problem
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_states_of_a_connection_and_a_person_who_wants_it_tried(
     records: RecordsStore, tmp_path: Path
 ) -> None:
