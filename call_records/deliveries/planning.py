@@ -88,6 +88,7 @@ class PlanningTable:
 
     async def plan_ended_calls(self, plan: PlanCall) -> int:
         """Plan some; returns how many were looked at. Raises TryLater."""
+        faults: dict[UUID, Exception] = {}
         with plain_errors():
             async with self._engine.begin() as connection:
                 duties = (await connection.execute(_DUTIES, {"most": AT_ONCE})).all()
@@ -96,14 +97,19 @@ class PlanningTable:
                 facts = await _read_facts(connection, list(ended))
                 for call_id, duty_id in ended.items():
                     values: dict[str, Any] = {"state": "done"}
-                    planned = self._plan(call_id, facts.get(call_id), elsewhere.get(call_id, ()), plan)
-                    if planned is not None:
+                    planned = _plan(facts.get(call_id), elsewhere.get(call_id, ()), plan)
+                    if isinstance(planned, PlannedCall):
                         await _add(connection, call_id, planned)
                     else:
+                        faults[call_id] = planned
                         values = {"due_at": func.now() + TRY_AGAIN, "reason": "It could not be planned."}
                     settled = (outbox.c.call_id == call_id) & (outbox.c.id <= duty_id)
                     await connection.execute(update(outbox).where(settled).values(values))
-                return len(ended)
+        # Not within the transaction: writing a traceback takes long on a busy machine, and others wait for its rows.
+        for call_id, fault in faults.items():
+            self.failures += 1
+            log.error("call_not_planned", call_id=str(call_id), exc_info=fault)
+        return len(ended)
 
     async def list_staff_users(self) -> dict[str, str]:
         """Extension to user in the CRM, as the Staff page has them. Raises TryLater."""
@@ -141,18 +147,17 @@ class PlanningTable:
                     planned += bool(rows_of_call)
                 return planned
 
-    def _plan(
-        self, call_id: UUID, facts: Mapping[str, Any] | None, elsewhere: Collection[str], plan: PlanCall
-    ) -> PlannedCall | None:
-        """None for a call that we cannot digest: it keeps no other from being delivered."""
-        if facts is None:
-            return PlannedCall(())
-        try:
-            return plan(CallToPlan(facts_from_json(dict(facts)), elsewhere))
-        except Exception as fault:
-            self.failures += 1
-            log.exception("call_not_planned", call_id=str(call_id), problem=str(fault))
-            return None
+
+def _plan(
+    facts: Mapping[str, Any] | None, elsewhere: Collection[str], plan: PlanCall
+) -> PlannedCall | Exception:
+    """The fault of a call that we cannot digest: it keeps no other from being delivered."""
+    if facts is None:
+        return PlannedCall(())
+    try:
+        return plan(CallToPlan(facts_from_json(dict(facts)), elsewhere))
+    except Exception as fault:
+        return fault
 
 
 async def _add(connection: AsyncConnection, call_id: UUID, planned: PlannedCall) -> None:

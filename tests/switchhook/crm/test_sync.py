@@ -63,7 +63,7 @@ async def test_two_crms_over_http_while_a_third_is_away(records: RecordsStore, t
         assert [key for key, _ in bench.peer.list_logged_calls()] == [f"{facts.id}.0"]
         assert bench.peer.violations == []
     lane = await records.deliveries.lanes.list_lane("away", facts.id)
-    assert {row.state for row in lane} == {"queued"}
+    assert {row.state for row in lane} <= {"queued", "sending"}  # cancelled while it was tried
 
 
 async def test_a_key_file_that_cannot_be_used_stops_nothing_else(
