@@ -46,6 +46,7 @@ from call_records.db.engine import open_engine
 from call_records.db.errors import plain_errors
 from call_records.db.form_answers import FormAnswersBook
 from call_records.db.recent_changes import RecentChangesBook
+from call_records.deliveries.records import DeliveryRecords
 from call_records.recordings.catalogue.audit import AuditLog
 from call_records.recordings.catalogue.catalogue import Catalogue
 from call_records.recordings.catalogue.comments import CommentBook
@@ -129,6 +130,7 @@ class RecordsStore:
     catalogue: Catalogue
     journal: CallJournal
     outbox: Outbox
+    deliveries: DeliveryRecords
     relay: CallRelay
     home: Home
     """How numbers are written in this office."""
@@ -233,6 +235,7 @@ def _store(engine: AsyncEngine, audio: AudioSettings | None, home: Home) -> Reco
         catalogue=Catalogue(engine),
         journal=CallJournal(engine),
         outbox=Outbox(engine),
+        deliveries=DeliveryRecords(engine),
         relay=CallRelay(engine),
     )
 

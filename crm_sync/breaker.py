@@ -36,6 +36,8 @@ class Breaker:
     """Since when the CRM cannot be reached, for the banner."""
     retry_at: datetime | None = None
     reason: str = ""
+    needs_administrator: bool = False
+    """It was reached, and refuses until somebody changes something there or here."""
     _pauses: int = 0
 
     def is_passable(self, now: datetime) -> bool:
@@ -52,12 +54,12 @@ class Breaker:
     def record_success(self) -> None:
         """The CRM answered, whatever it said."""
         self.state, self.failures, self._pauses = BreakerState.CLOSED, 0, 0
-        self.opened_at, self.retry_at, self.reason = None, None, ""
+        self.opened_at, self.retry_at, self.reason, self.needs_administrator = None, None, "", False
 
     def record_failure(self, now: datetime, reason: str) -> None:
         """It did not."""
         self.failures += 1
-        self.reason = reason
+        self.reason, self.needs_administrator = reason, False
         if self.state is BreakerState.CLOSED and self.failures < FAILURES_TO_OPEN:
             return
         pause = min(FIRST_PAUSE_SECONDS * 2 ** min(self._pauses, 30), LONGEST_PAUSE_SECONDS)
@@ -100,6 +102,7 @@ class BreakerBoard:
         """An administrator must act before requests of that method, or any, succeed: tried again slowly meanwhile."""
         breaker = self.connection if method is None else self.methods.setdefault(method, Breaker())
         breaker.open_for(now, LONGEST_PAUSE_SECONDS, reason)
+        breaker.needs_administrator = True
 
     def record_answer(self, method: str) -> None:
         """A real answer to a request of that method."""

@@ -38,6 +38,9 @@ from call_records.postgres.cluster import EmbeddedPostgres
 from call_records.recordings.ingest.uploads import UploadDesk
 from call_records.store import RecordsStore, open_records
 from switchhook import __version__
+from switchhook.crm.desk import StoredDesk
+from switchhook.crm.meters import CrmMeters
+from switchhook.crm.sync import CrmSync
 from switchhook.doctor.doctor import link_to
 from switchhook.opening import open_store
 from switchhook.pbx.caller_lookup import BookLookup
@@ -89,6 +92,8 @@ class Service:
     spool: SpoolingJournal | None
     line: RecordingLine | None = None
     """The way of recordings; None in a process that only serves pages."""
+    crm: CrmSync | None = None
+    """Delivers calls to CRMs; None where none is configured, and in a process that only serves pages."""
     bridges: dict[str, Bridge] = field(default_factory=dict)
     endpoints: dict[str, EndpointKeeper] = field(default_factory=dict)
     """Whose endpoints these are, by PBX."""
@@ -124,6 +129,7 @@ class Service:
         told += [problem for inquiry in self.inquiries.values() if (problem := inquiry.problem())]
         told += self.line.troubles() if self.line else ()
         told += [self.names.problem] if self.names and self.names.problem else []
+        told += [self.crm.problem] if self.crm and self.crm.problem else []
         return told
 
 
@@ -307,6 +313,9 @@ def _start_parts(
         once_stored(service.store.reviews.picks.run, "review picks")
         once_stored(Bookkeeper(service.store.engine, steps_for(service.store.home)).run, "book")
         once_stored(service.store.missed.run, "missed calls")
+        if service.settings.crm.connections:
+            service.crm = CrmSync(service.settings, service.store, _state_dir(service.settings))
+            once_stored(service.crm.run, "crm")
         for pbx in service.settings.pbx:
             keeper = EndpointKeeper(numbering_of(pbx), pbx.phones, service.store.endpoints)
             service.endpoints[pbx.id] = keeper
@@ -437,6 +446,7 @@ async def _serve(
         pbx_details=lambda: [inquiry.details() for inquiry in service.inquiries.values()],
         control=RecordingDesk(service.bridges) if service.spool is not None else None,
         uploads=_uploads(service),
+        crm=_crm_desk(service),
     )
     async with asyncio.TaskGroup() as tasks:
 
@@ -452,10 +462,18 @@ async def _serve(
         offering.cancel()
 
 
+def _crm_desk(service: Service) -> StoredDesk | None:
+    """What people see of CRM sync, in whichever process serves the pages."""
+    crm = service.settings.crm
+    return StoredDesk(crm, service.store.deliveries) if crm.connections else None
+
+
 def _registry(service: Service) -> CollectorRegistry:
     registry = CollectorRegistry()
     intake = service.line.intake if service.line else None
     registry.register(ServiceMeters(service.bridges, service.spool, service.board, intake))
+    if service.crm is not None:
+        registry.register(CrmMeters(service.crm))
     return registry
 
 
@@ -528,6 +546,11 @@ CRM_EVENTS_DONE = timedelta(
 )  # what a CRM has taken is kept so long for whoever looks into what went out
 
 
+CRM_DELIVERIES_REMEMBERED = timedelta(
+    days=60
+)  # beyond the events of a call: told again, it must still be known as delivered
+
+
 async def prune_once(store: RecordsStore, keep: KeepSettings, now: datetime) -> None:
     """What is forgotten now."""
     lines = await store.journal.prune(now - timedelta(days=keep.trace_days))
@@ -538,3 +561,8 @@ async def prune_once(store: RecordsStore, keep: KeepSettings, now: datetime) -> 
     )
     if events:
         log.info("crm_events_pruned", events=events)
+    lanes = await store.deliveries.connections.prune_lanes(
+        now - timedelta(days=keep.crm_event_days) - CRM_DELIVERIES_REMEMBERED
+    )
+    if lanes:
+        log.info("crm_deliveries_pruned", calls=lanes)

@@ -6,7 +6,7 @@ keep another part's command from running. Whatever goes wrong is told as one sen
 | exit code | meaning |
 |---|---|
 | 0 | done |
-| 1 | the doctor, a backup or `recordings verify` found a fault |
+| 1 | the doctor, a backup, `recordings verify` or `crm check` found a fault |
 | 2 | the command line or the configuration cannot be used |
 | 3 | cannot start or go on until a person changes something |
 | 4 | the other side cannot answer just now; try again later |
@@ -33,6 +33,7 @@ import typer
 
 from switchhook import __version__
 from switchhook.commands import contacts as contacts_commands
+from switchhook.commands import crm as crm_commands
 from switchhook.commands import recordings as recordings_commands
 from switchhook.commands.options import HELP_WORDS, Config, ReportForm
 from switchhook.process.service_parts import Part
@@ -517,4 +518,5 @@ def version_command() -> None:
 
 
 app.add_typer(recordings_commands.app)
+app.add_typer(crm_commands.app)
 contacts_commands.register(app)

@@ -115,6 +115,8 @@ class AuditAction(StrEnum):
     RIGHTS_CHANGED = "rights_changed"
     RULES_CHANGED = "rules_changed"  # retention or policy
     EXPORTED = "exported"  # the audit log itself
+    CRM_RETRIED = "crm_retried"  # a delivery to a CRM is tried again
+    CRM_DISMISSED = "crm_dismissed"  # nobody wants it delivered any more
     REFUSED = "refused"  # somebody asked for what they may not have
     SIGNED_IN = "signed_in"
     SIGN_IN_REFUSED = "sign_in_refused"  # a wrong password, or a name that nobody has

@@ -20,6 +20,7 @@ from web.api import recording_list, v1, watch
 from web.api import recordings as recordings_api
 from web.api import uploads as upload_api
 from web.auth.access import Gate, Passwords
+from web.crm_desk import CrmDesk
 from web.forms.form_posts import FormPosts
 from web.http.assets import Assets
 from web.http.compression import Compression, takes_gzip
@@ -29,7 +30,7 @@ from web.http.request_limits import RequestLimit
 from web.http.security_headers import Shield
 from web.live import Hub
 from web.metrics import WebMetrics
-from web.pages import connections, exports, form_echo, imports, list_exports
+from web.pages import connections, crm_deliveries, exports, form_echo, imports, list_exports
 from web.pages.accounts import accounts, my_settings, new_password, session_state, sign_in, staff
 from web.pages.calls import calls, card, live
 from web.pages.contacts import actions as people_changes
@@ -97,6 +98,7 @@ PARTS = (
     my_settings,
     accounts,
     connections,
+    crm_deliveries,
     audit,
     v1,
     recordings_api,
@@ -118,13 +120,14 @@ def create_app(
     pbx_details: Callable[[], Sequence[PbxDetails]] = tuple,
     control: RecordingControl | None = None,
     uploads: UploadDesk | None = None,
+    crm: CrmDesk | None = None,
 ) -> FastAPI:
     """The whole web part over an opened store and the live calls.
 
     `troubles` says what else an administrator should know now, one sentence each. `pbx_details` is shown with
     each PBX on Connections. `control` pauses recordings; without
     it (this process watches no PBX) nobody is offered that. `uploads` takes recordings from remote PBXes; without it
-    there is no such address.
+    there is no such address. `crm` shows deliveries to CRMs; without it none is configured.
     """
     assets = Assets()
     proxy_memory = ProxyMemory()
@@ -167,6 +170,7 @@ def create_app(
         assets=assets,
         metrics=metrics,
         control=control,
+        crm=crm,
         proxy_faults=proxy_memory.faults,
     )
 

@@ -18,10 +18,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from call_records.calls.external_number import outside_of
 from call_records.crm.types import CallPlace, Deal
 from call_records.types import Records
-from telephony.call_facts.facts import CallFacts, Direction
+from telephony.call_facts.facts import CallFacts, Direction, outside_of
 from telephony.contacts import Candidate, ClientKind, Match, MatchRule
 from telephony.errors import SwitchhookError
 

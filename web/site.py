@@ -11,6 +11,7 @@ from fastapi import Request
 from call_records.types import Records
 from telephony.ports import LiveCalls, RecordingControl
 from web.auth.access import Gate
+from web.crm_desk import CrmDesk
 from web.forms.date_ranges import DateRange, read_date_range
 from web.http.assets import Assets
 from web.live import Hub
@@ -36,6 +37,8 @@ class Site:
     metrics: WebMetrics
     control: RecordingControl | None = None
     """Pauses the recording of a live call; None where this process watches no PBX."""
+    crm: CrmDesk | None = None
+    """Deliveries to CRMs; None where no CRM is configured."""
     proxy_faults: Callable[[], Sequence[str]] = tuple
     """What the reverse proxy does wrong, one sentence each."""
     noted: Noted = field(default_factory=Noted)

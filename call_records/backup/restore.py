@@ -135,6 +135,8 @@ async def _fill(connection: AsyncConnection, archive: Archive, manifest: Manifes
         )
     await connection.run_sync(schema.upgrade_to, "head")
     await connection.execute(_FORGET_TOKENS)
+    for statement in _CRMS_WENT_ON:
+        await connection.execute(statement)
     await connection.execute(_FORGET_OBJECTS, {"keys": [*manifest.vanished, *manifest.missing]})
 
 
@@ -171,5 +173,19 @@ _ANY_TABLE = text("""
 _SET_SEQUENCE = text("SELECT setval(quote_ident(:name)::regclass, :value, :called)")
 # Backups of earlier releases hold them; one that was ended since must not open anything again.
 _FORGET_TOKENS = text("DELETE FROM tokens")
+# The CRMs have what was delivered since the backup. So what was on its way then is looked for there before it is sent;
+# calls of since then, which the event log may tell again, are theirs already; and tokens that were renewed are spent.
+# A receiver of webhooks cannot be asked, and makes one of a repetition by its id.
+_CRMS_WENT_ON = (
+    text("DELETE FROM crm_credentials"),
+    text("DELETE FROM crm_holds"),
+    text("UPDATE crm_connections SET connected_at = clock_timestamp()"),
+    text("""
+        UPDATE crm_deliveries d SET state = 'unknown', content = d.content || '{"state": "unknown"}'
+        FROM crm_connections c
+        WHERE c.name = d.connection AND c.adapter <> 'webhook' AND d.state IN ('queued', 'sending')
+            AND d.kind IN ('create_lead', 'close_call', 'attach_recording')
+    """),
+)
 _FORGET_OBJECTS = text("DELETE FROM audio_objects WHERE key = ANY(CAST(:keys AS text[]))")
 """The archive does not have these: their recordings keep their rows and have no sound."""

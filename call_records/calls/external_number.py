@@ -1,4 +1,4 @@
-"""Which number of a call is the one outside, and how a typed number finds it.
+"""How a typed number finds the calls with it.
 
 Numbers are kept as E.164 where the PBX's rules could tell, else as they came. People type them in any spelling, with
 or without country and trunk prefix, so two digits strings are compared from their end: whole numbers by the last ten
@@ -8,9 +8,7 @@ digits, shorter ones as "ends with".
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
 
-from telephony.call_facts.facts import CallFacts, Direction, LegRole, PartyKind
 from telephony.errors import PeerMistake
 from telephony.numbers.numbers import without_extension
 
@@ -21,31 +19,6 @@ FEWEST = 3  # fewer would match a tenth of all calls
 _ZERO_PREFIXED = (
     8  # from this many digits on a leading zero is a trunk or international prefix, not part of a tail
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Outside:
-    """The outside parties of a call, as the list is searched by them."""
-
-    number: str | None
-    others: tuple[str, ...]
-
-
-def outside_of(facts: CallFacts) -> Outside:
-    """The caller of an inbound call, whom an outbound call was for; and everybody else reached outside."""
-    legs = [leg.party for leg in facts.legs if leg.kind is PartyKind.OUTSIDE]
-    first = next((leg.party for leg in facts.legs if _is_callee_outside(leg.kind, leg.role)), None)
-    main: str | None = None
-    if facts.direction is Direction.INBOUND:
-        main = facts.caller.number or (None if facts.caller.anonymous else facts.caller.raw)
-    elif facts.direction is Direction.OUTBOUND:
-        main = first or facts.requested
-    others = tuple(dict.fromkeys(party for party in legs if party != main))
-    return Outside(main or None, others)
-
-
-def _is_callee_outside(kind: PartyKind, role: LegRole) -> bool:
-    return kind is PartyKind.OUTSIDE and role is LegRole.CALLEE
 
 
 def digits_of(text: str) -> str:

@@ -25,7 +25,7 @@ from sqlalchemy import Uuid, bindparam, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from call_records.calls.external_number import digits_of, last_ten, outside_of
+from call_records.calls.external_number import digits_of, last_ten
 from call_records.crm.writes import MOVES_WITH_THE_CALL as BOOK_MOVES
 from call_records.db import json_text, locks
 from call_records.db.errors import plain_errors
@@ -37,7 +37,7 @@ from call_records.recordings.catalogue.filing import (
     expected_of,
     file_homeless,
 )
-from telephony.call_facts.facts import CallFacts, Certainty, PartyKind, facts_from_json, iso
+from telephony.call_facts.facts import CallFacts, Certainty, PartyKind, facts_from_json, iso, outside_of
 from telephony.events import OWED, CallEvent
 from telephony.ports import CallChange
 

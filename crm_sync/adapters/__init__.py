@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from crm_sync.adapters.amocrm import AmoCrmAdapter
@@ -21,3 +22,23 @@ ADAPTERS: Mapping[str, Callable[[ConnectionSettings], CrmAdapter]] = MappingProx
         "webhook": WebhookAdapter,
     }
 )
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterOptions:
+    """What only one kind of CRM needs to be configured."""
+
+    required: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+
+OPTIONS: Mapping[str, AdapterOptions] = MappingProxyType(
+    {
+        "bitrix24": AdapterOptions(optional=("token_url", "fallback_user_id")),
+        "bitrix24_webhook": AdapterOptions(),
+        "amocrm": AdapterOptions(optional=("pipeline_id", "source_uid", "source_name")),
+        "odoo": AdapterOptions(required=("database", "user_id", "version")),
+        "webhook": AdapterOptions(),
+    }
+)
+"""By adapter; a person who configures another one is told which there are."""

@@ -146,7 +146,7 @@ class AmoCrmAdapter:
             entity = people[0].ref if people else None
         if entity is not None:
             return (yield from self._add_note(operation, entity))
-        if log.direction is Direction.INBOUND:
+        if log.direction is Direction.INBOUND and self._settings.options.get("create_leads") != "no":
             return (yield from self._add_incoming_lead(operation))
         return WriteResult(Outcome.SKIPPED, "Nobody in amoCRM has this number")
 

@@ -41,6 +41,7 @@ from crm_sync.operations import DeliveryContext, Operation, OperationKind, Ref, 
 from crm_sync.outcomes import Outcome, Presence, ProbeResult, WriteResult
 from telephony.call_facts.facts import Direction, iso
 
+WANTED_SCOPES = ("crm", "user")
 CALL_ACTIVITY = 2
 INBOUND, OUTBOUND = 1, 2
 LOGGED_ON = (RefKind.CONTACT, RefKind.COMPANY, RefKind.LEAD)
@@ -79,9 +80,14 @@ class Bitrix24WebhookAdapter:
         return replace(classify_bitrix24(request, response, now), is_token_expired=False)
 
     def check(self) -> Plan[Health]:
-        """As whom the webhook acts."""
-        answer = yield build_request("profile")
-        return Health(account=f"{self._settings.base_url} (user {get_text(answer.data, 'result', 'ID')})")
+        """As whom the webhook acts, and which scopes nobody ticked."""
+        profile = yield build_request("profile")
+        granted = yield build_request("scope")
+        scopes = {str(scope) for scope in get_list(granted.data, "result")}
+        return Health(
+            account=f"{self._settings.base_url} (user {get_text(profile.data, 'result', 'ID')})",
+            missing=tuple(f"scope {scope}" for scope in WANTED_SCOPES if scope not in scopes),
+        )
 
     def list_users(self) -> Plan[tuple[CrmUser, ...]]:
         """Page by page."""

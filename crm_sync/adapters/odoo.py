@@ -37,7 +37,7 @@ from crm_sync.exchange import (
     get_text,
     get_value,
 )
-from crm_sync.operations import CallLog, DeliveryContext, Operation, OperationKind, Ref, RefKind
+from crm_sync.operations import CallLog, DeliveryContext, Operation, OperationKind, Recording, Ref, RefKind
 from crm_sync.outcomes import Outcome, Presence, ProbeResult, WriteResult
 from telephony.call_facts.facts import Direction
 
@@ -71,6 +71,7 @@ class OdooAdapter:
                 OperationKind.CREATE_LEAD: Verification.PROBE,
                 OperationKind.CLOSE_CALL: Verification.PROBE,
                 OperationKind.ATTACH_RECORDING: Verification.PROBE,
+                OperationKind.ADD_NOTE: Verification.PROBE,
             }
         ),
         rate=Rate(per_second=10, burst=20),  # it has no limit; its workers also serve people
@@ -168,7 +169,9 @@ class OdooAdapter:
             case OperationKind.CREATE_LEAD:
                 return (yield from self._create_lead(operation))
             case OperationKind.CLOSE_CALL:
-                return (yield from self._add_note(operation, context))
+                return (yield from self._log_call(operation, context))
+            case OperationKind.ADD_NOTE:
+                return (yield from add_note(operation, context))
             case OperationKind.ATTACH_RECORDING:
                 return (yield from attach_recording(operation, context))
             case _:
@@ -180,7 +183,7 @@ class OdooAdapter:
             case OperationKind.CREATE_LEAD:
                 found = yield from search_by_key("crm.lead", ["description", "ilike", operation.call_key])
                 kind = RefKind.LEAD
-            case OperationKind.CLOSE_CALL:
+            case OperationKind.CLOSE_CALL | OperationKind.ADD_NOTE:
                 found = yield from search_by_key(
                     "mail.message", ["message_id", "=", build_message_id(operation)]
                 )
@@ -234,24 +237,14 @@ class OdooAdapter:
         answer = yield build_request("crm.lead", "create", Effect.WRITE, vals_list=[values])
         return WriteResult(Outcome.DONE, refs=(Ref(RefKind.LEAD, read_id(answer.data)),))
 
-    def _add_note(self, operation: Operation, context: DeliveryContext) -> Plan[WriteResult]:
+    def _log_call(self, operation: Operation, context: DeliveryContext) -> Plan[WriteResult]:
         entity = context.find_ref(*MODELS)
         if entity is None:
             people = yield from self.find_people(operation.call.phone or "")
             entity = people[0].ref if people else None
         if entity is None:
             return WriteResult(Outcome.SKIPPED, "Nobody in Odoo has this number")
-        answer = yield build_request(
-            MODELS[entity.kind],
-            "message_post",
-            Effect.WRITE,
-            ids=[int(entity.id)],
-            body=build_body(operation.call),
-            message_type="comment",
-            subtype_xmlid="mail.mt_note",
-            message_id=build_message_id(operation),
-        )
-        return WriteResult(Outcome.DONE, refs=(Ref(RefKind.NOTE, read_id(answer.data)), entity))
+        return (yield from post_message(operation, entity, build_body(operation.call)))
 
 
 def build_request(model: str, method: str, effect: Effect = Effect.READ, **arguments: Any) -> Request:
@@ -276,18 +269,48 @@ def classify_exception(name: str, message: str) -> Verdict:
 def attach_recording(operation: Operation, context: DeliveryContext) -> Plan[WriteResult]:
     """Beside the note."""
     recording, entity = operation.recording, context.find_ref(*MODELS)
-    if recording is None or not recording.content:
+    if recording is None or not (recording.content or recording.link):
         return WriteResult(Outcome.SKIPPED, "There is no recording")
     if entity is None:
         return WriteResult(Outcome.SKIPPED, "The call was not logged in Odoo")
     values = {
         "name": build_file_name(operation),
-        "datas": base64.b64encode(recording.content).decode(),
+        **build_content(recording),
         "res_model": MODELS[entity.kind],
         "res_id": int(entity.id),
     }
     answer = yield build_request("ir.attachment", "create", Effect.WRITE, vals_list=[values])
     return WriteResult(Outcome.DONE, refs=(Ref(RefKind.FILE, read_id(answer.data)),))
+
+
+def add_note(operation: Operation, context: DeliveryContext) -> Plan[WriteResult]:
+    """What somebody typed, below the call."""
+    entity = context.find_ref(*MODELS)
+    if entity is None:
+        return WriteResult(Outcome.SKIPPED, "The call was not logged in Odoo")
+    return (yield from post_message(operation, entity, escape_text(operation.text).replace("\n", "<br>")))
+
+
+def post_message(operation: Operation, entity: Ref, body: str) -> Plan[WriteResult]:
+    """A note in the chatter, under our key."""
+    answer = yield build_request(
+        MODELS[entity.kind],
+        "message_post",
+        Effect.WRITE,
+        ids=[int(entity.id)],
+        body=body,
+        message_type="comment",
+        subtype_xmlid="mail.mt_note",
+        message_id=build_message_id(operation),
+    )
+    return WriteResult(Outcome.DONE, refs=(Ref(RefKind.NOTE, read_id(answer.data)), entity))
+
+
+def build_content(recording: Recording) -> dict[str, str]:
+    """The file itself, or a link to where it can be heard."""
+    if recording.content:
+        return {"datas": base64.b64encode(recording.content).decode()}
+    return {"type": "url", "url": recording.link or ""}
 
 
 def read_person(row: Any, phone: str, kind: RefKind = RefKind.CONTACT) -> Person:
@@ -335,4 +358,9 @@ def build_body(log: CallLog) -> str:
     facts = [f"{direction} {log.phone}", f"{log.started_at:%Y-%m-%d %H:%M} UTC", f"{minutes}:{seconds:02}"]
     facts += [str(log.disposition).replace("_", " ")] if log.disposition else []
     facts += [log.summary] if log.summary else []
-    return " · ".join(facts).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return escape_text(" · ".join(facts))
+
+
+def escape_text(text: str) -> str:
+    """As text in a message, which is HTML."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

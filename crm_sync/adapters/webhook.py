@@ -49,6 +49,7 @@ EVENTS = MappingProxyType(
         OperationKind.SHOW_POPUP: "call.ringing",
         OperationKind.CLOSE_CALL: "call.ended",
         OperationKind.ATTACH_RECORDING: "call.recording_available",
+        OperationKind.ADD_NOTE: "call.noted",
     }
 )
 
@@ -168,4 +169,6 @@ def build_event(event: str, operation: Operation) -> dict[str, Any]:
         "summary": call.summary,
         "recording_url": recording.link if recording else None,
     }
+    if operation.kind is OperationKind.ADD_NOTE:
+        data["note"] = operation.text
     return {"type": event, "timestamp": iso(call.started_at), "data": data}

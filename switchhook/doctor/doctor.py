@@ -149,9 +149,10 @@ def _settings(settings: Settings, config: Path | None) -> Iterator[Finding]:
                 "Set secret_file in its [[pbx]] table; where systemd hands the secret over as a credential, look at the "
                 "service's own log instead: journalctl -u switchhook.",
             )
-    for pbx in settings.pbx:
-        if pbx.secret_file is not None:
-            yield from _secret_file((file.parent if file else Path()) / pbx.secret_file.expanduser())
+    files = [pbx.secret_file for pbx in settings.pbx]
+    files += [connection.secret_file for connection in settings.crm.connections]
+    for secret_file in filter(None, files):
+        yield from _secret_file((file.parent if file else Path()) / secret_file.expanduser())
 
 
 def _secret_file(path: Path) -> Iterator[Finding]:

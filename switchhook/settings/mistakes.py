@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from pydantic_core import ErrorDetails
 
-from switchhook.settings.tables import SECTIONS
+from switchhook.settings.tables import SECTIONS, TABLES_IN
 from telephony.errors import NeedsPerson
 
 ENVIRONMENT_PREFIX = "SWITCHHOOK_"
@@ -19,13 +20,18 @@ class BadSettings(NeedsPerson):
     """The configuration cannot be used."""
 
 
-def told(error: ErrorDetails, file: Path | None, text: str, pbx_ids: Sequence[str] = ()) -> BadSettings:
-    """One sentence for the first mistake pydantic found. `pbx_ids` are those of the file, in its order."""
-    place = error["loc"]
+def told(
+    error: ErrorDetails,
+    file: Path | None,
+    text: str,
+    names: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> BadSettings:
+    """One sentence for the first mistake pydantic found. `names` are those of repeated tables, in the file's order."""
+    place = _flatten(error["loc"])
     if len(place) > 2 and isinstance(place[-1], int):
         place = place[:-1]  # one value of a list: its reader looks for the list's name
     name = _spelled(place)
-    where = _where(place, file, text, pbx_ids)
+    where = _where(place, file, text, names)
     if error["type"] == "extra_forbidden":
         return BadSettings(
             f"{where}: there is no setting {name}.",
@@ -37,6 +43,12 @@ def told(error: ErrorDetails, file: Path | None, text: str, pbx_ids: Sequence[st
         f"{where}: {name} cannot be used: {_plainly(error)}.",
         remedy=_what_it_may_be(place),
     )
+
+
+def _flatten(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """A table inside a table is named by both, as in its heading."""
+    path = ".".join(map(str, place[:2]))
+    return (path, *place[2:]) if path in TABLES_IN else place
 
 
 def told_of_variable(mistake: ValueError) -> BadSettings:
@@ -54,9 +66,11 @@ def told_of_variable(mistake: ValueError) -> BadSettings:
     )
 
 
-def _where(place: tuple[int | str, ...], file: Path | None, text: str, pbx_ids: Sequence[str]) -> str:
+def _where(
+    place: tuple[int | str, ...], file: Path | None, text: str, names: Mapping[str, Sequence[str]]
+) -> str:
     """The environment stands above the file, so what both set is the environment's."""
-    variable = _variable_of(place, pbx_ids)
+    variable = _variable_of(place, names)
     if variable is not None:
         return f"environment, {variable}"
     line = _line_of(text, place)
@@ -66,26 +80,40 @@ def _where(place: tuple[int | str, ...], file: Path | None, text: str, pbx_ids: 
     return f"environment, {begun}" if begun else str(file)
 
 
-def _variable_of(place: tuple[int | str, ...], pbx_ids: Sequence[str]) -> str | None:
+def _variable_of(place: tuple[int | str, ...], names: Mapping[str, Sequence[str]]) -> str | None:
     """The variable that sets exactly this; None when none does."""
     wanted = [str(part) for part in place]
-    if place[0] == "pbx" and len(place) > 1 and isinstance(place[1], int):
-        if place[1] < len(pbx_ids):
-            wanted[1] = pbx_ids[place[1]]
-        else:  # a PBX that only the environment names
-            return next(
-                (name for name in _variables("pbx") if name.upper().endswith("__" + wanted[-1].upper())), None
-            )
-    name = (ENVIRONMENT_PREFIX + "__".join(wanted)).upper()
+    section, number = str(place[0]), place[1] if len(place) > 1 else None
+    if section in REPEATED and isinstance(number, int):
+        listed = names.get(section, ())
+        if number < len(listed):
+            wanted[1] = listed[number]
+        else:  # one that only the environment names
+            ending = "__" + wanted[-1].upper()
+            return next((name for name in _variables(section) if name.upper().endswith(ending)), None)
+    name = _variable_name("__".join(wanted))
     return next((each for each in os.environ if each.upper() == name), None)
 
 
 def _variables(section: str) -> Iterator[str]:
-    start = (ENVIRONMENT_PREFIX + section).upper()
+    start = _variable_name(section)
     return (name for name in sorted(os.environ) if name.upper().startswith(start))
 
 
+def _variable_name(setting: str) -> str:
+    return (ENVIRONMENT_PREFIX + setting.replace(".", "__")).upper()
+
+
+REPEATED = frozenset({"pbx", *TABLES_IN})
+TABLES = {**SECTIONS, **TABLES_IN}
+
 FORMATS = {
+    (
+        "crm.connections",
+        "name",
+    ): "Lower-case letters, digits and hyphens, at most 32, beginning with a letter or digit.",
+    ("crm.connections", "adapter"): "One of bitrix24_webhook, amocrm, odoo and webhook.",
+    ("crm.connections", "url"): 'Such as "https://odoo.example.com".',
     ("pbx", "id"): "Lower-case letters, digits and hyphens, at most 32, beginning with a letter or digit.",
     ("pbx", "default_region"): 'Two capital letters, such as "DE".',
     ("pbx", "outside_prefix"): 'One to three digits in quotes, such as "0".',
@@ -99,7 +127,7 @@ def _what_it_may_be(place: tuple[int | str, ...]) -> str:
     section, name = str(place[0]), str(place[-1])
     if (section, name) in FORMATS:
         return FORMATS[section, name]
-    field = SECTIONS[section].model_fields.get(name) if section in SECTIONS else None
+    field = TABLES[section].model_fields.get(name) if section in TABLES else None
     return f"It is: {field.description}" if field and field.description else "Correct it or remove it."
 
 
@@ -112,13 +140,13 @@ def _spelled(place: tuple[int | str, ...]) -> str:
     """`[[pbx]] port` or `[web] port`, as it stands in the file."""
     if len(place) == 1:
         return f"[{place[0]}]"
-    section = f"[[{place[0]}]]" if place[0] == "pbx" else f"[{place[0]}]"
+    section = f"[[{place[0]}]]" if place[0] in REPEATED else f"[{place[0]}]"
     return f"{section} {place[-1]}"
 
 
 def _known(place: tuple[int | str, ...]) -> tuple[str, ...]:
-    if len(place) > 1 and place[0] in SECTIONS:
-        return tuple(SECTIONS[str(place[0])].model_fields)
+    if len(place) > 1 and place[0] in TABLES:
+        return tuple(TABLES[str(place[0])].model_fields)
     return tuple(SECTIONS)
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from switchhook.settings.tables import SECTIONS
+from switchhook.settings.tables import SECTIONS, TABLES_IN, Section
 
 
 def reference() -> str:
@@ -19,14 +19,22 @@ def reference() -> str:
         "",
         "One TOML file: the one named by `--config`, else `./switchhook.toml`, else `/etc/switchhook/switchhook.toml`.",
         "The environment stands above it: `[web] port` is `SWITCHHOOK_WEB__PORT`, and a field of the PBX whose id",
-        "is `hq` is `SWITCHHOOK_PBX__HQ__HOST`. A key that is not listed here is refused, with its line.",
+        "is `hq` is `SWITCHHOOK_PBX__HQ__HOST`; of the CRM connection `sales`, `SWITCHHOOK_CRM__CONNECTIONS__SALES__URL`.",
+        "A key that is not listed here is refused, with its line.",
     ]
     for name, section in SECTIONS.items():
-        heading = f"[[{name}]]" if name == "pbx" else f"[{name}]"
-        lines += ["", f"## `{heading}`", "", " ".join((section.__doc__ or "").split()), ""]
-        lines += ["| key | default | meaning | why this default |", "|---|---|---|---|"]
-        lines += [_row(key, field) for key, field in section.model_fields.items()]
+        inner = {path: table for path, table in TABLES_IN.items() if path.startswith(f"{name}.")}
+        if not inner:
+            lines += _table(f"[[{name}]]" if name == "pbx" else f"[{name}]", section)
+        for path, table in inner.items():
+            lines += _table(f"[[{path}]]", table)
     return "\n".join(lines) + "\n"
+
+
+def _table(heading: str, section: type[Section]) -> list[str]:
+    lines = ["", f"## `{heading}`", "", " ".join((section.__doc__ or "").split()), ""]
+    lines += ["| key | default | meaning | why this default |", "|---|---|---|---|"]
+    return lines + [_row(key, field) for key, field in section.model_fields.items()]
 
 
 def _row(key: str, field: Any) -> str:  # pydantic's FieldInfo keeps our notes in an untyped dict

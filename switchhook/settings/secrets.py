@@ -9,8 +9,16 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from crm_sync.adapters import OPTIONS
 from switchhook.settings.mistakes import BadSettings
-from switchhook.settings.tables import DatabaseSettings, PbxSettings, RecordingSettings, WebSettings
+from switchhook.settings.tables import (
+    CrmConnectionSettings,
+    CrmSettings,
+    DatabaseSettings,
+    PbxSettings,
+    RecordingSettings,
+    WebSettings,
+)
 
 SECRET_FILE_BYTES = 4096  # a secret is a line; more than this is a wrong path (a key store, a log)
 
@@ -103,6 +111,53 @@ def recordings_with_secrets(
             "directory": recordings.directory or (state_dir or default_state_dir()) / "recordings",
         }
     )
+
+
+def crm_with_secrets(crm: CrmSettings, beside: Path) -> CrmSettings:
+    """The secret of every connection filled in, where it can be had: systemd hands it to the service only."""
+    connections = tuple(_connection_with_secret(connection, beside) for connection in crm.connections)
+    return crm.model_copy(update={"connections": connections})
+
+
+def _connection_with_secret(connection: CrmConnectionSettings, beside: Path) -> CrmConnectionSettings:
+    if connection.secret is not None and connection.secret_file is not None:
+        raise BadSettings(
+            f'The CRM connection "{connection.name}" has both secret and secret_file.',
+            remedy="Keep one of them, preferably secret_file.",
+        )
+    credential = (f"crm_secret.{connection.name}",)
+    secret = connection.secret or _secret_from(
+        connection.secret_file, beside, "[[crm.connections]] secret_file", credential
+    )
+    _check_options(connection)
+    return connection.model_copy(update={"secret": secret})
+
+
+def without_secret(connection: CrmConnectionSettings) -> BadSettings:
+    """What is said where it is needed."""
+    return BadSettings(
+        f'The CRM connection "{connection.name}" has no secret.',
+        remedy="Set secret_file (or secret) in its [[crm.connections]] table, or give the systemd credential "
+        f"crm_secret.{connection.name}.",
+    )
+
+
+def _check_options(connection: CrmConnectionSettings) -> None:
+    options = OPTIONS[connection.adapter]
+    possible = (*options.required, *options.optional)
+    remedy = f"It has: {', '.join(possible)}." if possible else "It has none: remove them."
+    for name in connection.options:
+        if name not in possible:
+            raise BadSettings(
+                f'The CRM connection "{connection.name}": {connection.adapter} has no option {name}.',
+                remedy=remedy,
+            )
+    for name in options.required:
+        if not connection.options.get(name):
+            raise BadSettings(
+                f'The CRM connection "{connection.name}" needs the option {name}.',
+                remedy="Write it in a table [crm.connections.options] below its [[crm.connections]].",
+            )
 
 
 def _credential(name: str) -> Path | None:

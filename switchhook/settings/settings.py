@@ -23,12 +23,15 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from switchhook.settings.mistakes import ENVIRONMENT_PREFIX, BadSettings, told, told_of_variable
 from switchhook.settings.secrets import (
+    crm_with_secrets,
     database_with_secrets,
     pbx_with_secrets,
     recordings_with_secrets,
     web_with_secrets,
+    without_secret,
 )
 from switchhook.settings.tables import (
+    CrmSettings,
     DatabaseSettings,
     HandsetSettings,
     KeepSettings,
@@ -81,6 +84,7 @@ class Settings(BaseSettings):
     recordings: RecordingSettings = RecordingSettings()
     handsets: HandsetSettings = HandsetSettings()
     logs: LogSettings = LogSettings()
+    crm: CrmSettings = CrmSettings()
     keep: KeepSettings = KeepSettings()
 
     @property
@@ -104,9 +108,17 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _pbxes_by_id(cls, told: Any) -> Any:  # what the sources merged is untyped; it stops here
-        """Inside, PBXes travel as {id: fields}, so that the environment can correct one field of one of them."""
-        if isinstance(told, dict) and isinstance(told.get("pbx"), dict):
-            return told | {"pbx": [{"id": pbx_id} | fields for pbx_id, fields in told["pbx"].items()]}
+        """Inside, PBXes travel as {id: fields}, so that the environment can correct one field of one of them; so do CRM
+        connections, by name.
+        """
+        if not isinstance(told, dict):
+            return told
+        if isinstance(told.get("pbx"), dict):
+            told = told | {"pbx": [{"id": pbx_id} | fields for pbx_id, fields in told["pbx"].items()]}
+        crm = told.get("crm")
+        if isinstance(crm, dict) and isinstance(crm.get("connections"), dict):
+            tables = [{"name": name} | fields for name, fields in crm["connections"].items()]
+            told = told | {"crm": crm | {"connections": tables}}
         return told
 
 
@@ -146,10 +158,12 @@ def load(named: Path | None = None) -> Settings:
     text = _read(file) if file else ""
     values = _parse(file, text)
     _key_pbxes_by_id(file, values)
+    connections = _key_connections_by_name(file, values)
     try:
         settings = Settings(**values)
     except ValidationError as mistake:
-        raise told(mistake.errors()[0], file, text, tuple(values["pbx"])) from mistake
+        names = {"pbx": tuple(values["pbx"]), "crm.connections": connections}
+        raise told(mistake.errors()[0], file, text, names) from mistake
     except ValueError as mistake:  # pydantic-settings: a variable that is neither a value nor JSON
         raise told_of_variable(mistake) from mistake
     names_state_dir = settings.database.state_dir is not None
@@ -159,7 +173,7 @@ def load(named: Path | None = None) -> Settings:
 
 
 def load_for_observing(named: Path | None = None) -> Settings:
-    """As `load`, and there is at least one PBX to observe, each with a secret."""
+    """As `load`, and there is at least one PBX to observe, each with a secret; so has each CRM."""
     settings = load(named)
     if not settings.pbx:
         where = str(find_file(named) or " or ".join(map(str, DEFAULT_FILES)))
@@ -174,6 +188,9 @@ def load_for_observing(named: Path | None = None) -> Settings:
                 remedy="Set secret_file (or secret) in its [[pbx]] table, or give the systemd credential "
                 f"ami_secret.{pbx.id}.",
             )
+    for connection in settings.crm.connections:
+        if connection.secret is None:
+            raise without_secret(connection)
     return settings
 
 
@@ -226,6 +243,33 @@ def _key_pbxes_by_id(file: Path | None, values: dict[str, Any]) -> None:
     values["pbx"] = by_id
 
 
+def _key_connections_by_name(file: Path | None, values: dict[str, Any]) -> tuple[str, ...]:
+    crm = values.get("crm", {})
+    listed = crm.get("connections", []) if isinstance(crm, dict) else []
+    if not isinstance(listed, list) or not all(isinstance(entry, dict) for entry in listed):
+        raise BadSettings(
+            f"{file}: crm.connections is not a list of tables.",
+            remedy="Begin each CRM with [[crm.connections]], in double brackets.",
+        )
+    by_name: dict[str, Any] = {}
+    for number, entry in enumerate(listed, 1):
+        name = entry.get("name")
+        if not isinstance(name, str):
+            raise BadSettings(
+                f"{file}: the [[crm.connections]] table number {number} has no name.",
+                remedy='Add, for example: name = "sales"',
+            )
+        if name in by_name:
+            raise BadSettings(
+                f'{file}: two [[crm.connections]] tables have the name "{name}".',
+                remedy="Give each connection its own name.",
+            )
+        by_name[name] = {key: value for key, value in entry.items() if key != "name"}
+    if listed:
+        values["crm"] = crm | {"connections": by_name}
+    return tuple(by_name)
+
+
 def _with_secrets(settings: Settings, beside: Path) -> Settings:
     """The same settings with every secret that stands in a file read from it."""
     database = database_with_secrets(settings.database, beside)
@@ -235,5 +279,6 @@ def _with_secrets(settings: Settings, beside: Path) -> Settings:
             "database": database,
             "web": web_with_secrets(settings.web, beside),
             "recordings": recordings_with_secrets(settings.recordings, database.state_dir, beside),
+            "crm": crm_with_secrets(settings.crm, beside),
         }
     )

@@ -414,6 +414,86 @@ class KeepSettings(Section):
     )
 
 
+class CrmConnectionSettings(Section):
+    """One CRM to which calls are delivered. The table may be repeated: one `[[crm.connections]]` per CRM."""
+
+    name: str = setting(
+        ...,
+        "Short name of this connection, as the Connections page shows it.",
+        reason="Choose once: what was delivered is remembered under it.",
+        pattern=r"^[a-z0-9][a-z0-9-]{0,31}$",
+    )
+    adapter: Literal["bitrix24_webhook", "amocrm", "odoo", "webhook"] = setting(
+        ...,
+        "Which CRM it is; webhook is any program of your own that takes signed events.",
+        reason="Each has its own how-to in docs/how-to.",
+    )
+    url: str = setting(
+        ...,
+        "The CRM's address, for example https://example.bitrix24.com; of a webhook the receiver's own.",
+        reason="https://, because the secret travels with each request.",
+        pattern=r"^https?://[^\s/]+(/\S*)?$",
+    )
+    secret: SecretStr | None = setting(
+        None,
+        "What opens the CRM: the API key (Odoo), the long-lived token (amoCRM), `USER/CODE` of the inbound webhook's "
+        "address (Bitrix24), the signing secret `whsec_…` (webhook).",
+        reason="Prefer secret_file: this file is easily copied into a ticket.",
+    )
+    secret_file: Path | None = setting(
+        None,
+        "File that holds that secret and nothing else. A relative path counts from the configuration file.",
+        reason="Without either, the systemd credential `crm_secret.NAME`.",
+    )
+    options: dict[str, str] = setting(
+        {},
+        "What only this kind of CRM needs, in a table `[crm.connections.options]` below its `[[crm.connections]]`. "
+        "odoo: `database`, `user_id`, `version`. amocrm: `pipeline_id`, `source_uid`, `source_name`.",
+        reason="The how-to of each CRM says where to find them.",
+        max_length=20,
+    )
+    users: dict[ExtensionName, str] = setting(
+        {},
+        'Whose user in the CRM an extension is: `101 = "7"` in a table `[crm.connections.users]`. '
+        "`switchhook crm check NAME` lists the CRM's users and says who is missing.",
+        reason="Without it an entry belongs to nobody, or to fallback_user; the extension stands in its text.",
+        max_length=5_000,
+    )
+    fallback_user: str | None = setting(
+        None,
+        "The CRM's user for calls of extensions that `users` does not name.",
+        reason="Without it the CRM decides whose the entry is.",
+        min_length=1,
+    )
+    lines: tuple[str, ...] = setting(
+        (),
+        'Our numbers whose calls this CRM gets, for example ["+74951000001"]. Outbound calls are then delivered for the '
+        "extensions in `users` only.",
+        reason="Empty, all calls with somebody outside.",
+        max_length=1_000,
+    )
+    create_leads: bool = setting(
+        True,
+        "Make a lead of a caller whose number nobody in the CRM has.",
+        reason="A call that leaves nothing in the CRM is not called back. Outbound and withheld numbers never make one.",
+    )
+    allow_private_network: bool = setting(
+        False,
+        "Let the address lead into a private network, and be http://.",
+        reason="Off, so that a mistyped or changed name never sends the secret to a neighbour; on for a CRM of your own.",
+    )
+
+
+class CrmSettings(Section):
+    """CRMs to which calls are delivered, each in its own table."""
+
+    connections: tuple[CrmConnectionSettings, ...] = setting(
+        (),
+        "One `[[crm.connections]]` table per CRM.",
+        reason="Without any, nothing leaves this machine.",
+    )
+
+
 SECTIONS: Mapping[str, type[Section]] = {
     "pbx": PbxSettings,
     "database": DatabaseSettings,
@@ -421,6 +501,10 @@ SECTIONS: Mapping[str, type[Section]] = {
     "recordings": RecordingSettings,
     "handsets": HandsetSettings,
     "logs": LogSettings,
+    "crm": CrmSettings,
     "keep": KeepSettings,
 }
 """Every table of the file, in the order of the reference."""
+
+TABLES_IN: Mapping[str, type[Section]] = {"crm.connections": CrmConnectionSettings}
+"""Repeated tables inside a table."""

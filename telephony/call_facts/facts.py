@@ -333,6 +333,31 @@ def _plain(value: object) -> Any:  # JSON is untyped; it stops here
     return value
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """The outside parties of a call, as the list is searched by them."""
+
+    number: str | None
+    others: tuple[str, ...]
+
+
+def outside_of(facts: CallFacts) -> Outside:
+    """The caller of an inbound call, whom an outbound call was for; and everybody else reached outside."""
+    legs = [leg.party for leg in facts.legs if leg.kind is PartyKind.OUTSIDE]
+    first = next((leg.party for leg in facts.legs if _is_callee_outside(leg.kind, leg.role)), None)
+    main: str | None = None
+    if facts.direction is Direction.INBOUND:
+        main = facts.caller.number or (None if facts.caller.anonymous else facts.caller.raw)
+    elif facts.direction is Direction.OUTBOUND:
+        main = first or facts.requested
+    others = tuple(dict.fromkeys(party for party in legs if party != main))
+    return Outside(main or None, others)
+
+
+def _is_callee_outside(kind: PartyKind, role: LegRole) -> bool:
+    return kind is PartyKind.OUTSIDE and role is LegRole.CALLEE
+
+
 def facts_from_json(told: dict[str, Any]) -> CallFacts:
     """The inverse of `CallFacts.as_json`: reads what this program wrote. Else raises KeyError or ValueError."""
     return CallFacts(

@@ -1,18 +1,21 @@
-"""What every delivery store does: the one in memory and the one in PostgreSQL run the same claims.
+"""What every store does: those in memory and those in PostgreSQL run the same claims.
 
-A subclass gives the fixture `store`.
+A subclass gives the fixture `store`, `credentials` or `locks`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from crm_sync.delivery import begin_send, mark_sent
+from crm_sync.exchange import Credentials
 from crm_sync.operations import OperationKind, Ref, RefKind
-from crm_sync.ports import DeliveryStore, LaneClaim, LeaseLost
+from crm_sync.ports import CredentialStore, DeliveryStore, LaneClaim, LeaseLost, NumberLocks
+from telephony.errors import NeedsPerson
 from tests.crm_sync.call_builder import START, make_call, make_delivery
 
 LATER = START + timedelta(minutes=1)
@@ -103,3 +106,85 @@ class DeliveryStoreContract:
         await store.add_deliveries([make_delivery(OperationKind.ATTACH_RECORDING)])
         await store.release_lane(claimed, None)
         assert len((await must_claim(store)).deliveries) == 2
+
+
+STORED = Credentials("access", "refresh", "id", "secret", "user", LEASE_END, revision=4)
+"""What the fixture `credentials` has for the connection `crm`."""
+
+
+class CredentialStoreContract:
+    """Inherit it. `credentials` holds STORED for the connection `crm` and nothing else."""
+
+    async def test_they_come_back_as_they_are(self, credentials: CredentialStore) -> None:
+        """Every field."""
+        assert await credentials.get_credentials("crm") == STORED
+
+    async def test_without_any_a_person_is_needed(self, credentials: CredentialStore) -> None:
+        """With a remedy."""
+        with pytest.raises(NeedsPerson) as missing:
+            await credentials.get_credentials("other")
+        assert missing.value.remedy
+
+    async def test_renewed_ones_are_there_for_everybody(self, credentials: CredentialStore) -> None:
+        """As soon as they are saved."""
+        renewed = replace(STORED, access_token="new", refresh_token="newer", revision=5)
+        async with credentials.begin_renewal("crm") as renewal:
+            assert renewal.credentials == STORED
+            await renewal.save_credentials(renewed)
+            assert await credentials.get_credentials("crm") == renewed
+        assert await credentials.get_credentials("crm") == renewed
+
+    async def test_one_renews_at_a_time(self, credentials: CredentialStore) -> None:
+        """The second sees what the first has saved."""
+        seen: list[int] = []
+
+        async def renew() -> None:
+            async with credentials.begin_renewal("crm") as renewal:
+                seen.append(renewal.credentials.revision)
+                await asyncio.sleep(0)
+                following = replace(renewal.credentials, revision=renewal.credentials.revision + 1)
+                await renewal.save_credentials(following)
+
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(renew() for _ in range(4)))
+        assert seen == [4, 5, 6, 7]
+
+    async def test_a_renewal_that_failed_blocks_nobody(self, credentials: CredentialStore) -> None:
+        """What it did not save is not changed."""
+        with pytest.raises(ZeroDivisionError):
+            async with credentials.begin_renewal("crm"):
+                raise ZeroDivisionError
+        async with asyncio.timeout(60), credentials.begin_renewal("crm") as renewal:
+            assert renewal.credentials == STORED
+
+
+class NumberLocksContract:
+    """Inherit it."""
+
+    async def test_one_at_a_time_per_number(self, locks: NumberLocks) -> None:
+        """Whoever waits comes in when the first is out, also when that one failed."""
+        inside, most, failures = 0, 0, 0
+
+        async def work() -> None:
+            nonlocal inside, most
+            async with locks.hold_number("crm", "9161110005"):
+                inside += 1
+                most = max(most, inside)
+                await asyncio.sleep(0)
+                inside -= 1
+                raise ZeroDivisionError
+
+        async with asyncio.timeout(60):
+            ended = await asyncio.gather(*(work() for _ in range(4)), return_exceptions=True)
+        failures = sum(isinstance(result, ZeroDivisionError) for result in ended)
+        assert (most, failures) == (1, 4)
+
+    async def test_other_numbers_and_connections_do_not_wait(self, locks: NumberLocks) -> None:
+        """All three at once."""
+        async with (
+            asyncio.timeout(60),
+            locks.hold_number("crm", "9161110005"),
+            locks.hold_number("crm", "9161110006"),
+            locks.hold_number("other", "9161110005"),
+        ):
+            pass

@@ -15,6 +15,7 @@ from crm_sync.adapters import ADAPTERS
 from crm_sync.adapters.base import ConnectionSettings
 from crm_sync.adapters.webhook import build_signature
 from crm_sync.budget import Priority
+from crm_sync.delivery import Delivery
 from crm_sync.exchange import UnexpectedAnswer
 from crm_sync.operations import DeliveryContext, OperationKind, Ref, RefKind
 from crm_sync.outcomes import Outcome
@@ -22,10 +23,75 @@ from crm_sync.states import DeliveryState
 from telephony.call_facts.facts import Direction, Disposition
 from tests.crm_sync.call_builder import CLIENT, START, make_call, make_operation
 from tests.crm_sync.conformance import make_bench
+from tests.crm_sync.faults import Fault, fail_first_write
 from tests.crm_sync.peers.amocrm import FakeAmoCrm
 from tests.crm_sync.peers.bitrix24 import FakeBitrix24
+from tests.crm_sync.peers.odoo import FakeOdoo
+from tests.crm_sync.peers.webhook import FakeWebhookReceiver
 
 K = OperationKind
+
+
+async def test_amocrm_makes_no_incoming_lead_that_nobody_wants() -> None:
+    """An unknown caller is then not logged there, and that is said."""
+    bench = make_bench("amocrm")
+    settings = replace(bench.peer.settings, options={"create_leads": "no"})
+    bench.client.adapter = ADAPTERS["amocrm"](settings)
+    result = await bench.client.deliver(make_operation(K.CLOSE_CALL), DeliveryContext())
+    assert (result.outcome, bench.peer.writes) == (Outcome.SKIPPED, 0)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.NONE,
+        Fault.DROPPED_BEFORE_SENDING,
+        Fault.DROPPED_AFTER_SENDING,
+        Fault.ERROR_AFTER_COMMIT,
+        Fault.PAGE_BEFORE_COMMIT,
+        Fault.COMMITTED_LATE,
+        Fault.KILLED_BEFORE,
+        Fault.KILLED_AFTER,
+    ],
+)
+@pytest.mark.parametrize("name", ["odoo_14", "odoo_19", "webhook"])
+async def test_a_note_is_added_once(name: str, fault: Fault) -> None:
+    """Below the call, whatever happens to its first attempt; markup in it is text."""
+    bench = make_bench(name)
+    bench.peer.add_contact(CLIENT)
+    await bench.add_call(make_call(), K.CLOSE_CALL)
+    await bench.drain()
+    bench.transport.next_fault = fail_first_write(fault)
+    now = bench.clock.now()
+    operation = make_operation(K.ADD_NOTE, text="Anna: <b>roses</b>")
+    await bench.store.add_deliveries([Delivery("crm", operation, 60, created_at=now, due_at=now)])
+    await bench.drain()
+    assert bench.list_unsent() == []
+    peer = bench.peer
+    if isinstance(peer, FakeOdoo):
+        notes = [row["body"] for row in peer.records["mail.message"] if "add_note" in row["message_id"]]
+        assert notes == ["Anna: &lt;b&gt;roses&lt;/b&gt;"]
+    else:
+        assert isinstance(peer, FakeWebhookReceiver)
+        assert [data["note"] for data in peer.list_data("call.noted")] == ["Anna: <b>roses</b>"]
+    assert peer.violations == []
+
+
+async def test_odoo_attaches_a_link_where_there_is_no_file() -> None:
+    """An attachment of type url, on whom the call was logged."""
+    bench = make_bench("odoo_17")
+    operation = make_operation(K.ATTACH_RECORDING)
+    assert operation.recording is not None
+    linked = replace(operation, recording=replace(operation.recording, content=b""))
+    context = DeliveryContext(refs=(Ref(RefKind.LEAD, "7"),))
+    assert (await bench.client.deliver(linked, context)).outcome is Outcome.DONE
+    (attachment,) = bench.peer.records["ir.attachment"]  # type: ignore[attr-defined]
+    assert (attachment["type"], attachment["url"], attachment["res_id"]) == (
+        "url",
+        operation.recording.link,
+        7,
+    )
+    assert bench.peer.violations == []
 
 
 async def test_bitrix24_shows_the_card_and_names_missing_scopes() -> None:

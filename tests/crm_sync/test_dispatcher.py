@@ -1,4 +1,4 @@
-"""The store in memory keeps the contract, and the dispatcher works from it."""
+"""The stores in memory keep the contracts, and the dispatcher works from them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,40 @@ from crm_sync.ports import LaneClaim
 from telephony.errors import TryLater
 from tests.crm_sync.call_builder import CLIENT, make_call
 from tests.crm_sync.conformance import call_key, make_bench
-from tests.crm_sync.memory import MemoryDeliveryStore
-from tests.crm_sync.store_contract import DeliveryStoreContract
+from tests.crm_sync.memory import MemoryCredentialStore, MemoryDeliveryStore, MemoryNumberLocks
+from tests.crm_sync.store_contract import (
+    STORED,
+    CredentialStoreContract,
+    DeliveryStoreContract,
+    NumberLocksContract,
+)
 
 
 class TestMemoryDeliveryStore(DeliveryStoreContract):
-    """As PostgreSQL will."""
+    """As PostgreSQL."""
 
     @pytest.fixture
     def store(self) -> MemoryDeliveryStore:
         """Empty."""
         return MemoryDeliveryStore()
+
+
+class TestMemoryCredentialStore(CredentialStoreContract):
+    """As PostgreSQL."""
+
+    @pytest.fixture
+    def credentials(self) -> MemoryCredentialStore:
+        """Of one connection."""
+        return MemoryCredentialStore(crm=STORED)
+
+
+class TestMemoryNumberLocks(NumberLocksContract):
+    """As PostgreSQL."""
+
+    @pytest.fixture
+    def locks(self) -> MemoryNumberLocks:
+        """Nobody holds anything."""
+        return MemoryNumberLocks()
 
 
 async def test_the_workers_run_until_they_are_cancelled() -> None:

@@ -38,6 +38,7 @@ ARGUMENTS = {
     "recordings rotate-keys": "",
     "number": "101",
     "contacts import": "list.csv",
+    "crm check": "sales",
 }
 """Commands that read a configuration → words with which each would do something."""
 WITHOUT_CONFIGURATION = {"init", "replay", "demo", "version", "settings-reference"}
@@ -224,7 +225,7 @@ def test_a_mistake_in_the_configuration(
 
 # -- a database that cannot be used ------------------------------------------------------------------------------------
 
-WITHOUT_DATABASE = {"run", "doctor", "capture", "number"}
+WITHOUT_DATABASE = {"run", "doctor", "capture", "number", "crm check"}
 """The service is tried in a process of its own (tests/service): it goes on without a database for a while."""
 USING_DATABASE = sorted(ARGUMENTS.keys() - WITHOUT_DATABASE)
 MAKING_NONE = [path for path in USING_DATABASE if path != "restore"]

@@ -15,6 +15,7 @@ from telephony.staff import PopPreference, Role
 from tests.web.conftest import SETTINGS, Person
 from tests.web.fakes import CHEAP, FakeLive, FakeRecords, cheap_passwords
 from tests.web.serving import running
+from web.crm_desk import CrmDesk
 from web.settings import WebSettings
 
 
@@ -24,10 +25,12 @@ async def serving(
     settings: WebSettings = SETTINGS,
     live: FakeLive | None = None,
     uploads: UploadDesk | None = None,
+    crm: CrmDesk | None = None,
 ) -> AsyncIterator[str]:
     """The pages over this store; gives the address."""
     store = cast(FakeRecords, records)  # the same Protocol; only the fakes are named in the signature
-    async with running(store, live or FakeLive(), settings, cheap_passwords(), uploads=uploads) as address:
+    shown = live or FakeLive()
+    async with running(store, shown, settings, cheap_passwords(), uploads=uploads, crm=crm) as address:
         yield address
 
 

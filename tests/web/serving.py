@@ -11,6 +11,7 @@ from telephony.ports import RecordingControl
 from tests.web.fakes import FakeLive, FakeRecords
 from web.app import create_app
 from web.auth.access import Passwords
+from web.crm_desk import CrmDesk
 from web.http.server import serve
 from web.settings import WebSettings
 
@@ -23,9 +24,10 @@ async def running(
     passwords: Passwords,
     control: RecordingControl | None = None,
     uploads: UploadDesk | None = None,
+    crm: CrmDesk | None = None,
 ) -> AsyncIterator[str]:
     """Serve until the block is left; gives the address."""
-    app = create_app(records, live, settings, passwords=passwords, control=control, uploads=uploads)
+    app = create_app(records, live, settings, passwords=passwords, control=control, uploads=uploads, crm=crm)
     stop = asyncio.Event()
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(serve(app, "127.0.0.1", 0, stop, bound=port.set_result))

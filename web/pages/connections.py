@@ -4,13 +4,15 @@ administrators.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
+from call_records.deliveries.connections import ConnectionStatus
 from telephony.endpoint_directory import pattern_of, toml_key
 from telephony.errors import SwitchhookError
 from telephony.ports import PbxDetails
@@ -34,6 +36,8 @@ class Connection:
     since: datetime | None
     details: tuple[str, ...] = ()
     """What is known of it besides, short."""
+    more: tuple[str, str] | None = None
+    """Where there is more of it: address and word."""
 
 
 @router.get("/connections")
@@ -85,6 +89,7 @@ async def connections(
         )
         lines.append(Connection(_("Phone system"), False, _("None is set up yet."), remedy, None))
     lines += await _undecided(site)
+    lines += await _crm_connections(site)
     problem = await site.hub.check_store()
     well = problem is None
     text = (
@@ -97,6 +102,48 @@ async def connections(
     for fault in site.proxy_faults():
         lines.append(Connection(_("Reverse proxy"), False, fault, None, None))
     return site.renderer.page(request, viewer, "connections.html", connections=lines, now=now)
+
+
+async def _crm_connections(site: Site) -> list[Connection]:
+    """A line for each CRM."""
+    if site.crm is None:
+        return []
+    try:
+        found = await site.crm.list_connections()
+    except SwitchhookError:
+        return []  # the line about the database says it
+    return [describe_crm(status, site.settings.time_zone) for status in found]
+
+
+CRM_SENTENCES: Mapping[str, str] = {
+    "working": _("Calls are delivered."),
+    "unreachable": _("Cannot be reached. Calls wait and are delivered when it answers again."),
+    "needs_administrator": _("Refuses calls until somebody changes something. They wait."),
+}
+CRM_PAGE = "/connections/crm"
+
+
+def describe_crm(status: ConnectionStatus, zone: tzinfo) -> Connection:
+    """How a CRM is, what waits for it, and whether somebody must decide."""
+    well = status.state == "working" and not status.failed
+    details = [
+        _("last delivery {day}").format(day=f"{status.last_success_at.astimezone(zone):%Y-%m-%d %H:%M}")
+        if status.last_success_at
+        else _("nothing was delivered yet"),
+        _("waiting: {n}").format(n=status.waiting),
+    ]
+    details += [_("need a decision: {n}").format(n=status.failed)] if status.failed else []
+    details += [_("not delivered, with a reason: {n}").format(n=status.skipped)] if status.skipped else []
+    has_more = bool(status.failed or status.skipped)
+    return Connection(
+        _("CRM {name} ({adapter})").format(name=status.name, adapter=status.adapter),
+        well,
+        CRM_SENTENCES.get(status.state, status.state),
+        status.reason or None,
+        status.since if status.state != "working" else None,
+        tuple(details),
+        (CRM_PAGE, _("Show what was not delivered")) if has_more else None,
+    )
 
 
 async def _floods(site: Site) -> list[Connection]:

@@ -69,6 +69,8 @@ ACTION_WORDS: dict[AuditAction, str] = {
     AuditAction.RIGHTS_CHANGED: _("Changed rights"),
     AuditAction.RULES_CHANGED: _("Changed the rules"),
     AuditAction.EXPORTED: _("Exported"),
+    AuditAction.CRM_RETRIED: _("Sent a call to the CRM again"),
+    AuditAction.CRM_DISMISSED: _("Dismissed a delivery to the CRM"),
     AuditAction.REFUSED: _("Was refused"),
     AuditAction.SIGNED_IN: _("Signed in"),
     AuditAction.SIGN_IN_REFUSED: _("Sign-in was refused"),

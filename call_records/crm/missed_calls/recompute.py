@@ -18,7 +18,7 @@ from sqlalchemy import Row, String, case, delete, func, literal, or_, select, te
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from call_records.calls.external_number import last_ten, outside_of
+from call_records.calls.external_number import last_ten
 from call_records.crm.lead_rules.apply import HOURS_KEY
 from call_records.crm.missed_calls.flood_limit import count_left_out, is_flooded
 from call_records.crm.tables import (
@@ -35,7 +35,7 @@ from call_records.crm.timeline.filing import key_of as number_key
 from call_records.crm.writes import BOOK_CHANNEL, Home, lock_number, notice
 from call_records.db import json_text
 from call_records.db.tables import calls, extensions, people
-from telephony.call_facts.facts import CallFacts, Direction, facts_from_json
+from telephony.call_facts.facts import CallFacts, Direction, facts_from_json, outside_of
 from telephony.hours import WorkingHours, add_working_minutes, hours_from_json
 from telephony.missed_calls import (
     OPEN,

@@ -24,7 +24,6 @@ from sqlalchemy import Row, cast, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from call_records.calls.external_number import outside_of
 from call_records.crm.call_worker import Step
 from call_records.crm.contacts.lookup import entry, find
 from call_records.crm.last_contact import file_earlier_calls, tell_spoken, tell_spoken_of_deals
@@ -36,7 +35,7 @@ from call_records.crm.tables import call_rulings, timeline
 from call_records.crm.types import ClientPhone
 from call_records.crm.writes import Home, Told, lock_number, notice, tell
 from call_records.db import json_text
-from telephony.call_facts.facts import CallFacts, Direction
+from telephony.call_facts.facts import CallFacts, Direction, outside_of
 from telephony.contacts import LeadState, Match
 from telephony.lead_rules import (
     Known,

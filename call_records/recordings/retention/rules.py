@@ -15,10 +15,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import text
 
-from call_records.calls.external_number import last_ten, outside_of
+from call_records.calls.external_number import last_ten
 from call_records.db import json_text
 from call_records.recordings.types import Recording, RetentionRule
-from telephony.call_facts.facts import CallFacts, PartyKind
+from telephony.call_facts.facts import CallFacts, PartyKind, outside_of
 from telephony.errors import PeerMistake
 
 MOST_RULES = 200  # each is tried for each recording; an office has five

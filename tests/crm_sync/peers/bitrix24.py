@@ -20,6 +20,7 @@ REGISTRATION_WINDOW = timedelta(minutes=30)
 FIELDS = {
     "app.info": "",
     "profile": "",
+    "scope": "",
     "user.get": "FILTER start",
     "telephony.externalCall.searchCrmEntities": "PHONE_NUMBER",
     "telephony.externalCall.register": "USER_ID USER_PHONE_INNER PHONE_NUMBER TYPE CALL_START_DATE CRM_CREATE CRM_SOURCE "
@@ -145,6 +146,8 @@ class FakeBitrix24(FakePeer):
                 return {"SCOPE": self.scopes}
             case "profile":
                 return {"ID": "1"}
+            case "scope":
+                return self.scopes
             case "searchCrmEntities":
                 found = [i for i, phone in self.contacts.items() if phone == body["PHONE_NUMBER"]]
                 return [{"CRM_ENTITY_TYPE": "CONTACT", "CRM_ENTITY_ID": i, "NAME": "Contact"} for i in found]

@@ -21,7 +21,7 @@ FIELDS = {
 }
 VALUES = {
     "crm.lead": "type name phone description user_id",
-    "ir.attachment": "name datas res_model res_id",
+    "ir.attachment": "name type datas url res_model res_id",
 }
 
 
@@ -63,6 +63,7 @@ class FakeOdoo(FakePeer):
         return [
             (note["message_id"].strip("<").rpartition(".")[0], read_start(note["body"]))
             for note in self.records.get("mail.message", [])
+            if "close_call" in note["message_id"]
         ]
 
     def list_recordings(self) -> list[str]:

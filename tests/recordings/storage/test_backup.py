@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,6 +19,8 @@ from call_records.backup.archive import Archive
 from call_records.backup.backup import make_backup
 from call_records.backup.restore import restore_backup
 from call_records.db import schema
+from call_records.deliveries.credentials import SealedCredentials
+from call_records.deliveries.lanes import DeliveryRow
 from call_records.recordings.storage.audio_store import AudioShelf
 from call_records.recordings.storage.backends import Missing
 from call_records.recordings.storage.settings import AudioSettings
@@ -93,6 +96,37 @@ async def everything(store: RecordsStore) -> dict[str, list[str]]:
             rows = await connection.scalars(text(f'SELECT t::text FROM "{name}" t ORDER BY 1'))
             found[name] = list(rows.all())
     return found
+
+
+async def test_what_crms_were_given_since_the_backup_is_not_given_again(
+    office: Office, elsewhere: Office
+) -> None:
+    """What was on its way is looked for there first; calls of before the restore are not delivered anew; no secret
+    comes back."""
+    deliveries = office.store.deliveries
+    moment = datetime(2026, 11, 23, tzinfo=UTC)
+    for name, adapter in (("odoo", "odoo"), ("hooks", "webhook")):
+        entered = await deliveries.connections.enter_connection(name, adapter)
+        states = ("queued", "sending", "sent", "failed")
+        rows = [
+            DeliveryRow(name, uuid4(), 0, "close_call", 1, state, moment, None, "", {"state": state})
+            for state in states
+        ]
+        await deliveries.lanes.add_deliveries(rows)
+    await deliveries.credentials.put_credentials("odoo", SealedCredentials(b"sealed", b"origin", 1))
+    await office.back_up()
+    await elsewhere.restore()
+    restored = elsewhere.store.deliveries
+    statuses = await restored.connections.list_connections()
+    assert all(status.connected_at > entered.connected_at for status in statuses)
+    assert await restored.credentials.get_credentials("odoo") is None
+    async with elsewhere.store.engine.connect() as connection:
+        wanted = text("SELECT connection, state, content->>'state' FROM crm_deliveries ORDER BY 1, 2")
+        found = [tuple(row) for row in await connection.execute(wanted)]
+    assert found == [
+        *(("hooks", state, state) for state in ("failed", "queued", "sending", "sent")),
+        *(("odoo", state, state) for state in ("failed", "sent", "unknown", "unknown")),
+    ]
 
 
 async def test_everything_comes_back_on_another_machine(

@@ -86,7 +86,78 @@ def test_a_secret_is_never_printed(tmp_path: Path) -> None:
     assert "dbpassword" not in shown
 
 
+CRM = """
+[[crm.connections]]
+name = "sales"
+adapter = "odoo"
+url = "https://odoo.example.com"
+secret = "an-api-key"
+options = { database = "production", user_id = "2", version = "17" }
+
+[crm.connections.users]
+101 = "7"
+
+[[crm.connections]]
+name = "events"
+adapter = "webhook"
+url = "https://hooks.example.com/calls"
+secret_file = "hq.secret"
+"""
+
+
+def test_crm_connections_are_read_with_their_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By file, by environment, by systemd; what a person maps stays text; nothing of a secret is printed."""
+    monkeypatch.setenv("SWITCHHOOK_CRM__CONNECTIONS__SALES__FALLBACK_USER", "1")
+    settings = load(written(tmp_path, GOOD + CRM))
+    sales, events = settings.crm.connections
+    assert sales.secret is not None
+    assert events.secret is not None
+    assert (sales.secret.get_secret_value(), events.secret.get_secret_value()) == ("an-api-key", "s3cret")
+    assert (sales.users, sales.fallback_user, sales.options["version"]) == ({"101": "7"}, "1", "17")
+    assert "an-api-key" not in repr(settings)
+    (tmp_path / "crm_secret.sales").write_text("by systemd")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    sales = load(written(tmp_path, CRM.replace('secret = "an-api-key"', ""))).crm.connections[0]
+    assert sales.secret is not None
+    assert sales.secret.get_secret_value() == "by systemd"
+
+
+def test_only_who_delivers_needs_the_secret_of_a_crm(tmp_path: Path) -> None:
+    """Where systemd hands it to the service, other commands are typed without it."""
+    file = written(tmp_path, GOOD + CRM.replace('secret = "an-api-key"', ""))
+    assert load(file).crm.connections[0].secret is None
+    with pytest.raises(BadSettings, match='"sales" has no secret'):
+        load_for_observing(file)
+
+
 MISTAKES = {
+    "a CRM without a name": ("[[crm.connections]]\n", "number 1", "has no name"),
+    "a CRM twice": (2 * '[[crm.connections]]\nname = "a"\n', "a", "two [[crm.connections]] tables"),
+    "one CRM in single brackets": (
+        '[crm.connections]\nname = "a"\n',
+        "crm.connections",
+        "not a list of tables",
+    ),
+    "a CRM that is none": (
+        '[[crm.connections]]\nname = "a"\nurl = "https://a"\nsecret = "x"\nadapter = "paper"\n',
+        "line 5",
+        "[[crm.connections]] adapter",
+    ),
+    "a CRM's unknown key": (
+        CRM.replace("secret_file", "secret_flie"),
+        "line 16",
+        "there is no setting [[crm.connections]] secret_flie",
+    ),
+    "a CRM with an option of another": (
+        CRM.replace("database", "pipeline_id"),
+        "sales",
+        "odoo has no option pipeline_id",
+    ),
+    "a CRM without what it needs": (
+        CRM.replace('database = "production", ', ""),
+        "sales",
+        "needs the option database",
+    ),
     "half a file": ('[[pbx]]\nid = "hq', "line 2", "TOML"),
     "unknown key": ('[[pbx]]\nid = "hq"\n\n[web]\nprot = 1\n', "line 5", "there is no setting [web] prot"),
     "unknown section": ("[webb]\nport = 1\n", "line 1", "[webb]"),

@@ -150,6 +150,8 @@ MATRIX: dict[tuple[str, str], str] = {
     ("GET", "/new-password"): ALL,
     ("POST", "/new-password"): ALL,
     ("GET", "/connections"): ADMIN,
+    ("GET", "/connections/crm"): ADMIN,
+    ("POST", "/connections/crm"): ADMIN,
     ("GET", "/staff"): ADMIN,
     ("POST", "/staff"): ADMIN,
     ("POST", "/staff/list"): ADMIN,
