@@ -77,6 +77,8 @@ class Account:
     person_id: UUID | None = None
     """Whose account it is; what they own is kept under this id."""
     alerts: frozenset[RingAlert] = DEFAULT_ALERTS
+    language: str | None = None
+    """What they read the pages in, as HTML names it (`pt-BR`); None: as the browser says."""
     password_temporary: bool = False
     """Whether the password was made by an administrator, who has seen it: another one must be chosen first."""
     version: int = field(default=1, compare=False)
@@ -215,6 +217,8 @@ class Accounts(Protocol):
         """Another password; all sessions (but one) and all tokens end with the old one, in the same moment."""
 
     async def set_alerts(self, account_id: UUID, alerts: Collection[RingAlert]) -> None: ...
+
+    async def set_language(self, account_id: UUID, language: str | None) -> Account: ...
 
 
 class Sessions(Protocol):

@@ -66,6 +66,8 @@ from telephony.staff import Role
 from web.app import create_app
 from web.auth.access import Gate
 from web.http.server import serve
+from web.languages.catalogues import Languages
+from web.languages.pseudo import offered_languages
 from web.monitor import create_monitor
 from web.settings import WebSettings
 
@@ -421,6 +423,7 @@ def pages_of(settings: Settings, setup_code: str) -> WebSettings:
         region=settings.pbx[0].default_region if settings.pbx else None,
         mask_numbers_for=frozenset(map(Role, settings.web.mask_numbers_for)),
         version=__version__,
+        pseudo_language=settings.web.pseudo_language,
         numberings=tuple(map(numbering_of, settings.pbx)),
     )
 
@@ -437,6 +440,8 @@ async def _serve(
         code = "".join(secrets.choice(SETUP_LETTERS) for _ in range(SETUP_LENGTH))
         web_settings = pages_of(service.settings, code)
     registry = _registry(service)
+    # Seconds of computing with many languages, in which AMI's events would wait.
+    offered = await asyncio.to_thread(offered_languages, pseudo=web_settings.pseudo_language)
     app = create_app(
         service.store,
         service.board,
@@ -447,6 +452,7 @@ async def _serve(
         control=RecordingDesk(service.bridges) if service.spool is not None else None,
         uploads=_uploads(service),
         crm=_crm_desk(service),
+        languages=Languages(offered),
     )
     async with asyncio.TaskGroup() as tasks:
 

@@ -6,22 +6,41 @@ person sends is never asserted on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from telephony.languages.phrases import N_
 
 
 class SwitchhookError(Exception):
     """Something went wrong in Switchhook."""
 
-    def __init__(self, message: str | None = None, *, remedy: str | None = None) -> None:
-        super().__init__(message or (type(self).__doc__ or "").strip())
-        self.remedy = remedy
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        remedy: str | None = None,
+        values: Mapping[str, object] | None = None,
+    ) -> None:
+        self.message = message or " ".join((type(self).__doc__ or "").split())
+        """The sentence in English, with `{names}` where its values stand: what a catalogue has."""
+        self.values = dict(values or {})
+        self.remedy_message = remedy
+        super().__init__(self.fill(self.message))
+
+    @property
+    def remedy(self) -> str | None:
         """What the person on duty can do about it, in one sentence; shown wherever the error is shown."""
+        return self.fill(self.remedy_message) if self.remedy_message else None
 
     @property
     def sentence(self) -> str:
         """What went wrong and, where there is one, the remedy: for places that show one text."""
         return f"{self} {self.remedy or ''}".strip()
+
+    def fill(self, text: str) -> str:
+        """The values put in their places; a text without values may hold braces of its own."""
+        return text.format(**self.values) if self.values else text
 
 
 class TryLater(SwitchhookError):
@@ -36,9 +55,14 @@ class PeerMistake(SwitchhookError):
     """The other side sent something that its own rules do not allow."""
 
     def __init__(
-        self, message: str | None = None, *, remedy: str | None = None, field: str | None = None
+        self,
+        message: str | None = None,
+        *,
+        remedy: str | None = None,
+        field: str | None = None,
+        values: Mapping[str, object] | None = None,
     ) -> None:
-        super().__init__(message, remedy=remedy)
+        super().__init__(message, remedy=remedy, values=values)
         self.field = field
         """Which value of what was sent is wrong, where it is one."""
         self.others: tuple[PeerMistake, ...] = ()
@@ -66,11 +90,20 @@ def read_together(**readings: Callable[[], Any]) -> dict[str, Any]:
     return read
 
 
+LOOK_AGAIN = N_("Look at what it says now, then enter your change again.")
+
+
 class ChangedMeanwhile(PeerMistake):
     """Somebody else changed this meanwhile, so your change was not saved."""
 
-    def __init__(self, message: str | None = None, *, remedy: str | None = None) -> None:
-        super().__init__(message, remedy=remedy or "Look at what it says now, then enter your change again.")
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        remedy: str | None = None,
+        values: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(message, remedy=remedy or LOOK_AGAIN, values=values)
 
 
 class OurMistake(SwitchhookError):

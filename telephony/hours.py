@@ -140,8 +140,9 @@ def checked(hours: WorkingHours) -> WorkingHours:
     for (day, opens, closes), (next_day, next_opens, _) in pairwise([*ordered, *ordered[:1]]):
         if len(ordered) > 1 and _overlap(day, opens, closes, next_day, next_opens):
             raise PeerMistake(
-                f"Two working times of {WEEKDAYS[day]} and {WEEKDAYS[next_day]} overlap.",
+                "Two working times of {weekdays} and {weekdays_2} overlap.",
                 remedy="Let the one end before the other begins.",
+                values={"weekdays": WEEKDAYS[day], "weekdays_2": WEEKDAYS[next_day]},
             )
     return WorkingHours(hours.zone, tuple(ordered), hours.holidays)
 

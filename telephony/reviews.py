@@ -19,6 +19,7 @@ from uuid import UUID
 
 from telephony.call_facts.facts import CallFacts, Direction, Disposition, PartyKind
 from telephony.errors import PeerMistake
+from telephony.languages.phrases import N_
 from telephony.recordings import HealthFault, Measures
 
 Because = Mapping[str, float]
@@ -133,7 +134,9 @@ def _checked(choice: Choice, told: object) -> int:
         value = choice.least - 1
     if not choice.least <= value <= choice.most:
         raise PeerMistake(
-            f"A number from {choice.least} to {choice.most} is needed.", remedy="Correct the number and save."
+            "A number from {least} to {most} is needed.",
+            remedy="Correct the number and save.",
+            values={"least": choice.least, "most": choice.most},
         )
     return value
 
@@ -263,70 +266,89 @@ def _one_sided(part: Part, _choices: Choices) -> Because | None:
 
 RULES: dict[ReviewRuleKind, RuleShape] = {
     ReviewRuleKind.RANDOM_SHARE: RuleShape(
-        title="A random share",
-        sentence="Pick 1 of every {one_in} conversations of each person that lasted at least {at_least_seconds} "
-        "seconds, and at least one a week.",
-        reason="Random pick: 1 of {one_in}",
+        title=N_("A random share"),
+        sentence=N_(
+            "Pick 1 of every {one_in} conversations of each person that lasted at least {at_least_seconds} "
+            "seconds, and at least one a week."
+        ),
+        reason=N_("Random pick: 1 of {one_in}"),
         choices=(
-            Choice("one_in", Unit.CALLS, 20, 1, 1000, "20 conversations a day make five a week to hear"),
-            Choice("at_least_seconds", Unit.SECONDS, 30, 0, 3600, "a shorter one says little about anybody"),
+            Choice("one_in", Unit.CALLS, 20, 1, 1000, N_("20 conversations a day make five a week to hear")),
+            Choice(
+                "at_least_seconds", Unit.SECONDS, 30, 0, 3600, N_("a shorter one says little about anybody")
+            ),
         ),
         picks=_random_share,
         needs_sound=True,
     ),
     ReviewRuleKind.BAD_RATING: RuleShape(
-        title="A bad rating",
-        sentence="Pick calls after which the caller pressed {at_most} or less.",
-        reason="Caller pressed {rating}",
-        choices=(Choice("at_most", Unit.KEY, 2, 1, 5, "1 and 2 of 5 are a complaint, 3 is not"),),
+        title=N_("A bad rating"),
+        sentence=N_("Pick calls after which the caller pressed {at_most} or less."),
+        reason=N_("Caller pressed {rating}"),
+        choices=(Choice("at_most", Unit.KEY, 2, 1, 5, N_("1 and 2 of 5 are a complaint, 3 is not")),),
         picks=_bad_rating,
         needs_sound=False,
     ),
     ReviewRuleKind.LONG_HOLD: RuleShape(
-        title="A long hold",
-        sentence="Pick calls in which the other side was put on hold for {hold_seconds} seconds or longer.",
-        reason="Held {held_seconds}",
-        choices=(Choice("hold_seconds", Unit.SECONDS, 120, 10, 7200, "two minutes of music feel like five"),),
+        title=N_("A long hold"),
+        sentence=N_(
+            "Pick calls in which the other side was put on hold for {hold_seconds} seconds or longer."
+        ),
+        reason=N_("Held {held_seconds}"),
+        choices=(
+            Choice("hold_seconds", Unit.SECONDS, 120, 10, 7200, N_("two minutes of music feel like five")),
+        ),
         picks=_long_hold,
         needs_sound=False,
     ),
     ReviewRuleKind.SILENCE: RuleShape(
-        title="A long silence",
-        sentence="Pick calls in which nobody spoke for {silence_seconds} seconds or longer, hold left out.",
-        reason="Silence of {quiet_seconds} at {at_seconds}",
+        title=N_("A long silence"),
+        sentence=N_(
+            "Pick calls in which nobody spoke for {silence_seconds} seconds or longer, hold left out."
+        ),
+        reason=N_("Silence of {quiet_seconds} at {at_seconds}"),
         choices=(
             Choice(
-                "silence_seconds", Unit.SECONDS, 30, 5, 3600, "looking something up takes 10 to 20 seconds"
+                "silence_seconds",
+                Unit.SECONDS,
+                30,
+                5,
+                3600,
+                N_("looking something up takes 10 to 20 seconds"),
             ),
         ),
         picks=_silence,
         needs_sound=True,
     ),
     ReviewRuleKind.CALLED_BACK_LATE: RuleShape(
-        title="Missed, then called back late",
-        sentence="Pick the first conversation with a client who waited {minutes} minutes or longer to be called back.",
-        reason="Called back {waited_minutes} after a missed call",
+        title=N_("Missed, then called back late"),
+        sentence=N_(
+            "Pick the first conversation with a client who waited {minutes} minutes or longer to be called back."
+        ),
+        reason=N_("Called back {waited_minutes} after a missed call"),
         choices=(
-            Choice("minutes", Unit.MINUTES, 60, 1, 10080, "within the hour most have not called elsewhere"),
+            Choice(
+                "minutes", Unit.MINUTES, 60, 1, 10080, N_("within the hour most have not called elsewhere")
+            ),
         ),
         picks=_called_back_late,
         needs_sound=False,
     ),
     ReviewRuleKind.NEW_COLLEAGUE: RuleShape(
-        title="A new colleague",
-        sentence="Pick 1 of every {one_in} conversations in the first {days} days of a new colleague.",
-        reason="First week of {name}, day {day}",
+        title=N_("A new colleague"),
+        sentence=N_("Pick 1 of every {one_in} conversations in the first {days} days of a new colleague."),
+        reason=N_("First week of {name}, day {day}"),
         choices=(
-            Choice("one_in", Unit.CALLS, 3, 1, 100, "some six a day, enough to help early"),
-            Choice("days", Unit.DAYS, 7, 1, 90, "the first week decides the habits"),
+            Choice("one_in", Unit.CALLS, 3, 1, 100, N_("some six a day, enough to help early")),
+            Choice("days", Unit.DAYS, 7, 1, 90, N_("the first week decides the habits")),
         ),
         picks=_new_colleague,
         needs_sound=True,
     ),
     ReviewRuleKind.ONE_SIDED: RuleShape(
-        title="Only one side can be heard",
-        sentence="Pick calls on whose recording somebody cannot be heard at all.",
-        reason="Somebody cannot be heard",
+        title=N_("Only one side can be heard"),
+        sentence=N_("Pick calls on whose recording somebody cannot be heard at all."),
+        reason=N_("Somebody cannot be heard"),
         choices=(),
         picks=_one_sided,
         needs_sound=True,
@@ -455,17 +477,26 @@ def check_questions(questions: Sequence[Question]) -> None:
     if not questions:
         raise PeerMistake("A form needs at least one question.", remedy="Write a question.")
     if len(questions) > QUESTIONS_MOST:
-        raise PeerMistake(f"A form may have {QUESTIONS_MOST} questions.", remedy="Leave some out.")
+        raise PeerMistake(
+            "A form may have {questions_most} questions.",
+            remedy="Leave some out.",
+            values={"questions_most": QUESTIONS_MOST},
+        )
     if len({question.id for question in questions}) != len(questions):
         raise PeerMistake("Two questions have the same mark.", remedy="Load the page again.")
     for question in questions:
         if not question.text.strip() or len(question.text) > TEXT_MOST or len(question.help) > HELP_MOST:
             raise PeerMistake(
-                f"A question has 1 to {TEXT_MOST} characters, its explanation at most {HELP_MOST}.",
+                "A question has 1 to {text_most} characters, its explanation at most {help_most}.",
                 remedy="Shorten it.",
+                values={"text_most": TEXT_MOST, "help_most": HELP_MOST},
             )
         if not 1 <= question.weight <= WEIGHT_MOST:
-            raise PeerMistake(f"A weight is a number from 1 to {WEIGHT_MOST}.", remedy="Correct the weight.")
+            raise PeerMistake(
+                "A weight is a number from 1 to {weight_most}.",
+                remedy="Correct the weight.",
+                values={"weight_most": WEIGHT_MOST},
+            )
 
 
 def points(question: Question, value: int) -> float:
@@ -481,10 +512,16 @@ def check_answers(questions: Sequence[Question], answers: Answers) -> None:
         fits = answer is not None and (question.may_skip if answer.value is None else answer.value in allowed)
         if not fits:
             raise PeerMistake(
-                f"This question has no answer yet: {question.text}", remedy="Answer it and save."
+                "This question has no answer yet: {text}",
+                remedy="Answer it and save.",
+                values={"text": question.text},
             )
         if answer is not None and len(answer.comment) > COMMENT_MOST:
-            raise PeerMistake(f"A comment may have {COMMENT_MOST} characters.", remedy="Shorten it.")
+            raise PeerMistake(
+                "A comment may have {comment_most} characters.",
+                remedy="Shorten it.",
+                values={"comment_most": COMMENT_MOST},
+            )
     if set(answers) - {question.id for question in questions}:
         raise PeerMistake("The form was changed meanwhile.", remedy="Load the page again.")
     if all(answer.value is None for answer in answers.values()):

@@ -28,6 +28,9 @@ from web.http.host_names import HostNames
 from web.http.proxies import ForwardedFor, ProxyMemory
 from web.http.request_limits import RequestLimit
 from web.http.security_headers import Shield
+from web.languages.catalogues import Languages
+from web.languages.pseudo import offered_languages
+from web.languages.requests import RequestLanguage
 from web.live import Hub
 from web.metrics import WebMetrics
 from web.pages import connections, crm_deliveries, exports, form_echo, imports, list_exports
@@ -121,19 +124,22 @@ def create_app(
     control: RecordingControl | None = None,
     uploads: UploadDesk | None = None,
     crm: CrmDesk | None = None,
+    languages: Languages | None = None,
 ) -> FastAPI:
     """The whole web part over an opened store and the live calls.
 
     `troubles` says what else an administrator should know now, one sentence each. `pbx_details` is shown with
     each PBX on Connections. `control` pauses recordings; without
     it (this process watches no PBX) nobody is offered that. `uploads` takes recordings from remote PBXes; without it
-    there is no such address. `crm` shows deliveries to CRMs; without it none is configured.
+    there is no such address. `crm` shows deliveries to CRMs; without it none is configured. `languages` are read here
+    unless they were before: 0.2 s of computing for each.
     """
-    assets = Assets()
+    languages = languages or Languages(offered_languages(pseudo=web_settings.pseudo_language))
+    assets = Assets(made=languages.scripts())
     proxy_memory = ProxyMemory()
     metrics = WebMetrics(registry)
     renderer = Renderer(web_settings, assets, can_pause=control is not None)
-    gate = Gate(records, web_settings, passwords or Passwords())
+    gate = Gate(records, web_settings, passwords or Passwords(), languages)
     hub = Hub(live_calls, records, web_settings, metrics, renderer.row, troubles, pbx_details)
 
     @contextlib.asynccontextmanager
@@ -195,4 +201,5 @@ def create_app(
     app.add_middleware(
         ForwardedFor, trust=web_settings.trust, memory=proxy_memory, public_url=web_settings.public_url
     )
+    app.add_middleware(RequestLanguage, languages=languages)
     return app

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from telephony.endpoint_directory import EndpointSource, KnownEndpoint
-from web.presenters.labels import _
+from web.languages.messages import ngettext
 from web.site import Site
 
 SHOWN_MOST = 500  # endpoints on the page; an office with more writes a pattern into `extensions`
@@ -53,4 +53,8 @@ def list_names(names: list[str]) -> str:
     """The first of them, and how many more."""
     more = len(names) - NAMES_SHOWN
     shown = ", ".join(names[:NAMES_SHOWN])
-    return _("{names} and {n} more").format(names=shown, n=more) if more > 0 else shown
+    return (
+        ngettext("{names} and {n} more", "{names} and {n} more", more).format(names=shown, n=more)
+        if more > 0
+        else shown
+    )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from telephony.staff import Role
 from web.auth.access import ADMINISTRATORS, ANYONE_SIGNED_IN, SUPERVISORS, Viewer, may_list_recordings
-from web.presenters.labels import _
+from web.languages.messages import N_
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,28 +16,29 @@ class WayOn:
 
     href: str
     text: str
+    """In English; the page translates it."""
     roles: frozenset[Role] = ANYONE_SIGNED_IN
 
 
-_LIVE = WayOn("/live", _("Go to Live"))
-_SIGN_IN = WayOn("/sign-in", _("Sign in"))
+_LIVE = WayOn("/live", N_("Go to Live"))
+_SIGN_IN = WayOn("/sign-in", N_("Sign in"))
 
 _LISTS: tuple[tuple[str, WayOn], ...] = (
-    ("/calls", WayOn("/calls", _("Go to Calls"))),
-    ("/missed", WayOn("/missed", _("Go to Missed calls"))),
-    ("/people/import", WayOn("/people/import", _("Go to Import"), SUPERVISORS)),
-    ("/people", WayOn("/people", _("Go to People"))),
-    ("/deals", WayOn("/deals", _("Go to Deals"))),
-    ("/recordings", WayOn("/recordings", _("Go to Recordings"))),
-    ("/review", WayOn("/review", _("Go to Review"), SUPERVISORS)),
-    ("/feedback", WayOn("/feedback", _("Go to Feedback"), frozenset({Role.MANAGER}))),
-    ("/staff", WayOn("/staff", _("Go to Staff"), ADMINISTRATORS)),
-    ("/accounts", WayOn("/accounts", _("Go to Accounts"), ADMINISTRATORS)),
-    ("/rules", WayOn("/rules", _("Go to Lead rules"), ADMINISTRATORS)),
-    ("/pipelines", WayOn("/pipelines", _("Go to Pipelines"), ADMINISTRATORS)),
-    ("/sources", WayOn("/sources", _("Go to Sources"), ADMINISTRATORS)),
-    ("/audit", WayOn("/audit", _("Go to Audit"), ADMINISTRATORS)),
-    ("/settings", WayOn("/settings", _("Go to My settings"))),
+    ("/calls", WayOn("/calls", N_("Go to Calls"))),
+    ("/missed", WayOn("/missed", N_("Go to Missed calls"))),
+    ("/people/import", WayOn("/people/import", N_("Go to Import"), SUPERVISORS)),
+    ("/people", WayOn("/people", N_("Go to People"))),
+    ("/deals", WayOn("/deals", N_("Go to Deals"))),
+    ("/recordings", WayOn("/recordings", N_("Go to Recordings"))),
+    ("/review", WayOn("/review", N_("Go to Review"), SUPERVISORS)),
+    ("/feedback", WayOn("/feedback", N_("Go to Feedback"), frozenset({Role.MANAGER}))),
+    ("/staff", WayOn("/staff", N_("Go to Staff"), ADMINISTRATORS)),
+    ("/accounts", WayOn("/accounts", N_("Go to Accounts"), ADMINISTRATORS)),
+    ("/rules", WayOn("/rules", N_("Go to Lead rules"), ADMINISTRATORS)),
+    ("/pipelines", WayOn("/pipelines", N_("Go to Pipelines"), ADMINISTRATORS)),
+    ("/sources", WayOn("/sources", N_("Go to Sources"), ADMINISTRATORS)),
+    ("/audit", WayOn("/audit", N_("Go to Audit"), ADMINISTRATORS)),
+    ("/settings", WayOn("/settings", N_("Go to My settings"))),
 )
 """The longer address before the shorter one it begins with."""
 

@@ -23,9 +23,10 @@ from telephony.errors import SwitchhookError
 from telephony.staff import Directory
 from web.auth.access import Viewer
 from web.clients_of_calls import names_for
+from web.languages.messages import N_, _
 from web.number_search import text_to_search
 from web.presenters.contacts import deal_title, show_client
-from web.presenters.labels import _, clock, day, outcome_label
+from web.presenters.labels import clock, day, outcome_label
 from web.presenters.masking import show
 from web.rendering import NAVIGATION, OFFICE_PAGES
 
@@ -248,9 +249,9 @@ async def _find_calls(asked: Question) -> Sequence[Group]:
 async def _find_pages(asked: Question) -> Sequence[Group]:
     """Our own pages, by the words of their names."""
     typed = spelled(asked.text)
-    doors = [(door.path, door.word, door.icon) for door in NAVIGATION if door.opens_for(asked.viewer)]
+    doors = [(door.path, _(door.word), door.icon) for door in NAVIGATION if door.opens_for(asked.viewer)]
     if asked.viewer.is_administrator:
-        doors += [(path, word, "office") for path, word in OFFICE_PAGES if path != "/staff"]
+        doors += [(path, _(word), "office") for path, word in OFFICE_PAGES if path != "/staff"]
     doors.append(("/settings", _("My settings"), "settings"))
     hits = tuple(
         Hit(path, _("Go to {page}").format(page=word), None, icon)
@@ -261,11 +262,11 @@ async def _find_pages(asked: Question) -> Sequence[Group]:
 
 
 FINDERS: Mapping[Finder, str] = {
-    _find_clients: "People and companies could not be searched.",
-    _find_deals: "Deals could not be searched.",
-    _find_colleagues: "Colleagues could not be searched.",
-    _find_queues: "Queues could not be searched.",
-    _find_calls: "Calls could not be searched.",
-    _find_pages: "Pages could not be searched.",
+    _find_clients: N_("People and companies could not be searched."),
+    _find_deals: N_("Deals could not be searched."),
+    _find_colleagues: N_("Colleagues could not be searched."),
+    _find_queues: N_("Queues could not be searched."),
+    _find_calls: N_("Calls could not be searched."),
+    _find_pages: N_("Pages could not be searched."),
 }
 """In the order of their groups; and what is said when one does not answer."""

@@ -25,9 +25,11 @@ from telephony.ports import LinkState, LiveCalls, PbxDetails
 from telephony.staff import PopPreference
 from web.auth.access import Viewer
 from web.callers import Callers, number_of
+from web.languages.catalogues import ENGLISH, Language
+from web.languages.messages import _, current_language, speaking
 from web.metrics import WebMetrics
 from web.presenters.callers import client_name, display, show_identity, told_identity
-from web.presenters.labels import Names, _, display_number
+from web.presenters.labels import Names, display_number
 from web.presenters.masking import View, mask, show, show_party
 from web.presenters.player import taping
 from web.settings import WebSettings
@@ -67,6 +69,7 @@ class Stream:
     pop: PopPreference
     view: View
     flavour: Flavour
+    language: Language = ENGLISH
     queue: asyncio.Queue[bytes | None] = field(default_factory=lambda: asyncio.Queue(QUEUE_MOST))
     open_cards: dict[tuple[UUID, str], bytes] = field(default_factory=dict)
     closed: bool = False
@@ -257,11 +260,14 @@ class Hub:
         """What changed since the last time, to everybody, each call as it is now."""
         self._telling = None
         untold, self._untold = self._untold, {}
-        shared: dict[tuple[View, Flavour], bytes] = {}
+        shared: dict[tuple[View, Flavour, Language], bytes] = {}
         for stream in list(self._streams):
-            key = (stream.view, stream.flavour)
+            key = (stream.view, stream.flavour, stream.language)
             if key not in shared:
-                shared[key] = b"".join(self._encode_call(facts, *key) for facts in untold.values())
+                with speaking(stream.language):
+                    shared[key] = b"".join(
+                        self._encode_call(facts, stream.view, stream.flavour) for facts in untold.values()
+                    )
             self._send(stream, shared[key])
 
     def _encode_call(self, facts: CallFacts, view: View, flavour: Flavour) -> bytes:
@@ -294,8 +300,12 @@ class Hub:
             return []
         touched = stream.extensions.intersection(leg.party for leg in facts.legs)
         touched |= {extension for call_id, extension in stream.open_cards if call_id == facts.id}
+        with speaking(stream.language):
+            return self._changes_of_phones(stream, facts, touched)
+
+    def _changes_of_phones(self, stream: Stream, facts: CallFacts, phones: frozenset[str]) -> list[bytes]:
         changes: list[bytes] = []
-        for extension in sorted(touched):
+        for extension in sorted(phones):
             key = (facts.id, extension)
             card = card_for(facts, extension, stream.pop)
             was_open = key in stream.open_cards
@@ -384,12 +394,15 @@ class Hub:
 
     def _tell_notice(self) -> None:
         notice = self.notice()
-        chunk = encode("link", notice)
         if notice == self._last_notice:
             return
         self._last_notice = notice
+        shared: dict[Language, bytes] = {}
         for stream in list(self._streams):
-            self._send(stream, chunk)
+            if stream.language not in shared:
+                with speaking(stream.language):
+                    shared[stream.language] = encode("link", self.notice())
+            self._send(stream, shared[stream.language])
 
     def notice(self) -> dict[str, Any]:
         """How sure the page may be: every link, and the one quiet line when something is wrong."""
@@ -410,9 +423,14 @@ class Hub:
     def _worst(self, links: Sequence[LinkState]) -> dict[str, str | None] | None:
         for link in links:
             if not link.connected:
-                return {"text": _("No link to the phone system. Shown as it was"), "since": iso(link.since)}
+                return {
+                    "text": _("No link to the phone system. Shown as it was {time} ago"),
+                    "since": iso(link.since),
+                }
         if self.store_problem is not None:
-            text = _("Calls are shown live, but older calls and notes cannot be read or saved. It began")
+            text = _(
+                "Calls are shown live, but older calls and notes cannot be read or saved. It began {time} ago"
+            )
             return {"text": text, "since": iso(self._store_problem_since)}
         if self.troubles():
             return {
@@ -430,6 +448,10 @@ class Hub:
         return None
 
     def _snapshot(self, stream: Stream) -> bytes:
+        with speaking(stream.language):
+            return self._whole_state(stream)
+
+    def _whole_state(self, stream: Stream) -> bytes:
         calls = self._live.calls()
         self._told.update(facts.id for facts in calls)
         stream.open_cards.clear()
@@ -475,6 +497,7 @@ class Hub:
             pop=viewer.account.pop,
             view=viewer.view,
             flavour=flavour,
+            language=current_language(),
         )
         stream.put(b"retry: 500\n\n" + self._snapshot(stream))
         if self._stopping:

@@ -14,7 +14,6 @@ from web.api.watch import has_token, is_on_this_machine
 from web.http.host_names import HostNames
 from web.http.proxies import ForwardedFor, ProxyMemory
 from web.http.request_limits import RequestLimit
-from web.presenters.labels import _
 from web.settings import WebSettings
 
 
@@ -39,7 +38,7 @@ def create_monitor(
     async def metrics(request: Request) -> Response:
         local = is_on_this_machine(request, behind_proxy=settings.behind_proxy)
         if not (local or has_token(request, settings.metrics_token)):
-            return PlainTextResponse(_("Metrics are read with the metrics token.") + "\n", 403)
+            return PlainTextResponse("Metrics are read with the metrics token.\n", 403)
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     app.add_middleware(HostNames, public_url=settings.public_url)

@@ -16,7 +16,7 @@ from call_records.types import Account
 from telephony.numbers.phone_text_parser import written
 from web.auth.access import Viewer
 from web.auth.sign_in_limits import TooManyTries
-from web.presenters.labels import _
+from web.languages.messages import N_
 from web.site import Site
 
 FEWEST_WHOLE = 7  # digits; the shortest numbers of whole countries
@@ -32,7 +32,7 @@ _searches = MovingWindowRateLimiter(MemoryStorage())
 
 NO_NUMBER = "0" * ALWAYS_WHOLE
 """Nobody's: a search that may not be made finds nothing, rather than everything."""
-WHOLE_ONLY = _("Your account sees numbers masked: search by a whole number, or by a name.")
+WHOLE_ONLY = N_("Your account sees numbers masked: search by a whole number, or by a name.")
 
 
 def text_to_search(site: Site, viewer: Viewer, text: str) -> str:

@@ -20,8 +20,9 @@ from web.auth.access import FormExpired, NewPasswordNeeded, NotAllowed, NotFound
 from web.auth.sign_in_limits import TooManyTries
 from web.error_remedies import find_way_on
 from web.http.request_limits import TooManyRequests
+from web.languages.errors import translate_error, translate_remedy
+from web.languages.messages import N_, Phrases, _
 from web.live import TooManyStreams
-from web.presenters.labels import _
 from web.rendering import Renderer
 
 API = "/api/"
@@ -43,23 +44,27 @@ STATUS: dict[type[SwitchhookError], int] = {
     NeedsPerson: 503,
 }
 
-_REMEDIES = {
-    401: _("Sign in, or send a personal token as “Authorization: Bearer …”."),
-    403: _("Ask an administrator if you need it."),
-    404: _("Check the address."),
-    405: _("This address takes other methods; see the list of what the API can do."),
-    413: _("Send less at once."),
-    422: _("Correct the values named here."),
-    429: _("Wait five minutes, then try again."),
-    503: _("Try again in a moment. If it stays, an administrator finds the reason under Connections."),
-}
+_REMEDIES = Phrases(
+    {
+        401: N_("Sign in, or send a personal token as “Authorization: Bearer …”."),
+        403: N_("Ask an administrator if you need it."),
+        404: N_("Check the address."),
+        405: N_("This address takes other methods; see the list of what the API can do."),
+        413: N_("Send less at once."),
+        422: N_("Correct the values named here."),
+        429: N_("Wait five minutes, then try again."),
+        503: N_("Try again in a moment. If it stays, an administrator finds the reason under Connections."),
+    }
+)
 
-_PAGE_REMEDIES = {
-    400: _("Go back, correct what is named here, and try again."),
-    401: _("Sign in, then try again."),
-    404: _("Check the address. It may have been deleted, or merged into another."),
-    405: _("Go back and use the buttons of the page."),
-}
+_PAGE_REMEDIES = Phrases(
+    {
+        400: N_("Go back, correct what is named here, and try again."),
+        401: N_("Sign in, then try again."),
+        404: N_("Check the address. It may have been deleted, or merged into another."),
+        405: N_("Go back and use the buttons of the page."),
+    }
+)
 """What a person at a browser can do, where that differs from what a program can."""
 
 
@@ -114,11 +119,11 @@ def answer_problems(app: FastAPI, renderer: Renderer) -> None:
         page = not request.url.path.startswith(API)
         if isinstance(error, NotSignedIn) and page:
             if _is_script(request):  # it leads to the sign-in page itself; a redirect is no answer to it
-                return problem(status, str(error), remedy=error.remedy)
+                return problem(status, translate_error(error), remedy=translate_remedy(error))
             return await _to_sign_in(request)
         if isinstance(error, NewPasswordNeeded) and page:
             return RedirectResponse("/new-password", 303)
-        return await tell(request, status, str(error), error.remedy)
+        return await tell(request, status, translate_error(error), translate_remedy(error))
 
     async def http(request: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
@@ -127,6 +132,8 @@ def answer_problems(app: FastAPI, renderer: Renderer) -> None:
             detail = (
                 _("Page not found.") if not request.url.path.startswith(API) else _("There is nothing here.")
             )
+        if status == 405:  # Starlette says it in English
+            detail = _("This address cannot be used like that.")
         return await tell(request, status, detail)
 
     async def invalid(request: Request, error: Exception) -> Response:
@@ -137,7 +144,9 @@ def answer_problems(app: FastAPI, renderer: Renderer) -> None:
         if found and all(item["loc"][:1] == ("path",) for item in found):
             return await http(request, HTTPException(404))  # an address with no such thing in it
         first = f"{errors[0]['where']}: {errors[0]['what']}" if errors else ""
-        return await tell(request, 422, _("Some of the values cannot be used. ") + first, errors=errors)
+        return await tell(
+            request, 422, _("Some of the values cannot be used. {first}").format(first=first), errors=errors
+        )
 
     async def ours(request: Request, error: Exception) -> Response:
         _log.error("a page failed", path=_to_log(request.url.path), exc_info=error)

@@ -28,11 +28,13 @@ from web.auth.access import (
 from web.compiled_templates import BYTECODE, compile_templates
 from web.forms.date_fields import Toward, date_presets, date_style
 from web.http.assets import Assets
+from web.languages.formats import month_name, short_date
+from web.languages.messages import N_, _, current_language, ngettext, pgettext
 from web.live import section_of, waiting_since
 from web.presenters import contacts as people_words
 from web.presenters import labels
 from web.presenters import recordings as recording_words
-from web.presenters.labels import Named, Names, _
+from web.presenters.labels import Named, Names
 from web.presenters.money import money
 from web.settings import WebSettings
 
@@ -65,28 +67,28 @@ class Door:
 
 
 OFFICE_PAGES = (
-    ("/staff", _("Staff")),
-    ("/accounts", _("Accounts")),
-    ("/rules", _("Lead rules")),
-    ("/pipelines", _("Pipelines")),
-    ("/sources", _("Sources")),
-    ("/hours", _("Working hours")),
-    ("/connections", _("Connections")),
-    ("/audit", _("Audit")),
+    ("/staff", N_("Staff")),
+    ("/accounts", N_("Accounts")),
+    ("/rules", N_("Lead rules")),
+    ("/pipelines", N_("Pipelines")),
+    ("/sources", N_("Sources")),
+    ("/hours", N_("Working hours")),
+    ("/connections", N_("Connections")),
+    ("/audit", N_("Audit")),
 )
 """What an administrator looks after: tabs on each of these pages."""
 
 
 NAVIGATION = (
-    Door("/live", _("Live"), "live", "l", ANYONE_SIGNED_IN),
-    Door("/calls", _("Calls"), "calls", "c", ANYONE_SIGNED_IN),
-    Door("/missed", _("Missed"), "missed", "m", ANYONE_SIGNED_IN),
-    Door("/people", _("People"), "people", "p", ANYONE_SIGNED_IN),
-    Door("/deals", _("Deals"), "deal", "d", ANYONE_SIGNED_IN),
-    Door("/recordings", _("Recordings"), "recordings", "r", SUPERVISORS, may_list_recordings),
-    Door("/review", _("Review"), "review", "v", SUPERVISORS),
-    Door("/feedback", _("Feedback"), "feedback", "f", frozenset({Role.MANAGER})),
-    Door("/staff", _("Office"), "office", "o", ADMINISTRATORS, pages=OFFICE_PAGES),
+    Door("/live", N_("Live"), "live", "l", ANYONE_SIGNED_IN),
+    Door("/calls", N_("Calls"), "calls", "c", ANYONE_SIGNED_IN),
+    Door("/missed", N_("Missed"), "missed", "m", ANYONE_SIGNED_IN),
+    Door("/people", N_("People"), "people", "p", ANYONE_SIGNED_IN),
+    Door("/deals", N_("Deals"), "deal", "d", ANYONE_SIGNED_IN),
+    Door("/recordings", N_("Recordings"), "recordings", "r", SUPERVISORS, may_list_recordings),
+    Door("/review", N_("Review"), "review", "v", SUPERVISORS),
+    Door("/feedback", N_("Feedback"), "feedback", "f", frozenset({Role.MANAGER})),
+    Door("/staff", N_("Office"), "office", "o", ADMINISTRATORS, pages=OFFICE_PAGES),
 )
 """A manager has six; a seventh would have to earn its place against one of them."""
 
@@ -127,6 +129,10 @@ class Renderer:
         zone = settings.time_zone
         self._env.globals.update(
             _=_,
+            ngettext=ngettext,
+            pgettext=pgettext,
+            month_name=month_name,
+            short_date=short_date,
             asset=assets.url,
             sprite=Markup(assets.text("icons/sprite.svg")),  # noqa: S704 - our own file, nobody's input
             icon=icon,
@@ -147,7 +153,8 @@ class Renderer:
             day_in_sentence=lambda moment: labels.day_in_sentence(moment, zone, datetime.now(UTC)),
             money=lambda amount, currency: money(amount, currency, settings.region),
             told_money=lambda amount, currency: people_words.told_money(amount, currency, settings.region),
-            date_hint=date_style(settings.region).hint,
+            date_hint=lambda: date_style(settings.region).hint,
+            bdi=bdi,
             date_presets=lambda toward: date_presets(
                 datetime.now(zone).date(), settings.region, Toward(toward)
             ),
@@ -181,16 +188,25 @@ class Renderer:
         """A whole page."""
         asked = request.query_params if self._settings.debug else {}
         theme = asked.get("theme") or request.cookies.get("theme", "auto")
+        language = current_language()
         html = self.part(
             template,
             request=request,
             path=request.url.path,
             viewer=viewer,
             theme=theme if theme in ("light", "dark") else "auto",
-            direction="rtl" if asked.get("dir") == "rtl" else "ltr",
+            language=language,
+            direction="rtl" if asked.get("dir") == "rtl" else language.direction,
             **({"problems": ()} | context),
         )
         return HTMLResponse(html, status_code=status)
+
+
+def bdi(text: object, *, ltr: bool = False) -> Markup:
+    """A name that somebody gave, in whatever direction it is written, or a number; for a place in a sentence."""
+    if ltr:
+        return Markup('<bdi dir="ltr">{}</bdi>').format(text)
+    return Markup("<bdi>{}</bdi>").format(text)
 
 
 def icon(name: str) -> Markup:

@@ -44,6 +44,8 @@ class WebSettings:
     version: str = ""
     debug: bool = False
     """Demo and tests only: allows `?dir=rtl` and `?theme=dark` previews."""
+    pseudo_language: bool = False
+    """Developers only: offers a made-up language in which what is not translated stands out."""
     standing_notice: str | None = None
     """A sentence at the head of every page, sign-in included: what is shown is not what it seems (a demo of
     recorded calls).

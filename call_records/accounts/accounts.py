@@ -122,6 +122,10 @@ class AccountBook:
             async with self._engine.begin() as connection:
                 await connection.execute(changed)
 
+    async def set_language(self, account_id: UUID, language: str | None) -> Account:
+        """What it reads the pages in, and nothing else."""
+        return await self._set(account_id, accounts.c.id == account_id, language=language)
+
     async def set_pop(self, account_id: UUID, pop: PopPreference) -> Account:
         """When its card opens, and nothing else."""
         return await self._set(account_id, accounts.c.id == account_id, pop=pop.value)
@@ -410,6 +414,7 @@ def _account(row: Row[Any]) -> Account:
         hears_chosen=HearScope(row.hears) if row.hears else None,
         rights_chosen=_rights(row.recording_rights),
         alerts=frozenset(RingAlert(one) for one in row.alerts if one in set(RingAlert)),
+        language=row.language,
         password_temporary=row.password_temporary,
         version=row.version,
     )

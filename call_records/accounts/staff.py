@@ -146,9 +146,10 @@ async def _put(connection: AsyncConnection, member: StaffMember) -> UUID:
     taken = (await connection.execute(_OF_ACCOUNTS, {"phones": list(member.extensions)})).first()
     if taken is not None:
         raise PeerMistake(
-            f"Extension {taken.extension} belongs to the account of {taken.name}.",
+            "Extension {extension} belongs to the account of {name}.",
             remedy="Take it from that account first.",
             field="extensions",
+            values={"extension": taken.extension, "name": taken.name},
         )
     team = member.team and " ".join(member.team.split())
     person_id = member.id or await new_person(connection, name=member.name, team=team)

@@ -97,8 +97,9 @@ class Archive:
             raise _unusable(self.root, cause) from cause
         if strange:
             raise NeedsPerson(
-                f"{self.root} holds something that is no backup: {strange[0]}.",
+                "{root} holds something that is no backup: {strange}.",
                 remedy="Name an empty directory, or one with an earlier backup of Switchhook.",
+                values={"root": self.root, "strange": strange[0]},
             )
         return self.read() if (self.root / MANIFEST).exists() else None
 
@@ -110,18 +111,24 @@ class Archive:
                 raise ValueError(told["format"])
             if told["version"] > VERSION:
                 raise NeedsPerson(
-                    f"{self.root} was made by a newer release of Switchhook.", remedy="Install that release."
+                    "{root} was made by a newer release of Switchhook.",
+                    remedy="Install that release.",
+                    values={"root": self.root},
                 )
             return _manifest(told)
         except FileNotFoundError as cause:
             raise PeerMistake(
-                f"{self.root} is no backup: it has no {MANIFEST}.",
+                "{root} is no backup: it has no {manifest}.",
                 remedy="Name the directory that `switchhook backup` wrote.",
+                values={"root": self.root, "manifest": MANIFEST},
             ) from cause
         except OSError as cause:
             raise _unusable(self.root, cause) from cause
         except (ValueError, KeyError, TypeError) as cause:
-            raise PeerMistake(f"The {MANIFEST} of {self.root} cannot be read: it is damaged.") from cause
+            raise PeerMistake(
+                "The {manifest} of {root} cannot be read: it is damaged.",
+                values={"manifest": MANIFEST, "root": self.root},
+            ) from cause
 
     def write(self, manifest: Manifest) -> None:
         """From now on this is the backup."""
@@ -140,11 +147,15 @@ class Archive:
             with path.open("rb") as file:
                 same = hashlib.file_digest(file, "sha256").hexdigest() == member.sha256
         except FileNotFoundError as cause:
-            raise PeerMistake(f"The backup is not whole: {member.path} is missing.") from cause
+            raise PeerMistake(
+                "The backup is not whole: {path} is missing.", values={"path": member.path}
+            ) from cause
         except OSError as cause:
             raise _unusable(path, cause) from cause
         if not same:
-            raise PeerMistake(f"The backup is damaged: {member.path} is not what was written.")
+            raise PeerMistake(
+                "The backup is damaged: {path} is not what was written.", values={"path": member.path}
+            )
 
     def has(self, member: Member, *, quick: bool) -> bool:
         """Whether this file is there already; `quick` believes its length."""
@@ -160,7 +171,7 @@ class Archive:
         """Where a member lies. Raises PeerMistake for a name that leads out of the archive."""
         path = self.root / name
         if not path.resolve().is_relative_to(self.root.resolve()):
-            raise PeerMistake(f"The backup names a file outside of itself: {name}.")
+            raise PeerMistake("The backup names a file outside of itself: {name}.", values={"name": name})
         return path
 
     @contextmanager
@@ -275,5 +286,7 @@ def _sync_directory(directory: Path) -> None:
 
 def _unusable(path: Path, cause: OSError) -> NeedsPerson:
     return NeedsPerson(
-        f"{path} cannot be used: {cause.strerror}.", remedy="Look at its disk and whom it belongs to."
+        "{path} cannot be used: {strerror}.",
+        remedy="Look at its disk and whom it belongs to.",
+        values={"path": path, "strerror": cause.strerror},
     )

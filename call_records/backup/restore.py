@@ -67,8 +67,9 @@ async def _require_empty(engine: AsyncEngine) -> None:
             found = await connection.scalar(_ANY_TABLE)
     if found is not None:
         raise NeedsPerson(
-            f"The database is not empty: it has a table {found}.",
+            "The database is not empty: it has a table {found}.",
             remedy="Restore into a new database (`createdb`), or with an embedded one into a new state_dir.",
+            values={"found": found},
         )
 
 
@@ -101,10 +102,13 @@ async def _put_object(shelf: AudioShelf, archive: Archive, one: Member) -> bool:
         return fresh
     if fresh:
         await shelf.place.delete(key)
-        raise TryLater(f"The storage {shelf.place.name} did not give back what it was given.")
+        raise TryLater(
+            "The storage {name} did not give back what it was given.", values={"name": shelf.place.name}
+        )
     raise NeedsPerson(
-        f"The storage {shelf.place.name} holds another {key} than the backup.",
+        "The storage {name} holds another {key} than the backup.",
         remedy="Restore into an empty directory or under a new prefix.",
+        values={"name": shelf.place.name, "key": key},
     )
 
 

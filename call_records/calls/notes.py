@@ -62,7 +62,9 @@ class NoteBook:
     async def save(self, *, call_id: UUID, account_id: UUID, text: str) -> Note:
         """Store the author's text (an empty one removes it), following redirects of merged calls."""
         if len(text) > LONGEST:
-            raise PeerMistake(f"A note may have {LONGEST} characters.", remedy="Shorten it.")
+            raise PeerMistake(
+                "A note may have {longest} characters.", remedy="Shorten it.", values={"longest": LONGEST}
+            )
         kept = json_text.clean(text)
         with plain_errors():
             async with self._engine.begin() as connection:

@@ -12,6 +12,7 @@ from uuid import UUID
 from telephony.contacts import ClientKind, LeadState, Match
 from telephony.edit_version import edit_version
 from telephony.errors import PeerMistake
+from telephony.languages.phrases import N_
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,8 +281,13 @@ class MovedMeanwhile(PeerMistake):
     """Somebody else moved this deal meanwhile."""
 
     def __init__(self, deal: Deal, who: str | None) -> None:
-        moved = f"{who or 'Somebody else'} moved this deal to “{deal.stage}” meanwhile."
-        super().__init__(moved, remedy="It was left there. Move it again if you still want to.")
+        super().__init__(
+            N_("{who} moved this deal to “{stage}” meanwhile.")
+            if who
+            else N_("Somebody else moved this deal to “{stage}” meanwhile."),
+            remedy=N_("It was left there. Move it again if you still want to."),
+            values={"who": who, "stage": deal.stage},
+        )
         self.deal = deal
         """As it is now."""
 

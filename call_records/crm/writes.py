@@ -70,8 +70,9 @@ def check_phones(texts: Iterable[str], home: Home) -> None:
     for typed in texts:
         if typed.strip() and not is_withheld(typed) and not any(map(is_recognised, home.written(typed))):
             raise PeerMistake(
-                f"No number recognised in “{typed.strip()[:60]}”.",
+                "No number recognised in “{typed}”.",
                 remedy="Write at least three digits, or put it into the notes.",
+                values={"typed": typed.strip()[:60]},
             )
 
 

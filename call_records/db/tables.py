@@ -166,6 +166,8 @@ accounts = Table(
     Column("extensions", ARRAY(Text), nullable=False),
     Column("pop", Text, nullable=False),
     Column("alerts", ARRAY(Text), nullable=False, server_default=text("'{notify}'")),
+    # A tag as in HTML (`pt-BR`). NULL: as the browser says.
+    Column("language", Text),
     # NULL: what `telephony.recordings` says for the role.
     Column("team", Text),
     Column("hears", Text),

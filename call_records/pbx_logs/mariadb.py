@@ -189,16 +189,18 @@ def _tls(options: Mapping[str, str], kind: LogKind) -> ssl.SSLContext | None:
         return ssl.create_default_context(cafile=options.get("ssl_ca"))
     except (OSError, ssl.SSLError) as fault:
         raise NeedsPerson(
-            f"The certificate for the {kind.what} ({options.get('ssl_ca')}) cannot be read.",
+            "The certificate for the {what} ({reason}) cannot be read.",
             remedy="Check the path after ssl_ca=; it is a file in PEM.",
+            values={"what": kind.what, "reason": options.get("ssl_ca")},
         ) from fault
 
 
 def _no_address(kind: LogKind) -> NeedsPerson:
     return NeedsPerson(
-        f"The address of the {kind.what} cannot be read.",
+        "The address of the {what} cannot be read.",
         remedy="Write it as mysql://user:password@host:3306/name, if need be with ?unix_socket=/path, ?ssl=1 or "
         "?ssl_ca=/path; what is special in a password is written with %.",
+        values={"what": kind.what},
     )
 
 

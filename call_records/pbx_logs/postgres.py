@@ -97,8 +97,9 @@ async def _connection(address: str, kind: LogKind) -> asyncpg.Connection[Any]:
         raise  # a certificate that cannot be believed is a ValueError, too
     except (ValueError, asyncpg.ClientConfigurationError) as cause:  # a port that is no number
         raise NeedsPerson(
-            f"The address of the {kind.what} cannot be read.",
+            "The address of the {what} cannot be read.",
             remedy="Write it as postgresql://user:password@host:5432/name; what is special in a password is written with %.",
+            values={"what": kind.what},
         ) from cause
 
 
@@ -107,8 +108,9 @@ def _check_certificate(address: str, kind: LogKind) -> None:
     named = dict(parse_qsl(address.partition("?")[2])).get("sslrootcert")
     if named and not os.access(named, os.R_OK):
         raise NeedsPerson(
-            f"The certificate for the {kind.what} ({named}) cannot be read.",
+            "The certificate for the {what} ({named}) cannot be read.",
             remedy="Check the path after sslrootcert=; it is a file in PEM.",
+            values={"what": kind.what, "named": named},
         )
 
 
@@ -136,8 +138,9 @@ def _bound(column: str, since: float, kind: LogKind) -> object:
     if column == "double precision":
         return since
     raise NeedsPerson(
-        f"The column {kind.time} of the {kind.what} is of type {column}.",
+        "The column {time} of the {what} is of type {column}.",
         remedy="Make it a timestamp, as Asterisk's documentation has it.",
+        values={"time": kind.time, "what": kind.what, "column": column},
     )
 
 

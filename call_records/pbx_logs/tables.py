@@ -190,8 +190,9 @@ def open_log_table(url: str, table: str, kind: LogKind) -> LogTable:
     if scheme in ("mysql", "mariadb"):
         return LogTable(mariadb_connector(url, name, kind), name, kind)
     raise NeedsPerson(
-        f"The address of the {kind.what} is neither PostgreSQL's nor MariaDB's.",
+        "The address of the {what} is neither PostgreSQL's nor MariaDB's.",
         remedy="Write it as postgresql://user:password@host/name or mysql://user:password@host/name.",
+        values={"what": kind.what},
     )
 
 
@@ -208,7 +209,11 @@ def is_about_tls(error: BaseException) -> bool:
 def checked_name(table: str) -> str:
     """The table's name, which may stand in a statement. Raises NeedsPerson for anything else."""
     if not _TABLE.fullmatch(table):
-        raise NeedsPerson(f"{table} is not the name of a table.", remedy="Write it as cel, or schema.cel.")
+        raise NeedsPerson(
+            "{table} is not the name of a table.",
+            remedy="Write it as cel, or schema.cel.",
+            values={"table": table},
+        )
     return table
 
 
@@ -217,8 +222,15 @@ def check_columns(found: Collection[str], table: str, kind: LogKind) -> None:
     missing = [name for name in kind.needed if name not in found]
     if missing:
         raise NeedsPerson(
-            f"The table {table} is no {kind.what}: it has no column {missing[0]}.",
-            remedy=f"Name the table that {kind.filled_by} fills ({kind.setting}).",
+            "The table {table} is no {what}: it has no column {missing}.",
+            remedy="Name the table that {filled_by} fills ({setting}).",
+            values={
+                "table": table,
+                "what": kind.what,
+                "missing": missing[0],
+                "filled_by": kind.filled_by,
+                "setting": kind.setting,
+            },
         )
 
 

@@ -223,8 +223,9 @@ class EmbeddedPostgres:
         except BlockingIOError:
             os.close(handle)
             raise NeedsPerson(
-                f"Another Switchhook is already using the database in {self._home}.",
+                "Another Switchhook is already using the database in {home}.",
                 remedy="Stop the other one first, or give this one its own state directory.",
+                values={"home": self._home},
             ) from None
         self._lock = handle
 
@@ -232,8 +233,9 @@ class EmbeddedPostgres:
         ours = self._user.uid if self._user else os.geteuid()
         if data.exists() and data.stat().st_uid != ours:
             raise NeedsPerson(
-                f"The database in {data} belongs to another user of this machine.",
+                "The database in {data} belongs to another user of this machine.",
                 remedy="Run Switchhook as the user who started it first, or choose another state directory.",
+                values={"data": data},
             )
 
     async def _make_cluster(self, data: Path) -> None:
@@ -274,8 +276,9 @@ class EmbeddedPostgres:
             if NO_SPACE in said:
                 raise DiskFull(self._home)
             raise NeedsPerson(
-                f"PostgreSQL could not create a database in {self._home}: {_last_words(said)}",
+                "PostgreSQL could not create a database in {home}: {reason}",
                 remedy="Check that the disk has room and that the directory may be written.",
+                values={"home": self._home, "reason": _last_words(said)},
             )
 
     def _locale(self) -> tuple[str, ...]:
@@ -299,8 +302,9 @@ class EmbeddedPostgres:
             leftovers = "shared memory" in said or "lock file" in said
             if self._process.returncode is None or not leftovers or time.monotonic() > deadline:
                 raise NeedsPerson(
-                    f"PostgreSQL did not start: {said}",
-                    remedy=f"Read {self._log_path()}, put right what it names, and start again.",
+                    "PostgreSQL did not start: {said}",
+                    remedy="Read {log_path}, put right what it names, and start again.",
+                    values={"said": said, "log_path": self._log_path()},
                 )
             await asyncio.sleep(0.1)  # not a race: the loop ends by the deadline, the server by itself
 
@@ -355,8 +359,9 @@ class EmbeddedPostgres:
             self._user.uid if self._user else os.geteuid()
         ):
             raise NeedsPerson(
-                f"{directory} is in the way: it belongs to somebody else.",
+                "{directory} is in the way: it belongs to somebody else.",
                 remedy="Remove it, or choose a state directory with a shorter path.",
+                values={"directory": directory},
             )
         directory.chmod(0o700)
         return directory
@@ -467,8 +472,9 @@ def _choose(data: Path) -> Binaries:
         if candidate.major == made_by:
             return candidate
     raise NeedsPerson(
-        f"The database in {data} was made by PostgreSQL {made_by}, which is no longer installed.",
-        remedy=f"Install the package `postgresql-{made_by}`, or move the data over with pg_dump.",
+        "The database in {data} was made by PostgreSQL {made_by}, which is no longer installed.",
+        remedy="Install the package `postgresql-{made_by}`, or move the data over with pg_dump.",
+        values={"data": data, "made_by": made_by},
     )
 
 
@@ -487,7 +493,9 @@ def _unprivileged_user(state_dir: Path) -> User:
             return User(entry.pw_name, entry.pw_uid, entry.pw_gid)
     raise NeedsPerson(
         "PostgreSQL refuses to run as root, and this machine has no unprivileged user for it.",
-        remedy=f"Run Switchhook as an ordinary user who owns {state_dir}, or add a system user named switchhook.",
+        remedy="Run Switchhook as an ordinary user who owns {state_dir}, or add a system user named "
+        "switchhook.",
+        values={"state_dir": state_dir},
     )
 
 
@@ -513,8 +521,9 @@ def _unwritable(home: Path, cause: OSError) -> NeedsPerson:
     if cause.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull(home)
     return NeedsPerson(
-        f"The state directory {home} cannot be written: {cause.strerror}.",
+        "The state directory {home} cannot be written: {strerror}.",
         remedy="Choose another state directory or give this user the right to write there.",
+        values={"home": home, "strerror": cause.strerror},
     )
 
 
@@ -576,8 +585,9 @@ async def _clear_leftovers(data: Path) -> None:
             os.kill(pid, signal.SIGINT if time.monotonic() < deadline else signal.SIGKILL)
             if time.monotonic() > deadline + STOP_SECONDS:
                 raise TryLater(
-                    f"An earlier database server (process {pid}) does not end.",
+                    "An earlier database server (process {pid}) does not end.",
                     remedy="Wait for the disk to come back, or restart the machine.",
+                    values={"pid": pid},
                 )
             await asyncio.sleep(0.05)
     (data / "postmaster.pid").unlink(missing_ok=True)

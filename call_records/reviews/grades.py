@@ -60,7 +60,11 @@ class GradeBook:
         history that is brought along; else now.
         """
         if len(feedback) > FEEDBACK_MOST:
-            raise PeerMistake(f"Feedback may have {FEEDBACK_MOST} characters.", remedy="Shorten it.")
+            raise PeerMistake(
+                "Feedback may have {most} characters.",
+                remedy="Shorten it.",
+                values={"most": FEEDBACK_MOST},
+            )
         with plain_errors():
             async with self._engine.begin() as connection:
                 await lock_calls(connection, [call_id])
@@ -277,7 +281,9 @@ async def _graded_call(connection: AsyncConnection, call_id: UUID, extension: st
     call = facts_from_json(told)
     if extension not in agents_of(call):
         raise PeerMistake(
-            f"Extension {extension} did not talk in this call.", remedy="Choose one of those who did."
+            "Extension {extension} did not talk in this call.",
+            remedy="Choose one of those who did.",
+            values={"extension": extension},
         )
     return call
 

@@ -300,6 +300,11 @@ class WebSettings(Section):
         'Roles that see only the last two digits of outside numbers, for example ["manager"].',
         reason="Whoever calls clients needs their numbers; hide them where clients could be taken along.",
     )
+    pseudo_language: bool = setting(
+        False,
+        "Offers a made-up language in My settings: longer, accented, right to left.",
+        reason="For developers only: whatever is not translated, or too narrow, stands out in it.",
+    )
 
 
 class RecordingSettings(Section):

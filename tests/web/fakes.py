@@ -167,6 +167,7 @@ class FakeAccounts:
             account,
             pop=before.pop,
             alerts=before.alerts,
+            language=before.language,
             password_hash=before.password_hash,
             version=account.version + 1,
         )
@@ -174,6 +175,10 @@ class FakeAccounts:
             raise ChangedMeanwhile
         self.kept[account.id] = kept
         return kept
+
+    async def set_language(self, account_id: UUID, language: str | None) -> Account:
+        self.kept[account_id] = replace(self.kept[account_id], language=language)
+        return self.kept[account_id]
 
     async def set_pop(self, account_id: UUID, pop: PopPreference) -> Account:
         self.kept[account_id] = replace(self.kept[account_id], pop=pop)

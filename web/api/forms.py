@@ -35,7 +35,8 @@ from telephony.errors import SwitchhookError, TryLater
 from web.api.form_fields import CHARSET, in_letters, is_test, meaning_of, pairs_of, read_by_value
 from web.auth.access import address_of, token_hash
 from web.http.request_limits import address_key
-from web.presenters.labels import _
+from web.languages.errors import translate_error
+from web.languages.messages import N_, _
 from web.site import Site, site_of
 
 BODY_MOST = 32 * 1024  # bytes; a message of 10 000 letters and the fields around it
@@ -54,7 +55,7 @@ OF_AN_ADDRESS = RateLimitItemPerMinute(10, 1)  # an office behind one address tr
 UNSIGNED = RateLimitItemPerMinute(
     60, 1
 )  # to a signed form; a sender whose key was mistyped retries less often
-TOO_MANY = _("Too many at once. Try again in a minute.")
+TOO_MANY = N_("Too many at once. Try again in a minute.")
 UNKNOWN = RateLimitItemPerMinute(20, 5)  # addresses that do not exist, tried by one sender
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{20,128}")
 
@@ -104,7 +105,7 @@ async def take(request: Request, token: str) -> Response:
         await _count(site, form, no.reason)
         return JSONResponse({"result": "refused", "detail": no.said}, no.status, headers=headers)
     except TryLater as trouble:
-        return JSONResponse({"result": "refused", "detail": str(trouble)}, 503, headers=headers)
+        return JSONResponse({"result": "refused", "detail": translate_error(trouble)}, 503, headers=headers)
     except SwitchhookError:
         return JSONResponse({"result": "refused", "detail": _("That cannot be kept.")}, 422, headers=headers)
     del filed  # what the rules made of it is nobody's business outside
@@ -161,7 +162,7 @@ async def _admitted(request: Request, form: WebForm) -> tuple[dict[str, str], by
     else:
         body = await _signed_body(request, form, form.secret)
     if not _limiter(request).hit(OF_A_FORM, "form", str(form.id)):
-        raise Refused(429, "too_many", TOO_MANY)
+        raise Refused(429, "too_many", _(TOO_MANY))
     return await _fields(request, body), body
 
 
@@ -180,7 +181,7 @@ async def _signed_body(request: Request, form: WebForm, secret: str) -> bytes:
 
 def _count_sender(request: Request, allowed: RateLimitItemPerMinute, what: str, form: WebForm) -> None:
     if not _limiter(request).hit(allowed, what, str(form.id), address_key(address_of(request))):
-        raise Refused(429, "too_many", TOO_MANY)
+        raise Refused(429, "too_many", _(TOO_MANY))
 
 
 async def _body(request: Request) -> bytes:

@@ -19,8 +19,8 @@ from telephony.recordings import HealthFault, RecordingState
 from telephony.staff import TokenScope
 from web.auth.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.forms.date_bounds import Moment
+from web.languages.messages import _
 from web.number_search import WHOLE_ONLY, number_to_search
-from web.presenters.labels import _
 from web.presenters.masking import View, show_name
 from web.recordings.permissions import extensions_heard, may_hear, took_part, within
 from web.site import site_of
@@ -92,7 +92,7 @@ async def recordings(
             raise HTTPException(422, _("since and until need an offset, for example 2026-11-22T09:00:00Z."))
     site = site_of(request)
     if number and number_to_search(site, viewer, number) is None:
-        raise HTTPException(422, WHOLE_ONLY)
+        raise HTTPException(422, _(WHOLE_ONLY))
     allowed = extensions_heard(viewer.account, site.hub.names.directory)
     parties = allowed if extension is None else within(frozenset({extension}), allowed)
     wanted = RecordingFilter(

@@ -21,8 +21,8 @@ from telephony.errors import NeedsPerson, PeerMistake, TryLater
 from telephony.recordings import AuditAction, RecordingRight
 from telephony.staff import TokenScope
 from web.auth.access import ANYONE_SIGNED_IN, NotAllowed, Viewer, guard, new_token
+from web.languages.messages import _
 from web.pages.recordings.player import answer_sound, may_pause, name_of_thing, nothing_to_hear
-from web.presenters.labels import _
 from web.presenters.masking import show
 from web.presenters.player import playable
 from web.recordings.listening_audit import listening_of, take_reason

@@ -37,7 +37,8 @@ from call_records.recordings.ingest.uploads import (
     UploadDesk,
 )
 from telephony.errors import SwitchhookError, TryLater
-from web.presenters.labels import _
+from web.languages.errors import translate_error, translate_remedy
+from web.languages.messages import _
 from web.problems import problem
 
 PREFIX = "/api/v1/recordings/uploads/"
@@ -155,7 +156,7 @@ def _headers(file: Announced, held: Held) -> dict[str, str]:
 
 def _problem(trouble: SwitchhookError) -> Response:
     status = next((code for kind, code in STATUS.items() if isinstance(trouble, kind)), 500)
-    answer = problem(status, str(trouble), remedy=trouble.remedy)
+    answer = problem(status, translate_error(trouble), remedy=translate_remedy(trouble))
     if isinstance(trouble, NotNext):
         answer.headers["Upload-Offset"] = str(trouble.offset)
     return answer

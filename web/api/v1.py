@@ -24,11 +24,11 @@ from web.api.recordings import recording_list
 from web.auth.access import ANYONE_SIGNED_IN, SUPERVISORS, Viewer, guard
 from web.clients_of_calls import names_for
 from web.forms.date_bounds import Moment
+from web.languages.messages import _
 from web.live import Flavour
 from web.number_search import WHOLE_ONLY, number_to_search
 from web.pages.calls.calls import find_call, last_conversation
 from web.presenters.call_story import tell
-from web.presenters.labels import _
 from web.presenters.masking import show
 from web.site import site_of
 
@@ -89,7 +89,7 @@ async def calls(
         if moment is not None and moment.tzinfo is None:
             raise HTTPException(422, _("since and until need an offset, for example 2026-11-22T09:00:00Z."))
     if number and number_to_search(site_of(request), viewer, number) is None:
-        raise HTTPException(422, WHOLE_ONLY)
+        raise HTTPException(422, _(WHOLE_ONLY))
     wanted = CallFilter(direction, disposition, party, number, since, until)
     page = await site_of(request).records.calls.page(wanted, limit=limit, cursor=cursor)
     return CallList(calls=[show(facts, viewer.view).as_json() for facts in page.calls], older=page.older)

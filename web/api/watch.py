@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from web.auth.access import NotAllowed, address_of
 from web.http.proxies import came_through_proxy, host_name, is_local_name, is_loopback
-from web.presenters.labels import _
+from web.languages.messages import _
 from web.site import site_of
 
 router = APIRouter(include_in_schema=False)

@@ -34,6 +34,9 @@ from telephony.staff import Role, TokenScope
 from web.auth.csrf_mask import mask_token, unmask_token
 from web.auth.sign_in_limits import SignInLimits, TooManyTries
 from web.http.request_limits import Buckets, TooManyRequests
+from web.languages.catalogues import Languages
+from web.languages.messages import _, ngettext, use_language
+from web.languages.requests import language_for, remember_language
 from web.presenters.masking import View, view_of
 from web.settings import WebSettings
 
@@ -114,14 +117,21 @@ class Passwords:
 def password_problem(password: str, login: str) -> str | None:
     """Why this password will not do, in one sentence, or None."""
     if len(password) < PASSWORD_LEAST:
-        return (
-            f"Please choose a password of at least {PASSWORD_LEAST} characters. "
-            "A short sentence is easy to remember."
+        said = ngettext(
+            "Please choose a password of at least {n} character. A short sentence is easy to remember.",
+            "Please choose a password of at least {n} characters. A short sentence is easy to remember.",
+            PASSWORD_LEAST,
         )
+        return said.format(n=PASSWORD_LEAST)
     if len(password) > PASSWORD_MOST:
-        return f"Please choose a password of at most {PASSWORD_MOST} characters."
+        said = ngettext(
+            "Please choose a password of at most {n} character.",
+            "Please choose a password of at most {n} characters.",
+            PASSWORD_MOST,
+        )
+        return said.format(n=PASSWORD_MOST)
     if login and login.casefold() in password.casefold():
-        return "Please choose a password that does not contain the sign-in name."
+        return _("Please choose a password that does not contain the sign-in name.")
     return None
 
 
@@ -202,10 +212,17 @@ class Viewer:
 class Gate:
     """Lets people and programs in. One per application; the routes' guards ask it."""
 
-    def __init__(self, records: Records, settings: WebSettings, passwords: Passwords) -> None:
+    def __init__(
+        self,
+        records: Records,
+        settings: WebSettings,
+        passwords: Passwords,
+        languages: Languages | None = None,
+    ) -> None:
         self.records = records
         self.settings = settings
         self.passwords = passwords
+        self.languages = languages or Languages()
         self.limits = SignInLimits(records.sign_in_tries)
         self.link_limits = LinkLimits()
         self.requests = Buckets(settings.requests_of_account)
@@ -263,6 +280,9 @@ class Gate:
             secure=self.settings.https,
             path="/",
         )
+        language = self.languages.get(account.language)
+        if language is not None:
+            remember_language(response, language, https=self.settings.https)
 
     def forget(self, response: Response) -> None:
         """Take the cookie back."""
@@ -279,6 +299,7 @@ class Gate:
         if found is None:
             return None
         session, account = found
+        use_language(language_for(self.languages, request, account.language))
         return Viewer(account, session, mask_token(csrf_of(token)), view_of(account, self.settings))
 
     async def by_bearer(self, request: Request) -> Viewer | None:
@@ -289,6 +310,7 @@ class Gate:
         found = await self.records.tokens.find(token_hash(token.strip()))
         if found is None:
             return None
+        use_language(language_for(self.languages, request, found[1].language))
         return Viewer(found[1], None, "", view_of(found[1], self.settings), found[0].scopes)
 
     def check_origin(self, request: Request) -> None:
@@ -358,8 +380,9 @@ def guard(
             raise TooManyRequests
         if viewer.session is None and scope not in viewer.scopes:
             raise NotAllowed(
-                f"This token may not do this: it needs “{scope}”.",
+                "This token may not do this: it needs “{scope}”.",
                 remedy="Make a token that may, under My settings.",
+                values={"scope": scope},
             )
         if viewer.must_change_password and not new_password_later:
             raise NewPasswordNeeded

@@ -10,10 +10,9 @@ from fastapi import Request
 from call_records.types import Account
 from telephony.recordings import AuditAction
 from web.auth.access import Viewer, address_of, browser_name
-from web.presenters.labels import _
 from web.site import Site, site_of
 
-UNKNOWN_NAME = _("an unknown sign-in name")
+UNKNOWN_NAME = "an unknown sign-in name"  # in the log, which is written in one language
 """Not what was typed: people type their password into the wrong field."""
 
 

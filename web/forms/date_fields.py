@@ -13,7 +13,8 @@ from enum import StrEnum
 
 from telephony.errors import PeerMistake
 from web.forms.date_bounds import EARLIEST_YEAR, LATEST_YEAR
-from web.presenters.labels import _, short_date
+from web.languages.formats import full_date_with_weekday
+from web.languages.messages import _
 
 DAY = r"\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d{2})"
 """What a day may look like, for texts with several."""
@@ -46,7 +47,8 @@ class DateStyle:
     @property
     def hint(self) -> str:
         """`dd.mm.yyyy`."""
-        return self.mark.join({"d": "dd", "m": "mm", "y": "yyyy"}[part] for part in self.order.value)
+        places = {"d": _("dd"), "m": _("mm"), "y": _("yyyy")}  # of a day, a month, a year
+        return self.mark.join(places[part] for part in self.order.value)
 
     @property
     def example(self) -> str:
@@ -76,7 +78,6 @@ _YEAR_FIRST = re.compile(r"(?P<y>\d{4})([-./])(?P<m>\d{1,2})\2(?P<d>\d{1,2})")
 _DAY_FIRST = re.compile(r"(?P<d>\d{1,2})([-./])(?P<m>\d{1,2})(?:\2(?P<y>\d{4}|\d{2})?)?")
 _MONTH_FIRST = re.compile(r"(?P<m>\d{1,2})(/)(?P<d>\d{1,2})(?:\2(?P<y>\d{4}|\d{2})?)?")
 _WORDS = {"yesterday": -1, "today": 0, "tomorrow": 1}
-_WEEKDAYS = (_("Mon"), _("Tue"), _("Wed"), _("Thu"), _("Fri"), _("Sat"), _("Sun"))
 _HOUR = re.compile(r"(\d{1,2})(?:[:.]?(\d{2}))?(?::\d{2})?\s*(am|pm)?", re.IGNORECASE)
 
 
@@ -131,7 +132,7 @@ def _nearest(month: int, day: int, today: date, toward: Toward) -> date:
 
 def describe_date(day: date) -> str:
     """`Thu 31 Dec 2026`: how a typed day was understood."""
-    return f"{_WEEKDAYS[day.weekday()]} {short_date(day)} {day.year}"
+    return full_date_with_weekday(day)
 
 
 def read_hour(text: str) -> time:

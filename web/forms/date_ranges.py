@@ -13,7 +13,8 @@ from enum import StrEnum
 
 from telephony.errors import PeerMistake
 from web.forms.date_fields import date_style, read_date
-from web.presenters.labels import _
+from web.languages.errors import translate_sentence
+from web.languages.messages import N_, Phrases, _
 
 
 class Period(StrEnum):
@@ -26,18 +27,20 @@ class Period(StrEnum):
     RANGE = "range"
 
 
-PERIOD_WORDS: dict[Period, str] = {
-    Period.TODAY: _("Today"),
-    Period.YESTERDAY: _("Yesterday"),
-    Period.WEEK: _("Last 7 days"),
-    Period.MONTH: _("This month"),
-    Period.RANGE: _("From – to"),
-}
+PERIOD_WORDS: Phrases[Period] = Phrases(
+    {
+        Period.TODAY: N_("Today"),
+        Period.YESTERDAY: N_("Yesterday"),
+        Period.WEEK: N_("Last 7 days"),
+        Period.MONTH: N_("This month"),
+        Period.RANGE: N_("From – to"),
+    }
+)
 
 PARAMETERS = frozenset({"period", "from", "to", "date"})
 EARLIEST = date(2000, 1, 1)  # no call is older; 29.11.0002 is a slip of the finger
 LATEST = date(2199, 12, 31)
-ORDER_WRONG = _("The first day is after the last. Choose an earlier first day.")
+ORDER_WRONG = N_("The first day is after the last. Choose an earlier first day.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def _read_span(asked: Mapping[str, str], zone: tzinfo, today: date, region: str 
         try:
             days[name] = _read_day(text, region, today)
         except PeerMistake as mistake:
-            problems[name] = mistake.sentence
+            problems[name] = translate_sentence(mistake)
     if problems:
         told = " ".join(dict.fromkeys(problems.values()))
         return DateRange(Period.RANGE, problem=told, typed=typed, wrong=frozenset(problems))
@@ -86,7 +89,7 @@ def _read_span(asked: Mapping[str, str], zone: tzinfo, today: date, region: str 
     typed = {name: style.write(one) if one else "" for name, one in days.items()}
     if first and last and first > last:
         wrong = frozenset({"from"})
-        return DateRange(Period.RANGE, first, last, problem=ORDER_WRONG, typed=typed, wrong=wrong)
+        return DateRange(Period.RANGE, first, last, problem=_(ORDER_WRONG), typed=typed, wrong=wrong)
     return replace(_range(Period.RANGE, first, last, zone), typed=typed)
 
 

@@ -6,18 +6,20 @@ import re
 
 from telephony.endpoint_directory import directory_of
 from telephony.numbers.extension_rule import ExtensionFault, ExtensionProblem, ExtensionRule, rule_of
-from web.presenters.labels import _
+from web.languages.messages import N_, Phrases
 from web.site import Site
 
 TEXT_MOST = 80  # characters of a mistake that are shown again
 
-SENTENCES = {
-    ExtensionFault.NOT_ONE: _(
-        "“{text}” is not an extension: write two to eight digits, or an extension that the phone system has."
-    ),
-    ExtensionFault.TRUNK: _("“{text}” is a trunk of the phone system, not an extension."),
-    ExtensionFault.PHONE_OF_ANOTHER: _("“{text}” is a phone of extension {instead}: write {instead}."),
-}
+SENTENCES = Phrases(
+    {
+        ExtensionFault.NOT_ONE: N_(
+            "“{text}” is not an extension: write two to eight digits, or an extension that the phone system has."
+        ),
+        ExtensionFault.TRUNK: N_("“{text}” is a trunk of the phone system, not an extension."),
+        ExtensionFault.PHONE_OF_ANOTHER: N_("“{text}” is a phone of extension {instead}: write {instead}."),
+    }
+)
 
 
 async def extension_rule(site: Site) -> ExtensionRule:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from telephony.errors import PeerMistake
+from web.languages.errors import translate_sentence
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ class FieldReader:
         try:
             return parse()
         except PeerMistake as mistake:
-            self.add(name, mistake.sentence)
+            self.add(name, translate_sentence(mistake))
             return otherwise
 
     def add(self, name: str, message: str) -> None:
@@ -46,5 +47,5 @@ class FieldReader:
 def refusal_of(mistake: PeerMistake) -> tuple[str | None, list[FieldProblem]]:
     """What is wrong with the whole, and what at which field."""
     mistakes = (mistake, *mistake.others)
-    said = " ".join(one.sentence for one in mistakes if one.field is None)
-    return said or None, [FieldProblem(one.field, one.sentence) for one in mistakes if one.field]
+    said = " ".join(translate_sentence(one) for one in mistakes if one.field is None)
+    return said or None, [FieldProblem(one.field, translate_sentence(one)) for one in mistakes if one.field]

@@ -9,8 +9,8 @@ from uuid import UUID
 from call_records.types import RecentChange, RecentChanges
 from telephony.errors import TryLater
 from web.auth.access import Viewer
+from web.languages.messages import _
 from web.presenters import labels
-from web.presenters.labels import _
 
 
 async def note_change(changes: RecentChanges, thing: UUID, viewer: Viewer) -> None:

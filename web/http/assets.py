@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+from collections.abc import Mapping
 from pathlib import Path
 
 from starlette.responses import Response
@@ -20,16 +21,16 @@ _TYPES = {".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=ut
 
 
 class Assets:
-    """Read once at start: a few dozen kilobytes, and a request touches no disk and can name no path of the
-    disk.
+    """Read once at start, with what is `made` then (catalogues for the scripts): a few dozen kilobytes, and a request
+    touches no disk and can name no path of the disk.
     """
 
-    def __init__(self, folder: Path = STATIC) -> None:
+    def __init__(self, folder: Path = STATIC, made: Mapping[str, bytes] | None = None) -> None:
         self._files = {
             path.relative_to(folder).as_posix(): path.read_bytes()
             for path in sorted(folder.rglob("*"))
             if path.is_file()
-        }
+        } | dict(made or {})
         digest = hashlib.sha256()
         for name, content in self._files.items():
             digest.update(name.encode() + b"\0" + content + b"\0")

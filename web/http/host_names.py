@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from web.http.proxies import host_name, is_local_name
-from web.presenters.labels import _
+from web.languages.messages import _
 
 ALWAYS = frozenset({"/healthz"})
 """A balancer asks with whatever name it likes, and learns nothing but that we run."""

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from web.presenters.labels import _
+from web.languages.messages import _
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 FORWARDING = ("x-forwarded-for", "forwarded", "x-real-ip", "x-forwarded-proto", "x-forwarded-host", "via")

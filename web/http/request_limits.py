@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from telephony.errors import SwitchhookError
-from web.presenters.labels import _
+from web.languages.messages import _
 
 KEYS_MOST = 20_000  # some 4 MB; the one that was seen longest ago is forgotten
 

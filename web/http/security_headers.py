@@ -12,6 +12,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from web.languages.messages import _
+
 BODY_MOST = 64 * 1024  # bytes; our longest form is a note of 10 000 characters, four bytes each at worst
 
 CONTENT_SECURITY_POLICY = "; ".join(
@@ -77,11 +79,11 @@ class Shield:
         async def bounded() -> Message:
             nonlocal taken
             if _told_length(scope) > most:  # before a file is opened for it
-                raise HTTPException(413, "That is more than this page takes.")
+                raise HTTPException(413, _("That is more than this page takes."))
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > most:
-                raise HTTPException(413, "That is more than this page takes.")
+                raise HTTPException(413, _("That is more than this page takes."))
             return message
 
         async def headed(message: Message) -> None:

@@ -4,7 +4,6 @@ administrators.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Annotated
@@ -18,8 +17,9 @@ from telephony.errors import SwitchhookError
 from telephony.ports import PbxDetails
 from web.auth.access import ADMINISTRATORS, Viewer, guard
 from web.endpoint_rows import list_names, undecided_names
+from web.languages.messages import N_, NN_, Phrases, _, ngettext
 from web.live import STALE_AFTER
-from web.presenters.labels import _, display_number, duration
+from web.presenters.labels import display_number, duration
 from web.site import Site, site_of
 
 router = APIRouter(include_in_schema=False)
@@ -115,11 +115,13 @@ async def _crm_connections(site: Site) -> list[Connection]:
     return [describe_crm(status, site.settings.time_zone) for status in found]
 
 
-CRM_SENTENCES: Mapping[str, str] = {
-    "working": _("Calls are delivered."),
-    "unreachable": _("Cannot be reached. Calls wait and are delivered when it answers again."),
-    "needs_administrator": _("Refuses calls until somebody changes something. They wait."),
-}
+CRM_SENTENCES: Phrases[str] = Phrases(
+    {
+        "working": N_("Calls are delivered."),
+        "unreachable": N_("Cannot be reached. Calls wait and are delivered when it answers again."),
+        "needs_administrator": N_("Refuses calls until somebody changes something. They wait."),
+    }
+)
 CRM_PAGE = "/connections/crm"
 
 
@@ -146,6 +148,16 @@ def describe_crm(status: ConnectionStatus, zone: tzinfo) -> Connection:
     )
 
 
+_NO_LEADS = NN_(
+    "{n} call of an unknown caller made no lead, because too many came at once.",
+    "{n} calls of unknown callers made no lead, because too many came at once.",
+)
+_NOT_MISSED = NN_(
+    "{n} call of an unknown caller is not among the missed, because too many came at once.",
+    "{n} calls of unknown callers are not among the missed, because too many came at once.",
+)
+
+
 async def _floods(site: Site) -> list[Connection]:
     """Lines of ours on which more unknown callers came within minutes than anybody can call back."""
     try:
@@ -156,15 +168,17 @@ async def _floods(site: Site) -> list[Connection]:
     remedy = _(
         "All calls are in the list of calls. The limit is under Lead rules, where numbers can be blocked too."
     )
-    lead_text = _("{n} calls of unknown callers made no lead, because too many came at once.")
-    missed_text = _("{n} calls of unknown callers are not among the missed, because too many came at once.")
     lines = []
-    for said, floods in ((lead_text, leads), (missed_text, missed)):
+    for said, floods in ((_NO_LEADS, leads), (_NOT_MISSED, missed)):
         for flood in floods:
             line = display_number(flood.did, region) if flood.did else _("without a number")
             lines.append(
                 Connection(
-                    _("Line {line}").format(line=line), False, said.format(n=flood.calls), remedy, flood.until
+                    _("Line {line}").format(line=line),
+                    False,
+                    ngettext(*said, flood.calls).format(n=flood.calls),
+                    remedy,
+                    flood.until,
                 )
             )
     return lines

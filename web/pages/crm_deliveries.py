@@ -19,27 +19,31 @@ from telephony.recordings import AuditAction
 from web.auth.access import ADMINISTRATORS, Viewer, guard
 from web.auth.access_log import log_access
 from web.crm_desk import CrmDesk
-from web.presenters.labels import _
+from web.languages.messages import N_, Phrases, _
 from web.site import fields, site_of
 
 router = APIRouter(include_in_schema=False)
 Administrator = Annotated[Viewer, Depends(guard(ADMINISTRATORS))]
 
 PAGE = "/connections/crm"
-KINDS: Mapping[OperationKind, str] = {
-    OperationKind.OPEN_CALL: _("Register the call"),
-    OperationKind.SHOW_POPUP: _("Show the card"),
-    OperationKind.CREATE_LEAD: _("Find or create the contact"),
-    OperationKind.HIDE_POPUP: _("Hide the card"),
-    OperationKind.CLOSE_CALL: _("Log the call"),
-    OperationKind.ATTACH_RECORDING: _("Attach the recording"),
-    OperationKind.ADD_NOTE: _("Add a note"),
-}
-SAID = {
-    "retry": _("It is tried again now."),
-    "again": _("It is sent again now."),
-    "dismiss": _("Dismissed: it is not delivered."),
-}
+KINDS: Phrases[OperationKind] = Phrases(
+    {
+        OperationKind.OPEN_CALL: N_("Register the call"),
+        OperationKind.SHOW_POPUP: N_("Show the card"),
+        OperationKind.CREATE_LEAD: N_("Find or create the contact"),
+        OperationKind.HIDE_POPUP: N_("Hide the card"),
+        OperationKind.CLOSE_CALL: N_("Log the call"),
+        OperationKind.ATTACH_RECORDING: N_("Attach the recording"),
+        OperationKind.ADD_NOTE: N_("Add a note"),
+    }
+)
+SAID: Phrases[str] = Phrases(
+    {
+        "retry": N_("It is tried again now."),
+        "again": N_("It is sent again now."),
+        "dismiss": N_("Dismissed: it is not delivered."),
+    }
+)
 ACTIONS = {
     "retry": AuditAction.CRM_RETRIED,
     "again": AuditAction.CRM_RETRIED,

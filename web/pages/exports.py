@@ -26,8 +26,8 @@ from telephony.errors import TryLater
 from telephony.recordings import AuditAction, RecordingRight, RecordingState
 from web.auth.access import ADMINISTRATORS, SUPERVISORS, NotAllowed, Viewer, guard
 from web.http.audio import PIECE, PIECE_SECONDS
+from web.languages.messages import N_, Phrases, _
 from web.pages.recordings.player import file_name
-from web.presenters.labels import _
 from web.presenters.player import playable
 from web.recordings.listening_audit import REASON_LEAST
 from web.recordings.permissions import may_hear, note_use, reason_needed
@@ -37,15 +37,17 @@ router = APIRouter(include_in_schema=False)
 Supervisor = Annotated[Viewer, Depends(guard(SUPERVISORS))]
 Administrator = Annotated[Viewer, Depends(guard(ADMINISTRATORS))]
 
-WHAT_WORDS = {
-    "contacts": _("Contacts"),
-    "companies": _("Companies"),
-    "leads": _("Leads"),
-    "deals": _("Deals"),
-    "calls": _("Calls"),
-    "tasks": _("Tasks"),
-    "timeline": _("Timelines: notes, calls, changes"),
-}
+WHAT_WORDS = Phrases(
+    {
+        "contacts": N_("Contacts"),
+        "companies": N_("Companies"),
+        "leads": N_("Leads"),
+        "deals": N_("Deals"),
+        "calls": N_("Calls"),
+        "tasks": N_("Tasks"),
+        "timeline": N_("Timelines: notes, calls, changes"),
+    }
+)
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 CARDS = {"3": "3.0", "4": "4.0"}
 RECORDINGS_AT_ONCE = 100

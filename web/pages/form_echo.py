@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from telephony.errors import PeerMistake
 from web.auth.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.forms.date_fields import Toward, describe_date, read_date
+from web.languages.errors import translate_sentence
 from web.presenters.money import money, read_amount
 from web.site import site_of
 
@@ -45,4 +46,4 @@ def _echo(understand: Callable[[], str]) -> JSONResponse:
     try:
         return JSONResponse({"text": understand()})
     except PeerMistake as mistake:
-        return JSONResponse({"problem": mistake.sentence})
+        return JSONResponse({"problem": translate_sentence(mistake)})

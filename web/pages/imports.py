@@ -28,8 +28,10 @@ from telephony.errors import PeerMistake
 from telephony.numbers.regions import COUNTRIES
 from telephony.spreadsheet_cells import safe_cell
 from web.auth.access import SUPERVISORS, Viewer, guard
+from web.languages.errors import translate_sentence
+from web.languages.messages import N_, Phrases, _
 from web.presenters.contacts import say
-from web.presenters.labels import _, display_number
+from web.presenters.labels import display_number
 from web.site import Site, fields, site_of
 
 router = APIRouter(include_in_schema=False)
@@ -41,60 +43,72 @@ UPLOAD_MOST = FILE_MOST + 64 * 1024  # bytes; the file and the form around it
 SAMPLES = 3  # cells shown under each column's heading
 PROBLEMS_SHOWN = 50  # on the page; the file of them has the rest
 
-FIELD_WORDS: Mapping[str, str] = {
-    LEFT_OUT: _("Leave out"),
-    "name": _("Name"),
-    "last_name": _("Last name"),
-    "first_name": _("First name"),
-    "middle_name": _("Middle name"),
-    "phone": _("Phone"),
-    "email": _("E-mail"),
-    "company": _("Company"),
-    "position": _("Position"),
-    "owner": _("Owner"),
-    "tags": _("Tags"),
-    "note": _("Note"),
-    "kind": _("Contact, company or lead"),
-    FACT: _("Keep under this heading"),
-}
-ENCODING_WORDS = {page.id: page.name for page in CODE_PAGES}
-DELIMITER_WORDS = {";": _("semicolon ;"), ",": _("comma ,"), "\t": _("tab"), "|": _("bar |")}
-KIND_WORDS = {
-    ClientKind.CONTACT: _("Contacts"),
-    ClientKind.COMPANY: _("Companies"),
-    ClientKind.LEAD: _("Leads"),
-}
-PRESET_WORDS = {
-    "own": _("an export of ours"),
-    "vcard": _("contact cards"),
-    "general": _("a table"),
-    **{preset.id: preset.name for preset in PRESETS if preset.id not in ("own", "general")},
-}
-STATE_WORDS: Mapping[State, str] = {
-    State.CHOOSING: _("Columns are to be chosen"),
-    State.CHECKING: _("Being tried out"),
-    State.CHECKED: _("Tried out, not imported yet"),
-    State.RUNNING: _("Being imported"),
-    State.DONE: _("Imported"),
-    State.UNDOING: _("Being taken back"),
-    State.UNDONE: _("Taken back"),
-    State.EXPIRED: _("Never begun; the file is forgotten"),
-}
-WHAT_WORDS = {
-    "new": _("New"),
-    "completes": _("Completes"),
-    "same": _("Nothing new"),
-    "problem": _("Not imported"),
-}
-WHY_WORDS = {
-    "call": _("there were calls"),
-    "note": _("somebody wrote a note"),
-    "deal": _("there is a deal"),
-    "task": _("there is a task"),
-    "people": _("people belong to it"),
-    "merged": _("it was merged or converted"),
-    "changed": _("somebody changed it"),
-}
+FIELD_WORDS: Phrases[str] = Phrases(
+    {
+        LEFT_OUT: N_("Leave out"),
+        "name": N_("Name"),
+        "last_name": N_("Last name"),
+        "first_name": N_("First name"),
+        "middle_name": N_("Middle name"),
+        "phone": N_("Phone"),
+        "email": N_("E-mail"),
+        "company": N_("Company"),
+        "position": N_("Position"),
+        "owner": N_("Owner"),
+        "tags": N_("Tags"),
+        "note": N_("Note"),
+        "kind": N_("Contact, company or lead"),
+        FACT: N_("Keep under this heading"),
+    }
+)
+ENCODING_WORDS = Phrases({page.id: page.name for page in CODE_PAGES})
+DELIMITER_WORDS = Phrases({";": N_("semicolon ;"), ",": N_("comma ,"), "\t": N_("tab"), "|": N_("bar |")})
+KIND_WORDS = Phrases(
+    {
+        ClientKind.CONTACT: N_("Contacts"),
+        ClientKind.COMPANY: N_("Companies"),
+        ClientKind.LEAD: N_("Leads"),
+    }
+)
+PRESET_WORDS = Phrases(
+    {
+        "own": N_("an export of ours"),
+        "vcard": N_("contact cards"),
+        "general": N_("a table"),
+        **{preset.id: preset.name for preset in PRESETS if preset.id not in ("own", "general")},
+    }
+)
+STATE_WORDS: Phrases[State] = Phrases(
+    {
+        State.CHOOSING: N_("Columns are to be chosen"),
+        State.CHECKING: N_("Being tried out"),
+        State.CHECKED: N_("Tried out, not imported yet"),
+        State.RUNNING: N_("Being imported"),
+        State.DONE: N_("Imported"),
+        State.UNDOING: N_("Being taken back"),
+        State.UNDONE: N_("Taken back"),
+        State.EXPIRED: N_("Never begun; the file is forgotten"),
+    }
+)
+WHAT_WORDS = Phrases(
+    {
+        "new": N_("New"),
+        "completes": N_("Completes"),
+        "same": N_("Nothing new"),
+        "problem": N_("Not imported"),
+    }
+)
+WHY_WORDS = Phrases(
+    {
+        "call": N_("there were calls"),
+        "note": N_("somebody wrote a note"),
+        "deal": N_("there is a deal"),
+        "task": N_("there is a task"),
+        "people": N_("people belong to it"),
+        "merged": N_("it was merged or converted"),
+        "changed": N_("somebody changed it"),
+    }
+)
 WORDS: Mapping[str, Any] = {
     "field_words": FIELD_WORDS,
     "encoding_words": ENCODING_WORDS,
@@ -143,7 +157,7 @@ async def upload(request: Request, viewer: Supervisor) -> Response:
     try:
         import_id = await site_of(request).records.imports.take(name, data, by=viewer.account.id)
     except PeerMistake as mistake:
-        return await _first_page(request, viewer, problem=mistake.sentence, status=400)
+        return await _first_page(request, viewer, problem=translate_sentence(mistake), status=400)
     return RedirectResponse(f"/people/import/{import_id}", 303)
 
 
@@ -226,12 +240,17 @@ def _columns(sheet: Sheet, found: Import, viewer: Viewer) -> list[dict[str, Any]
     ]
 
 
+def _with_extension(number: str, extension: str | None) -> str:
+    return _("{number} ext. {n}").format(number=number, n=extension) if extension else number
+
+
 def _shown(row: Mapping[str, Any], viewer: Viewer, site: Site) -> dict[str, Any]:
     """A row of the try-out as it would be in the book."""
     region = site.settings.region
     phones = [
-        (display_number(key, region) if key and str(key).startswith("+") else str(raw))
-        + (_(" ext. {n}").format(n=extension) if extension else "")
+        _with_extension(
+            display_number(key, region) if key and str(key).startswith("+") else str(raw), extension
+        )
         for key, raw, extension in row["phones"]
     ]
     return {
@@ -276,7 +295,7 @@ async def read_again(request: Request, import_id: UUID, viewer: Supervisor) -> R
         )
         await site.records.imports.read_again(import_id, how)
     except PeerMistake as mistake:
-        return await _page(request, viewer, import_id, problem=mistake.sentence, status=400)
+        return await _page(request, viewer, import_id, problem=translate_sentence(mistake), status=400)
     return _there(import_id)
 
 
@@ -295,7 +314,7 @@ async def choose(request: Request, import_id: UUID, viewer: Supervisor) -> Respo
             import_id, columns=columns, kind=ClientKind(kind), region=str(form.get("region", "")) or None
         )
     except PeerMistake as mistake:
-        return await _page(request, viewer, import_id, problem=mistake.sentence, status=400)
+        return await _page(request, viewer, import_id, problem=translate_sentence(mistake), status=400)
     site.records.imports.go(import_id)
     return _there(import_id)
 
@@ -308,7 +327,7 @@ async def read_in_country(request: Request, import_id: UUID, viewer: Supervisor)
     try:
         await site.records.imports.read_in_country(import_id, told.get("region", ""))
     except PeerMistake as mistake:
-        return await _page(request, viewer, import_id, problem=mistake.sentence, status=400)
+        return await _page(request, viewer, import_id, problem=translate_sentence(mistake), status=400)
     site.records.imports.go(import_id)
     return _there(import_id)
 
@@ -359,7 +378,7 @@ async def _step(
         if step is not None:
             await step(import_id)
     except PeerMistake as mistake:
-        return await _page(request, viewer, import_id, problem=mistake.sentence, status=409)
+        return await _page(request, viewer, import_id, problem=translate_sentence(mistake), status=409)
     if not follow:
         return RedirectResponse("/people/import", 303)
     site.records.imports.go(import_id)

@@ -10,15 +10,16 @@ from uuid import UUID
 
 from call_records.recordings.types import AuditEntry
 from telephony.recordings import AuditAction, RecordingRight
-from web.presenters.labels import _
+from web.languages.messages import N_, Phrases, _
 from web.presenters.recordings import RIGHT_WORDS
 
-REFUSED_WORDS = {
-    "scope": _("not among the calls they may hear"),
-    "reason": _("gave no reason"),
-    "refile": _("may not move recordings"),
-    **{right.value: _("has no right to: ") + RIGHT_WORDS[right].lower() for right in RecordingRight},
-}
+REFUSED_WORDS = Phrases(
+    {
+        "scope": N_("not among the calls they may hear"),
+        "reason": N_("gave no reason"),
+        "refile": N_("may not move recordings"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ def details_words(entry: AuditEntry, names: AuditNames = NO_NAMES) -> str:
 def _said(action: str, details: Mapping[str, object], names: AuditNames) -> str:
     if action == AuditAction.REFUSED and "why" in details:
         why = str(details["why"])
+        if why in set(RecordingRight):
+            return _("has no right to: {what}").format(what=RIGHT_WORDS[RecordingRight(why)].lower())
         return REFUSED_WORDS.get(why, why)
     before, after = _before_and_after(details)
     if action in _SENTENCES:
@@ -65,16 +68,47 @@ def _said(action: str, details: Mapping[str, object], names: AuditNames) -> str:
 
 def _graded(details: Mapping[str, object], names: AuditNames) -> str:
     extension = str(details.get("extension", ""))
-    said = _("of {person}: {score} points by “{form}”").format(
+    said = (
+        _("of {person}: {score} points by “{form}”, in place of an earlier grade")
+        if details.get("supersedes")
+        else _("of {person}: {score} points by “{form}”")
+    )
+    return said.format(
         person=names.by_extension.get(extension, extension or _("an unknown extension")),
         score=_plain(details.get("score"), names),
         form=_plain(details.get("form"), names),
     )
-    return said + (_(", in place of an earlier grade") if details.get("supersedes") else "")
 
 
 _SENTENCES: Mapping[str, Callable[[Mapping[str, object], AuditNames], str]] = {AuditAction.GRADED: _graded}
 """Actions whose details say more as one sentence."""
+
+
+DETAIL_NAMES = (
+    N_("name"),
+    N_("may"),
+    N_("until"),
+    N_("why"),
+    N_("role"),
+    N_("team"),
+    N_("hears"),
+    N_("rights"),
+    N_("rules"),
+    N_("extensions"),
+    N_("sign-in name"),
+    N_("may sign in"),
+    N_("tokens ended"),
+    N_("crm user"),
+    N_("made by"),
+    N_("zip with sound"),
+    N_("working hours"),
+    N_("reason required"),
+    N_("keep days"),
+    N_("destroy covered originals"),
+    N_("link days at most"),
+    N_("remove at the phone system after days"),
+)
+"""What the log calls its details, in the one language it is kept in; a name that is not here is shown as it is."""
 
 
 def _detail(name: str, value: object, names: AuditNames) -> str:

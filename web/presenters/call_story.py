@@ -30,7 +30,8 @@ from telephony.call_facts.facts import (
     TransferKind,
     TransferResult,
 )
-from web.presenters.labels import Named, Names, _, duration
+from web.languages.messages import N_, NN_, Phrases, _, ngettext
+from web.presenters.labels import Named, Names, duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +128,12 @@ def _began(facts: CallFacts, names: Names) -> Sentence:
             assert_never(facts.direction)
 
 
-_SERVICES: dict[Service, str] = {
-    Service.MAILBOX: _("{who} listened to voicemail messages"),
-    Service.FEATURE_CODE: _("{who} dialled the feature code {code}"),
-}
+_SERVICES: Phrases[Service] = Phrases(
+    {
+        Service.MAILBOX: N_("{who} listened to voicemail messages"),
+        Service.FEATURE_CODE: N_("{who} dialled the feature code {code}"),
+    }
+)
 
 
 def _code(facts: CallFacts) -> Named:
@@ -172,20 +175,26 @@ def _talked(leg: Leg, facts: CallFacts, names: Names) -> Iterator[Sentence]:
         yield _say(leg.ended_at, "talk", text, time=duration(leg.talk_seconds), who=who)
 
 
-_RING_WORDS: dict[LegOutcome, str] = {
-    LegOutcome.NO_ANSWER: _("{who} did not answer"),
-    LegOutcome.BUSY: _("{who} was busy"),
-    LegOutcome.DECLINED: _("{who} declined the call"),
-    LegOutcome.CANCELLED: _("{who} did not answer in time"),
-    LegOutcome.UNREACHABLE: _("{who} could not be reached"),
-}
+_RING_WORDS: Phrases[LegOutcome] = Phrases(
+    {
+        LegOutcome.NO_ANSWER: N_("{who} did not answer"),
+        LegOutcome.BUSY: N_("{who} was busy"),
+        LegOutcome.DECLINED: N_("{who} declined the call"),
+        LegOutcome.CANCELLED: N_("{who} did not answer in time"),
+        LegOutcome.UNREACHABLE: N_("{who} could not be reached"),
+    }
+)
 
-_MANY_RINGS: dict[LegOutcome, str] = {
-    LegOutcome.NO_ANSWER: _("{n} phones rang without an answer: {who}"),
-    LegOutcome.BUSY: _("{n} were busy: {who}"),
-    LegOutcome.DECLINED: _("{n} declined: {who}"),
-    LegOutcome.CANCELLED: _("{n} phones rang without an answer: {who}"),
-    LegOutcome.UNREACHABLE: _("{n} could not be reached: {who}"),
+_MANY_RINGS: dict[LegOutcome, tuple[str, str]] = {
+    LegOutcome.NO_ANSWER: NN_(
+        "{n} phone rang without an answer: {who}", "{n} phones rang without an answer: {who}"
+    ),
+    LegOutcome.BUSY: NN_("{n} was busy: {who}", "{n} were busy: {who}"),
+    LegOutcome.DECLINED: NN_("{n} declined: {who}", "{n} declined: {who}"),
+    LegOutcome.CANCELLED: NN_(
+        "{n} phone rang without an answer: {who}", "{n} phones rang without an answer: {who}"
+    ),
+    LegOutcome.UNREACHABLE: NN_("{n} could not be reached: {who}", "{n} could not be reached: {who}"),
 }
 
 
@@ -195,7 +204,7 @@ def _unanswered_rings(facts: CallFacts, names: Names) -> Iterator[Sentence]:
     """
     groups: dict[LegOutcome, dict[str, Leg]] = {}
     for leg in _conversations(facts):
-        if leg.answered_at is None and leg.outcome in _RING_WORDS:
+        if leg.answered_at is None and leg.outcome is not None and leg.outcome in _RING_WORDS:
             groups.setdefault(leg.outcome, {})[leg.party] = leg
     for outcome, group in groups.items():
         legs = list(group.values())
@@ -204,7 +213,13 @@ def _unanswered_rings(facts: CallFacts, names: Names) -> Iterator[Sentence]:
             yield _say(at, "silent", _RING_WORDS[outcome], who=names.leg(legs[0], facts))
             continue
         everybody = ", ".join(names.leg(leg, facts).first for leg in legs)
-        yield _say(at, "silent", _MANY_RINGS[outcome], n=str(len(legs)), who=Named(everybody, None))
+        yield _say(
+            at,
+            "silent",
+            ngettext(*_MANY_RINGS[outcome], len(legs)),
+            n=str(len(legs)),
+            who=Named(everybody, None),
+        )
 
 
 def _held(hold: Hold, facts: CallFacts, names: Names) -> Sentence:
@@ -214,15 +229,17 @@ def _held(hold: Hold, facts: CallFacts, names: Names) -> Sentence:
     )
 
 
-CONSENT_WORDS: dict[str, str] = {
-    "announced": _("It was announced that the call is recorded"),
-    "given": _("The client agreed to being recorded"),
-    "refused": _("The client did not agree to being recorded"),
-}
+CONSENT_WORDS: Phrases[str] = Phrases(
+    {
+        "announced": N_("It was announced that the call is recorded"),
+        "given": N_("The client agreed to being recorded"),
+        "refused": N_("The client did not agree to being recorded"),
+    }
+)
 
 
 def _consented(facts: CallFacts) -> Iterator[Sentence]:
-    if facts.consent in CONSENT_WORDS:
+    if facts.consent is not None and facts.consent in CONSENT_WORDS:
         yield _say(facts.started_at, "talk", CONSENT_WORDS[facts.consent])
 
 
@@ -285,15 +302,17 @@ def _transferred(transfer: Transfer, facts: CallFacts, names: Names) -> Sentence
     return _say(transfer.at, "transfer", text, by=by, to=to)
 
 
-_ENDINGS: dict[Disposition, str] = {
-    Disposition.MISSED: _("Nobody answered"),
-    Disposition.ABANDONED: _("The caller gave up waiting"),
-    Disposition.VOICEMAIL: _("The caller was sent to voicemail"),
-    Disposition.BUSY: _("The line was busy"),
-    Disposition.DECLINED: _("The call was declined"),
-    Disposition.FAILED: _("The call did not go through"),
-    Disposition.NO_ANSWER: _("Nobody answered"),
-}
+_ENDINGS: Phrases[Disposition] = Phrases(
+    {
+        Disposition.MISSED: N_("Nobody answered"),
+        Disposition.ABANDONED: N_("The caller gave up waiting"),
+        Disposition.VOICEMAIL: N_("The caller was sent to voicemail"),
+        Disposition.BUSY: N_("The line was busy"),
+        Disposition.DECLINED: N_("The call was declined"),
+        Disposition.FAILED: N_("The call did not go through"),
+        Disposition.NO_ANSWER: N_("Nobody answered"),
+    }
+)
 
 
 def _outcome_sentence(facts: CallFacts) -> str:
@@ -313,7 +332,7 @@ def _ended(facts: CallFacts, names: Names) -> Iterator[Sentence]:
         waited = facts.wait_seconds if facts.wait_seconds is not None else facts.ring_seconds
         if waited is not None and waited >= 1:
             yield (
-                _say(at, "missed", _outcome_sentence(facts) + _(" within {time}"), time=duration(waited))
+                _say(at, "missed", _("Nobody answered within {time}"), time=duration(waited))
                 if (facts.disposition in (Disposition.MISSED, Disposition.NO_ANSWER))
                 else _say(at, "missed", _outcome_sentence(facts))
             )

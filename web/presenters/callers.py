@@ -9,21 +9,26 @@ from uuid import UUID
 from telephony.call_facts.facts import iso
 from telephony.contacts import ClientKind, MatchRule
 from web.callers import Identity, Known
+from web.languages.messages import N_, Phrases, _, ngettext
 from web.presenters.contacts import KIND_WORDS, mask_in
-from web.presenters.labels import ClientName, _, display_number
+from web.presenters.labels import ClientName, display_number
 from web.presenters.masking import View
 from web.presenters.money import money
 
-RULE_WORDS: dict[MatchRule, str] = {
-    MatchRule.CHOSEN: _("Somebody chose {name} for this number."),
-    MatchRule.ONLY: _("Only {name} has this number."),
-    MatchRule.OPEN_DEAL: _("Several have this number; only with {name} a deal is open."),
-    MatchRule.LAST_SPOKEN: _("Several have this number; {name} was spoken to last. This is not certain."),
-    MatchRule.LAST_DIGITS: _(
-        "Nobody has exactly this number; {name}’s ends in the same ten digits. This is not certain."
-    ),
-    MatchRule.BY_HAND: _("A person put this call here."),
-}
+RULE_WORDS: Phrases[MatchRule] = Phrases(
+    {
+        MatchRule.CHOSEN: N_("Somebody chose {name} for this number."),
+        MatchRule.ONLY: N_("Only {name} has this number."),
+        MatchRule.OPEN_DEAL: N_("Several have this number; only with {name} a deal is open."),
+        MatchRule.LAST_SPOKEN: N_(
+            "Several have this number; {name} was spoken to last. This is not certain."
+        ),
+        MatchRule.LAST_DIGITS: N_(
+            "Nobody has exactly this number; {name}’s ends in the same ten digits. This is not certain."
+        ),
+        MatchRule.BY_HAND: N_("A person put this call here."),
+    }
+)
 
 
 def show_identity(identity: Identity, view: View) -> Identity:
@@ -67,11 +72,15 @@ def why(identity: Identity, region: str | None = None) -> list[str]:
     if client is not None and identity.made:
         told.append(_("The number was nobody’s; the lead rules made this entry."))
     elif client is not None and identity.rule is not None:
-        told.append(_(RULE_WORDS[identity.rule]).format(name=display(client, region)))
+        told.append(RULE_WORDS[identity.rule].format(name=display(client, region)))
     elif identity.by_hand:
         told.append(_("A person said that this call is nobody’s of ours."))
     elif identity.several:
-        told.append(_("{n} have this number and fit alike.").format(n=len(identity.others)))
+        told.append(
+            ngettext(
+                "{n} has this number and fits.", "{n} have this number and fit alike.", len(identity.others)
+            ).format(n=len(identity.others))
+        )
     if identity.written and not identity.made and identity.rule is not MatchRule.BY_HAND:
         field = f" ({identity.field})" if identity.field else ""
         told.append(_("In the book: {number}{field}.").format(number=identity.written, field=field))
@@ -116,7 +125,7 @@ def _told_client(client: Known, region: str | None) -> dict[str, Any]:
         "name": display(client, region),
         "href": f"/people/{client.id}",
         "company": client.company,
-        "kind": _(KIND_WORDS[client.kind]) if client.kind is not ClientKind.CONTACT else None,
+        "kind": KIND_WORDS[client.kind] if client.kind is not ClientKind.CONTACT else None,
     }
 
 
@@ -125,7 +134,7 @@ def _told_other(one: Known, region: str | None) -> dict[str, Any]:
         "id": str(one.id),
         "name": display(one, region),
         "company": one.company,
-        "kind": _(KIND_WORDS[one.kind]) if one.kind is not ClientKind.CONTACT else None,
+        "kind": KIND_WORDS[one.kind] if one.kind is not ClientKind.CONTACT else None,
         "spoken_at": iso(one.spoken_at) if one.spoken_at else None,
         "deals": one.open_deals,
     }

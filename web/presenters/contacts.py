@@ -14,51 +14,64 @@ from typing import Any
 
 from call_records.crm.types import Client, ClientPhone, Deal
 from telephony.contacts import ClientKind, LeadState
-from web.presenters.labels import _, display_number
+from web.languages.messages import N_, Phrases, _
+from web.presenters.labels import display_number
 from web.presenters.masking import View, mask
 from web.presenters.money import money as money  # templates say it with the words of people
 
-KIND_WORDS: dict[ClientKind, str] = {
-    ClientKind.CONTACT: _("Contact"),
-    ClientKind.COMPANY: _("Company"),
-    ClientKind.LEAD: _("Lead"),
-}
+KIND_WORDS: Phrases[ClientKind] = Phrases(
+    {
+        ClientKind.CONTACT: N_("Contact"),
+        ClientKind.COMPANY: N_("Company"),
+        ClientKind.LEAD: N_("Lead"),
+    }
+)
 
-KINDS_WORDS: dict[ClientKind, str] = {
-    ClientKind.CONTACT: _("Contacts"),
-    ClientKind.COMPANY: _("Companies"),
-    ClientKind.LEAD: _("Leads"),
-}
+KINDS_WORDS: Phrases[ClientKind] = Phrases(
+    {
+        ClientKind.CONTACT: N_("Contacts"),
+        ClientKind.COMPANY: N_("Companies"),
+        ClientKind.LEAD: N_("Leads"),
+    }
+)
 
-LEAD_WORDS: dict[LeadState, str] = {
-    LeadState.OPEN: _("Open"),
-    LeadState.CONVERTED: _("Converted"),
-    LeadState.REJECTED: _("Rejected"),
-}
+LEAD_WORDS: Phrases[LeadState] = Phrases(
+    {
+        LeadState.OPEN: N_("Open"),
+        LeadState.CONVERTED: N_("Converted"),
+        LeadState.REJECTED: N_("Rejected"),
+    }
+)
 
-SOURCE_WORDS: dict[str, str] = {
-    "call": _("from a call"),
-    "form": _("from a web form"),
-    "import": _("from an imported file"),
-    "hand": _("by hand"),
-    "api": _("by a program"),
-}
+SOURCE_WORDS: Phrases[str] = Phrases(
+    {
+        "call": N_("from a call"),
+        "form": N_("from a web form"),
+        "import": N_("from an imported file"),
+        "hand": N_("by hand"),
+        "api": N_("by a program"),
+    }
+)
 
-CHANGE_WORDS: dict[str, str] = {
-    "name": _("Name:"),
-    "company": _("Company:"),
-    "phones": _("Numbers:"),
-    "removed": _("Removed from the book"),
-    "restored": _("Put back into the book"),
-    "unmerged": _("No longer one entry with"),
-    "import": _("Completed from the file"),
-}
+CHANGE_WORDS: Phrases[str] = Phrases(
+    {
+        "name": N_("Name:"),
+        "company": N_("Company:"),
+        "phones": N_("Numbers:"),
+        "removed": N_("Removed from the book"),
+        "restored": N_("Put back into the book"),
+        "unmerged": N_("No longer one entry with"),
+        "import": N_("Completed from the file"),
+    }
+)
 """What a change of an entry is called on its timeline; `what` of the told data."""
 
-STATE_CHANGE_WORDS: dict[str, str] = {
-    LeadState.OPEN: _("Lead opened again"),
-    LeadState.REJECTED: _("Lead rejected"),
-}
+STATE_CHANGE_WORDS: Phrases[str] = Phrases(
+    {
+        LeadState.OPEN: N_("Lead opened again"),
+        LeadState.REJECTED: N_("Lead rejected"),
+    }
+)
 
 
 def change_word(data: Mapping[str, Any]) -> str:

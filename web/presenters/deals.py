@@ -12,8 +12,9 @@ from datetime import date, datetime, time, timedelta, tzinfo
 
 from call_records.crm.types import Deal, Task
 from web.forms.date_fields import Toward, read_date, read_hour
+from web.languages.messages import _, ngettext
 from web.presenters.contacts import say
-from web.presenters.labels import _, day
+from web.presenters.labels import day
 from web.presenters.masking import View
 from web.presenters.money import money
 
@@ -99,7 +100,7 @@ def silent_word(days: int) -> str:
     """`Silent 12 days`; empty on the first day."""
     if not days:
         return ""
-    return _("Silent 1 day") if days == 1 else _("Silent {n} days").format(n=days)
+    return ngettext("Silent 1 day", "Silent {n} days", days).format(n=days)
 
 
 def since_word(moment: datetime, zone: tzinfo, now: datetime) -> str:

@@ -1,14 +1,13 @@
 """How things are written for people: numbers, durations, times, and the words for what a call is doing.
 
-The words are what somebody in an office says, never what Asterisk says. Sentences here go through `_`, so
-that a catalogue can be put behind it; there is only English now.
+The words are what somebody in an office says, never what Asterisk says, in the language of whoever reads them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, tzinfo
+from datetime import datetime, tzinfo
 from functools import lru_cache
 from math import floor
 from uuid import UUID
@@ -28,20 +27,19 @@ from telephony.call_facts.facts import (
 )
 from telephony.recordings import HealthFault
 from telephony.staff import Directory, PopPreference, RingAlert, Role
+from web.languages.formats import full_date, short_date
+from web.languages.messages import N_, Phrases, _
 
 
-def _(text: str) -> str:
-    """Mark a sentence for translation."""
-    return text
-
-
-@lru_cache(maxsize=4096)  # a page of 50 calls repeats few numbers; parsing costs ~60 microseconds each
 def display_number(number: str | None, region: str | None = None) -> str:
     """A number as it is written in the office's country; anything that is no E.164 number stays as it
     came.
     """
-    if not number:
-        return _("Number withheld")
+    return _write_number(number, region) if number else _("Number withheld")
+
+
+@lru_cache(maxsize=4096)  # a page of 50 calls repeats few numbers; parsing costs ~60 microseconds each
+def _write_number(number: str, region: str | None) -> str:
     if not number.startswith("+"):
         return number
     try:
@@ -82,9 +80,6 @@ def clock(moment: datetime, zone: tzinfo, *, seconds: bool = False) -> str:
     return moment.astimezone(zone).strftime("%H:%M:%S" if seconds else "%H:%M")
 
 
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
 def day(moment: datetime, zone: tzinfo, now: datetime) -> str:
     """`Today`, `Yesterday`, `20 Nov`, or `20 Nov 2025` for another year."""
     local, today = moment.astimezone(zone), now.astimezone(zone)
@@ -93,8 +88,7 @@ def day(moment: datetime, zone: tzinfo, now: datetime) -> str:
         return _("Today")
     if days == 1:
         return _("Yesterday")
-    text = f"{local.day} {_(_MONTHS[local.month - 1])}"
-    return text if local.year == today.year else f"{text} {local.year}"
+    return short_date(local) if local.year == today.year else full_date(local)
 
 
 def signed(value: float) -> str:
@@ -103,43 +97,41 @@ def signed(value: float) -> str:
     return f"{whole:+d}".replace("-", "−") if whole else "0"
 
 
-def short_date(day: date) -> str:
-    """`20 Nov`: where the year is plain from what stands beside it."""
-    return f"{day.day} {_(_MONTHS[day.month - 1])}"
-
-
-def month_name(day: date) -> str:
-    """`Dec 2025`: a month as it stands under a chart."""
-    return f"{_(_MONTHS[day.month - 1])} {day.year}"
-
-
 def day_in_sentence(moment: datetime, zone: tzinfo, now: datetime) -> str:
     """`today`, `yesterday`, `20 Nov`: within a sentence."""
-    said = day(moment, zone, now)
-    return said.lower() if said in (_("Today"), _("Yesterday")) else said
+    days = (now.astimezone(zone).date() - moment.astimezone(zone).date()).days
+    if days == 0:
+        return _("today")
+    return _("yesterday") if days == 1 else day(moment, zone, now)
 
 
-DIRECTION_WORDS: dict[Direction, str] = {
-    Direction.INBOUND: _("Incoming"),
-    Direction.OUTBOUND: _("Outgoing"),
-    Direction.INTERNAL: _("Internal"),
-}
+DIRECTION_WORDS: Phrases[Direction] = Phrases(
+    {
+        Direction.INBOUND: N_("Incoming"),
+        Direction.OUTBOUND: N_("Outgoing"),
+        Direction.INTERNAL: N_("Internal"),
+    }
+)
 
-DISPOSITION_WORDS: dict[Disposition, str] = {
-    Disposition.ANSWERED: _("Answered"),
-    Disposition.MISSED: _("Missed"),
-    Disposition.ABANDONED: _("Gave up waiting"),
-    Disposition.VOICEMAIL: _("Voicemail"),
-    Disposition.BUSY: _("Busy"),
-    Disposition.DECLINED: _("Declined"),
-    Disposition.FAILED: _("Did not go through"),
-    Disposition.NO_ANSWER: _("No answer"),
-}
+DISPOSITION_WORDS: Phrases[Disposition] = Phrases(
+    {
+        Disposition.ANSWERED: N_("Answered"),
+        Disposition.MISSED: N_("Missed"),
+        Disposition.ABANDONED: N_("Gave up waiting"),
+        Disposition.VOICEMAIL: N_("Voicemail"),
+        Disposition.BUSY: N_("Busy"),
+        Disposition.DECLINED: N_("Declined"),
+        Disposition.FAILED: N_("Did not go through"),
+        Disposition.NO_ANSWER: N_("No answer"),
+    }
+)
 
-SERVICE_LABELS: dict[Service, str] = {
-    Service.MAILBOX: _("Listened to voicemail"),
-    Service.FEATURE_CODE: _("Feature code"),
-}
+SERVICE_LABELS: Phrases[Service] = Phrases(
+    {
+        Service.MAILBOX: N_("Listened to voicemail"),
+        Service.FEATURE_CODE: N_("Feature code"),
+    }
+)
 
 
 def outcome_label(facts: CallFacts) -> str:
@@ -151,69 +143,85 @@ def outcome_label(facts: CallFacts) -> str:
     return SERVICE_LABELS[facts.service] if facts.service else DISPOSITION_WORDS[facts.disposition]
 
 
-STATE_WORDS: dict[State, str] = {
-    State.RINGING: _("Ringing"),
-    State.QUEUED: _("Waiting in queue"),
-    State.TALKING: _("Talking"),
-    State.HELD: _("On hold"),
-    State.PARKED: _("Parked"),
-    State.VOICEMAIL: _("In voicemail"),
-    State.ENDED: _("Ended"),
-    State.UNVERIFIED: _("Not certain"),
-}
+STATE_WORDS: Phrases[State] = Phrases(
+    {
+        State.RINGING: N_("Ringing"),
+        State.QUEUED: N_("Waiting in queue"),
+        State.TALKING: N_("Talking"),
+        State.HELD: N_("On hold"),
+        State.PARKED: N_("Parked"),
+        State.VOICEMAIL: N_("In voicemail"),
+        State.ENDED: N_("Ended"),
+        State.UNVERIFIED: N_("Not certain"),
+    }
+)
 
-OUTCOME_WORDS: dict[LegOutcome, str] = {
-    LegOutcome.ANSWERED: _("Answered"),
-    LegOutcome.ANSWERED_ELSEWHERE: _("Answered by somebody else"),
-    LegOutcome.NO_ANSWER: _("Did not answer"),
-    LegOutcome.BUSY: _("Busy"),
-    LegOutcome.DECLINED: _("Declined"),
-    LegOutcome.CANCELLED: _("Stopped ringing"),
-    LegOutcome.UNREACHABLE: _("Could not be reached"),
-}
+OUTCOME_WORDS: Phrases[LegOutcome] = Phrases(
+    {
+        LegOutcome.ANSWERED: N_("Answered"),
+        LegOutcome.ANSWERED_ELSEWHERE: N_("Answered by somebody else"),
+        LegOutcome.NO_ANSWER: N_("Did not answer"),
+        LegOutcome.BUSY: N_("Busy"),
+        LegOutcome.DECLINED: N_("Declined"),
+        LegOutcome.CANCELLED: N_("Stopped ringing"),
+        LegOutcome.UNREACHABLE: N_("Could not be reached"),
+    }
+)
 
-DOING_WORDS: dict[str, str] = {
-    "ringing": _("Ringing"),
-    "talking": _("Talking"),
-    "held": _("On hold"),
-    "queued": _("In queue"),
-    "parked": _("Parked"),
-    "voicemail": _("In voicemail"),
-    "waiting": _("Waiting"),
-}
+DOING_WORDS: Phrases[str] = Phrases(
+    {
+        "ringing": N_("Ringing"),
+        "talking": N_("Talking"),
+        "held": N_("On hold"),
+        "queued": N_("In queue"),
+        "parked": N_("Parked"),
+        "voicemail": N_("In voicemail"),
+        "waiting": N_("Waiting"),
+    }
+)
 
-ROLE_WORDS: dict[Role, str] = {
-    Role.MANAGER: _("Manager"),
-    Role.SUPERVISOR: _("Supervisor"),
-    Role.ADMINISTRATOR: _("Administrator"),
-}
+ROLE_WORDS: Phrases[Role] = Phrases(
+    {
+        Role.MANAGER: N_("Manager"),
+        Role.SUPERVISOR: N_("Supervisor"),
+        Role.ADMINISTRATOR: N_("Administrator"),
+    }
+)
 
-POP_WORDS: dict[PopPreference, str] = {
-    PopPreference.ON_RING: _("When my phone rings"),
-    PopPreference.ON_ANSWER: _("When I answer"),
-    PopPreference.NEVER: _("Never"),
-}
+POP_WORDS: Phrases[PopPreference] = Phrases(
+    {
+        PopPreference.ON_RING: N_("When my phone rings"),
+        PopPreference.ON_ANSWER: N_("When I answer"),
+        PopPreference.NEVER: N_("Never"),
+    }
+)
 
-ALERT_WORDS: dict[RingAlert, str] = {
-    RingAlert.SOUND: _("Play a short sound"),
-    RingAlert.NOTIFY: _("Show a notification while another program is in front"),
-}
+ALERT_WORDS: Phrases[RingAlert] = Phrases(
+    {
+        RingAlert.SOUND: N_("Play a short sound"),
+        RingAlert.NOTIFY: N_("Show a notification while another program is in front"),
+    }
+)
 
-FAULT_WORDS: dict[HealthFault, str] = {
-    HealthFault.SILENT: _("Nobody can be heard"),
-    HealthFault.OUTSIDE_SILENT: _("Only our side can be heard"),
-    HealthFault.OURS_SILENT: _("Only the outside party can be heard"),
-    HealthFault.CLIPPED: _("Recorded too loud: the sound is distorted"),
-    HealthFault.TRUNCATED: _("The file ended too early; what there was of it can be heard"),
-    HealthFault.SHORTER_THAN_TALK: _("Shorter than the conversation"),
-    HealthFault.PART_MISSING: _("Nothing was recorded of one side for a while, though they talked"),
-}
+FAULT_WORDS: Phrases[HealthFault] = Phrases(
+    {
+        HealthFault.SILENT: N_("Nobody can be heard"),
+        HealthFault.OUTSIDE_SILENT: N_("Only our side can be heard"),
+        HealthFault.OURS_SILENT: N_("Only the outside party can be heard"),
+        HealthFault.CLIPPED: N_("Recorded too loud: the sound is distorted"),
+        HealthFault.TRUNCATED: N_("The file ended too early; what there was of it can be heard"),
+        HealthFault.SHORTER_THAN_TALK: N_("Shorter than the conversation"),
+        HealthFault.PART_MISSING: N_("Nothing was recorded of one side for a while, though they talked"),
+    }
+)
 
-SPAN_WORDS: dict[str, str] = {
-    "held": _("On hold"),
-    "paused": _("Recording was paused"),
-    "redacted": _("Covered"),
-}
+SPAN_WORDS: Phrases[str] = Phrases(
+    {
+        "held": N_("On hold"),
+        "paused": N_("Recording was paused"),
+        "redacted": N_("Covered"),
+    }
+)
 
 SOMEBODY_MUST_ACT = frozenset({Disposition.MISSED, Disposition.ABANDONED})
 """Outcomes after which a person is owed a call: the only ones shown in red."""

@@ -9,54 +9,68 @@ from uuid import UUID
 from call_records.crm.lead_rules.types import WhatIf
 from telephony.contacts import MatchRule
 from telephony.lead_rules import Known, LeadRule, Making, Outcome, OwnerRule, Refusal
-from web.presenters.labels import _
+from web.languages.messages import N_, Phrases, _, ngettext
 from web.presenters.masking import View, show_name
 
-OUTCOME_WORDS: Mapping[Outcome | None, str] = {
-    Outcome.INBOUND_ANSWERED: _("A call to us is answered"),
-    Outcome.MISSED: _("A call to us is missed"),
-    Outcome.ABANDONED: _("A caller gives up in a queue or menu, or reaches voicemail"),
-    Outcome.OUTBOUND_ANSWERED: _("We call, and they answer"),
-    Outcome.OUTBOUND_UNANSWERED: _("We call, and nobody answers"),
-    Outcome.FORM: _("A form on the web site is sent"),
-    None: _("Whatever happens"),
-}
-KNOWN_WORDS: Mapping[Known | None, str] = {
-    Known.UNKNOWN: _("Unknown number"),
-    Known.KNOWN: _("Known"),
-    Known.KNOWN_WITHOUT_OPEN_DEAL: _("Known, no open deal"),
-    None: _("Anybody"),
-}
-MAKING_WORDS: Mapping[Making, str] = {
-    Making.NOTHING: _("Nothing is made"),
-    Making.CONTACT: _("A contact"),
-    Making.LEAD: _("A lead"),
-    Making.DEAL: _("A deal, if none is open"),
-}
-OWNER_WORDS: Mapping[OwnerRule, str] = {
-    OwnerRule.ANSWERED_BY: _("who answered"),
-    OwnerRule.FIRST_RUNG: _("whose phone rang first"),
-    OwnerRule.OWNER_OF_CONTACT: _("the contact's owner"),
-    OwnerRule.TEAM_ROTA: _("a team in turn"),
-    OwnerRule.NAMED: _("a colleague"),
-    OwnerRule.NOBODY: _("nobody yet"),
-}
-REFUSAL_WORDS: Mapping[Refusal, str] = {
-    Refusal.NOBODY: _("There is no number to make anything of."),
-    Refusal.SHORT: _("It is a short number or a code: nothing is ever made of those."),
-    Refusal.BLOCKED: _("The number is blocked."),
-    Refusal.FLOOD: _("Too many unknown callers on this line just now: until it calms down, nothing is made."),
-    Refusal.SEVERAL: _("Several people have this number alike. Somebody has to say who it is first."),
-    Refusal.NO_LINE: _("No line of the table fits, so nothing is made."),
-}
-MATCH_WORDS: Mapping[MatchRule, str] = {
-    MatchRule.CHOSEN: _("somebody said that this number is theirs"),
-    MatchRule.ONLY: _("the only entry with this number"),
-    MatchRule.OPEN_DEAL: _("the only one with this number who has an open deal"),
-    MatchRule.LAST_SPOKEN: _("of several with this number, the one spoken to last"),
-    MatchRule.LAST_DIGITS: _("the only entry whose number ends in the same ten digits"),
-    MatchRule.BY_HAND: _("put there by hand"),
-}
+OUTCOME_WORDS: Phrases[Outcome | None] = Phrases(
+    {
+        Outcome.INBOUND_ANSWERED: N_("A call to us is answered"),
+        Outcome.MISSED: N_("A call to us is missed"),
+        Outcome.ABANDONED: N_("A caller gives up in a queue or menu, or reaches voicemail"),
+        Outcome.OUTBOUND_ANSWERED: N_("We call, and they answer"),
+        Outcome.OUTBOUND_UNANSWERED: N_("We call, and nobody answers"),
+        Outcome.FORM: N_("A form on the web site is sent"),
+        None: N_("Whatever happens"),
+    }
+)
+KNOWN_WORDS: Phrases[Known | None] = Phrases(
+    {
+        Known.UNKNOWN: N_("Unknown number"),
+        Known.KNOWN: N_("Known"),
+        Known.KNOWN_WITHOUT_OPEN_DEAL: N_("Known, no open deal"),
+        None: N_("Anybody"),
+    }
+)
+MAKING_WORDS: Phrases[Making] = Phrases(
+    {
+        Making.NOTHING: N_("Nothing is made"),
+        Making.CONTACT: N_("A contact"),
+        Making.LEAD: N_("A lead"),
+        Making.DEAL: N_("A deal, if none is open"),
+    }
+)
+OWNER_WORDS: Phrases[OwnerRule] = Phrases(
+    {
+        OwnerRule.ANSWERED_BY: N_("who answered"),
+        OwnerRule.FIRST_RUNG: N_("whose phone rang first"),
+        OwnerRule.OWNER_OF_CONTACT: N_("the contact's owner"),
+        OwnerRule.TEAM_ROTA: N_("a team in turn"),
+        OwnerRule.NAMED: N_("a colleague"),
+        OwnerRule.NOBODY: N_("nobody yet"),
+    }
+)
+REFUSAL_WORDS: Phrases[Refusal] = Phrases(
+    {
+        Refusal.NOBODY: N_("There is no number to make anything of."),
+        Refusal.SHORT: N_("It is a short number or a code: nothing is ever made of those."),
+        Refusal.BLOCKED: N_("The number is blocked."),
+        Refusal.FLOOD: N_(
+            "Too many unknown callers on this line just now: until it calms down, nothing is made."
+        ),
+        Refusal.SEVERAL: N_("Several people have this number alike. Somebody has to say who it is first."),
+        Refusal.NO_LINE: N_("No line of the table fits, so nothing is made."),
+    }
+)
+MATCH_WORDS: Phrases[MatchRule] = Phrases(
+    {
+        MatchRule.CHOSEN: N_("somebody said that this number is theirs"),
+        MatchRule.ONLY: N_("the only entry with this number"),
+        MatchRule.OPEN_DEAL: N_("the only one with this number who has an open deal"),
+        MatchRule.LAST_SPOKEN: N_("of several with this number, the one spoken to last"),
+        MatchRule.LAST_DIGITS: N_("the only entry whose number ends in the same ten digits"),
+        MatchRule.BY_HAND: N_("put there by hand"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +116,8 @@ def minutes_words(minutes: int) -> str:
     """`30 working minutes`, `2 working hours`."""
     if minutes and minutes % 60 == 0:
         hours = minutes // 60
-        return _("1 working hour") if hours == 1 else _("{n} working hours").format(n=hours)
-    return _("1 working minute") if minutes == 1 else _("{n} working minutes").format(n=minutes)
+        return ngettext("1 working hour", "{n} working hours", hours).format(n=hours)
+    return ngettext("1 working minute", "{n} working minutes", minutes).format(n=minutes)
 
 
 def who_words(told: WhatIf, view: View) -> str:
@@ -128,7 +142,8 @@ def made_words(told: WhatIf, view: View) -> str:
     known = told.entry is not None
     if verdict.making is Making.DEAL:
         deal = _("A deal would be opened in {stage}, for {owner}.").format(stage=told.stage, owner=owner)
-        return deal if known else _("A contact would be entered.") + " " + deal
+        contact = _("A contact would be entered.")
+        return deal if known else f"{contact} {deal}"
     if verdict.making is Making.NOTHING:
         if known and told.entry is not None and verdict.line and verdict.line.making is not Making.NOTHING:
             name = show_name(told.entry, view)

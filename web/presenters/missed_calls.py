@@ -5,37 +5,46 @@ from __future__ import annotations
 from datetime import datetime, tzinfo
 
 from call_records.crm.missed_calls.types import MissedEntry
-from telephony.hours import WEEKDAYS, WorkingHours, next_opening, stretch_at
+from telephony.hours import WorkingHours, next_opening, stretch_at
 from telephony.missed_calls import GaveUpReason, OwnerWhy, Wait, Where
-from web.presenters.labels import Names, _, clock, day, display_number, duration, short_date
+from web.languages.formats import full_date, short_date, weekday
+from web.languages.messages import N_, NN_, Phrases, _, ngettext
+from web.presenters.labels import Names, clock, day, display_number, duration
 from web.presenters.masking import View, mask
 
-REASON_WORDS: dict[GaveUpReason, str] = {
-    GaveUpReason.REACHED_OTHERWISE: _("Reached in another way"),
-    GaveUpReason.NOT_NEEDED: _("No call is needed"),
-    GaveUpReason.NOT_REACHABLE: _("Cannot be reached"),
-    GaveUpReason.WRONG_NUMBER: _("Wrong number"),
-    GaveUpReason.SPAM: _("Advertising or a robot"),
-    GaveUpReason.OTHER: _("Another reason"),
-}
+REASON_WORDS: Phrases[GaveUpReason] = Phrases(
+    {
+        GaveUpReason.REACHED_OTHERWISE: N_("Reached in another way"),
+        GaveUpReason.NOT_NEEDED: N_("No call is needed"),
+        GaveUpReason.NOT_REACHABLE: N_("Cannot be reached"),
+        GaveUpReason.WRONG_NUMBER: N_("Wrong number"),
+        GaveUpReason.SPAM: N_("Advertising or a robot"),
+        GaveUpReason.OTHER: N_("Another reason"),
+    }
+)
 """In the order in which they are offered."""
 
-WHY_WORDS: dict[OwnerWhy, str] = {
-    OwnerWhy.OWNER_OF_CONTACT: _("Looks after this client"),
-    OwnerWhy.LAST_RUNG: _("The phone rang there last"),
-    OwnerWhy.TEAM: _("Of the team whose phones rang"),
-    OwnerWhy.CLAIMED: _("Said: I will call"),
-    OwnerWhy.GIVEN: _("It was given to them"),
-}
+WHY_WORDS: Phrases[OwnerWhy] = Phrases(
+    {
+        OwnerWhy.OWNER_OF_CONTACT: N_("Looks after this client"),
+        OwnerWhy.LAST_RUNG: N_("The phone rang there last"),
+        OwnerWhy.TEAM: N_("Of the team whose phones rang"),
+        OwnerWhy.CLAIMED: N_("Said: I will call"),
+        OwnerWhy.GIVEN: N_("It was given to them"),
+    }
+)
 
-_WAITED: dict[Where, tuple[str, str]] = {
-    Where.RANG: (_("rang {time} at {who}"), _("rang {time} at {count} phones")),
-    Where.QUEUE: (_("waited {time} in {who}"), ""),
-    Where.MENU: (_("hung up in the menu after {time}"), ""),
-    Where.VOICEMAIL: (_("reached the voicemail, {time}"), ""),
-    Where.BUSY: (_("all busy, {time}"), ""),
-    Where.PARKED: (_("was parked at {who}, {time}"), ""),
-    Where.NOWHERE: (_("no phone could be reached, {time}"), ""),
+_WAITED: dict[Where, tuple[str, tuple[str, str] | None]] = {
+    Where.RANG: (
+        N_("rang {time} at {who}"),
+        NN_("rang {time} at {count} phone", "rang {time} at {count} phones"),
+    ),
+    Where.QUEUE: (N_("waited {time} in {who}"), None),
+    Where.MENU: (N_("hung up in the menu after {time}"), None),
+    Where.VOICEMAIL: (N_("reached the voicemail, {time}"), None),
+    Where.BUSY: (N_("all busy, {time}"), None),
+    Where.PARKED: (N_("was parked at {who}, {time}"), None),
+    Where.NOWHERE: (N_("no phone could be reached, {time}"), None),
 }
 _FEW = 2  # phones that are named; of more their number
 
@@ -45,7 +54,7 @@ def waited(wait: Wait, names: Names) -> str:
     one, many = _WAITED[wait.where]
     phones = wait.where is Where.RANG
     who = " · ".join(names.extension(each).first if phones else each for each in wait.at)
-    text = many if many and len(wait.at) > _FEW else one
+    text = ngettext(*many, len(wait.at)) if many and len(wait.at) > _FEW else _(one)
     return text.format(time=duration(wait.seconds), who=who, count=len(wait.at))
 
 
@@ -56,9 +65,9 @@ def moment(at: datetime, zone: tzinfo, now: datetime) -> str:
     if away == 0:
         return clock(at, zone)
     if away < _WEEK:
-        return f"{_(WEEKDAYS[local.weekday()])} {clock(at, zone)}"
-    year = f" {local.year}" if local.year != today.year else ""
-    return f"{short_date(local)}{year} {clock(at, zone)}"
+        return f"{weekday(local.weekday())} {clock(at, zone)}"
+    written = short_date(local) if local.year == today.year else full_date(local)
+    return f"{written} {clock(at, zone)}"
 
 
 _WEEK = 7  # days; until then a weekday says which day is meant
@@ -93,10 +102,10 @@ def _when(at: datetime, zone: tzinfo, now: datetime) -> str:
     days = (local.date() - today.date()).days
     if days == 0:
         return clock(at, zone)
-    weekday = _(WEEKDAYS[local.weekday()])
+    named = weekday(local.weekday())
     if days < 7:
-        return f"{weekday} {clock(at, zone)}"
-    return f"{weekday} {day(at, zone, now)} {clock(at, zone)}"
+        return f"{named} {clock(at, zone)}"
+    return f"{named} {day(at, zone, now)} {clock(at, zone)}"
 
 
 def settled(entry: MissedEntry, names: Names, view: View) -> str:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from call_records.crm.types import Money
 from telephony.errors import PeerMistake
-from web.presenters.labels import _
+from web.languages.messages import _
 
 SYMBOLS = {
     "RUB": "₽",

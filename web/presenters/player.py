@@ -16,7 +16,8 @@ from uuid import UUID
 from call_records.recordings.types import Comment, Peaks, Recording
 from telephony.call_facts.facts import CallFacts, Interval, Leg, LegRole, PartyKind, Recorded
 from telephony.recordings import HealthFault, Layout, RecordingState
-from web.presenters.labels import FAULT_WORDS, SPAN_WORDS, Named, Names, _, duration
+from web.languages.messages import _
+from web.presenters.labels import FAULT_WORDS, SPAN_WORDS, Named, Names, duration
 from web.presenters.waveform import Axis, Place, Waveform, axis_over, outline, silences, within
 
 TALKING = "talking"
@@ -362,9 +363,12 @@ def _warning(fault: HealthFault, recording: Recording, facts: CallFacts | None) 
     return FAULT_WORDS[fault]
 
 
+def _with_reason(said: str, recording: Recording) -> str:
+    return f"{said} {recording.reason}" if recording.reason else said
+
+
 def tell_state(recording: Recording, facts: CallFacts | None) -> Told:
     """Why there is nothing to play, and what will happen or who should do what."""
-    reason = f" {recording.reason}" if recording.reason else ""
     match recording.state:
         case RecordingState.EXPECTED if facts and not facts.ended:
             return Told("record", _("This call is being recorded."))
@@ -373,13 +377,21 @@ def tell_state(recording: Recording, facts: CallFacts | None) -> Told:
         case RecordingState.ARRIVED:
             return Told("queue", _("The recording has arrived and will be ready in a moment."))
         case RecordingState.EMPTY:
-            return Told("silent", _("Nothing was recorded.") + reason)
+            return Told("silent", _with_reason(_("Nothing was recorded."), recording))
         case RecordingState.REFUSED:
-            return Told("missed", _("The file that came cannot be read as sound.") + reason, act=True)
+            return Told(
+                "missed", _with_reason(_("The file that came cannot be read as sound."), recording), act=True
+            )
         case RecordingState.FAILED:
-            return Told("missed", _("The recording could not be prepared.") + reason, act=True)
+            return Told(
+                "missed", _with_reason(_("The recording could not be prepared."), recording), act=True
+            )
         case RecordingState.LOST:
-            return Told("missed", _("The recording never came from the phone system.") + reason, act=True)
+            return Told(
+                "missed",
+                _with_reason(_("The recording never came from the phone system."), recording),
+                act=True,
+            )
         case RecordingState.REMOVED if recording.removal:
             gone = recording.removal
             return Told("silent", _("Removed by {who}").format(who=gone.by), at=gone.at, why=gone.why)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from telephony.presence import PhoneState
-from web.presenters.labels import _
+from web.languages.messages import N_, Phrases
 
-STATE_WORDS: Mapping[PhoneState, str] = {
-    PhoneState.RINGING: _("Ringing"),
-    PhoneState.BUSY: _("On the phone"),
-    PhoneState.ON_HOLD: _("On hold"),
-    PhoneState.DO_NOT_DISTURB: _("Do not disturb"),
-    PhoneState.FREE: _("Free"),
-    PhoneState.UNREACHABLE: _("Phone is off"),
-    PhoneState.UNKNOWN: "",
-}
+STATE_WORDS: Phrases[PhoneState] = Phrases(
+    {
+        PhoneState.RINGING: N_("Ringing"),
+        PhoneState.BUSY: N_("On the phone"),
+        PhoneState.ON_HOLD: N_("On hold"),
+        PhoneState.DO_NOT_DISTURB: N_("Do not disturb"),
+        PhoneState.FREE: N_("Free"),
+        PhoneState.UNREACHABLE: N_("Phone is off"),
+        PhoneState.UNKNOWN: "",
+    }
+)

@@ -8,17 +8,20 @@ from string import Formatter
 
 from call_records.reviews.types import Pick
 from telephony.reviews import BY_HAND, RULES, Choice, ReviewRuleKind, Unit
-from web.presenters.labels import Names, _, duration
+from web.languages.messages import N_, Phrases, _, ngettext
+from web.presenters.labels import Names, duration
 
 FIRST_WEEK = 7  # days; an office may call somebody new for longer
 
-UNIT_WORDS: dict[Unit, str] = {
-    Unit.SECONDS: _("seconds"),
-    Unit.MINUTES: _("minutes"),
-    Unit.DAYS: _("days"),
-    Unit.CALLS: _("conversations"),
-    Unit.KEY: _("key of the telephone"),
-}
+UNIT_WORDS: Phrases[Unit] = Phrases(
+    {
+        Unit.SECONDS: N_("seconds"),
+        Unit.MINUTES: N_("minutes"),
+        Unit.DAYS: N_("days"),
+        Unit.CALLS: N_("conversations"),
+        Unit.KEY: N_("key of the telephone"),
+    }
+)
 
 
 def reason(pick: Pick, extension: str, names: Names) -> str:
@@ -54,9 +57,15 @@ def long_time(minutes: int) -> str:
     days, rest = divmod(minutes, 24 * 60)
     hours, left = divmod(rest, 60)
     if days:
-        parts = [_("1 day") if days == 1 else _("{n} days").format(n=days), f"{hours} h" if hours else ""]
+        parts = [
+            ngettext("1 day", "{n} days", days).format(n=days),
+            _("{n} h").format(n=hours) if hours else "",
+        ]
     else:
-        parts = [f"{hours} h" if hours else "", f"{left} min" if left or not hours else ""]
+        parts = [
+            _("{n} h").format(n=hours) if hours else "",
+            _("{n} min").format(n=left) if left or not hours else "",
+        ]
     return " ".join(part for part in parts if part)
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from telephony.call_facts.conversations import total, union
 from telephony.call_facts.facts import CallFacts, Direction, Leg, LegRole, PartyKind, TransferResult
-from web.presenters.labels import _, duration, whole_seconds
+from web.languages.messages import _
+from web.presenters.labels import duration, whole_seconds
 from web.presenters.player import Player
 
 

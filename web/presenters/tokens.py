@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from telephony.staff import TokenScope
-from web.presenters.labels import _
+from web.languages.messages import N_, Phrases, _
 
-SCOPE_WORDS: dict[TokenScope, str] = {
-    TokenScope.READ_CALLS: _("Read calls and the live stream"),
-    TokenScope.WRITE_CALLS: _("Write notes, say whose a call is, pause recordings"),
-    TokenScope.READ_RECORDINGS: _("List and hear recordings, read comments"),
-    TokenScope.WRITE_RECORDINGS: _("Comment, share and cover recordings"),
-}
+SCOPE_WORDS: Phrases[TokenScope] = Phrases(
+    {
+        TokenScope.READ_CALLS: N_("Read calls and the live stream"),
+        TokenScope.WRITE_CALLS: N_("Write notes, say whose a call is, pause recordings"),
+        TokenScope.READ_RECORDINGS: N_("List and hear recordings, read comments"),
+        TokenScope.WRITE_RECORDINGS: N_("Comment, share and cover recordings"),
+    }
+)
 """Never more than the account itself may do."""
 
 

@@ -16,7 +16,7 @@ from call_records.recordings.types import AuditFilter, Recording
 from telephony.call_facts.facts import CallFacts
 from telephony.recordings import AuditAction
 from web.auth.access import NotAllowed, Viewer
-from web.presenters.labels import _
+from web.languages.messages import _
 from web.recordings.permissions import Heard, note_use, reason_needed
 from web.site import Site
 

@@ -21,7 +21,7 @@ from telephony.call_facts.facts import CallFacts, PartyKind
 from telephony.recordings import AuditAction, HearScope, RecordingPolicy, RecordingRight
 from telephony.staff import Directory, Role
 from web.auth.access import NotAllowed, Viewer, address_of, browser_name
-from web.presenters.labels import _
+from web.languages.messages import _
 from web.site import Site
 
 

@@ -18,7 +18,7 @@ from call_records.types import Account
 from telephony.errors import PeerMistake, TryLater
 from telephony.recordings import AuditAction, RecordingRight
 from web.auth.access import NotAllowed, Viewer
-from web.presenters.labels import _
+from web.languages.messages import _
 from web.recordings.permissions import heard, note_use
 from web.site import Site
 

@@ -116,8 +116,9 @@ async def _pair(connection: AsyncConnection, survivor_id: UUID, absorbed_id: UUI
         absorbed.state,
     ):
         raise PeerMistake(
-            f"A {absorbed.kind} cannot become part of a {survivor.kind} here.",
+            "A {kind} cannot become part of a {kind_2} here.",
             remedy="Merge entries of one kind, or a lead that is not converted into a contact.",
+            values={"kind": absorbed.kind, "kind_2": survivor.kind},
         )
     return survivor, absorbed
 

@@ -52,7 +52,11 @@ async def write_reason(connection: AsyncConnection, deal_id: UUID, reason: str) 
     """Say it. Raises PeerMistake for a deal that is not lost."""
     reason = json_text.clean(reason).strip()
     if len(reason) > REASON_MOST:
-        raise PeerMistake(f"A reason may have {REASON_MOST} characters.", remedy="Write the rest as a note.")
+        raise PeerMistake(
+            "A reason may have {most} characters.",
+            remedy="Write the rest as a note.",
+            values={"most": REASON_MOST},
+        )
     deal = await locked_deal(connection, deal_id)
     if (await connection.execute(_WRITE, {"deal": deal_id, "reason": reason or None})).first() is None:
         raise PeerMistake("This deal is not lost any more.", remedy="Load the page again.")

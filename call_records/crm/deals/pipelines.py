@@ -96,7 +96,9 @@ class PipelineBook:
                     raise PeerMistake("There is no such pipeline any more.", remedy="Reload the page.")
                 if len(present) >= STAGES_MOST:
                     raise PeerMistake(
-                        f"A pipeline has at most {STAGES_MOST} stages.", remedy="Remove one first."
+                        "A pipeline has at most {most} stages.",
+                        remedy="Remove one first.",
+                        values={"most": STAGES_MOST},
                     )
                 alike = [nth for nth, (_id, has) in enumerate(present) if ENDS.index(has) <= ENDS.index(ends)]
                 at = alike[-1] + 1 if alike else 0
@@ -197,7 +199,9 @@ async def _check_may_go(connection: AsyncConnection, pipeline_id: UUID) -> None:
     open_deals = await connection.scalar(_OPEN_IN, {"pipeline": pipeline_id})
     if open_deals:
         raise PeerMistake(
-            f"{open_deals} deals are open in it.", remedy="Close them or move them to another pipeline first."
+            "{open_deals} deals are open in it.",
+            remedy="Close them or move them to another pipeline first.",
+            values={"open_deals": open_deals},
         )
     others = await connection.scalar(
         select(func.count()).where(pipelines.c.archived_at.is_(None), pipelines.c.id != pipeline_id)
@@ -221,7 +225,10 @@ async def _heirs(connection: AsyncConnection, stage_id: UUID) -> Sequence[Any]:
 async def _target(connection: AsyncConnection, stage_id: UUID, into: UUID | None, count: int) -> UUID:
     if into is None or into == stage_id:
         raise PeerMistake(
-            f"{count} deals stand in this stage.", remedy="Say to which stage they go.", field="into"
+            "{count} deals stand in this stage.",
+            remedy="Say to which stage they go.",
+            field="into",
+            values={"count": count},
         )
     return (await stage_of(connection, into)).id
 

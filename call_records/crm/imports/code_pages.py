@@ -17,6 +17,8 @@ from itertools import pairwise
 
 from charset_normalizer import from_bytes
 
+from telephony.languages.phrases import N_
+
 
 @dataclass(frozen=True, slots=True)
 class CodePage:
@@ -86,30 +88,31 @@ def _lead(char: str, page: str) -> int | None:
 CODE_PAGES: tuple[CodePage, ...] = (
     CodePage("utf-8", "UTF-8"),
     CodePage("utf-16", "UTF-16"),
-    CodePage("cp1251", "Windows-1251 (Cyrillic)", (_RUSSIAN, _UKRAINIAN)),
-    CodePage("cp1252", "Windows-1252 (Western Europe)", (_GERMAN, _FRENCH, _SPANISH, _PORTUGUESE, _ITALIAN, _NORDIC)),
-    CodePage("cp1250", "Windows-1250 (Central Europe)",
+    CodePage("cp1251", N_("Windows-1251 (Cyrillic)"), (_RUSSIAN, _UKRAINIAN)),
+    CodePage("cp1252", N_("Windows-1252 (Western Europe)"), (_GERMAN, _FRENCH, _SPANISH, _PORTUGUESE, _ITALIAN, _NORDIC)),
+    CodePage("cp1250", N_("Windows-1250 (Central Europe)"),
              (_POLISH, _CZECH, _HUNGARIAN, _SLOVAK, _ROMANIAN, _CROATIAN, _GERMAN)),
-    CodePage("cp1253", "Windows-1253 (Greek)", (_GREEK,)),
-    CodePage("cp1254", "Windows-1254 (Turkish)", (_TURKISH,)),
-    CodePage("cp1255", "Windows-1255 (Hebrew)", (_HEBREW,)),
-    CodePage("cp1256", "Windows-1256 (Arabic)", (_ARABIC,), rarity=0.05),
-    CodePage("cp1257", "Windows-1257 (Baltic)", _BALTIC),
-    CodePage("koi8-r", "KOI8-R (Cyrillic)", (_RUSSIAN,), rarity=0.1),
-    CodePage("koi8-u", "KOI8-U (Ukrainian)", (_UKRAINIAN,), rarity=0.15),
-    CodePage("cp866", "DOS 866 (Cyrillic)", (_RUSSIAN,), rarity=0.05),
-    CodePage("cp852", "DOS 852 (Central Europe)", (_POLISH, _CZECH, _HUNGARIAN, _SLOVAK, _CROATIAN), rarity=0.1),
-    CodePage("cp850", "DOS 850 (Western Europe)", (_GERMAN, _FRENCH, _SPANISH, _PORTUGUESE, _ITALIAN, _NORDIC), rarity=0.1),
-    CodePage("cp437", "DOS 437 (USA)", (_GERMAN, _FRENCH, _SPANISH), rarity=0.12),
-    CodePage("iso8859-2", "ISO 8859-2 (Central Europe)", (_POLISH, _CZECH, _HUNGARIAN, _SLOVAK, _CROATIAN), rarity=0.05),
-    CodePage("iso8859-15", "ISO 8859-15 (Western Europe)", (_FRENCH, _GERMAN), rarity=0.05),
-    CodePage("iso8859-5", "ISO 8859-5 (Cyrillic)", (_RUSSIAN,), rarity=0.15),
-    CodePage("mac-cyrillic", "Mac (Cyrillic)", (_RUSSIAN,), rarity=0.15),
-    CodePage("mac-roman", "Mac (Western Europe)", (_GERMAN, _FRENCH, _SPANISH, _PORTUGUESE), rarity=0.15),
-    CodePage("gb18030", "GBK, GB 18030 (simplified Chinese)", weigh=_chinese),
-    CodePage("big5", "Big5 (traditional Chinese)", weigh=_taiwanese),
-    CodePage("cp932", "Shift JIS (Japanese)", weigh=_japanese),
-    CodePage("cp949", "EUC-KR (Korean)", weigh=_korean),
+    CodePage("cp1253", N_("Windows-1253 (Greek)"), (_GREEK,)),
+    CodePage("cp1254", N_("Windows-1254 (Turkish)"), (_TURKISH,)),
+    CodePage("cp1255", N_("Windows-1255 (Hebrew)"), (_HEBREW,)),
+    CodePage("cp1256", N_("Windows-1256 (Arabic)"), (_ARABIC,), rarity=0.05),
+    CodePage("cp1257", N_("Windows-1257 (Baltic)"), _BALTIC),
+    CodePage("koi8-r", N_("KOI8-R (Cyrillic)"), (_RUSSIAN,), rarity=0.1),
+    CodePage("koi8-u", N_("KOI8-U (Ukrainian)"), (_UKRAINIAN,), rarity=0.15),
+    CodePage("cp866", N_("DOS 866 (Cyrillic)"), (_RUSSIAN,), rarity=0.05),
+    CodePage("cp852", N_("DOS 852 (Central Europe)"), (_POLISH, _CZECH, _HUNGARIAN, _SLOVAK, _CROATIAN), rarity=0.1),
+    CodePage("cp850", N_("DOS 850 (Western Europe)"),
+             (_GERMAN, _FRENCH, _SPANISH, _PORTUGUESE, _ITALIAN, _NORDIC), rarity=0.1),
+    CodePage("cp437", N_("DOS 437 (USA)"), (_GERMAN, _FRENCH, _SPANISH), rarity=0.12),
+    CodePage("iso8859-2", N_("ISO 8859-2 (Central Europe)"), (_POLISH, _CZECH, _HUNGARIAN, _SLOVAK, _CROATIAN), rarity=0.05),
+    CodePage("iso8859-15", N_("ISO 8859-15 (Western Europe)"), (_FRENCH, _GERMAN), rarity=0.05),
+    CodePage("iso8859-5", N_("ISO 8859-5 (Cyrillic)"), (_RUSSIAN,), rarity=0.15),
+    CodePage("mac-cyrillic", N_("Mac (Cyrillic)"), (_RUSSIAN,), rarity=0.15),
+    CodePage("mac-roman", N_("Mac (Western Europe)"), (_GERMAN, _FRENCH, _SPANISH, _PORTUGUESE), rarity=0.15),
+    CodePage("gb18030", N_("GBK, GB 18030 (simplified Chinese)"), weigh=_chinese),
+    CodePage("big5", N_("Big5 (traditional Chinese)"), weigh=_taiwanese),
+    CodePage("cp932", N_("Shift JIS (Japanese)"), weigh=_japanese),
+    CodePage("cp949", N_("EUC-KR (Korean)"), weigh=_korean),
 )  # fmt: skip
 """What can be chosen; where two fit alike, the first is taken."""
 

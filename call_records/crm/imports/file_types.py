@@ -124,4 +124,4 @@ def _is_binary(piece: bytes) -> bool:
 
 
 def _refused(what: str, remedy: str) -> PeerMistake:
-    return PeerMistake(f"The file is {what}, not a table of contacts.", remedy=remedy)
+    return PeerMistake("The file is {what}, not a table of contacts.", remedy=remedy, values={"what": what})

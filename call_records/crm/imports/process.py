@@ -101,8 +101,9 @@ async def _start() -> asyncio.subprocess.Process:
         )
     except OSError as cause:
         raise TryLater(
-            f"The import cannot be started ({cause.strerror}).",
+            "The import cannot be started ({strerror}).",
             remedy="Look at the machine's memory and at its limit of processes.",
+            values={"strerror": cause.strerror},
         ) from cause
 
 

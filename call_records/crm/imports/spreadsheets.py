@@ -162,8 +162,9 @@ def _table(records: Records, how: FileForm) -> Sheet:
     body = records[at + 1 :] if at is not None else records
     if len(body) > ROWS_MOST:
         raise PeerMistake(
-            f"The file has {len(body)} rows; {ROWS_MOST} can be imported at once.",
+            "The file has {rows} rows; {most} can be imported at once.",
             remedy="Split it and import the parts.",
+            values={"rows": len(body), "most": ROWS_MOST},
         )
     width = len(titles) if at is not None else max(len(cells) for _n, cells in records[:200])
     headings = _headings(titles[:COLUMNS_MOST], width)

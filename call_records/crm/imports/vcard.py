@@ -208,7 +208,9 @@ def read_cards(data: bytes, how: FileForm = FileForm()) -> Sheet:  # noqa: B008 
     for number, card in enumerate(_cards(data.removeprefix(b"\xef\xbb\xbf")), start=1):
         if number > ROWS_MOST:
             raise PeerMistake(
-                f"The file has more than {ROWS_MOST} cards.", remedy="Split it and import the parts."
+                "The file has more than {most} cards.",
+                remedy="Split it and import the parts.",
+                values={"most": ROWS_MOST},
             )
         row = _row(number, card, asked or page)
         if card.whole or any(row.cells):

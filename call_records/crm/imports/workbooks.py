@@ -57,7 +57,9 @@ def _rows_of(book: CalamineWorkbook, name: str) -> tuple[tuple[int, list[str]], 
     found = book.get_sheet_by_name(name)
     if found.total_height * max(1, found.total_width) > CELLS_MOST:
         raise PeerMistake(
-            f"The sheet “{name[:60]}” is too large.", remedy="Keep the columns that matter only."
+            "The sheet “{name}” is too large.",
+            remedy="Keep the columns that matter only.",
+            values={"name": name[:60]},
         )
     first = (found.start or (0, 0))[0] + 1
     return tuple(_filled(found.to_python(skip_empty_area=True), first))
@@ -70,8 +72,9 @@ def _unreadable(mistake: BaseException) -> PeerMistake:
         else "it is damaged or of another program"
     )
     return PeerMistake(
-        f"The workbook cannot be read: {why}.",
+        "The workbook cannot be read: {why}.",
         remedy="Open it, save it again without a password, as XLSX or CSV.",
+        values={"why": why},
     )
 
 

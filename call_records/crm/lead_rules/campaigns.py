@@ -107,9 +107,10 @@ class Campaigns:
         wrong = next((one.raw for one in told if one.key is None), None)
         if wrong is not None:
             raise PeerMistake(
-                f"“{wrong.strip()}” is not a number.",
+                "“{wrong}” is not a number.",
                 remedy="Write numbers of yours, one in each line.",
                 field="dids",
+                values={"wrong": wrong.strip()},
             )
         keys = list(dict.fromkeys(one.key for one in told if one.key))
         if not keys:
@@ -127,9 +128,10 @@ class Campaigns:
         name = await connection.scalar(taken.limit(1))
         if name is not None:
             raise PeerMistake(
-                f"One of these numbers stands for the campaign “{name}”.",
+                "One of these numbers stands for the campaign “{name}”.",
                 remedy="End that one first.",
                 field="dids",
+                values={"name": name},
             )
 
 

@@ -127,7 +127,11 @@ class LeadRuleBook:
 
     async def _write(self, connection: AsyncConnection, rules: Sequence[LeadRule]) -> None:
         if len(rules) > LINES_MOST:
-            raise PeerMistake(f"A table has {LINES_MOST} lines at most.", remedy="Take some out first.")
+            raise PeerMistake(
+                "A table has {most} lines at most.",
+                remedy="Take some out first.",
+                values={"most": LINES_MOST},
+            )
         checked = [await self._checked(connection, replace(one, place=at)) for at, one in enumerate(rules)]
         await connection.execute(delete(lead_rules))
         if checked:
@@ -233,9 +237,10 @@ class LeadRuleBook:
         """Set it. Raises PeerMistake for a number that is none."""
         if not 1 <= most <= FLOOD_HIGHEST:
             raise PeerMistake(
-                f"The limit is a number from 1 to {FLOOD_HIGHEST}.",
+                "The limit is a number from 1 to {highest}.",
                 remedy="30 suits most offices.",
                 field="most",
+                values={"highest": FLOOD_HIGHEST},
             )
         with plain_errors():
             async with self._engine.begin() as connection:

@@ -184,7 +184,9 @@ class TimelineBook:
 
 def _note(typed: str) -> str:
     if len(typed) > LONGEST:
-        raise PeerMistake(f"A note may have {LONGEST} characters.", remedy="Shorten it.")
+        raise PeerMistake(
+            "A note may have {longest} characters.", remedy="Shorten it.", values={"longest": LONGEST}
+        )
     return json_text.clean(typed).strip()
 
 

@@ -224,9 +224,10 @@ def origin_of(typed: str) -> str:
         parts, host, port = None, "", ""
     if parts is None or parts.scheme not in ("https", "http") or not _HOST.fullmatch(host) or parts.username:
         raise PeerMistake(
-            f"“{typed.strip()[:80]}” is not the address of a site.",
+            "“{typed}” is not the address of a site.",
             remedy="Write it like https://example.com.",
             field="origins",
+            values={"typed": typed.strip()[:80]},
         )
     default = {"https": ":443", "http": ":80"}[parts.scheme]
     return f"{parts.scheme}://{host}{'' if port == default else port}"

@@ -82,7 +82,9 @@ _WITH_AUTHOR = select(recording_comments, accounts.c.name).join(
 
 def _kept(text: str) -> str:
     if len(text) > LONGEST:
-        raise PeerMistake(f"A comment may have {LONGEST} characters.", remedy="Shorten it.")
+        raise PeerMistake(
+            "A comment may have {longest} characters.", remedy="Shorten it.", values={"longest": LONGEST}
+        )
     return json_text.clean(text).strip()
 
 

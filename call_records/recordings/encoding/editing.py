@@ -149,8 +149,9 @@ class AudioEditor:
             destroys = (await self._retention.policy()).destroy_redacted_original
             if destroys and recording.hold is not None:
                 raise PeerMistake(
-                    f"This recording is on legal hold: {recording.hold.by}, {recording.hold.why}",
+                    "This recording is on legal hold: {by}, {why}",
                     remedy="Nothing of it may be destroyed. Lift the hold first.",
+                    values={"by": recording.hold.by, "why": recording.hold.why},
                 )
             if not _was_carried_out(recording.redactions, since, until):
                 await self._cover(recording, since, until, by=by, keeps=not destroys)

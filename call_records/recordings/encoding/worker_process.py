@@ -235,8 +235,9 @@ async def _start() -> asyncio.subprocess.Process:
         )
     except OSError as cause:
         raise TryLater(
-            f"The audio worker cannot be started ({cause.strerror}).",
+            "The audio worker cannot be started ({strerror}).",
             remedy="Look at the machine's memory and at its limit of processes.",
+            values={"strerror": cause.strerror},
         ) from cause
 
 
@@ -273,8 +274,9 @@ def _error(answer: Mapping[str, Any]) -> SwitchhookError:
             return Unreadable(message, remedy=remedy)
         case "no_room":
             return TryLater(
-                f"There is no room for the finished audio ({message}).",
+                "There is no room for the finished audio ({message}).",
                 remedy="Make room on the disk that holds recordings; it goes on by itself.",
+                values={"message": message},
             )
         case "gone":
             return NeedsPerson(

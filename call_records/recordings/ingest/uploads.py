@@ -146,8 +146,9 @@ class UploadDesk:
                 if trouble.errno in FULL:
                     raise NoRoom(remedy="Free space where recordings are kept.") from trouble
                 raise TryLater(
-                    f"The upload cannot be written: {trouble.strerror}.",
+                    "The upload cannot be written: {strerror}.",
                     remedy="Look at the arrivals directory.",
+                    values={"strerror": trouble.strerror},
                 ) from trouble
 
     async def _append(self, file: Announced, first: int, pieces: AsyncIterator[bytes]) -> Held:

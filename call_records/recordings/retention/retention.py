@@ -230,7 +230,10 @@ class RetentionDesk:
         """Replace the call's tags; its recordings' keep_until follows. Raises PeerMistake for too many or too long."""
         wanted = sorted({json_text.clean(tag).strip() for tag in tags} - {""})
         if len(wanted) > MOST_TAGS or any(len(tag) > TAG_LENGTH for tag in wanted):
-            raise PeerMistake(f"A call may have {MOST_TAGS} tags of {TAG_LENGTH} characters.")
+            raise PeerMistake(
+                "A call may have {most} tags of {tag_length} characters.",
+                values={"most": MOST_TAGS, "tag_length": TAG_LENGTH},
+            )
         with plain_errors():
             async with self._engine.begin() as connection:
                 moved = select(call_redirects.c.new_id).where(call_redirects.c.old_id == call_id)
@@ -249,7 +252,10 @@ class RetentionDesk:
         """From now on nothing removes it. Raises PeerMistake when it was removed, or is held already."""
         async with self._locked(recording_id) as (connection, row):
             if row.hold is not None:
-                raise PeerMistake(f"This recording is on hold already: {row.hold['by']}, {row.hold['why']}")
+                raise PeerMistake(
+                    "This recording is on hold already: {by}, {why}",
+                    values={"by": row.hold["by"], "why": row.hold["why"]},
+                )
             hold = {"by": json_text.clean(by), "at": iso(datetime.now(UTC)), "why": _why(why)}
             await _change(connection, recording_id, hold=hold)
 
@@ -273,8 +279,9 @@ class RetentionDesk:
         async with self._locked(recording_id) as (connection, row):
             if row.hold is not None:
                 raise PeerMistake(
-                    f"This recording is on legal hold: {row.hold['by']}, {row.hold['why']}",
+                    "This recording is on legal hold: {by}, {why}",
                     remedy="Lift the hold first.",
+                    values={"by": row.hold["by"], "why": row.hold["why"]},
                 )
             await _bury(connection, row, by=json_text.clean(by), why=reason)
         try:
@@ -386,7 +393,8 @@ class RetentionDesk:
                     raise PeerMistake("There is no such recording.")
                 if row.state == RecordingState.REMOVED:
                     raise PeerMistake(
-                        f"This recording was removed: {row.removal['by']}, {row.removal['why']}"
+                        "This recording was removed: {by}, {why}",
+                        values={"by": row.removal["by"], "why": row.removal["why"]},
                     )
                 yield connection, row
 

@@ -69,18 +69,20 @@ def keep_until(recording: Recording, rule: RetentionRule | None, keep_days: int 
 def checked(rules: Sequence[RetentionRule]) -> list[RetentionRule]:
     """The rules as they are stored. Raises PeerMistake naming what is wrong with which of them."""
     if len(rules) > MOST_RULES:
-        raise PeerMistake(f"There may be {MOST_RULES} rules.", remedy="Put several into one.")
+        raise PeerMistake(
+            "There may be {most} rules.", remedy="Put several into one.", values={"most": MOST_RULES}
+        )
     for place, rule in enumerate(rules, start=1):
         problem = _problem(rule)
         if problem is not None:
-            raise PeerMistake(f"Rule {place}: {problem}")
+            raise PeerMistake("Rule {place}: {problem}", values={"place": place, "problem": problem})
     return list(rules)
 
 
 def check_days(days: int | None) -> None:
     """Raises PeerMistake for a number of days nobody can mean."""
     if days is not None and not 0 <= days <= MOST_DAYS:
-        raise PeerMistake(f"Audio is kept between 0 and {MOST_DAYS} days, or for ever.")
+        raise PeerMistake("Audio is kept between 0 and {most} days, or for ever.", values={"most": MOST_DAYS})
 
 
 def _problem(rule: RetentionRule) -> str | None:

@@ -185,8 +185,9 @@ class AudioShelf:
             except Taken:
                 continue
         raise NeedsPerson(
-            f"The storage {self.place.name} is ahead of the database by more than {NAME_TRIES} recordings.",
+            "The storage {name} is ahead of the database by more than {name_tries} recordings.",
             remedy="Do two installations share it? Give each its own directory or prefix.",
+            values={"name": self.place.name, "name_tries": NAME_TRIES},
         )
 
     async def _store_as(self, key: str, audio: Path) -> _Fresh:
@@ -224,8 +225,9 @@ class AudioShelf:
                 pass
         except (Tampered, Missing) as difference:
             raise TryLater(
-                f"The storage {self.place.name} did not give back what it was given.",
+                "The storage {name} did not give back what it was given.",
                 remedy="Look at its disk and memory; the recording stays where it is and is stored again.",
+                values={"name": self.place.name},
             ) from difference
 
     async def _day_of(self, recording_id: UUID) -> datetime:
@@ -288,7 +290,10 @@ class AudioShelf:
     async def _read(self, stored: StoredAudio, first: int, last: int) -> bytes:
         end = min(last, stored.length - 1)
         if not 0 <= first <= end:
-            raise PeerMistake(f"The audio has {stored.length} bytes; {first} to {last} is no part of it.")
+            raise PeerMistake(
+                "The audio has {length} bytes; {first} to {last} is no part of it.",
+                values={"length": stored.length, "first": first, "last": last},
+            )
         pieces = [
             await self._range(stored, begin, min(begin + PIECE_BYTES - 1, end))
             for begin in range(first, end + 1, PIECE_BYTES)
@@ -383,7 +388,7 @@ def _require_content(audio: Path) -> None:
     except OSError as cause:
         raise _unreadable(audio, cause) from cause
     if empty:
-        raise PeerMistake(f"The audio {audio.name} is empty.")
+        raise PeerMistake("The audio {name} is empty.", values={"name": audio.name})
 
 
 def _measure(audio: Path) -> tuple[int, bytes]:
@@ -413,6 +418,7 @@ def _seal(secret: bytes, audio: Path, work: Path) -> tuple[Path, int, bytes]:
 
 def _unreadable(audio: Path, cause: OSError) -> TryLater:
     return TryLater(
-        f"The audio {audio.name} cannot be prepared for the storage: {cause.strerror or cause}.",
+        "The audio {name} cannot be prepared for the storage: {strerror}.",
         remedy="Look at the disk of the directory in [recordings].",
+        values={"name": audio.name, "strerror": cause.strerror or cause},
     )

@@ -131,16 +131,18 @@ class Directory:
     def _store(self) -> LocalStore:
         if not self._root.is_dir():
             raise NeedsPerson(
-                f"The storage directory {self._root} is not there.",
+                "The storage directory {root} is not there.",
                 remedy="Mount its disk again, or correct [recordings] directory.",
+                values={"root": self._root},
             )
         return LocalStore(self._root)
 
     def _require_directory(self, key: str) -> None:
         if not (self._root / key).parent.is_dir():
             raise NeedsPerson(
-                f"The storage directory {self._root} does not have what it had; {key} cannot be deleted there.",
+                "The storage directory {root} does not have what it had; {key} cannot be deleted there.",
                 remedy="Mount its disk again. If it is lost for good, restore a backup of the recordings.",
+                values={"root": self._root, "key": key},
             )
 
     def _put(self, key: str, source: Path) -> None:
@@ -281,7 +283,9 @@ def _plain_errors(what: str) -> Iterator[None]:
     except FileNotFoundError as cause:
         if NO_BUCKET in str(cause):
             raise NeedsPerson(
-                f"{what} has no such bucket.", remedy="Create it, or correct its name in [recordings]."
+                "{what} has no such bucket.",
+                remedy="Create it, or correct its name in [recordings].",
+                values={"what": what},
             ) from cause
         raise Missing(
             f"{what} does not have an object it should have.",
@@ -289,7 +293,9 @@ def _plain_errors(what: str) -> Iterator[None]:
         ) from cause
     except TimeoutError as cause:
         raise TryLater(
-            f"{what} took too long to answer.", remedy="Check that it runs and its network."
+            "{what} took too long to answer.",
+            remedy="Check that it runs and its network.",
+            values={"what": what},
         ) from cause
     except (PermissionDeniedError, UnauthenticatedError, PermissionError) as cause:
         raise _refused(what) from cause
@@ -299,23 +305,36 @@ def _plain_errors(what: str) -> Iterator[None]:
         if REFUSED.search(str(cause)):
             raise _refused(what) from cause
         raise TryLater(
-            f"{what} cannot be used: {_first_line(cause)}",
+            "{what} cannot be used: {reason}",
             remedy="Check that it runs, its disk and its network.",
+            values={"what": what, "reason": _first_line(cause)},
         ) from cause
 
 
 def _refused(what: str) -> NeedsPerson:
     return NeedsPerson(
-        f"{what} refuses us.", remedy="Correct its owner, or the access key and its rights in [recordings]."
+        "{what} refuses us.",
+        remedy="Correct its owner, or the access key and its rights in [recordings].",
+        values={"what": what},
     )
 
 
 def _disk_trouble(what: str, cause: OSError) -> SwitchhookError:
     if cause.errno in DISK_FULL:
-        return TryLater(f"{what} is full.", remedy="Free space there; nothing is lost, it is tried again.")
+        return TryLater(
+            "{what} is full.",
+            remedy="Free space there; nothing is lost, it is tried again.",
+            values={"what": what},
+        )
     if cause.errno == errno.EROFS:
-        return NeedsPerson(f"{what} is read-only.", remedy="Mount it so that Switchhook may write.")
-    return TryLater(f"{what} cannot be used: {cause.strerror}.", remedy="Look at its disk.")
+        return NeedsPerson(
+            "{what} is read-only.", remedy="Mount it so that Switchhook may write.", values={"what": what}
+        )
+    return TryLater(
+        "{what} cannot be used: {strerror}.",
+        remedy="Look at its disk.",
+        values={"what": what, "strerror": cause.strerror},
+    )
 
 
 def _first_line(cause: BaseError) -> str:

@@ -69,11 +69,14 @@ class KeyRing:
         for key in keys:
             if len(key.secret) != KEY_BYTES:
                 raise NeedsPerson(
-                    f"The storage key {key.id} has {len(key.secret)} bytes instead of {KEY_BYTES}.",
+                    "The storage key {id} has {length} bytes instead of {key_bytes}.",
                     remedy="Make one with `openssl rand -hex 32`.",
+                    values={"id": key.id, "length": len(key.secret), "key_bytes": KEY_BYTES},
                 )
             if key.id in self._keys:
-                raise NeedsPerson(f"Two storage keys are called {key.id}.", remedy="Give each its own id.")
+                raise NeedsPerson(
+                    "Two storage keys are called {id}.", remedy="Give each its own id.", values={"id": key.id}
+                )
             self._keys[key.id] = key
 
     @property

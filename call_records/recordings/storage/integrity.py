@@ -99,8 +99,9 @@ async def sweep(shelf: AudioShelf) -> int:
         found.append(orphan)
         if len(found) > SWEEP_MOST:
             raise NeedsPerson(
-                f"The storage {shelf.place.name} has more than {SWEEP_MOST} objects that no recording names.",
+                "The storage {name} has more than {most} objects that no recording names.",
                 remedy="Was an older backup restored, or is it another installation's storage? Nothing was deleted.",
+                values={"name": shelf.place.name, "most": SWEEP_MOST},
             )
     for orphan in found:
         await shelf.place.delete(orphan.key)

@@ -105,6 +105,7 @@ MATRIX: dict[tuple[str, str], str] = {
     ("POST", "/settings/card"): ALL,
     ("POST", "/settings/alerts"): ALL,
     ("POST", "/settings/theme"): ALL,
+    ("POST", "/settings/language"): ALL,
     ("POST", "/settings/password"): ALL,
     ("POST", "/settings/sessions/{session_id}/end"): ALL,
     ("POST", "/settings/tokens"): ALL,

@@ -19,7 +19,9 @@ from web.auth.access import ADMINISTRATORS, Viewer, guard, password_problem
 from web.auth.access_log import log_access
 from web.forms.extensions import extension_rule, read_extensions
 from web.forms.field_problems import FieldProblem, refusal_of
-from web.presenters.labels import _
+from web.languages.errors import translate_sentence
+from web.languages.formats import sort_by_name, sort_key
+from web.languages.messages import N_, Phrases, _
 from web.presenters.recordings import RIGHT_WORDS, SCOPE_WORDS, role_says_rights, role_says_scope
 from web.presenters.tokens import scopes_of
 from web.recordings.permissions import note_use
@@ -30,12 +32,14 @@ Administrator = Annotated[Viewer, Depends(guard(ADMINISTRATORS))]
 
 TEAM_LENGTH = 60  # characters
 
-SAVED = {
-    "made": _("The account was made."),
-    "changed": _("Saved."),
-    "password": _("The password was changed."),
-    "token": _("That token was ended."),
-}
+SAVED = Phrases(
+    {
+        "made": N_("The account was made."),
+        "changed": N_("Saved."),
+        "password": N_("The password was changed."),
+        "token": N_("That token was ended."),
+    }
+)
 
 
 @router.get("/accounts")
@@ -130,7 +134,7 @@ async def change(request: Request, account_id: UUID, viewer: Administrator) -> R
             await site.hub.account_changed(await site.records.accounts.update(changed))
         except ChangedMeanwhile as error:
             found = await _found(site, account_id)
-            return await _one(request, viewer, found, problem=error.sentence, status=400)
+            return await _one(request, viewer, found, problem=translate_sentence(error), status=400)
         except PeerMistake as error:
             problem, problems = refusal_of(error)
     if problem or problems:
@@ -248,7 +252,7 @@ async def _list(
     status: int = 200,
 ) -> Response:
     site = site_of(request)
-    everybody = sorted(await site.records.accounts.all(), key=lambda a: (not a.active, a.name.casefold()))
+    everybody = sorted(await site.records.accounts.all(), key=lambda a: (not a.active, sort_key(a.name)))
     return site.renderer.page(
         request,
         viewer,
@@ -275,7 +279,7 @@ async def _one(
     status: int = 200,
 ) -> Response:
     site = site_of(request)
-    teams = sorted({person.team for person in site.hub.names.directory.people if person.team})
+    teams = sort_by_name({person.team for person in site.hub.names.directory.people if person.team})
     return site.renderer.page(
         request,
         viewer,

@@ -17,23 +17,27 @@ from telephony.staff import PopPreference, RingAlert, TokenScope
 from web.auth.access import ANYONE_SIGNED_IN, Viewer, address_of, guard, new_token, password_problem
 from web.auth.access_log import log_access
 from web.forms.field_problems import FieldProblem
-from web.presenters.labels import _
+from web.languages.messages import N_, Phrases, _
+from web.languages.requests import remember_language
 from web.presenters.tokens import SCOPE_WORDS, scopes_of
 from web.site import Site, fields, site_of
 
 router = APIRouter(include_in_schema=False)
 SignedIn = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN))]
 
-SAVED = {
-    "card": _("Saved. It counts from the next call on."),
-    "alerts": _("Saved for all your browsers."),
-    "theme": _("Saved."),
-    "password": _("Your password was changed. All other sign-ins of yours were ended."),
-    "session": _("That sign-in was ended."),
-    "token": _("That token was removed. Programs that used it can no longer sign in."),
-}
+SAVED = Phrases(
+    {
+        "card": N_("Saved. It counts from the next call on."),
+        "alerts": N_("Saved for all your browsers."),
+        "theme": N_("Saved."),
+        "language": N_("Saved for all your browsers."),
+        "password": N_("Your password was changed. All other sign-ins of yours were ended."),
+        "session": N_("That sign-in was ended."),
+        "token": N_("That token was removed. Programs that used it can no longer sign in."),
+    }
+)
 TOKENS_MOST = 20  # per person; more is a sign of one being made per run
-TOKEN_DAYS = {90: _("90 days"), 365: _("a year"), 30: _("30 days"), 0: _("until it is removed")}
+TOKEN_DAYS = Phrases({90: N_("90 days"), 365: N_("a year"), 30: N_("30 days"), 0: N_("until it is removed")})
 """How long a token may last, the usual first."""
 
 
@@ -75,6 +79,18 @@ async def theme(request: Request, _viewer: SignedIn) -> Response:
         )
     else:
         response.delete_cookie("theme")
+    return response
+
+
+@router.post("/settings/language")
+async def set_language(request: Request, viewer: SignedIn) -> Response:
+    """What this account reads the pages in; whatever else is sent leaves it to the browser."""
+    site = site_of(request)
+    chosen = site.gate.languages.get((await fields(request)).get("language"))
+    account = await site.records.accounts.set_language(viewer.account.id, chosen.tag if chosen else None)
+    response = RedirectResponse("/settings?saved=language", 303)
+    remember_language(response, chosen, https=site.settings.https)
+    await site.hub.account_changed(account)
     return response
 
 
@@ -137,7 +153,9 @@ async def make_token(request: Request, viewer: SignedIn) -> Response:
     details = {
         "name": name,
         "may": sorted(scopes),
-        "until": expires_at.date().isoformat() if expires_at else _("for ever"),
+        "until": expires_at.date().isoformat()
+        if expires_at
+        else "for ever",  # in the log, which is in one language
     }
     await log_access(site, request, viewer, AuditAction.TOKEN_MADE, details=details)
     await site.records.tokens.create(
@@ -208,4 +226,5 @@ async def _page(
         scopes=SCOPE_WORDS,
         scopes_of=scopes_of,
         token_days=TOKEN_DAYS,
+        languages=site.gate.languages.offered,
     )

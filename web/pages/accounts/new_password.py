@@ -12,7 +12,7 @@ from telephony.recordings import AuditAction
 from web.auth.access import ANYONE_SIGNED_IN, Viewer, guard, password_problem
 from web.auth.access_log import log_access
 from web.forms.field_problems import FieldProblem
-from web.presenters.labels import _
+from web.languages.messages import _
 from web.site import Site, fields, site_of
 
 router = APIRouter(include_in_schema=False)

@@ -15,7 +15,8 @@ from web.auth.access import ANYONE_SIGNED_IN, NotAllowed, Viewer, address_of, gu
 from web.auth.access_log import log_sign_in
 from web.auth.sign_in_limits import TooManyTries
 from web.forms.field_problems import FieldProblem
-from web.presenters.labels import _
+from web.languages.errors import translate_error, translate_sentence
+from web.languages.messages import N_, Phrases, _
 from web.site import Site, fields, site_of
 
 router = APIRouter(include_in_schema=False)
@@ -23,12 +24,14 @@ JUST_SIGNED_IN = "switchhook-just-signed-in"
 """A cookie that plain http keeps too, for the sign-in page alone."""
 JUST_SECONDS = 20  # from the right password to the page that follows, or to this one again
 
-REASONS = {
-    "ended": _(
-        "You were signed out: the session ended, here or on another device. Sign in to go on; what you typed is kept."
-    ),
-    "unsaved": _("You were signed out before the form arrived, so it was not saved. Sign in to go on."),
-}
+REASONS = Phrases(
+    {
+        "ended": N_(
+            "You were signed out: the session ended, here or on another device. Sign in to go on; what you typed is kept."
+        ),
+        "unsaved": N_("You were signed out before the form arrived, so it was not saved. Sign in to go on."),
+    }
+)
 """Why somebody sees this page who was signed in a moment ago."""
 
 Leaving = Annotated[Viewer, Depends(guard(ANYONE_SIGNED_IN, new_password_later=True))]
@@ -61,9 +64,9 @@ async def sign_in(request: Request) -> Response:
         account = await site.gate.sign_in(login, password, address_of(request))
     except TooManyTries as error:
         site.metrics.sign_ins.labels("limited").inc()
-        return _form(request, site, status=429, problem=str(error), login=login)
+        return _form(request, site, status=429, problem=translate_error(error), login=login)
     except TryLater as busy:
-        return _form(request, site, status=503, problem=busy.sentence, login=login)
+        return _form(request, site, status=503, problem=translate_sentence(busy), login=login)
     if account is None:
         site.metrics.sign_ins.labels("refused").inc()
         named = await site.records.accounts.by_login(login)
@@ -76,7 +79,7 @@ async def sign_in(request: Request) -> Response:
     try:
         response = await _let_in(request, site, account, password, local_path(told.get("next", "")))
     except ChangedMeanwhile as changed:
-        return _form(request, site, status=401, problem=changed.sentence, login=login)
+        return _form(request, site, status=401, problem=translate_sentence(changed), login=login)
     site.metrics.sign_ins.labels("ok").inc()
     if site.settings.https:
         response.set_cookie(

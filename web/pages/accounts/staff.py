@@ -27,8 +27,8 @@ from web.auth.access_log import note_rules
 from web.endpoint_rows import list_endpoint_rows
 from web.forms.extensions import extension_rule, problem_sentence, read_extensions
 from web.forms.field_problems import FieldProblem, refusal_of
+from web.languages.messages import N_, Phrases, _
 from web.pages.accounts.accounts import TEAM_LENGTH
-from web.presenters.labels import _
 from web.presenters.presence import STATE_WORDS
 from web.site import Site, fields, site_of
 
@@ -40,12 +40,14 @@ LIST_LENGTH = 60_000  # characters of a pasted list; a thousand people with all 
 COLUMNS = ("name", "extensions", "team", "e-mail", "crm user")
 """Of the list that is pasted, in this order; a first line with these words is skipped."""
 
-SAVED = {
-    "kept": _("Saved."),
-    "left": _("Marked as gone. The phones wait for a new name."),
-    "back": _("Back again. Give them a phone."),
-    "endpoint": _("Saved. Calls say so within seconds; earlier ones after “switchhook recompute”."),
-}
+SAVED = Phrases(
+    {
+        "kept": N_("Saved."),
+        "left": N_("Marked as gone. The phones wait for a new name."),
+        "back": N_("Back again. Give them a phone."),
+        "endpoint": N_("Saved. Calls say so within seconds; earlier ones after “switchhook recompute”."),
+    }
+)
 
 
 @router.get("/staff")

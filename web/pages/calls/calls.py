@@ -20,6 +20,8 @@ from web.auth.access import ANYONE_SIGNED_IN, SUPERVISORS, NotFound, Viewer, gua
 from web.callers import Identity, identify, number_of
 from web.clients_of_calls import ASK_SECONDS, names_for
 from web.forms.date_ranges import PARAMETERS, PERIOD_WORDS, DateRange
+from web.languages.formats import sort_by_name
+from web.languages.messages import _
 from web.number_search import NO_NUMBER, WHOLE_ONLY, number_to_search
 from web.pages.recordings.player import may_pause, playable_of_calls, player_of_call
 from web.pages.reviews.queue import reviewable
@@ -27,7 +29,7 @@ from web.presenters.call_diagram import draw
 from web.presenters.call_story import headline, tell
 from web.presenters.callers import client_name, told_identity
 from web.presenters.contacts import say
-from web.presenters.labels import Named, Names, _
+from web.presenters.labels import Named, Names
 from web.presenters.masking import show
 from web.presenters.player import taping
 from web.presenters.talk_lengths import explain_lengths
@@ -70,7 +72,7 @@ async def calls(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE
         problem=problem,
         directions=Direction,
         dispositions=Disposition,
-        people=sorted(names.directory.people, key=lambda person: person.name.casefold()),
+        people=sort_by_name(names.directory.people, lambda person: person.name),
     )
 
 
@@ -93,7 +95,7 @@ def read_filter(
     if number and sum(char.isdigit() for char in number) < 3:
         problem, number = _("Search needs at least three digits of a number."), None
     elif number and number_to_search(site, viewer, number) is None:
-        problem, number = WHOLE_ONLY, NO_NUMBER
+        problem, number = _(WHOLE_ONLY), NO_NUMBER
     direction, outcome = asked.get("direction"), asked.get("outcome")
     return (
         CallFilter(

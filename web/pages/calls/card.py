@@ -22,11 +22,11 @@ from telephony.contacts import ClientKind, LeadState
 from telephony.errors import PeerMistake
 from web.auth.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.callers import identify, number_of
+from web.languages.messages import _
 from web.number_search import text_to_search
 from web.pages.calls.calls import find_call
 from web.presenters.callers import told_identity
 from web.presenters.contacts import KIND_WORDS, show_client
-from web.presenters.labels import _
 from web.site import Site, fields, site_of
 
 FOUND_MOST = 6  # people offered while a name is typed: what a card has room for
@@ -141,7 +141,7 @@ async def people(
                 "id": str(one.client.id),
                 "name": one.name,
                 "company": one.client.company,
-                "kind": _(KIND_WORDS[one.client.kind]),
+                "kind": KIND_WORDS[one.client.kind],
                 "number": one.first_phone.text if one.first_phone else None,
             }
             for one in shown

@@ -13,6 +13,7 @@ from telephony.call_facts.facts import PartyKind
 from telephony.presence import PhoneState, together
 from telephony.staff import Person
 from web.auth.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.languages.formats import sort_by_name
 from web.live import section_of, waiting_since
 from web.presenters.masking import show
 from web.presenters.presence import STATE_WORDS
@@ -65,7 +66,7 @@ async def live(request: Request, viewer: Annotated[Viewer, Depends(guard(ANYONE_
 def _people(site: Site, busy: set[str]) -> list[Presence]:
     """Everybody with a phone, by name."""
     states = {phone.extension: phone.state for phone in site.live.phones()}
-    named = sorted(site.hub.names.directory.people, key=lambda person: person.name.casefold())
+    named = sort_by_name(site.hub.names.directory.people, lambda person: person.name)
     return [
         Presence(person, bool(person.extensions & busy), state not in NOT_AVAILABLE, STATE_WORDS[state])
         for person in named

@@ -24,6 +24,8 @@ from web.auth.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.forms.date_fields import Toward, read_date
 from web.forms.field_problems import FieldReader
 from web.forms.recent_changes import describe_last_change, note_change
+from web.languages.errors import translate_error
+from web.languages.messages import _
 from web.pages.calls.calls import find_call
 from web.pages.contacts.detail import person_page
 from web.pages.contacts.dialogs import convert_page, new_page, outside_number
@@ -38,7 +40,6 @@ from web.pages.contacts.form import (
 )
 from web.pages.contacts.lookup import found_client, uuid_of, with_numbers
 from web.presenters.contacts import Shown, show_client
-from web.presenters.labels import _
 from web.presenters.money import read_amount
 from web.site import Site, fields, site_of
 
@@ -86,7 +87,7 @@ async def create(request: Request, viewer: Asking) -> Response:
             company = None if kind is ClientKind.COMPANY else await _company(site, viewer, typed)
             made = await site.records.book.add(new_client(typed, kind, company), by=viewer.account.id)
         except PeerMistake as error:
-            problem = str(error)
+            problem = translate_error(error)
         else:
             return _to(made.id, said="made")
     return await new_page(site, request, viewer, told, problem=problem, problems=problems, status=400)
@@ -125,7 +126,7 @@ async def change(request: Request, client_id: UUID, viewer: Asking) -> Response:
             if now is not None and now.version != typed.version:
                 shown = show_client(now, viewer.view, site.settings.region)
                 return await _conflict(request, viewer, now, typed, shown)
-            problem = str(error)
+            problem = translate_error(error)
         else:
             await note_change(site.records.recent_changes, client.id, viewer)
             return _to(client.id, said="changed")
@@ -245,7 +246,9 @@ async def convert(request: Request, client_id: UUID, viewer: Asking) -> Response
         now = await site.records.book.one(client.id)
         if now is not None and now.became_id is not None:
             return _to(now.became_id)  # a colleague was quicker; what they made is to be gone on with
-        return await convert_page(site, request, viewer, client, told, problem=str(error), status=400)
+        return await convert_page(
+            site, request, viewer, client, told, problem=translate_error(error), status=400
+        )
     return _to(converted.contact_id, said="converted")
 
 

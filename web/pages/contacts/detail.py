@@ -15,12 +15,12 @@ from call_records.crm.types import Client, ClientFilter, ClientPage
 from telephony.contacts import ClientKind, LeadState
 from web.auth.access import ANYONE_SIGNED_IN, NotFound, Viewer, guard
 from web.forms.field_problems import FieldProblem
+from web.languages.messages import N_, Phrases, _
 from web.pages import timeline
 from web.pages.contacts.form import TEXT_FIELDS, ClientForm, form_of
 from web.pages.contacts.lookup import owners, uuid_of
 from web.presenters import contacts as people_words
 from web.presenters.contacts import say, show_client, show_clients
-from web.presenters.labels import _
 from web.site import Site, site_of
 
 router = APIRouter(include_in_schema=False)
@@ -32,19 +32,21 @@ BESIDE_SHOWN = (
 BESIDE_MOST = 500  # when all are asked for
 PEOPLE_THERE = 12  # of a company's; beside a timeline there is room for no more
 
-SAID = {
-    "made": _("Added."),
-    "changed": _("Saved."),
-    "converted": _("Converted. What was known of the lead is here now."),
-    "rejected": _("The lead is rejected."),
-    "reopened": _("The lead is open again."),
-    "restored": _("Back again."),
-    "unmerged": _("Two entries again."),
-    "moved": _("The call has another place now."),
-    "done": _("Done."),
-    "undone": _("Open again."),
-    "task": _("The task is kept."),
-}
+SAID = Phrases(
+    {
+        "made": N_("Added."),
+        "changed": N_("Saved."),
+        "converted": N_("Converted. What was known of the lead is here now."),
+        "rejected": N_("The lead is rejected."),
+        "reopened": N_("The lead is open again."),
+        "restored": N_("Back again."),
+        "unmerged": N_("Two entries again."),
+        "moved": N_("The call has another place now."),
+        "done": N_("Done."),
+        "undone": N_("Open again."),
+        "task": N_("The task is kept."),
+    }
+)
 """What a page says after a change, by the word its address carries."""
 
 

@@ -19,6 +19,7 @@ from telephony.contacts import ClientKind, LeadState
 from web.auth.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.clients_of_calls import names_for
 from web.forms.field_problems import FieldProblem
+from web.languages.messages import _
 from web.number_search import text_to_search
 from web.pages.calls.calls import client_of, find_call
 from web.pages.contacts.lookup import (
@@ -32,7 +33,6 @@ from web.pages.contacts.lookup import (
 )
 from web.presenters import contacts as people_words
 from web.presenters.contacts import show_client, show_clients
-from web.presenters.labels import _
 from web.presenters.masking import show
 from web.site import Site, site_of
 

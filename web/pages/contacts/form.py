@@ -18,18 +18,20 @@ from call_records.crm.types import Client, ClientPhone, NewClient
 from telephony.contacts import ClientKind
 from telephony.numbers.phone_text_parser import is_recognised, written
 from web.forms.field_problems import FieldProblem
+from web.languages.messages import N_, Phrases, _
 from web.presenters.contacts import Shown
-from web.presenters.labels import _
 
-TEXT_FIELDS: dict[str, str] = {
-    "name": _("Name"),
-    "company": _("Company"),
-    "position": _("Position"),
-    "owner": _("Owner"),
-    "emails": _("E-mail"),
-    "tags": _("Tags"),
-    "fields": _("More facts"),
-}
+TEXT_FIELDS: Phrases[str] = Phrases(
+    {
+        "name": N_("Name"),
+        "company": N_("Company"),
+        "position": N_("Position"),
+        "owner": N_("Owner"),
+        "emails": N_("E-mail"),
+        "tags": N_("Tags"),
+        "fields": N_("More facts"),
+    }
+)
 """Name of the form's field to its word."""
 
 FIELDS_MOST = 40  # own facts of an entry; a form with more is a spreadsheet

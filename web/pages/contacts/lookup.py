@@ -12,8 +12,8 @@ from call_records.crm.types import Client, ClientFilter
 from telephony.numbers.numbers import written
 from telephony.staff import Person
 from web.auth.access import Viewer
+from web.languages.messages import _
 from web.number_search import count_number_tries
-from web.presenters.labels import _
 from web.site import Site, site_of
 
 CHOICES = 8  # in a chooser; whoever is not among them is found by another word

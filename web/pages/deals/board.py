@@ -23,10 +23,12 @@ from call_records.crm.types import Column, Deal, DealFilter, MovedMeanwhile, Pip
 from telephony.errors import PeerMistake
 from telephony.staff import Person, Role
 from web.auth.access import ANYONE_SIGNED_IN, Viewer, guard
+from web.languages.errors import translate_sentence
+from web.languages.formats import sort_by_name
+from web.languages.messages import N_, Phrases, _
 from web.number_search import NO_NUMBER, text_to_search
 from web.presenters.contacts import say
 from web.presenters.deals import Card, Due, card_of, cards_of, due_of, show_task
-from web.presenters.labels import _
 from web.presenters.money import sums
 from web.site import Site, site_of
 
@@ -40,15 +42,15 @@ TODAY_TASKS = 50  # of one person; more nobody does in a day
 TODAY_SHOWN = 8  # two lines of four at 1440 px; the rest is folded
 
 MINE, ALL, NOBODY = "mine", "all", "nobody"
-STATES = {"open": _("Open"), "won": _("Won"), "lost": _("Lost"), "any": _("Open and closed")}
+STATES = Phrases({"open": N_("Open"), "won": N_("Won"), "lost": N_("Lost"), "any": N_("Open and closed")})
 HEADS = (
-    ("title", _("Deal")),
-    ("client", _("Client")),
-    ("stage", _("Stage")),
-    ("amount", _("Amount")),
-    ("owner", _("Owner")),
-    ("task", _("Next")),
-    ("silent", _("Last heard")),
+    ("title", N_("Deal")),
+    ("client", N_("Client")),
+    ("stage", N_("Stage")),
+    ("amount", N_("Amount")),
+    ("owner", N_("Owner")),
+    ("task", N_("Next")),
+    ("silent", N_("Last heard")),
 )
 
 
@@ -217,7 +219,7 @@ def wants_json(request: Request) -> bool:
 
 async def refused(request: Request, viewer: Viewer, mistake: PeerMistake) -> Response:
     """The answer to the board when a move was not done; where the deal is by now."""
-    said = mistake.sentence
+    said = translate_sentence(mistake)
     if isinstance(mistake, MovedMeanwhile):
         return JSONResponse(await after(request, viewer, mistake.deal, said), 409)
     return JSONResponse({"said": said}, 400)
@@ -302,7 +304,7 @@ def _shown(site: Site, viewer: Viewer, column: Column, *, skip: int = 0) -> Show
 async def owners(site: Site) -> list[Person]:
     """Everybody of ours who can own something."""
     directory = await site.records.staff.directory()
-    return sorted((one for one in directory.people if one.id), key=lambda one: one.name.casefold())
+    return sort_by_name((one for one in directory.people if one.id), lambda one: one.name)
 
 
 async def today_of(site: Site, viewer: Viewer) -> list[TodayTask]:

@@ -22,13 +22,14 @@ from web.auth.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.forms.date_fields import read_hour
 from web.forms.field_problems import FieldProblem, FieldReader
 from web.forms.recent_changes import describe_last_change, note_change
+from web.languages.errors import translate_sentence
+from web.languages.messages import _
 from web.number_search import NO_NUMBER, text_to_search
 from web.pages.accounts.sign_in import local_path
 from web.pages.deals.board import after, deal_or_404, owners, read_uuid, refused, undo_of, wants_json
 from web.pages.timeline import PAGE, moments
 from web.presenters.contacts import Shown, say, show_client, show_clients
 from web.presenters.deals import card_of, due_of, read_due, show_task, since_word
-from web.presenters.labels import _
 from web.presenters.money import money, read_amount
 from web.settings import WebSettings
 from web.site import Site, fields, site_of
@@ -61,7 +62,7 @@ async def make(request: Request, viewer: Anyone) -> Response:
     try:
         deal = await site.records.deals.add(new, by=viewer.account.id)
     except PeerMistake as mistake:
-        return await _new_form(request, viewer, given, problem=mistake.sentence)
+        return await _new_form(request, viewer, given, problem=translate_sentence(mistake))
     if wants_json(request):
         said = _("“{title}” was added.").format(title=say(deal.title, viewer.view))
         return JSONResponse(await after(request, viewer, deal, said))
@@ -148,7 +149,7 @@ async def change(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
         now = await deal_or_404(site, deal_id)
         if now.version != wanted.version:
             return await _conflict(request, viewer, now, given)
-        return await _page(request, viewer, now, problem=mistake.sentence, typed=given)
+        return await _page(request, viewer, now, problem=translate_sentence(mistake), typed=given)
     await note_change(site.records.recent_changes, deal_id, viewer)
     return RedirectResponse(f"/deals/{deal_id}", 303)
 
@@ -157,7 +158,8 @@ async def _conflict(request: Request, viewer: Viewer, now: Deal, given: Mapping[
     """Somebody was quicker: who, when, and what was typed beside what it says by now."""
     site = site_of(request)
     who = await describe_last_change(site.records.recent_changes, now.id, viewer, site.settings.time_zone)
-    said = who + " " + _("What you typed is kept here and not saved yet: look it over and save again.")
+    kept = _("What you typed is kept here and not saved yet: look it over and save again.")
+    said = f"{who} {kept}"
     return await _page(request, viewer, now, problem=said, typed=given, status=409)
 
 
@@ -201,7 +203,7 @@ async def move(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
     except PeerMistake as mistake:
         if wants_json(request):
             return await refused(request, viewer, mistake)
-        said = mistake.sentence
+        said = translate_sentence(mistake)
         return await _page(request, viewer, await deal_or_404(site, deal_id), problem=said)
     if not wants_json(request):
         return RedirectResponse(f"/deals/{deal_id}", 303)
@@ -233,7 +235,7 @@ async def explain_loss(request: Request, deal_id: UUID, viewer: Anyone) -> Respo
             reason = now  # the numbers in it are hidden from this viewer
         await site.records.deals.set_loss_reason(deal.id, reason)
     except PeerMistake as mistake:
-        said = mistake.sentence
+        said = translate_sentence(mistake)
         return await _page(request, viewer, deal, problem=said, typed=given)
     return RedirectResponse(f"/deals/{deal_id}", 303)
 
@@ -274,7 +276,7 @@ async def add_task(request: Request, deal_id: UUID, viewer: Anyone) -> Response:
         await site.records.tasks.add(task, by=viewer.account.id)
     except PeerMistake as mistake:
         deal = await deal_or_404(site, deal_id)
-        return await _page(request, viewer, deal, problem=mistake.sentence, typed=given)
+        return await _page(request, viewer, deal, problem=translate_sentence(mistake), typed=given)
     return RedirectResponse(f"/deals/{deal_id}#tasks", 303)
 
 

@@ -17,14 +17,14 @@ from telephony.errors import PeerMistake
 from web.auth.access import ADMINISTRATORS, Viewer, guard
 from web.auth.access_log import note_rules
 from web.forms.field_problems import FieldProblem, refusal_of
+from web.languages.messages import N_, Phrases, _
 from web.pages.deals.board import read_uuid
-from web.presenters.labels import _
 from web.site import Site, fields, site_of
 
 router = APIRouter(include_in_schema=False)
 Administrator = Annotated[Viewer, Depends(guard(ADMINISTRATORS))]
 
-ENDS_WORDS = {"open": _("Open"), "won": _("Won"), "lost": _("Lost")}
+ENDS_WORDS = Phrases({"open": N_("Open"), "won": N_("Won"), "lost": N_("Lost")})
 
 
 @router.get("/pipelines")

@@ -26,8 +26,10 @@ from telephony.recordings import AuditAction
 from telephony.staff import Directory
 from web.auth.access import ADMINISTRATORS, Viewer, guard
 from web.forms.field_problems import FieldProblem, refusal_of
+from web.languages.errors import translate_sentence
+from web.languages.messages import N_, Phrases, _
 from web.presenters import lead_rules as said_of
-from web.presenters.labels import _, clock, day
+from web.presenters.labels import clock, day
 from web.presenters.lead_rules import RuleNames
 from web.presenters.masking import mask
 from web.recordings.permissions import note_use
@@ -128,12 +130,14 @@ def mark_of(blocked: Blocked) -> str:
     return hashlib.sha256(blocked.pattern.encode()).hexdigest()[:24]
 
 
-SAVED_WORDS = {
-    "table": _("Saved. It holds from the next call on."),
-    "limit": _("Saved."),
-    "block": _("Blocked from now on."),
-    "unblock": _("No longer blocked."),
-}
+SAVED_WORDS = Phrases(
+    {
+        "table": N_("Saved. It holds from the next call on."),
+        "limit": N_("Saved."),
+        "block": N_("Blocked from now on."),
+        "unblock": N_("No longer blocked."),
+    }
+)
 
 
 async def _changed(
@@ -314,7 +318,7 @@ async def _tried(
             phone=asked.get("phone") or None,
         )
     except PeerMistake as mistake:
-        return None, [], mistake.sentence
+        return None, [], translate_sentence(mistake)
     due_at, zone = told.verdict.due_at, site.settings.time_zone
     due = f"{day(due_at, zone, now)} {clock(due_at, zone)}" if due_at else None
     return told, _sentences(told, viewer, table, due), None

@@ -13,18 +13,20 @@ from telephony.errors import PeerMistake
 from web.auth.access import ADMINISTRATORS, Viewer, guard
 from web.auth.access_log import note_rules
 from web.forms.field_problems import FieldProblem, refusal_of
+from web.languages.messages import N_, Phrases
 from web.pages.lead_rules.web_forms import counted
-from web.presenters.labels import _
 from web.site import Site, fields, site_of
 
 router = APIRouter(include_in_schema=False)
 Administrator = Annotated[Viewer, Depends(guard(ADMINISTRATORS))]
 
-SAVED_WORDS = {
-    "yes": _("Saved. It holds from the next call on."),
-    "ended": _("Ended: its numbers stand for it no longer."),
-    "again": _("It runs again."),
-}
+SAVED_WORDS = Phrases(
+    {
+        "yes": N_("Saved. It holds from the next call on."),
+        "ended": N_("Ended: its numbers stand for it no longer."),
+        "again": N_("It runs again."),
+    }
+)
 
 
 @router.get("/sources")

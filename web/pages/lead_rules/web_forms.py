@@ -20,33 +20,37 @@ from web.api.forms import HONEYPOT, THANKS
 from web.auth.access import ADMINISTRATORS, Viewer, guard, new_token
 from web.auth.access_log import note_rules
 from web.forms.field_problems import FieldProblem, refusal_of
-from web.presenters.labels import _
+from web.languages.messages import N_, Phrases, _
 from web.site import Site, fields, site_of
 
 router = APIRouter(include_in_schema=False)
 Administrator = Annotated[Viewer, Depends(guard(ADMINISTRATORS))]
 
-OURS = {"name": _("Name"), "phone": _("Phone"), "email": _("E-mail"), "message": _("Message")}
-COUNT_WORDS: Mapping[str, str] = {
-    "taken": _("taken"),
-    "repeated": _("sent twice"),
-    "honeypot": _("robots"),
-    "origin": _("from another site"),
-    "signature": _("wrongly signed"),
-    "too_old": _("signed too long ago"),
-    "too_many": _("too many at once"),
-    "too_large": _("too large"),
-    "unreadable": _("not readable"),
-    "nobody": _("without number and e-mail"),
-    "off": _("while it was off"),
-    "rules_blocked": _("from blocked numbers"),
-    "rules_flood": _("beyond the flood limit"),
-    "rules_several": _("whose number several have"),
-    "rules_no_line": _("no lead rule is for them"),
-    "rules_none": _("a lead rule makes nothing of them"),
-    "rules_short": _("no lead rule is for them"),
-}
-SAID = {"yes": _("Saved."), "off": _("Switched off: nothing is taken any more."), "on": _("Switched on.")}
+OURS = Phrases({"name": N_("Name"), "phone": N_("Phone"), "email": N_("E-mail"), "message": N_("Message")})
+COUNT_WORDS: Phrases[str] = Phrases(
+    {
+        "taken": N_("taken"),
+        "repeated": N_("sent twice"),
+        "honeypot": N_("robots"),
+        "origin": N_("from another site"),
+        "signature": N_("wrongly signed"),
+        "too_old": N_("signed too long ago"),
+        "too_many": N_("too many at once"),
+        "too_large": N_("too large"),
+        "unreadable": N_("not readable"),
+        "nobody": N_("without number and e-mail"),
+        "off": N_("while it was off"),
+        "rules_blocked": N_("from blocked numbers"),
+        "rules_flood": N_("beyond the flood limit"),
+        "rules_several": N_("whose number several have"),
+        "rules_no_line": N_("no lead rule is for them"),
+        "rules_none": N_("a lead rule makes nothing of them"),
+        "rules_short": N_("no lead rule is for them"),
+    }
+)
+SAID = Phrases(
+    {"yes": N_("Saved."), "off": N_("Switched off: nothing is taken any more."), "on": N_("Switched on.")}
+)
 
 
 def counted(form: WebForm) -> list[tuple[str, int]]:

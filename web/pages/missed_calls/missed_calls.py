@@ -22,10 +22,12 @@ from telephony.errors import PeerMistake
 from telephony.hours import WorkingHours, since_last_close, stretch_at
 from telephony.missed_calls import GaveUpReason, MissedState, wait_of
 from web.auth.access import ANYONE_SIGNED_IN, SUPERVISORS, NotAllowed, Viewer, guard
+from web.languages.errors import translate_sentence
+from web.languages.messages import N_, Phrases, _, ngettext
 from web.pages.contacts.lookup import uuid_of
 from web.presenters import missed_calls
 from web.presenters.contacts import say
-from web.presenters.labels import Named, _, clock, display_number
+from web.presenters.labels import Named, clock, display_number
 from web.presenters.masking import mask, show
 from web.site import Site, fields, site_of
 
@@ -80,10 +82,11 @@ async def missed(request: Request, viewer: Anyone) -> Response:
 async def count(request: Request, viewer: Anyone) -> Response:
     """What waits for this viewer: the number beside the door."""
     found = await site_of(request).records.missed.counts(asker_of(viewer))
-    text = _("One missed call waits for you") if found.waiting == 1 else _("{n} missed calls wait for you")
+    text = ngettext("One missed call waits for you", "{n} missed calls wait for you", found.waiting).format(
+        n=found.waiting
+    )
     if found.overdue:
-        text += _(", one is overdue") if found.overdue == 1 else _(", {late} are overdue")
-    text = text.format(n=found.waiting, late=found.overdue)
+        text = _("{waiting}, {overdue}").format(waiting=text, overdue=_overdue(found.overdue))
     return JSONResponse(
         {
             "waiting": found.waiting,
@@ -167,7 +170,7 @@ async def _done(
     try:
         await doing
     except PeerMistake as mistake:
-        problem = mistake.sentence
+        problem = translate_sentence(mistake)
         return await _page(request, viewer, asked=asked, problem=problem)
     return RedirectResponse(f"/missed?{urlencode({**asked, 'done': what, 'entry': str(entry_id)})}", 303)
 
@@ -243,25 +246,31 @@ async def _count_in_office(site: Site, viewer: Viewer, wanted: MissedFilter, fou
     return total if total > found.total + found.older else None
 
 
-_WHOSE_WORDS = {
-    Whose.OWN: _("Mine and unassigned"),
-    Whose.ALL: _("Whole office"),
-    Whose.MINE: _("Mine"),
-    Whose.TEAM: _("My team’s"),
-    Whose.UNOWNED: _("Unassigned"),
-}
-_PERIOD_WORDS = {
-    "close": _("Since we last closed"),
-    "today": _("Today"),
-    "week": _("Last seven days"),
-    "all": _("Any time"),
-}
-_SORT_WORDS = {
-    Sort.OLDEST: _("Oldest first"),
-    Sort.LATEST: _("Latest first"),
-    Sort.TIMES: _("Most tries first"),
-    Sort.DEADLINE: _("Nearest deadline first"),
-}
+_WHOSE_WORDS = Phrases(
+    {
+        Whose.OWN: N_("Mine and unassigned"),
+        Whose.ALL: N_("Whole office"),
+        Whose.MINE: N_("Mine"),
+        Whose.TEAM: N_("My team’s"),
+        Whose.UNOWNED: N_("Unassigned"),
+    }
+)
+_PERIOD_WORDS = Phrases(
+    {
+        "close": N_("Since we last closed"),
+        "today": N_("Today"),
+        "week": N_("Last seven days"),
+        "all": N_("Any time"),
+    }
+)
+_SORT_WORDS = Phrases(
+    {
+        Sort.OLDEST: N_("Oldest first"),
+        Sort.LATEST: N_("Latest first"),
+        Sort.TIMES: N_("Most tries first"),
+        Sort.DEADLINE: N_("Nearest deadline first"),
+    }
+)
 
 
 def wanted_of(asked: dict[str, str], hours: WorkingHours, now: datetime) -> tuple[MissedFilter, str]:
@@ -299,14 +308,18 @@ def _is_morning(hours: WorkingHours, now: datetime) -> bool:
 
 def _headline(found: MissedPage, lines: list[Line], wanted: MissedFilter) -> str:
     if wanted.closed:
-        return _("{n} settled").format(n=found.total)
+        return ngettext("{n} settled", "{n} settled", found.total).format(n=found.total)
     if not found.total:
         return _("Nobody waits for a call.") if not found.older else _("Nobody new waits for a call.")
     late = sum(line.urgency == "late" for line in lines)
-    text = _("We owe one call") if found.total == 1 else _("We owe {n} calls").format(n=found.total)
+    text = ngettext("We owe one call", "We owe {n} calls", found.total).format(n=found.total)
     if not late:
-        return text + "."
-    return text + ", " + (_("one is overdue") if late == 1 else _("{n} are overdue").format(n=late)) + "."
+        return _("{owed}.").format(owed=text)
+    return _("{owed}, {overdue}.").format(owed=text, overdue=_overdue(late))
+
+
+def _overdue(late: int) -> str:
+    return ngettext("one is overdue", "{n} are overdue", late).format(n=late)
 
 
 def line_of(site: Site, viewer: Viewer, entry: MissedEntry, hours: WorkingHours, now: datetime) -> Line:
@@ -380,9 +393,9 @@ def _tried(site: Site, entry: MissedEntry, zone: ZoneInfo, now: datetime) -> str
         return None
     who = site.hub.names.extension(entry.tried_extension).first if entry.tried_extension else _("somebody")
     when = missed_calls.moment(entry.tried_at, zone, now)
-    if entry.tried == 1:
-        return _("{who} tried at {time}, no answer").format(who=who, time=when)
-    return _("tried {n} times, last {who} at {time}").format(n=entry.tried, who=who, time=when)
+    return ngettext(
+        "{who} tried at {time}, no answer", "tried {n} times, last {who} at {time}", entry.tried
+    ).format(n=entry.tried, who=who, time=when)
 
 
 async def _what_was_done(request: Request, site: Site, viewer: Viewer) -> dict[str, Any] | None:
@@ -399,17 +412,17 @@ async def _what_was_done(request: Request, site: Site, viewer: Viewer) -> dict[s
     said, back, still = _DONE[what]
     who = _who(site, viewer, entry)
     return {
-        "said": said,
+        "said": _(said),
         "who": who,
         "undo": f"/missed/{entry.id}/{back}" if back and entry.state in still else None,
     }
 
 
 _DONE: dict[str, tuple[str, str | None, tuple[MissedState, ...]]] = {
-    "claimed": (_("You said that you will call"), "release", (MissedState.CLAIMED,)),
-    "released": (_("Free again"), None, ()),
-    "given": (_("Given away"), None, ()),
-    "gave_up": (_("No call is owed to"), "reopen", (MissedState.GAVE_UP,)),
-    "reopened": (_("Owed again"), None, ()),
+    "claimed": (N_("You said that you will call"), "release", (MissedState.CLAIMED,)),
+    "released": (N_("Free again"), None, ()),
+    "given": (N_("Given away"), None, ()),
+    "gave_up": (N_("No call is owed to"), "reopen", (MissedState.GAVE_UP,)),
+    "reopened": (N_("Owed again"), None, ()),
 }
 """What is said, what takes it back, and in which state that is still possible."""

@@ -24,8 +24,10 @@ from web.auth.access import ADMINISTRATORS, Viewer, guard
 from web.auth.access_log import note_rules
 from web.forms.date_fields import DAY, ISO, DateStyle, date_style, read_date
 from web.forms.field_problems import FieldProblem, FieldReader
+from web.languages.errors import translate_sentence
+from web.languages.formats import weekday
+from web.languages.messages import _
 from web.presenters import missed_calls
-from web.presenters.labels import _
 from web.site import fields, site_of
 
 router = APIRouter(include_in_schema=False)
@@ -60,7 +62,7 @@ async def change(request: Request, viewer: Administrator) -> Response:
     try:
         await book.set_hours_and_rules(told, rules, by=viewer.account.id, seen=given.get("seen"))
     except ChangedMeanwhile as changed:
-        return await _page(request, viewer, given, problem=changed.sentence)
+        return await _page(request, viewer, given, problem=translate_sentence(changed))
     await note_rules(request, viewer, "working hours", _as_typed(*before), _as_typed(told, rules))
     return RedirectResponse("/hours?saved=yes", 303)
 
@@ -84,7 +86,7 @@ async def _page(
         office=missed_calls.office_now(kept, ZoneInfo(kept.zone), datetime.now(UTC)),
         now=datetime.now(ZoneInfo(kept.zone)).strftime("%H:%M"),
         kept=kept,
-        weekdays=[(f"day-{day}", word) for day, word in enumerate(_WEEKDAY_WORDS)],
+        weekdays=[(f"day-{day}", weekday(day, "wide")) for day in range(len(WEEKDAYS))],
         zones=sorted(zone for zone in available_timezones() if "/" in zone or zone == "UTC"),
         teams=sorted(teams | ({typed["team"]} if typed.get("team") else set())),
         typed=typed,
@@ -96,17 +98,6 @@ async def _page(
         if "saved" in request.query_params
         else None,
     )
-
-
-_WEEKDAY_WORDS = (
-    _("Monday"),
-    _("Tuesday"),
-    _("Wednesday"),
-    _("Thursday"),
-    _("Friday"),
-    _("Saturday"),
-    _("Sunday"),
-)
 
 
 def _as_typed(told: WorkingHours, rules: MissedRules, style: DateStyle = ISO) -> dict[str, str]:
@@ -169,7 +160,7 @@ def _spans(day: int, typed: str) -> list[tuple[int, time, time]]:
             spans.append((day, time(one, two), time(three % 24 if not four else three, four)))
         except ValueError as cause:
             raise PeerMistake(
-                _("{day}: “{typed}” was not understood.").format(day=_WEEKDAY_WORDS[day], typed=part[:40]),
+                _("{day}: “{typed}” was not understood.").format(day=weekday(day, "wide"), typed=part[:40]),
                 remedy=_(
                     "Write it like 09:00-18:00, or 09:00-13:00, 14:00-18:00; leave it empty when closed."
                 ),

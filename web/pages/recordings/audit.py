@@ -23,8 +23,9 @@ from telephony.recordings import AuditAction
 from telephony.spreadsheet_cells import safe_cell
 from web.auth.access import ADMINISTRATORS, Viewer, guard
 from web.forms.date_ranges import PARAMETERS, PERIOD_WORDS, DateRange
+from web.languages.formats import sort_by_name
+from web.languages.messages import _
 from web.presenters.audit import AuditNames, details_words, ids_in
-from web.presenters.labels import _
 from web.presenters.recordings import ACTION_WORDS
 from web.recordings.permissions import note_use
 from web.site import Site, read_dates, site_of
@@ -54,7 +55,7 @@ async def audit(request: Request, viewer: Administrator) -> Response:
     )
     filters = {name: value for name, value in asked.items() if name in FILTERS}
     names = await _names(site, entries[:PAGE])
-    people = sorted(names.by_login.items(), key=lambda pair: pair[1].casefold())
+    people = sort_by_name(names.by_login.items(), lambda pair: pair[1])
     older = {**filters, "before": str(entries[PAGE - 1].id)} if len(entries) > PAGE else None
     return site.renderer.page(
         request,

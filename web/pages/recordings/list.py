@@ -42,9 +42,12 @@ from web.auth.access import (
 from web.clients_of_calls import names_for
 from web.forms.date_fields import read_date
 from web.forms.date_ranges import PARAMETERS, PERIOD_WORDS, DateRange
+from web.languages.errors import translate_error, translate_sentence
+from web.languages.formats import sort_key
+from web.languages.messages import N_, Phrases, _
 from web.number_search import NO_NUMBER, WHOLE_ONLY, number_to_search
 from web.pages.calls.calls import client_of, ours_of, read_ids
-from web.presenters.labels import Named, Names, _
+from web.presenters.labels import Named, Names
 from web.presenters.masking import show, show_name
 from web.presenters.recordings import Attention, attention, may_try_again
 from web.recordings.permissions import (
@@ -76,26 +79,30 @@ NEAR_CALLS = 25  # of those; more are found by number
 TAG_LENGTH = 40  # characters
 TAGS_MOST = 12  # on one call
 FILTERS = frozenset({"person", "direction", "number", "fault", "length", "state", "tag"}) | PARAMETERS
-LENGTHS = {
-    "10": _("10 seconds or more"),
-    "60": _("1 minute or more"),
-    "300": _("5 minutes or more"),
-    "900": _("15 minutes or more"),
-    "3600": _("1 hour or more"),
-}
+LENGTHS = Phrases(
+    {
+        "10": N_("10 seconds or more"),
+        "60": N_("1 minute or more"),
+        "300": N_("5 minutes or more"),
+        "900": N_("15 minutes or more"),
+        "3600": N_("1 hour or more"),
+    }
+)
 _ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE)
 
-SAID = {
-    "held": _("The legal hold is placed. Nothing removes this recording until it is lifted."),
-    "lifted": _("The legal hold is lifted; the retention rules apply again."),
-    "deleted": _("The sound was destroyed. What is left says who did it, when and why."),
-    "again": _("It will be tried again in a moment."),
-    "refiled": _("The recording now belongs to this call."),
-    "ended": _("The link is ended."),
-    "uncovered": _("What was covered is heard again."),
-    "hidden": _("Hidden. It comes back if something else is wrong with it."),
-    "shown": _("Shown again."),
-}
+SAID = Phrases(
+    {
+        "held": N_("The legal hold is placed. Nothing removes this recording until it is lifted."),
+        "lifted": N_("The legal hold is lifted; the retention rules apply again."),
+        "deleted": N_("The sound was destroyed. What is left says who did it, when and why."),
+        "again": N_("It will be tried again in a moment."),
+        "refiled": N_("The recording now belongs to this call."),
+        "ended": N_("The link is ended."),
+        "uncovered": N_("What was covered is heard again."),
+        "hidden": N_("Hidden. It comes back if something else is wrong with it."),
+        "shown": N_("Shown again."),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +176,7 @@ def read_filter(
     if number and sum(char.isdigit() for char in number) < 3:
         problem, number = _("Search needs at least three digits of a number."), None
     elif number and number_to_search(site, viewer, number) is None:
-        problem, number = WHOLE_ONLY, NO_NUMBER
+        problem, number = _(WHOLE_ONLY), NO_NUMBER
     allowed = extensions_listed(viewer.account, site.hub.names.directory)
     chosen = asked.get("person")
     direction, fault, state = asked.get("direction"), asked.get("fault"), asked.get("state")
@@ -183,7 +190,7 @@ def read_filter(
             parties=within(frozenset({chosen}), allowed) if chosen else allowed,
             number=number,
             fault=HealthFault(fault) if fault in list(HealthFault) else None,
-            at_least_seconds=float(length) if length in LENGTHS else None,
+            at_least_seconds=float(length) if length and length in LENGTHS else None,
             tag=asked.get("tag"),
         ),
         problem,
@@ -197,7 +204,7 @@ def _people(site: Site, viewer: Viewer) -> list[tuple[str, str]]:
     everybody = [
         (p.name, e) for p in directory.people for e in p.extensions if allowed is None or e in allowed
     ]
-    return sorted(everybody, key=lambda one: (one[0].casefold(), one[1]))
+    return sorted(everybody, key=lambda one: (sort_key(one[0]), one[1]))
 
 
 async def _lines(
@@ -388,7 +395,7 @@ async def hold(request: Request, recording_id: UUID, viewer: Supervising) -> Res
         await note_use(site, request, viewer, AuditAction.HOLD_PLACED, found.recording, reason=why)
         await site.records.retention.place_hold(recording_id, by=viewer.account.name, why=why)
     except PeerMistake as mistake:
-        return await _one(request, viewer, found, problem=str(mistake), told=told, status=400)
+        return await _one(request, viewer, found, problem=translate_error(mistake), told=told, status=400)
     return _done(recording_id, "held", told)
 
 
@@ -402,7 +409,7 @@ async def lift(request: Request, recording_id: UUID, viewer: Supervising) -> Res
         await note_use(site, request, viewer, AuditAction.HOLD_LIFTED, found.recording, reason=why)
         await site.records.retention.lift_hold(recording_id, by=viewer.account.name, why=why)
     except PeerMistake as mistake:
-        return await _one(request, viewer, found, problem=str(mistake), told=told, status=400)
+        return await _one(request, viewer, found, problem=translate_error(mistake), told=told, status=400)
     return _done(recording_id, "lifted", told)
 
 
@@ -421,7 +428,7 @@ async def delete(request: Request, recording_id: UUID, viewer: Asking) -> Respon
         await note_use(site, request, viewer, AuditAction.REMOVED, found.recording, reason=why)
         await site.records.retention.remove(recording_id, by=viewer.account.name, why=why)
     except PeerMistake as mistake:
-        return await _one(request, viewer, found, problem=str(mistake), told=told, status=400)
+        return await _one(request, viewer, found, problem=translate_error(mistake), told=told, status=400)
     return _done(recording_id, "deleted", told)
 
 
@@ -438,7 +445,7 @@ async def uncover_part(request: Request, recording_id: UUID, redaction_id: UUID,
     try:
         await uncover(site, request, viewer, recording_id, redaction_id)
     except PeerMistake as mistake:
-        return await _one(request, viewer, found, problem=str(mistake), status=400)
+        return await _one(request, viewer, found, problem=translate_error(mistake), status=400)
     return _done(recording_id, "uncovered", await fields(request))
 
 
@@ -448,7 +455,7 @@ async def again(request: Request, recording_id: UUID, viewer: Supervising) -> Re
     site, told = site_of(request), await fields(request)
     found = await known(site, request, viewer, recording_id)
     if not may_try_again(found.recording):
-        problem = _("There is nothing to try again: ") + _("it is not among those that failed.")
+        problem = _("There is nothing to try again: it is not among those that failed.")
         return await _one(request, viewer, found, problem=problem, status=400)
     await site.records.recordings.try_again(recording_id)
     return _done(recording_id, "again", told)
@@ -508,11 +515,11 @@ async def _refile_page(
         try:
             since, until = _whole_day(site, asked["day"])
         except PeerMistake as mistake:
-            problem, day_wrong = mistake.sentence, True
+            problem, day_wrong = translate_sentence(mistake), True
     if number and sum(char.isdigit() for char in number) < 3:
         problem, number = _("Search needs at least three digits of a number."), ""
     elif number and number_to_search(site, viewer, number) is None:
-        problem, number = WHOLE_ONLY, ""
+        problem, number = _(WHOLE_ONLY), ""
     wanted = CallFilter(since=since, until=until, number=number or None)
     near = (await site.records.calls.page(wanted, limit=NEAR_CALLS)).calls
     shown = [

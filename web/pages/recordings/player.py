@@ -26,8 +26,9 @@ from telephony.staff import Role
 from web.auth.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.clients_of_calls import names_for
 from web.http import audio
+from web.languages.messages import _
 from web.presenters.call_diagram import span_seconds
-from web.presenters.labels import Named, Names, _
+from web.presenters.labels import Named, Names
 from web.presenters.masking import show, show_name
 from web.presenters.player import Material, own_axis, playable, show_player
 from web.presenters.waveform import Axis

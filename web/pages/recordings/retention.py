@@ -27,7 +27,10 @@ from telephony.recordings import AuditAction, RecordingPolicy
 from web.auth.access import ADMINISTRATORS, Viewer, guard
 from web.forms.extensions import extension_rule, problem_sentence
 from web.forms.field_problems import FieldProblem
-from web.presenters.labels import DIRECTION_WORDS, _
+from web.languages.catalogues import ENGLISH
+from web.languages.errors import translate_sentence
+from web.languages.messages import _, speaking
+from web.presenters.labels import DIRECTION_WORDS
 from web.presenters.recordings import days_words
 from web.recordings.permissions import note_use
 from web.site import Site, site_of
@@ -92,7 +95,7 @@ async def change(request: Request, viewer: Administrator) -> Response:
         try:
             await _save(site, request, viewer, draft, seen or None)
         except ChangedMeanwhile as changed:
-            said = changed.sentence
+            said = translate_sentence(changed)
             return _page(request, viewer, policy_row, rows, problem=said, status=409, seen=seen)
         return RedirectResponse("/recordings/rules?saved=yes", 303)
     unsure = FieldProblem("typed", _("Please type the number of recordings that will be removed."))
@@ -296,15 +299,15 @@ def rule_words(rule: RetentionRule) -> str:
     """`Incoming, number +7916*, shorter than 10 s: 30 days`."""
     conditions = [
         DIRECTION_WORDS[rule.direction] if rule.direction else "",
-        _("number ") + rule.number if rule.number else "",
-        _("extension ") + rule.extension if rule.extension else "",
-        _("tag ") + rule.tag if rule.tag else "",
+        _("number {number}").format(number=rule.number) if rule.number else "",
+        _("extension {number}").format(number=rule.extension) if rule.extension else "",
+        _("tag {tag}").format(tag=rule.tag) if rule.tag else "",
         _("shorter than {n} s").format(n=f"{rule.shorter_than_seconds:g}")
         if rule.shorter_than_seconds
         else "",
     ]
     said = ", ".join(part for part in conditions if part) or _("Every recording")
-    return f"{said}: {days_words(rule.keep_days)}"
+    return _("{calls}: {days}").format(calls=said, days=days_words(rule.keep_days))
 
 
 def _told_in_words(policy: RecordingPolicy, rules: Sequence[RetentionRule]) -> dict[str, Any]:
@@ -315,8 +318,14 @@ def _told_in_words(policy: RecordingPolicy, rules: Sequence[RetentionRule]) -> d
         "destroy covered originals": policy.destroy_redacted_original,
         "link days at most": policy.link_days_most,
         "remove at the phone system after days": policy.remove_at_pbx_after_days,
-        "rules": [rule_words(rule) for rule in sorted(rules, key=lambda rule: rule.position)],
+        "rules": _in_english(sorted(rules, key=lambda rule: rule.position)),
     }
+
+
+def _in_english(rules: Sequence[RetentionRule]) -> list[str]:
+    """The log is kept in one language, whoever made the change."""
+    with speaking(ENGLISH):
+        return [rule_words(rule) for rule in rules]
 
 
 def _rule_facts(rule: RetentionRule) -> list[Any]:

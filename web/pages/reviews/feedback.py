@@ -15,10 +15,12 @@ from telephony.errors import PeerMistake
 from telephony.reviews import QuestionKind, Step, trend
 from web.auth.access import ANYONE_SIGNED_IN, Viewer, guard
 from web.clients_of_calls import names_for
+from web.languages.errors import translate_error
+from web.languages.messages import _
 from web.pages.recordings.player import player_of_call
 from web.pages.reviews.scores import forms_of, marks_of
 from web.presenters.call_story import headline, tell
-from web.presenters.labels import Named, Names, _
+from web.presenters.labels import Named, Names
 from web.presenters.masking import show
 from web.presenters.review_chart import bars, steps_back
 from web.site import Site, fields, site_of
@@ -93,7 +95,7 @@ async def acknowledge(request: Request, grade_id: UUID, viewer: SignedIn) -> Res
             raise PeerMistake(_("A reply may have {most} characters.").format(most=REPLY_MOST))
         await site_of(request).records.reviews.grades.acknowledge(grade.id, viewer.account.id, reply=reply)
     except PeerMistake as mistake:
-        return await _one(request, viewer, grade, problem=str(mistake), reply=reply, status=400)
+        return await _one(request, viewer, grade, problem=translate_error(mistake), reply=reply, status=400)
     return RedirectResponse(f"/feedback/{grade.id}", 303)
 
 

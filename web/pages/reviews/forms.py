@@ -15,15 +15,16 @@ from call_records.reviews.types import FormVersion
 from telephony.errors import PeerMistake
 from telephony.reviews import QUESTIONS_MOST, Question, QuestionKind, check_questions
 from web.auth.access import SUPERVISORS, Viewer, guard
+from web.languages.errors import translate_sentence
+from web.languages.messages import N_, Phrases, _
 from web.pages.reviews.queue import told
-from web.presenters.labels import _
 from web.site import site_of
 
 router = APIRouter(include_in_schema=False)
 Supervisor = Annotated[Viewer, Depends(guard(SUPERVISORS))]
 
 BLANK = Question("", "", QuestionKind.SCALE)
-KIND_WORDS = {QuestionKind.SCALE: _("1 to 5"), QuestionKind.YES_NO: _("Yes or no")}
+KIND_WORDS = Phrases({QuestionKind.SCALE: N_("1 to 5"), QuestionKind.YES_NO: N_("Yes or no")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ async def _handle(request: Request, viewer: Viewer, present: FormVersion | None)
             form_id, draft.name, draft.questions, after=draft.after, by=viewer.account.name
         )
     except PeerMistake as mistake:
-        problem = mistake.sentence
+        problem = translate_sentence(mistake)
         return _editor(request, viewer, present, draft, problem=problem)
     return RedirectResponse("/review/forms?saved=yes", 303)
 

@@ -24,9 +24,12 @@ from telephony.recordings import HearScope
 from telephony.reviews import Answer, QuestionKind, agents_of
 from web.auth.access import SUPERVISORS, Viewer, address_of, browser_name, guard
 from web.clients_of_calls import names_for
+from web.languages.errors import translate_sentence
+from web.languages.formats import sort_by_name
+from web.languages.messages import _
 from web.pages.recordings.player import player_alone
 from web.presenters.call_story import headline, tell
-from web.presenters.labels import Named, Names, _
+from web.presenters.labels import Named, Names
 from web.presenters.masking import show
 from web.presenters.reviews import kind_word, reason
 from web.recordings.permissions import extensions_heard
@@ -117,7 +120,10 @@ async def queue(request: Request, viewer: Supervisor) -> Response:
         waiting=len(entries),
         asked=asked,
         kinds=[(kind, kind_word(kind), count) for kind, count in kinds.most_common()],
-        people=sorted((site.hub.names.extension(one).first, one, count) for one, count in people.items()),
+        people=sort_by_name(
+            ((site.hub.names.extension(one).first, one, count) for one, count in people.items()),
+            lambda row: row[0],
+        ),
         hears_nobody=hears_nobody(viewer),
         said=_said(request),
         undo=undo,
@@ -206,7 +212,7 @@ async def grade(request: Request, pick_id: UUID, viewer: Supervisor) -> Response
             browser=browser_name(request.headers.get("user-agent", "")),
         )
     except PeerMistake as mistake:
-        return await _page(request, site, viewer, picked, given=given, problem=mistake)
+        return await _page(request, site, viewer, picked, given=given, problem=translate_sentence(mistake))
     done = urlencode({"saved": str(pick_id)})
     return RedirectResponse(f"/review/{following}?{done}" if following else f"/review?{done}", 303)
 
@@ -256,7 +262,7 @@ async def _page(
     picked: Picked,
     *,
     given: Mapping[str, str] | None = None,
-    problem: PeerMistake | None = None,
+    problem: str | None = None,
 ) -> Response:
     reviews = site.records.reviews
     names = await names_for(site.records, site.hub.names, [picked.call], viewer.view)

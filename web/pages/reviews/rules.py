@@ -13,8 +13,9 @@ from telephony.errors import ChangedMeanwhile, PeerMistake
 from telephony.recordings import AuditAction
 from telephony.reviews import ReviewRule, ReviewRuleKind
 from web.auth.access import SUPERVISORS, Viewer, address_of, browser_name, guard
+from web.languages.errors import translate_sentence
+from web.languages.messages import _, ngettext
 from web.pages.reviews.queue import told
-from web.presenters.labels import _
 from web.presenters.reviews import UNIT_WORDS, sentence
 from web.site import site_of
 
@@ -37,7 +38,7 @@ async def change(request: Request, kind: ReviewRuleKind, viewer: Supervisor) -> 
     try:
         rule = ReviewRule(kind, rule.active, rule.shape.checked(given))
     except PeerMistake as mistake:
-        return await _page(request, viewer, problem=mistake.sentence, wrong=(kind, given))
+        return await _page(request, viewer, problem=translate_sentence(mistake), wrong=(kind, given))
     await site.records.audit.write(
         AuditAction.RULES_CHANGED,
         who=viewer.account.login,
@@ -49,7 +50,7 @@ async def change(request: Request, kind: ReviewRuleKind, viewer: Supervisor) -> 
     try:
         await site.records.reviews.rules.change(rule, by=viewer.account.login, seen=given.get("seen"))
     except ChangedMeanwhile as changed:
-        return await _page(request, viewer, problem=changed.sentence)
+        return await _page(request, viewer, problem=translate_sentence(changed))
     return RedirectResponse(f"/review/rules?saved={kind}", 303)
 
 
@@ -60,14 +61,19 @@ async def preview(request: Request, kind: ReviewRuleKind, _viewer: Supervisor) -
     try:
         rule = ReviewRule(kind, True, rule.shape.checked(request.query_params))
     except PeerMistake as mistake:
-        return PlainTextResponse(mistake.sentence)
+        return PlainTextResponse(translate_sentence(mistake))
     seen = await site_of(request).records.reviews.picks.would_pick(rule)
     if not seen.conversations:
         return PlainTextResponse(_("There were no conversations in the last seven days."))
-    said = _("Of {all} conversations in the last seven days it would pick {some}.")
+    said = ngettext(
+        "Of {all} conversation in the last seven days it would pick {some}.",
+        "Of {all} conversations in the last seven days it would pick {some}.",
+        seen.conversations,
+    ).format(all=seen.conversations, some=seen.picked)
     if seen.parts > seen.picked:
-        said += " " + _("That is {n} to hear: in a conversation that was handed over, each colleague.")
-    return PlainTextResponse(said.format(all=seen.conversations, some=seen.picked, n=seen.parts))
+        more = _("That is {n} to hear: in a conversation that was handed over, each colleague.")
+        said = f"{said} {more.format(n=seen.parts)}"
+    return PlainTextResponse(said)
 
 
 async def _page(

@@ -17,8 +17,10 @@ from call_records.reviews.types import FormVersion, Grade, GradedTwice, Picked, 
 from telephony.reviews import Difference, Mark, Question, Step, TrendPoint, compare, points_of, trend
 from web.auth.access import SUPERVISORS, Viewer, guard
 from web.clients_of_calls import names_for
+from web.languages.formats import sort_by_name
+from web.languages.messages import _
 from web.pages.reviews.queue import hears_nobody, in_scope, open_entries, scope_of
-from web.presenters.labels import Named, _
+from web.presenters.labels import Named
 from web.presenters.review_chart import Line, bars, change, line, steps_back
 from web.site import Site, site_of
 
@@ -89,7 +91,7 @@ async def people(request: Request, viewer: Supervisor) -> Response:
         request,
         viewer,
         "reviews/scores.html",
-        rows=sorted(rows, key=lambda row: row.named.first.casefold()),
+        rows=sort_by_name(rows, lambda row: row.named.first),
         hears_nobody=hears_nobody(viewer),
     )
 

@@ -8,6 +8,7 @@ import * as callPage from "./call-page.js";
 import "./list-position.js";
 import * as livePage from "./live-page.js";
 import * as liveRows from "./live-rows.js";
+import { _ } from "./messages.js";
 import "./missed-count.js";
 import { tidy } from "./drafts.js";
 import "./field-echo.js";
@@ -55,8 +56,8 @@ const PATIENCE = 2_000; // ms; a connection that is back within that is nobody's
 function say() {
   if (!line) return;
   let text = "";
-  if (lost !== null && Date.now() - lost > PATIENCE) text = `Not connected to Switchhook. Shown as it was ${elapsed(new Date(lost).toISOString())} ago`;
-  else if (notice) text = notice.since ? `${notice.text} ${elapsed(notice.since)} ago` : notice.text;
+  if (lost !== null && Date.now() - lost > PATIENCE) text = _("Not connected to Switchhook. Shown as it was {time} ago", { time: elapsed(new Date(lost).toISOString()) });
+  else if (notice) text = notice.since ? notice.text.replace("{time}", elapsed(notice.since)) : notice.text;
   line.hidden = !text;
   if (line.textContent !== text) line.textContent = text;
 }

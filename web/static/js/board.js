@@ -4,6 +4,7 @@
 import { saved, waits } from "./form-drafts.js";
 import { toSignIn } from "./form-send.js";
 import { escapes, keys } from "./keys.js";
+import { _, ngettext } from "./messages.js";
 import { meta } from "./page.js";
 
 const LIFT = 6; // px the mouse travels before a press is a drag
@@ -94,7 +95,7 @@ function begin(board) {
       keep(card, here, true);
       linkOf(card).focus();
     };
-    say(list === from.list ? `“${titleOf(card)}” moved within ${nameOf(columnOf(list))}.` : `“${titleOf(card)}” is in ${nameOf(columnOf(list))}.`, undoing ? null : back);
+    say(list === from.list ? _("“{title}” moved within {stage}.", { title: titleOf(card), stage: nameOf(columnOf(list)) }) : _("“{title}” is in {stage}.", { title: titleOf(card), stage: nameOf(columnOf(list)) }), undoing ? null : back);
     const isLost = !undoing && list !== from.list && columnOf(list).dataset.ends === "lost";
     waiting = waiting.then(() => post(`/deals/${card.dataset.deal}/move`, told)).then(
       ({ status, told: answer }) => {
@@ -111,9 +112,9 @@ function begin(board) {
           if (real) { if (fresh.parentElement !== real) real.prepend(fresh); } else fresh.remove();
           total(answer.columns);
         } else { put(card, from); card.dataset.stage = stageOf(card); count(); }
-        say(answer?.said ?? (status === 401 ? "You were signed out. The deal is where it was." : "The move was not kept. The deal is where it was."), null, true);
+        say(answer?.said ?? (status === 401 ? _("You were signed out. The deal is where it was.") : _("The move was not kept. The deal is where it was.")), null, true);
       },
-      () => { put(card, from); card.dataset.stage = stageOf(card); count(); say("Switchhook cannot be reached. The deal is where it was.", null, true); },
+      () => { put(card, from); card.dataset.stage = stageOf(card); count(); say(_("Switchhook cannot be reached. The deal is where it was."), null, true); },
     );
   }
 
@@ -300,7 +301,7 @@ function begin(board) {
     linkOf(card).focus();
     card.scrollIntoView({ block: "nearest", inline: "nearest" });
     const at = [...list.children].indexOf(card) + 1;
-    announce.textContent = `${titleOf(card)}: ${nameOf(column)}, ${at} of ${list.children.length}`;
+    announce.textContent = _("{title}: {stage}, {place} of {count}", { title: titleOf(card), stage: nameOf(column), place: at, count: list.children.length });
     return true;
   };
   /** @param {number} by */
@@ -378,7 +379,7 @@ function begin(board) {
       field.dispatchEvent(new Event("input", { bubbles: true }));
       if (problem.message === "401") { toSignIn(); return; }
       if (problem instanceof TypeError) { waits(form); return; } // no network
-      say("The deal was not kept; what you typed is still there.", null, true);
+      say(_("The deal was not kept; what you typed is still there."), null, true);
     });
   });
   // At the click, not at "toggle": that comes later, and the first letters would be lost.
@@ -414,7 +415,7 @@ function begin(board) {
       list.dataset.next = told.next;
       list.dataset.seen = String(list.children.length);
       if (fresh.length) linkOf(fresh[0]).focus();
-      if (told.below) more.textContent = `${told.below} more`;
+      if (told.below) more.textContent = ngettext("{n} more", "{n} more", told.below);
       else more.parentElement?.remove();
     } catch { location.href = more.href; }
   });

@@ -1,6 +1,7 @@
 // @ts-check
 /** Who calls, on the card: name, deal, why; choosing between several, saving an unknown one, "wrong person". */
 import * as drafts from "./drafts.js";
+import { _, language } from "./messages.js";
 import { request } from "./page.js";
 
 /**
@@ -32,22 +33,22 @@ export function bindClient(card, say) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const id = about();
-    void answer(card, request("POST", `/api/v1/calls/${id}/contact`, values(form)), "Contact saved", say, () => {
+    void answer(card, request("POST", `/api/v1/calls/${id}/contact`, values(form)), _("Contact saved"), say, () => {
       store("waiting");
-      say("Switchhook cannot be reached. The contact is kept in this browser and saved as soon as that is possible.");
+      say(_("Switchhook cannot be reached. The contact is kept in this browser and saved as soon as that is possible."));
     }).then((told) => {
-      if (told && told.made) offerUndo(card, () => act(request("POST", `/api/v1/calls/${id}/contact/undo`, { contact_id: told.made }), "Not saved as a contact any more."));
+      if (told && told.made) offerUndo(card, () => act(request("POST", `/api/v1/calls/${id}/contact/undo`, { contact_id: told.made }), _("Not saved as a contact any more.")));
     });
   });
   part(card, "[data-chooser]").addEventListener("change", (event) => {
-    act(request("PUT", `/api/v1/calls/${about()}/who`, { client_id: /** @type {HTMLInputElement} */ (event.target).value }), "Remembered for the next call");
+    act(request("PUT", `/api/v1/calls/${about()}/who`, { client_id: /** @type {HTMLInputElement} */ (event.target).value }), _("Remembered for the next call"));
   });
   part(card, '[data-act="wrong"]').addEventListener("click", () => { open(card, true); wrong.q.focus(); });
   part(card, '[data-act="keep"]').addEventListener("click", () => { open(card, false); part(card, '[data-act="wrong"]').focus(); });
   const instead = async (/** @type {string|null} */ id) => {
     const before = card.dataset.client || null;
-    const moved = await act(request("PUT", `/api/v1/calls/${about()}/who`, { client_id: id, wrong: before }), "The call was moved.");
-    if (moved) offerUndo(card, () => act(request("PUT", `/api/v1/calls/${about()}/who`, { client_id: before, wrong: id }), "The call is where it was."));
+    const moved = await act(request("PUT", `/api/v1/calls/${about()}/who`, { client_id: id, wrong: before }), _("The call was moved."));
+    if (moved) offerUndo(card, () => act(request("PUT", `/api/v1/calls/${about()}/who`, { client_id: before, wrong: id }), _("The call is where it was.")));
   };
   part(card, '[data-act="nobody"]').addEventListener("click", () => { void instead(null); });
   wrong.addEventListener("submit", (event) => event.preventDefault());
@@ -117,14 +118,14 @@ function choice(other) {
   input.value = other.id;
   const words = item("span", "");
   words.append(item("bdi", other.name));
-  const more = [other.kind, other.company, other.deals ? "open deal" : null, spoken(other.spoken_at)].filter(Boolean).join(" · ");
+  const more = [other.kind, other.company, other.deals ? _("open deal") : null, spoken(other.spoken_at)].filter(Boolean).join(" · ");
   if (more) { const quiet = item("span", ` ${more}`); quiet.className = "quiet-word"; words.append(quiet); }
   label.append(input, words);
   return label;
 }
 
 /** @param {string|null} at */
-const spoken = (at) => (at ? `spoken ${new Date(at).toLocaleDateString(undefined, { day: "numeric", month: "short" })}` : null);
+const spoken = (at) => (at ? _("spoken {day}", { day: new Date(at).toLocaleDateString(language, { day: "numeric", month: "short" }) }) : null);
 
 /** @param {HTMLFormElement} form @param {string} id @param {string} but who it is not */
 async function look(form, id, but) {
@@ -135,7 +136,7 @@ async function look(form, id, but) {
     const answer = await fetch(`/api/v1/calls/${id}/people?${new URLSearchParams({ q: text })}`);
     if (!answer.ok || form.q.value.trim() !== text) return;
     const people = (await answer.json()).people.filter((/** @type {{id: string}} */ one) => one.id !== but);
-    found.replaceChildren(...people.map(person), ...(people.length ? [] : [item("p", "Nobody fits.")]));
+    found.replaceChildren(...people.map(person), ...(people.length ? [] : [item("p", _("Nobody fits."))]));
   } catch { /* typing on asks again */ }
 }
 
@@ -189,7 +190,7 @@ function restore(form, id) {
 }
 
 /** @param {HTMLElement} card @param {Promise<Response>} asked @param {string} done @param {(text: string) => void} say @param {() => void} [lost] */
-async function answer(card, asked, done, say, lost = () => say("Not saved: no connection. Try again.")) {
+async function answer(card, asked, done, say, lost = () => say(_("Not saved: no connection. Try again."))) {
   try {
     const got = await asked;
     const told = await got.json();
@@ -206,7 +207,7 @@ async function answer(card, asked, done, say, lost = () => say("Not saved: no co
 
 /** Beside what was just done. @param {HTMLElement} card @param {() => void} undo */
 function offerUndo(card, undo) {
-  const button = /** @type {HTMLButtonElement} */ (item("button", "Undo"));
+  const button = /** @type {HTMLButtonElement} */ (item("button", _("Undo")));
   button.type = "button";
   button.className = "quiet";
   button.dataset.act = "undo-move";

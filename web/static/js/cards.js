@@ -4,6 +4,7 @@ import { arrangeCards, arrangeWhenReleased, presentCard, removeCard, toggleFold,
 import { raiseCards } from "./cards-layer.js";
 import { bindClient, showClient, unsaved } from "./card-client.js";
 import { key } from "./feed.js";
+import { _, language } from "./messages.js";
 import { draft, keep } from "./notes.js";
 import { meta, tick } from "./page.js";
 import { bindPausing, showPausing } from "./pausing.js";
@@ -43,7 +44,7 @@ function takeUpKept() {
   for (const [name, card] of keptCards()) {
     if (open.has(name)) continue;
     const element = make(card, name);
-    fill(element, { ...card, state: "ended", word: "Ended" });
+    fill(element, { ...card, state: "ended", word: _("Ended") });
     end(element);
   }
 }
@@ -117,7 +118,7 @@ function make(card, name) {
   });
   element.querySelector('[data-act="fold"]')?.addEventListener("click", () => toggleFold(element));
   element.querySelector('[data-act="copy"]')?.addEventListener("click", () => {
-    navigator.clipboard?.writeText(slot(element, "number").textContent ?? "").then(() => { slot(element, "saved").textContent = "Number copied"; });
+    navigator.clipboard?.writeText(slot(element, "number").textContent ?? "").then(() => { slot(element, "saved").textContent = _("Number copied"); });
   });
   bindClient(element, (text) => { slot(element, "saved").textContent = text; });
   bindPausing(element, card.call_id, (text) => { slot(element, "saved").textContent = text; });
@@ -171,8 +172,8 @@ async function fillIn(element, id, area) {
     const { last, note } = await answer.json();
     if (last) {
       const link = /** @type {HTMLAnchorElement} */ (slot(element, "last"));
-      const when = new Date(last.at).toLocaleDateString(undefined, { day: "numeric", month: "short" });
-      link.textContent = `${when}: ${last.text}`;
+      const when = new Date(last.at).toLocaleDateString(language, { day: "numeric", month: "short" });
+      link.textContent = _("{when}: {what}", { when, what: last.text });
       link.href = `/calls/${last.id}`;
       link.closest("div")?.removeAttribute("hidden");
     }
@@ -191,7 +192,7 @@ function finish(name, element) {
 function end(element) {
   element.dataset.state = "ended";
   if (panel) setTimeout(() => arrangeCards(panel));
-  slot(element, "word").textContent = "Ended";
+  slot(element, "word").textContent = _("Ended");
   slot(element, "time").removeAttribute("data-since");
   element.querySelector(".state use")?.setAttribute("href", "#i-end");
 }

@@ -4,6 +4,7 @@
  * to the choice before. What is replaced are the elements marked `data-results`, by their ids. A page without them is
  * opened anew, but never while somebody is still choosing with the arrow keys (WCAG 3.2.2), and the focus comes back.
  */
+import { _, ngettext } from "./messages.js";
 
 const PAUSE = 250; // ms; arrow keys run through a list of choices
 const FOCUS = "switchhook filter focus";
@@ -69,7 +70,7 @@ async function load(url, then) {
     then();
     swap(html);
   } catch {
-    if (turn === asking) say("Not filtered: no connection. The list is as it was before.");
+    if (turn === asking) say(_("Not filtered: no connection. The list is as it was before."));
   } finally {
     if (turn === asking) for (const part of results(document)) part.removeAttribute("aria-busy");
   }
@@ -86,7 +87,7 @@ function swap(html) {
     link.hidden = /** @type {HTMLElement|null} */ (html.querySelector("[data-clear]"))?.hidden ?? true;
   }
   const rows = results(document).reduce((sum, part) => sum + part.querySelectorAll("[data-nav]").length, 0);
-  say(rows ? `${rows}${document.querySelector("[data-results] [rel=next]") ? " and more" : ""} found` : "Nothing matches");
+  say(rows ? (document.querySelector("[data-results] [rel=next]") ? ngettext("{n} and more found", "{n} and more found", rows) : ngettext("{n} found", "{n} found", rows)) : _("Nothing matches"));
   document.dispatchEvent(new CustomEvent("switchhook:results"));
 }
 

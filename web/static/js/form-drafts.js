@@ -11,11 +11,12 @@ import { hasLeftSince } from "./departure.js";
 import * as drafts from "./drafts.js";
 import { clear, problemsIn, sentencesIn, showProblems } from "./form-problems.js";
 import { sendForm, toSignIn, UNREACHABLE } from "./form-send.js";
+import { _ } from "./messages.js";
 
 /** @typedef {HTMLInputElement|HTMLTextAreaElement|HTMLSelectElement} Field */
 /** @typedef {import("./drafts.js").Value} Value */
 
-const KEPT = "What you typed is kept in this browser and is sent as soon as that is possible.";
+const KEPT = _("What you typed is kept in this browser and is sent as soon as that is possible.");
 const RECENTLY = 10_000; // ms in which a page that was asked for must have come
 const BASE = /^(version|expected|seen|was-.*)$/; // what the form was filled from; a conflict is found by it
 const PASSING = /^(csrf|back|here|next|sure)$/; // hidden fields that do not say which form it is
@@ -76,7 +77,7 @@ function keep(form) {
   if (before && JSON.stringify(before.values) === JSON.stringify(values)) return; // what waits goes on waiting
   // A new id: what is typed now is another thing than what may have arrived already.
   const kept = drafts.write(name, { ...describe(form), id: drafts.newId(), state: "typed", values });
-  if (!kept) say(form, "This browser keeps no drafts: save before you leave this page.");
+  if (!kept) say(form, _("This browser keeps no drafts: save before you leave this page."));
   form.toggleAttribute("data-unkept", !kept);
 }
 
@@ -99,7 +100,7 @@ function restore(form) {
   }
   if (!fill(form, draft.values)) return;
   for (let box = form.closest("details"); box; box = box.parentElement?.closest("details") ?? null) box.open = true;
-  say(form, draft.state === "refused" && draft.text ? draft.text : draft.state === "waiting" ? `Not saved yet. ${KEPT}` : "What you typed before is here again, not saved yet.", true);
+  say(form, draft.state === "refused" && draft.text ? draft.text : draft.state === "waiting" ? `${_("Not saved yet.")} ${KEPT}` : _("What you typed before is here again, not saved yet."), true);
 }
 
 /** @param {HTMLFormElement} form @param {Value[]} values @returns {boolean} whether anything was put in */
@@ -151,7 +152,7 @@ export function say(form, text, discardable = false) {
   sign.hidden = !text;
   if (!discardable || !text) return;
   const button = document.createElement("button");
-  Object.assign(button, { type: "button", className: "quiet", textContent: "Discard" });
+  Object.assign(button, { type: "button", className: "quiet", textContent: _("Discard") });
   button.addEventListener("click", () => { drafts.drop(nameOf(form)); clear(form); form.reset(); say(form, ""); });
   sign.append(" ", button);
 }
@@ -165,12 +166,12 @@ export function saved(form) {
 
 /** It could not be sent: it waits in this browser and is sent later. @param {HTMLFormElement} form @param {string} [why] @param {HTMLElement|null} [submitter] */
 export function waits(form, why = UNREACHABLE, submitter = null) {
-  if (!keeps(form)) { say(form, `${why} Nothing was changed; try again in a moment.`); return; }
+  if (!keeps(form)) { say(form, `${why} ${_("Nothing was changed; try again in a moment.")}`); return; }
   const name = nameOf(form);
   const secret = [...form.elements].some((one) => one.matches("[type=password], [type=file]") && /** @type {HTMLInputElement} */ (one).value);
   const body = secret ? undefined : entries(form, submitter).map(([key, value]) => /** @type {[string, string]} */ ([key, String(value)]));
   drafts.write(name, { ...describe(form), state: body ? "waiting" : "typed", values: changes(form), body });
-  say(form, secret ? `${why} Nothing was saved; try again in a moment.` : `${why} ${KEPT}`);
+  say(form, secret ? `${why} ${_("Nothing was saved; try again in a moment.")}` : `${why} ${KEPT}`);
 }
 
 /* -- sending -- */
@@ -209,7 +210,7 @@ function renewId(name) {
 /** What the server says, at the fields; the form stays as it is. @param {HTMLFormElement} form @param {Document} html */
 function refuse(form, html) {
   const homeless = [...sentencesIn(html), ...showProblems(form, problemsIn(html))];
-  say(form, homeless.join(" ") || (problemsIn(html).length ? "" : "That could not be saved."));
+  say(form, homeless.join(" ") || (problemsIn(html).length ? "" : _("That could not be saved.")));
   form.querySelector(":scope > .form-sign")?.classList.toggle("bad", homeless.length > 0);
 }
 
@@ -254,7 +255,7 @@ addEventListener("submit", (event) => {
   event.preventDefault();
   const asked = performance.now();
   void submit(form, submitter).then((answer) => {
-    if (answer?.outcome === "saved") { if (hasLeftSince(asked)) say(form, "Saved."); else goOn(answer.to); }
+    if (answer?.outcome === "saved") { if (hasLeftSince(asked)) say(form, _("Saved.")); else goOn(answer.to); }
     if (answer?.outcome === "page") showPage(form, answer.html);
   });
 });
@@ -269,7 +270,7 @@ document.addEventListener("switchhook:saved", (event) => { // what had waited ha
   if (form.matches("[data-swap], [data-quick]")) { say(form, ""); return; }
   const isElsewhere = active?.matches("input, textarea, select") && !form.contains(active);
   if (to && !isElsewhere && !hasLeftSince(performance.now() - RECENTLY)) { goOn(to); return; }
-  say(form, "Saved.");
+  say(form, _("Saved."));
 });
 
 /* -- every form, whenever it comes -- */

@@ -1,5 +1,6 @@
 // @ts-check
 /** What is wrong with a form, said at its fields: all of it at once, in our own words, the focus on the first. */
+import { _, ngettext } from "./messages.js";
 
 /** @typedef {{field: string, message: string}} Problem */
 /** @typedef {HTMLInputElement|HTMLTextAreaElement|HTMLSelectElement} Field */
@@ -27,15 +28,15 @@ function showInvalid() {
 
 /** @type {[keyof ValidityState, (field: any) => string][]} */
 const SENTENCES = [
-  ["valueMissing", (field) => (field.type === "radio" || field.tagName === "SELECT" ? "Please choose one." : field.type === "file" ? "Please choose a file." : "Please fill this in.")],
-  ["badInput", (field) => (field.type === "date" ? "This date is not complete." : field.type === "time" ? "This time is not complete." : "Please write a number.")],
-  ["typeMismatch", (field) => (field.type === "email" ? "Please write an e-mail address, like name@example.com." : "Please write an address that begins with https://.")],
-  ["rangeUnderflow", (field) => `At least ${field.min}.`],
-  ["rangeOverflow", (field) => `At most ${field.max}.`],
-  ["stepMismatch", () => "Please write a whole number."],
-  ["tooShort", (field) => `At least ${field.minLength} characters.`],
-  ["tooLong", (field) => `At most ${field.maxLength} characters.`],
-  ["patternMismatch", (field) => field.title || "This is not written as it is needed here."],
+  ["valueMissing", (field) => (field.type === "radio" || field.tagName === "SELECT" ? _("Please choose one.") : field.type === "file" ? _("Please choose a file.") : _("Please fill this in."))],
+  ["badInput", (field) => (field.type === "date" ? _("This date is not complete.") : field.type === "time" ? _("This time is not complete.") : _("Please write a number."))],
+  ["typeMismatch", (field) => (field.type === "email" ? _("Please write an e-mail address, like name@example.com.") : _("Please write an address that begins with https://."))],
+  ["rangeUnderflow", (field) => _("At least {least}.", { least: field.min })],
+  ["rangeOverflow", (field) => _("At most {most}.", { most: field.max })],
+  ["stepMismatch", () => _("Please write a whole number.")],
+  ["tooShort", (field) => ngettext("At least {n} character.", "At least {n} characters.", field.minLength)],
+  ["tooLong", (field) => ngettext("At most {n} character.", "At most {n} characters.", field.maxLength)],
+  ["patternMismatch", (field) => field.title || _("This is not written as it is needed here.")],
 ];
 
 /** @param {Field} field */

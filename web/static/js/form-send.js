@@ -6,6 +6,7 @@
  * @typedef {{outcome: "saved", to: string} | {outcome: "page"|"refused"|"conflict", html: Document, status: number} |
  *   {outcome: "signed-out"} | {outcome: "unreachable", why: string}} Answer
  */
+import { _ } from "./messages.js";
 import { meta } from "./page.js";
 
 const PATIENCE = 5_000; // ms until a server that does not answer is taken for gone
@@ -32,7 +33,7 @@ function unmaskToken(shown) {
   return bytes.slice(half).map((byte, at) => byte ^ bytes[at]).join(" ");
 }
 
-export const UNREACHABLE = "Switchhook cannot be reached.";
+export const UNREACHABLE = _("Switchhook cannot be reached.");
 
 /** @param {string} action @param {[string, FormDataEntryValue][]} entries @param {string} id @param {boolean} files @returns {Promise<Answer>} */
 async function post(action, entries, id, files) {

@@ -4,6 +4,7 @@
  * the page; rows that are there change in their place, and new ones come in at the top when nobody is working in the list.
  * Otherwise a button says how many wait: nothing moves under somebody's pointer.
  */
+import { ngettext } from "./messages.js";
 
 const GATHER = 400; // ms; a call that begins changes six times within a moment
 const SPREAD = 600; // ms; all browsers hear of a change at once and need not ask at once
@@ -159,7 +160,7 @@ function pill() {
     document.getElementById("main")?.append(made);
     button = made;
   }
-  button.textContent = waiting.size === 1 ? "1 new call" : `${waiting.size} new calls`;
+  button.textContent = ngettext("{n} new call", "{n} new calls", waiting.size);
 }
 
 /** Bring in what waits. */

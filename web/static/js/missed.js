@@ -3,6 +3,7 @@
 import { say, submit } from "./form-drafts.js";
 import { UNREACHABLE } from "./form-send.js";
 import { keys } from "./keys.js";
+import { _ } from "./messages.js";
 import { meta } from "./page.js";
 import { bindToasts } from "./toast.js";
 
@@ -116,7 +117,7 @@ const OPENS = 1_500; // ms in which a program that answers to tel: links comes t
 async function calling(link) {
   const row = link.closest("[data-entry]");
   const opened = dialled();
-  try { await navigator.clipboard.writeText(link.dataset.number ?? ""); label(link, "Number copied"); } catch { /* it is dialled, or read from the row */ }
+  try { await navigator.clipboard.writeText(link.dataset.number ?? ""); label(link, _("Number copied")); } catch { /* it is dialled, or read from the row */ }
   if (!(await opened)) return;
   if (row?.querySelector('form[action$="/release"]')) return; // it is ours already
   const body = new URLSearchParams({ csrf: meta("csrf"), back: location.search.slice(1) });

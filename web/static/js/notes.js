@@ -1,6 +1,7 @@
 // @ts-check
 /** A note is never lost: every keystroke goes to this browser's storage, and to the server when the typing pauses. */
 import * as drafts from "./drafts.js";
+import { _ } from "./messages.js";
 import { request } from "./page.js";
 
 const PAUSE = 600; // ms of no typing
@@ -17,7 +18,7 @@ export function keep(area, id, sign, who = () => document.querySelector("h1")?.t
   area.setAttribute("data-own-draft", "");
   /** @type {ReturnType<typeof setTimeout>|undefined} */ let timer;
   const store = (/** @type {"typed"|"waiting"} */ state) => drafts.write(name, {
-    kind: "note", label: who() || "a call", page: `/calls/${id}`, state, text: area.value,
+    kind: "note", label: who() || _("a call"), page: `/calls/${id}`, state, text: area.value,
     call: { method: "PUT", path: `/api/v1/calls/${id}/note`, body: { text: area.value } },
   });
   const save = async () => {
@@ -25,15 +26,15 @@ export function keep(area, id, sign, who = () => document.querySelector("h1")?.t
     try {
       const answer = await request("PUT", `/api/v1/calls/${id}/note`, { text });
       if (!answer.ok) throw new Error(String(answer.status));
-      if (area.value === text) { drafts.drop(name); sign.textContent = "Saved"; }
+      if (area.value === text) { drafts.drop(name); sign.textContent = _("Saved"); }
     } catch {
       if (area.value === text) store("waiting");
-      sign.textContent = "Kept in this browser, not saved yet";
+      sign.textContent = _("Kept in this browser, not saved yet");
       timer = setTimeout(save, RETRY);
     }
   };
   area.addEventListener("input", () => {
-    sign.textContent = store("typed") ? "" : "This browser keeps no drafts: stay until it says “Saved”.";
+    sign.textContent = store("typed") ? "" : _("This browser keeps no drafts: stay until it says “Saved”.");
     clearTimeout(timer);
     timer = setTimeout(save, PAUSE);
   });
@@ -41,7 +42,7 @@ export function keep(area, id, sign, who = () => document.querySelector("h1")?.t
     const told = /** @type {CustomEvent} */ (event).detail;
     if (told.name !== name || told.draft.text !== area.value) return;
     clearTimeout(timer);
-    sign.textContent = "Saved";
+    sign.textContent = _("Saved");
   });
   const waiting = draft(id);
   if (waiting !== null && waiting !== area.value) {

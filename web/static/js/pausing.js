@@ -1,5 +1,6 @@
 // @ts-check
 /** Pausing the recording of a live call, on its card and on its page. What is shown is what the phone system told. */
+import { _ } from "./messages.js";
 import { send, tick } from "./page.js";
 
 const PATIENCE = 4_000; // ms until the button may be pressed again; the phone system usually tells within 0.1 s
@@ -14,7 +15,7 @@ export function showPausing(place, since) {
   button.dataset.pausing = since ?? "on";
   button.classList.toggle("paused", since !== null);
   if (changed) button.disabled = false;
-  /** @type {HTMLElement} */ (button.querySelector("[data-pausing-word]")).textContent = since ? "Recording paused" : "Pause recording";
+  /** @type {HTMLElement} */ (button.querySelector("[data-pausing-word]")).textContent = since ? _("Recording paused") : _("Pause recording");
   /** @type {HTMLElement} */ (button.querySelector("[data-pausing-then]")).hidden = !since;
   const time = /** @type {HTMLElement} */ (button.querySelector("[data-pausing-time]"));
   if (since) time.setAttribute("data-since", since); else { time.removeAttribute("data-since"); time.textContent = ""; }
@@ -51,7 +52,7 @@ export function bindPausing(place, call, say) {
       say("");
     } catch (problem) {
       button.disabled = false;
-      say(problem instanceof TypeError ? "Switchhook cannot be reached; it goes on recording." : String(/** @type {Error} */ (problem).message));
+      say(problem instanceof TypeError ? _("Switchhook cannot be reached; it goes on recording.") : String(/** @type {Error} */ (problem).message));
     }
   });
 }

@@ -3,6 +3,7 @@
 import { noteField } from "./cards.js";
 import { say, saved, submit } from "./form-drafts.js";
 import { keys } from "./keys.js";
+import { _, ngettext } from "./messages.js";
 import { keep } from "./notes.js";
 import { page, paused } from "./people-asking.js";
 import * as fields from "./people-sheet.js";
@@ -27,13 +28,13 @@ for (const form of document.querySelectorAll("form[data-refills]")) {
     const there = got?.html.querySelector(form.dataset.refills ?? "");
     list.classList.toggle("out-of-date", !there);
     const unsearched = document.querySelector("[data-found]");
-    if (!there) { if (unsearched) unsearched.textContent = "Not searched: no connection"; return; }
+    if (!there) { if (unsearched) unsearched.textContent = _("Not searched: no connection"); return; }
     list.replaceChildren(...there.childNodes);
     const exporting = got?.html.getElementById("export-list");
     if (exporting) document.getElementById("export-list")?.replaceChildren(...exporting.childNodes);
     const found = list.querySelectorAll("[data-nav]").length;
     const said = document.querySelector("[data-found]");
-    if (said) said.textContent = found ? `${found}${list.querySelector("[rel=next]") ? " and more" : ""} found` : "Nobody matches";
+    if (said) said.textContent = found ? (list.querySelector("[rel=next]") ? ngettext("{n} and more found", "{n} and more found", found) : ngettext("{n} found", "{n} found", found)) : _("Nobody matches");
     history.replaceState(null, "", asked.size ? url : form.action);
   });
   field.addEventListener("input", ask);
@@ -121,7 +122,7 @@ function swap(form) {
 /** The parts of this page as they are by now. @param {string} url @param {HTMLFormElement} form */
 async function refreshParts(url, form) {
   const got = await page(url);
-  if (!got?.answer.ok) { say(form, "Saved. Load the page again to see it."); return; }
+  if (!got?.answer.ok) { say(form, _("Saved. Load the page again to see it.")); return; }
   const focused = document.activeElement;
   for (const part of document.querySelectorAll("[data-part]")) {
     const fresh = got.html.getElementById(part.id);

@@ -1,5 +1,6 @@
 // @ts-check
 /** What one does with a recording besides hearing it: the reason before, a comment, a link, covering a part. One at a time. */
+import { _ } from "./messages.js";
 import { clock, send } from "./page.js";
 import { exact, seconds } from "./player-strip.js";
 
@@ -116,7 +117,7 @@ export class Panels {
     try {
       await this[/** @type {"reason"|"comment"|"share"|"redact"} */ (form.dataset.panel)](form);
     } catch (problem) {
-      this.player.tell(problem instanceof Told ? problem.message : "That did not reach Switchhook. Nothing is lost; try again in a moment.", true);
+      this.player.tell(problem instanceof Told ? problem.message : _("That did not reach Switchhook. Nothing is lost; try again in a moment."), true);
     } finally {
       if (button) button.disabled = false;
     }
@@ -147,7 +148,7 @@ export class Panels {
   /** @private @param {HTMLFormElement} form */
   async share(form) {
     const part = this.value(form, "what") === "part" ? span(this.value(form, "from"), this.value(form, "to")) : { from_seconds: null, to_seconds: null };
-    this.player.tell(part.from_seconds === null ? "" : "The part is being cut …");
+    this.player.tell(part.from_seconds === null ? "" : _("The part is being cut …"));
     const made = await asked("POST", `/api/v1/recordings/${this.strip().id}/links`, { ...part, days: Number(this.value(form, "days")) });
     const field = this.player.field("address", HTMLInputElement);
     field.value = made.address;
@@ -172,37 +173,37 @@ export class Panels {
     try {
       await asked("DELETE", `/api/v1/recordings/${button.dataset.of}/links/${button.dataset.link}`);
       await this.showLinks();
-      this.player.tell("The link leads nowhere now.");
-    } catch (problem) { this.player.tell(problem instanceof Told ? problem.message : "The link could not be ended; try again in a moment.", true); }
+      this.player.tell(_("The link leads nowhere now."));
+    } catch (problem) { this.player.tell(problem instanceof Told ? problem.message : _("The link could not be ended; try again in a moment."), true); }
   }
 
   /** @private */
   async copy() {
     const field = this.player.field("address", HTMLInputElement);
     field.select();
-    try { await navigator.clipboard.writeText(field.value); this.player.tell("The address is copied."); } catch { this.player.tell("Copy the address by hand: the browser does not allow it here."); }
+    try { await navigator.clipboard.writeText(field.value); this.player.tell(_("The address is copied.")); } catch { this.player.tell(_("Copy the address by hand: the browser does not allow it here.")); }
   }
 
   /** @private @param {HTMLFormElement} form */
   async redact(form) {
     const part = span(this.value(form, "from"), this.value(form, "to"));
-    this.player.tell("The part is being covered …");
+    this.player.tell(_("The part is being covered …"));
     const strip = this.strip().id;
     const made = await asked("POST", `/api/v1/recordings/${strip}/redactions`, { ...part, typed: this.value(form, "typed") });
     this.close();
     await this.soundChanged();
     const undo = made.id && made.original === "kept" ? `/api/v1/recordings/${strip}/redactions/${made.id}` : null;
-    this.player.tell("The part is covered.", false, undo ? () => this.uncover(undo) : null);
+    this.player.tell(_("The part is covered."), false, undo ? () => this.uncover(undo) : null);
   }
 
   /** @private @param {string} path of the redaction */
   async uncover(path) {
-    this.player.tell("The part is being uncovered …");
+    this.player.tell(_("The part is being uncovered …"));
     try {
       await asked("DELETE", path);
       await this.soundChanged();
-      this.player.tell("The part is heard again.");
-    } catch (problem) { this.player.tell(problem instanceof Told ? problem.message : "That did not reach Switchhook; try again under About the recording.", true); }
+      this.player.tell(_("The part is heard again."));
+    } catch (problem) { this.player.tell(problem instanceof Told ? problem.message : _("That did not reach Switchhook; try again under About the recording."), true); }
   }
 
   /** @private */
@@ -221,12 +222,12 @@ async function asked(method, path, body) {
   const answer = await send(method, path, body);
   if (answer.ok) return answer.status === 204 ? null : answer.json();
   const told = await answer.json().catch(() => ({}));
-  throw new Told([told.detail ?? "That did not work.", told.remedy].filter(Boolean).join(" "));
+  throw new Told([told.detail ?? _("That did not work."), told.remedy].filter(Boolean).join(" "));
 }
 
 /** @param {string} from @param {string} to */
 function span(from, to) {
   const [since, until] = [seconds(from), seconds(to)];
-  if (since === null || until === null || until <= since) throw new Told("Write from and to like 1:05 and 1:30; the part begins before it ends.");
+  if (since === null || until === null || until <= since) throw new Told(_("Write from and to like 1:05 and 1:30; the part begins before it ends."));
   return { from_seconds: since, to_seconds: until };
 }

@@ -5,6 +5,7 @@
  * @typedef {{id: string, x: number, width: number, seconds: number, silences: [number, number][],
  *   voices: [number, number, string][], outside: string, original: boolean}} Strip
  */
+import { _ } from "./messages.js";
 import { meta } from "./page.js";
 
 const LEAD = 0.25; // s of a silence left before the next word, so that its first sound is not cut
@@ -60,7 +61,7 @@ export class Sound {
     this.load();
     if (this.pending === null && this.audio.ended) this.seek(0);
     try { await this.audio.play(); } catch (problem) {
-      if (/** @type {DOMException} */ (problem).name === "NotAllowedError") this.fail("The browser wants a click on Play first.");
+      if (/** @type {DOMException} */ (problem).name === "NotAllowedError") this.fail(_("The browser wants a click on Play first."));
     }
   }
 
@@ -137,7 +138,7 @@ export class Sound {
   async explain() {
     const address = this.loaded;
     this.loaded = "";
-    let text = "The sound could not be loaded. Check the connection and press Play again.";
+    let text = _("The sound could not be loaded. Check the connection and press Play again.");
     try {
       const answer = await fetch(address.replace("/recordings/", "/api/v1/recordings/"), { headers: { Range: "bytes=0-0" } });
       if (answer.status === 401) location.reload();

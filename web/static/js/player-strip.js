@@ -2,6 +2,7 @@
 /** A strip on the page: shows where the sound is, and where a person points. Only geometry and painting. */
 /** @typedef {import("./player-sound.js").Strip} Strip */
 
+import { _ } from "./messages.js";
 import { clock } from "./page.js";
 
 const SLIP = 4; // px a mouse may move in a click
@@ -84,7 +85,8 @@ export class StripView {
     const head = scale.querySelector("[data-head]");
     for (const end of ["x1", "x2"]) head?.setAttribute(end, `${share * 100}%`);
     const voice = strip.voices.find(([since, until]) => at >= since && at < until)?.[2];
-    const text = `${clock(at)} of ${clock(strip.seconds)}${voice ? `, ${strip.outside} with ${voice}` : ""}`;
+    const where = { at: clock(at), length: clock(strip.seconds) };
+    const text = voice ? _("{at} of {length}, {outside} with {voice}", { ...where, outside: strip.outside, voice }) : _("{at} of {length}", where);
     if (text === this.spoken) return; // once a second is often enough for who listens to it
     this.spoken = text;
     scale.setAttribute("aria-valuenow", at.toFixed(1));

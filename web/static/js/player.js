@@ -1,6 +1,7 @@
 // @ts-check
 /** The player on the call page and in the drawer of a list: buttons, keys, and the strips they move over. */
 import { escapes, keys } from "./keys.js";
+import { _ } from "./messages.js";
 import { Panels } from "./player-panels.js";
 import { Sound } from "./player-sound.js";
 import { bindPausing, showPausing, told } from "./pausing.js";
@@ -153,7 +154,7 @@ export class Player {
     if (!this.sound.playing) return;
     this.sound.pause();
     this.stopped = true;
-    this.tell("Paused: your phone is in use.");
+    this.tell(_("Paused: your phone is in use."));
   }
 
   /** The call is over. What was stopped for it goes on when somebody wants it to. */
@@ -161,10 +162,10 @@ export class Player {
     if (!this.stopped || !this.say) return;
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = `Go on from ${clock(this.sound.now)}`;
+    button.textContent = _("Go on from {time}", { time: clock(this.sound.now) });
     button.addEventListener("click", () => { void this.play(); });
-    this.tell("Your call has ended. ");
-    this.say.append(button);
+    this.tell(_("Your call has ended."));
+    this.say.append(" ", button);
   }
 
   /** @param {string} text @param {boolean} [bad] @param {(() => unknown)|null} [undo] */
@@ -176,7 +177,7 @@ export class Player {
     const button = document.createElement("button");
     button.type = "button";
     button.className = "quiet";
-    button.textContent = "Undo";
+    button.textContent = _("Undo");
     button.addEventListener("click", undo, { once: true });
     this.say.append(button);
   }
@@ -192,7 +193,7 @@ export class Player {
     for (const button of this.buttons("play")) {
       button.querySelector("use")?.setAttribute("href", sound.playing ? "#i-hold" : "#i-play");
       const word = button.querySelector("[data-word]");
-      const text = sound.playing ? "Pause" : "Play";
+      const text = sound.playing ? _("Pause") : _("Play");
       if (word && word.textContent !== text) word.textContent = text;
     }
     paintOpener(sound.playing);
@@ -201,7 +202,7 @@ export class Player {
     for (const button of this.buttons("skip")) {
       button.setAttribute("aria-pressed", String(sound.skipping));
       /** @type {HTMLButtonElement} */ (button).disabled = !silent;
-      button.title = silent ? "" : "There is no silence in this recording.";
+      button.title = silent ? "" : _("There is no silence in this recording.");
     }
     for (const button of this.buttons("original")) { button.hidden = !view.strip.original; button.setAttribute("aria-pressed", String(sound.original)); }
     const list = this.field("speed", HTMLSelectElement);
@@ -305,7 +306,8 @@ async function hear(button) {
   if (answer?.status === 401) { location.reload(); return; }
   player?.close();
   paintOpener(false);
-  drawer.innerHTML = answer?.ok ? await answer.text() : '<p class="told-state act">The recording cannot be opened just now. Try again in a moment.</p>';
+  if (answer?.ok) drawer.innerHTML = await answer.text();
+  else drawer.replaceChildren(Object.assign(document.createElement("p"), { className: "told-state act", textContent: _("The recording cannot be opened just now. Try again in a moment.") }));
   openedBy = button;
   for (const row of document.querySelectorAll(".playing")) row.classList.remove("playing");
   button.closest("[data-nav]")?.classList.add("playing");

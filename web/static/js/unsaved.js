@@ -5,6 +5,7 @@
  */
 import * as drafts from "./drafts.js";
 import { leave, sendForm } from "./form-send.js";
+import { _, ngettext } from "./messages.js";
 import { meta, request } from "./page.js";
 
 /** @typedef {import("./drafts.js").Draft} Draft */
@@ -55,7 +56,7 @@ async function sendCall(draft) {
     if (answer.ok) return "saved";
     if (answer.status >= 500 || answer.status === 401 || answer.status === 403 || answer.status === 429) return "unreachable";
     const told = await answer.json().catch(() => ({}));
-    return [told.detail, told.remedy].filter(Boolean).join(" ") || "That could not be saved.";
+    return [told.detail, told.remedy].filter(Boolean).join(" ") || _("That could not be saved.");
   } catch { return "unreachable"; }
 }
 
@@ -69,13 +70,17 @@ async function sendBody(draft) {
   return { result: answer.outcome === "conflict" ? CONFLICT : REFUSED, to: "" };
 }
 
-const CONFLICT = "Somebody changed this meanwhile. What you typed is here, not saved yet.";
-const REFUSED = "It was not accepted like this. What you typed is here, not saved yet.";
+const CONFLICT = _("Somebody changed this meanwhile. What you typed is here, not saved yet.");
+const REFUSED = _("It was not accepted like this. What you typed is here, not saved yet.");
 
 /* -- what is not saved yet -- */
 
-/** @param {number} count @param {string} one @param {string} more */
-const counted = (count, one, more) => (count === 1 ? `1 ${one}` : `${count} ${more}`);
+/** What is left, as a sentence: each kind has its own, because a language may order a list in another way. @param {number} notes @param {number} forms */
+function unsavedSentence(notes, forms) {
+  const written = ngettext("{n} note", "{n} notes", notes), sent = ngettext("{n} form", "{n} forms", forms);
+  if (notes && forms) return _("{notes} and {forms} not saved yet:", { notes: written, forms: sent });
+  return _("{what} not saved yet:", { what: notes ? written : sent });
+}
 
 /** The line on every page. It covers nothing and moves nothing. */
 function show() {
@@ -84,9 +89,8 @@ function show() {
   line.hidden = !left.length;
   if (!left.length) { line.replaceChildren(); return; }
   const notes = left.filter(([, draft]) => draft.kind === "note").length, forms = left.length - notes;
-  const said = [notes && counted(notes, "note", "notes"), forms && counted(forms, "form", "forms")].filter(Boolean).join(" and ");
   const links = left.slice(0, 3).map(([, draft]) => Object.assign(document.createElement("a"), { href: draft.page, textContent: draft.label }));
-  line.replaceChildren(`${said} not saved yet: `, ...links.flatMap((link, at) => (at ? [", ", link] : [link])), left.length > 3 ? " …" : "");
+  line.replaceChildren(`${unsavedSentence(notes, forms)} `, ...links.flatMap((link, at) => (at ? [", ", link] : [link])), left.length > 3 ? " …" : "");
 }
 
 drafts.watch(show);
@@ -111,7 +115,7 @@ async function signOut(form) {
   if (left.length && !sure) {
     sure = true; // the second press is meant
     show();
-    button.textContent = "Sign out and discard it";
+    button.textContent = _("Sign out and discard it");
     return;
   }
   drafts.dropAll();

@@ -1,0 +1,1 @@
+"""Sentences that are written here and shown elsewhere."""
