@@ -113,6 +113,8 @@ class Bridge:
         self._log_tells_bridges = False
         self._untellable = 0
         self._sweep_now = asyncio.Event()
+        self._is_watched = False
+        """Whether a snapshot of this link is complete: from then on every call is seen from its beginning."""
         self._sweep_after_gap_seconds = sweep_after_gap_seconds
         self._unfinished: dict[object, OpenCall] = {}
         self.indigestible = 0
@@ -241,7 +243,12 @@ class Bridge:
             log.exception("message_not_understood", pbx=self.pbx)
             return
         await self._keep(changes)
+        if isinstance(item, LinkUp):
+            self._is_watched = False
         if isinstance(item, SnapshotEnd) and item.complete:
+            if not self._is_watched:
+                log.info("calls_watched", pbx=self.pbx)
+            self._is_watched = True
             await self._lay_to_rest()
             self._sweep_now.set()
         if not isinstance(item, Observed):

@@ -39,6 +39,17 @@ class RunningService:
         """Wait until the log of what `launch` began says so."""
         await eventually(lambda: self._says(event), within_seconds, f"the log says {event}")
 
+    async def watches_calls(self, links: int = 1) -> None:
+        """Wait until it has seen what lives on so many links: calls from now on are observed from their beginning.
+
+        A link is up before that, and a busy machine takes its time in between.
+        """
+        await eventually(
+            lambda: sum(line.get("event") == "calls_watched" for line in self.lines()) >= links,
+            START_SECONDS,
+            f"the log says calls_watched, {links} times",
+        )
+
     async def _started(self, until: str | None) -> None:
         wanted = until or ("pbx link up" if self._only == "bridge" else "serving")
         await eventually(lambda: self._says(wanted), START_SECONDS, f"the log says {wanted}")

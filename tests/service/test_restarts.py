@@ -176,6 +176,7 @@ async def test_asterisk_is_killed_while_people_talk(
     database = database_at(database_url)
     service = make_service(configuration(fresh_asterisk, database=database))
     await service.start()
+    await service.watches_calls()
     anna, carrier = await fresh_phones.handset("101"), await fresh_phones.carrier()
     await talking(carrier, ANNA, anna, PETER)
     (before,) = await kept_calls(records, 1, ended=False)
@@ -185,6 +186,7 @@ async def test_asterisk_is_killed_while_people_talk(
     assert (cut_off.id, cut_off.certainty) == (before.id, Certainty.BOUNDED)
     assert cut_off.disposition is Disposition.ANSWERED
     await anna.register()
+    await service.watches_calls(links=2)
     outside, inside = await talking(carrier, ANNA, anna, "+79161110006")
     await outside.hang_up()
     await inside.ended()
@@ -202,6 +204,7 @@ async def test_postgresql_is_killed_while_people_talk_and_no_call_is_lost(
     """The database is away while one call ends and another happens; both are in it soon after it is back."""
     service = make_service(configuration(asterisk, database=own_database(own_postgres)))
     await service.start()
+    await service.watches_calls()
     anna, carrier = await phones.handset("101"), await phones.carrier()
     ending, _ = await talking(carrier, ANNA, anna, PETER)
     (before,) = await kept_calls(own_records, 1, ended=False)
