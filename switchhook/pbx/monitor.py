@@ -389,7 +389,7 @@ class Bridge:
                 self._untellable += is_unseen  # an answered call would be told as missed
             elif is_unseen:
                 changes += self._tell_from_cel(group, now)
-            elif of_group & unended:
+            elif of_group & unended and group.last_at > now - WINDOW_SECONDS:
                 self._sweep.put_back([group])  # its end waits in the spool; the next look finds it
             elif of_group & in_part:
                 refine |= dict.fromkeys(of_group & in_part, group)
