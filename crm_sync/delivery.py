@@ -245,7 +245,7 @@ def _doubt(delivery: Delivery, now: datetime, rules: DeliveryRules, random: Rand
                 delivery, DeliveryState.UNKNOWN, due_at=due_at, unknown_since=now, reason=_cut(reason)
             )
         case Verification.NONE:
-            advice = "This CRM cannot be searched for it: look there, then send again or skip"
+            advice = "This CRM cannot be searched for it: look there, then send again or dismiss"
             return _settle(delivery, DeliveryState.FAILED, now, f"{reason}. {advice}")
 
 

@@ -125,22 +125,32 @@ CRM_SENTENCES: Phrases[str] = Phrases(
 CRM_PAGE = "/connections/crm"
 
 
+def _say_decisions(deliveries: int) -> str:
+    return ngettext(
+        "Calls are delivered, but {n} waits for a decision.",
+        "Calls are delivered, but {n} wait for a decision.",
+        deliveries,
+    ).format(n=deliveries)
+
+
 def describe_crm(status: ConnectionStatus, zone: tzinfo) -> Connection:
     """How a CRM is, what waits for it, and whether somebody must decide."""
     well = status.state == "working" and not status.failed
+    asks_person = status.state == "working" and bool(status.failed)
     details = [
         _("last delivery {day}").format(day=f"{status.last_success_at.astimezone(zone):%Y-%m-%d %H:%M}")
         if status.last_success_at
         else _("nothing was delivered yet"),
         _("waiting: {n}").format(n=status.waiting),
     ]
-    details += [_("need a decision: {n}").format(n=status.failed)] if status.failed else []
+    if status.failed and not asks_person:
+        details += [_("need a decision: {n}").format(n=status.failed)]
     details += [_("not delivered, with a reason: {n}").format(n=status.skipped)] if status.skipped else []
     has_more = bool(status.failed or status.skipped)
     return Connection(
         _("CRM {name} ({adapter})").format(name=status.name, adapter=status.adapter),
         well,
-        CRM_SENTENCES.get(status.state, status.state),
+        _say_decisions(status.failed) if asks_person else CRM_SENTENCES.get(status.state, status.state),
         status.reason or None,
         status.since if status.state != "working" else None,
         tuple(details),

@@ -108,7 +108,7 @@ async def test_the_pages_say_what_is_wrong_and_what_can_be_done(desk: Desk) -> N
     """What needs a decision first; reasons are a CRM's text and are not taken for markup."""
     connections = await desk.person.read("/connections")
     assert "CRM crm (odoo)" in connections
-    assert "need a decision: 3" in connections
+    assert "Calls are delivered, but 3 wait for a decision." in connections
     page = await desk.person.read("/connections/crm")
     order = ["Unknown &lt;field&gt;", "Waits for one of these", "Nobody in Odoo has this number"]
     assert sorted(order, key=page.index) == order
