@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records.db import json_text
 from call_records.db.errors import plain_errors
-from call_records.db.tables import crm_connections, crm_deliveries, crm_lanes
 from call_records.deliveries.lanes import DeliveryRow, read_row, select_lane, update_deliveries
+from call_records.deliveries.tables import crm_connections, crm_deliveries, crm_lanes
 from telephony.errors import TryLater
 
 EXCEPTIONS_MOST = 200  # on one page, of all connections

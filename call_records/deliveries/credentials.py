@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from call_records.db.errors import plain_errors
-from call_records.db.tables import crm_credentials
+from call_records.deliveries.tables import crm_credentials
 
 
 @dataclass(frozen=True, slots=True)

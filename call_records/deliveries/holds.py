@@ -16,7 +16,7 @@ from sqlalchemy import delete, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from call_records.db.errors import plain_errors
-from call_records.db.tables import crm_holds
+from call_records.deliveries.tables import crm_holds
 from telephony.errors import TryLater
 
 HELD_AT_MOST = timedelta(minutes=5)  # longer than the requests of one operation may take (240 s)

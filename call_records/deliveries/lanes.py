@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from call_records.db import json_text
 from call_records.db.errors import plain_errors
-from call_records.db.tables import crm_connections, crm_deliveries, crm_lanes
+from call_records.deliveries.tables import crm_connections, crm_deliveries, crm_lanes
 
 SENT = "sent"
 """The state in which the CRM has it: `crm_sync.states`."""

@@ -23,8 +23,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.types import Text, Uuid
 
 from call_records.db.errors import plain_errors
-from call_records.db.tables import calls, crm_lanes, outbox
+from call_records.db.tables import calls, outbox
 from call_records.deliveries.lanes import DeliveryRow, insert_deliveries
+from call_records.deliveries.tables import crm_lanes
 from telephony.call_facts.facts import CallFacts, facts_from_json
 
 log = structlog.get_logger(__name__)

@@ -21,7 +21,6 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 LOCALE = Path(__file__).parents[1] / "locale"
-TEMPLATE = LOCALE / "messages.pot"
 SCRIPTS = "web/static/js/"
 """Sentences from here are sent to the browser."""
 COUNTED = (1_000_000, *range(200, -1, -1))

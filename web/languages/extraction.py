@@ -1,25 +1,23 @@
-"""Gathers every sentence of Python, templates and scripts into `web/locale/messages.pot`; brings the catalogues up to it.
+"""Gathers every sentence of Python, templates and scripts: the template of all catalogues. Brings the catalogues up to it.
 
-Run by `./dev messages`; a test says when that was forgotten. The template names files but no lines: a line would change
-with every edit. What is written below `web` and shown by it is marked with `N_` (`telephony.languages.phrases`), or is said
-by an error, whose first argument, remedy and docstring are sentences.
+`./dev messages` does that, and writes the template to `web/locale/messages.pot` for whoever begins a translation. It is made
+from the sources and never committed; a test says when a catalogue is behind. What is written below `web` and shown by it is
+marked with `N_` (`telephony.languages.phrases`), or is said by an error, whose first argument, remedy and docstring are
+sentences.
 """
 
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
-from babel.messages.pofile import read_po, write_po
+from babel.messages.pofile import write_po
 
-from web.languages.catalogues import LOCALE, TEMPLATE
+from web.languages.catalogues import LOCALE, read_catalogue
 
 ROOT = Path(__file__).parents[2]
 SOURCES = (
@@ -44,15 +42,11 @@ _KEYWORDS: dict[str, Any] = {
     "NN_": (1, 2),
     "pgettext": ((1, "c"), 2),
 }
-_HEADER = "# Sentences of Switchhook. Made by `./dev messages`; not to be edited by hand."
-_NEVER = datetime(2026, 1, 1, tzinfo=UTC)  # of a file that says when it was made, no two would be alike
 
 
 def make_template(root: Path = ROOT) -> Catalog:
     """All sentences there are, in the order of the files."""
-    catalogue = Catalog(
-        project="Switchhook", header_comment=_HEADER, creation_date=_NEVER, revision_date=_NEVER
-    )
+    catalogue = Catalog(project="Switchhook", header_comment="# Sentences of Switchhook.")
     found: dict[Any, set[str]] = {}
     for path, message, context in _messages(root):
         key = (message, context)
@@ -109,37 +103,42 @@ def _sentences_of_call(node: ast.Call) -> Iterator[str]:
             yield said.value
 
 
-def write_template(catalogue: Catalog) -> bytes:
-    """As it is committed."""
-    written = BytesIO()
-    write_po(written, catalogue, width=120, include_lineno=False, sort_output=False)
-    # Which release of Babel wrote it would make the file differ between two machines.
-    lines = written.getvalue().splitlines(keepends=True)
-    return b"".join(line for line in lines if not line.startswith(b'"Generated-By'))
-
-
 def update_catalogues(template: Catalog, folder: Path = LOCALE) -> None:
     """New sentences come in empty, changed ones are marked `fuzzy`, gone ones are taken out."""
     for path in sorted(folder.glob("*/messages.po")):
-        with path.open("rb") as file:
-            catalogue = read_po(file)
+        catalogue = read_catalogue(path)
         catalogue.update(template, no_fuzzy_matching=False, update_creation_date=False)
         catalogue.obsolete.clear()
-        with path.open("wb") as file:
-            write_po(file, catalogue, width=120, include_lineno=False)
+        _write(catalogue, path)
 
 
-def main(arguments: list[str]) -> int:
-    """`--check` only says whether the template is up to date."""
+def list_outdated(template: Catalog, folder: Path = LOCALE) -> list[str]:
+    """Languages whose catalogue has not exactly the sentences of today."""
+    wanted = _keys(template)
+    return [
+        path.parent.name
+        for path in sorted(folder.glob("*/messages.po"))
+        if _keys(read_catalogue(path)) != wanted
+    ]
+
+
+def _keys(catalogue: Catalog) -> set[tuple[Any, str | None]]:
+    return {(message.id, message.context) for message in catalogue if message.id}
+
+
+def _write(catalogue: Catalog, path: Path) -> None:
+    """It names files but no lines: a line would change with every edit."""
+    with path.open("wb") as file:
+        write_po(file, catalogue, width=120, include_lineno=False)
+
+
+def main() -> None:
+    """Bring the catalogues up to the sources, and write the template for a new one."""
     template = make_template()
-    written = write_template(template)
-    if "--check" in arguments:
-        current = TEMPLATE.read_bytes() if TEMPLATE.exists() else b""
-        return 0 if written == current else 1
-    TEMPLATE.write_bytes(written)
     update_catalogues(template)
-    return 0
+    LOCALE.mkdir(exist_ok=True)
+    _write(template, LOCALE / "messages.pot")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main()

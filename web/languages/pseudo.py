@@ -1,4 +1,4 @@
-"""A made-up language that shows what is not ready for languages: made from the template of all catalogues, right to left.
+"""A made-up language that shows what is not ready for languages: made from every sentence in the sources, right to left.
 
 Every sentence stands in brackets, so that what is not translated, or put together from pieces, is seen at once; its letters
 carry accents; it is some 40 % longer, as German or Finnish is; and it has the six plural forms of Arabic, whose dates and
@@ -8,11 +8,12 @@ direction it takes. Its tag is the one that CLDR reserves for the purpose.
 from __future__ import annotations
 
 import re
+from functools import cache
 
 from babel import Locale
 from babel.messages.catalog import Catalog, Message
 
-from web.languages.catalogues import TEMPLATE, Language, make_language, read_catalogue, read_languages
+from web.languages.catalogues import Language, make_language, read_languages
 
 TAG = "ar-XB"
 OPENING, CLOSING = "⟦", "⟧"
@@ -68,11 +69,12 @@ def _forms(message: Message, count: int) -> str | tuple[str, ...]:
     return tuple(one if form == 1 else many for form in range(count))  # 1 is the form of a single thing
 
 
+@cache
 def pseudo_language() -> Language:
-    """The language itself."""
-    return make_language(
-        TAG, Locale("ar"), pseudo_catalogue(read_catalogue(TEMPLATE)), name=pseudo_text("Pseudo")
-    )
+    """The language itself; gathering the sentences takes some seconds, once in a process."""
+    from web.languages.extraction import make_template  # parsers that no service needs
+
+    return make_language(TAG, Locale("ar"), pseudo_catalogue(make_template()), name=pseudo_text("Pseudo"))
 
 
 def offered_languages(*, pseudo: bool) -> tuple[Language, ...]:

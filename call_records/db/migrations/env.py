@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+import call_records.deliveries.tables
 import call_records.recordings.tables
 import call_records.reviews.tables  # noqa: F401 - so that `metadata` knows every table
 from call_records.db.tables import metadata
