@@ -10,7 +10,11 @@
 | a phone, joins a queue or is answered by the PBX before a number is dialled      |                               |
 | the same, and it comes in where carriers do (`from-pstn`, `inbound`)             | a trunk, whoever is rung      |
 
-The last but one waits because an extension that dials out with an outside caller ID begins in the very same way.
+What a call is begun with decides, so a call whose beginning nobody saw, or of which a part went unseen, makes no trunk:
+after a lost link a phone that dials out is seen with an outside caller ID at `s` of a routine, and is answered. An endpoint
+that was taken for a trunk, is named as an extension and is rung without a number, is a phone again.
+
+The last row but one waits because an extension that dials out with an outside caller ID begins in the very same way.
 """
 
 from __future__ import annotations

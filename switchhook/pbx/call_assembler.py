@@ -11,6 +11,7 @@ has told.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -452,17 +453,15 @@ def complete_from_log(
     """
     own_uids = {alias for call in calls for alias in call.aliases}
     own_rows = [row for row in rows if row.look.uid in own_uids]
-    attempts = [([call], own_rows) for call in calls]
-    if len(calls) > 1:
-        attempts.insert(0, (list(calls), own_rows))
+    together: list[Sequence[CelRow]] = []
     if len(rows) > len(own_rows) and _is_beginning_unheard(calls, rows):
-        attempts.insert(0, (list(calls), list(rows)))
-    changes: list[CallChange] = []
-    for some, of_log in attempts:
-        changes += _tell_with_log(some, of_log, numbering, at)
-        if changes and len(some) == len(calls):
-            break
-    return changes
+        together.append(rows)
+    if len(calls) > 1:
+        together.append(own_rows)
+    for some_rows in together:
+        if changes := _tell_with_log(calls, some_rows, numbering, at):
+            return changes
+    return [change for call in calls for change in _tell_with_log([call], own_rows, numbering, at)]
 
 
 def _is_beginning_unheard(calls: Sequence[OpenCall], rows: Sequence[CelRow]) -> bool:
@@ -528,8 +527,8 @@ def _last_heard(lines: Iterable[Line]) -> float:
 
 
 def _first_heard(lines: Iterable[Line]) -> float:
-    """When the oldest event of AMI arrived: of what was before it only the log can tell."""
-    return min((float(line["t"]) for line in lines if "h" in line and not _is_answer(line)), default=0.0)
+    """When the oldest event of AMI arrived: of what was before it only the log can tell. Without one, that is everything."""
+    return min((float(line["t"]) for line in lines if "h" in line and not _is_answer(line)), default=math.inf)
 
 
 def _is_answer(line: Line) -> bool:
