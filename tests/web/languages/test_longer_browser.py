@@ -1,4 +1,4 @@
-"""Every page at 390 px in a language that is longer than English and written from right to left: nothing is too wide."""
+"""Every page at 390 and 1024 px in a language that is longer than English and written from right to left: nothing is too wide."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ __all__ = ["chromium"]
 pytestmark = [pytest.mark.browser, pytest.mark.postgres, pytest.mark.timeout(540)]
 
 TELEPHONE: ViewportSize = {"width": 390, "height": 844}
+TABLET: ViewportSize = {"width": 1024, "height": 768}
 TOO_WIDE = """
 () => {
   const wide = innerWidth + 1, page = document.scrollingElement;
@@ -42,7 +43,7 @@ async def _enter(chromium: Browser, address: str, login: str) -> Page:
     return page
 
 
-async def test_no_page_is_wider_than_a_telephone(chromium: Browser, records: RecordsStore) -> None:
+async def test_no_page_is_wider_than_its_screen(chromium: Browser, records: RecordsStore) -> None:
     begin = await fill_office(records)
     for login in EXTENSIONS:
         account = await records.accounts.by_login(login)
@@ -60,8 +61,10 @@ async def test_no_page_is_wider_than_a_telephone(chromium: Browser, records: Rec
             ]
             for route in pages.keys() - seen:
                 await page.goto(address + pages[route].path)
-                if found := await page.evaluate(TOO_WIDE):
-                    wrong[f"{login} {route}"] = found
+                for size in (TELEPHONE, TABLET):
+                    await page.set_viewport_size(size)
+                    if found := await page.evaluate(TOO_WIDE):
+                        wrong[f"{login} {route} at {size['width']}"] = found
             seen |= pages.keys()
             await page.context.close()
     assert wrong == {}
