@@ -1,4 +1,4 @@
-"""Every page at 390 and 1024 px in a language that is longer than English and written from right to left: nothing is too wide."""
+"""In a language that is longer than English and written from right to left no page is too wide, at 390 and 1024 px."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from call_records.store import RecordsStore
 from tests.browser_fixtures import chromium
 from tests.web.conftest import SETTINGS
 from tests.web.every_page import EXTENSIONS, fill_office, page_routes, walk_pages
+from tests.web.fakes import FakeLive
 from tests.web.kept import serving
-from web.languages.pseudo import TAG
+from tests.web.office import ringing
+from web.languages.pseudo import TAG, pseudo_text
 
 __all__ = ["chromium"]
 pytestmark = [pytest.mark.browser, pytest.mark.postgres, pytest.mark.timeout(540)]
@@ -69,3 +71,22 @@ async def test_no_page_is_wider_than_its_screen(chromium: Browser, records: Reco
             await page.context.close()
     assert wrong == {}
     assert seen == page_routes()
+
+
+async def test_a_card_speaks_the_language_of_whose_phone_rings(
+    chromium: Browser, records: RecordsStore
+) -> None:
+    """What comes over the stream and what the page puts around it; names and numbers are nobody's language."""
+    await fill_office(records)
+    account = await records.accounts.by_login("manager")
+    assert account is not None
+    await records.accounts.set_language(account.id, TAG)
+    live = FakeLive()
+    async with serving(records, replace(SETTINGS, pseudo_language=True), live=live) as address:
+        page = await _enter(chromium, address, "manager")
+        live.publish(ringing(EXTENSIONS["manager"]))
+        await page.wait_for_selector(".card [data-client]:not([hidden])")
+        said = await page.inner_text(".card")
+        await page.context.close()
+    assert pseudo_text("Calling you") in said
+    assert "Calling you" not in said
